@@ -1,0 +1,86 @@
+"""CHAT/1.0 without I/O: the codec, one link's state, the routing, and a whole server's decisions.
+
+Nothing in this package opens a socket, reads a clock, logs or starts a thread. Bytes and times go
+in, events and bytes come out. `chatproto_sync` and `chatproto_anyio` carry them.
+"""
+
+from ._broker import ChatBroker
+from ._connection import ChatConnection
+from ._errors import (
+    ChatProtocolError,
+    ErrorCode,
+    LocalProtocolError,
+    ProtocolError,
+    RemoteProtocolError,
+)
+from ._events import (
+    Broadcast,
+    Command,
+    ConnectionClosed,
+    Event,
+    Group,
+    Invalid,
+    Leave,
+    Login,
+    Logout,
+    Receive,
+    Send,
+)
+from ._hub import (
+    Action,
+    Broadcasting,
+    ChatHub,
+    ConnectionId,
+    Deliver,
+    Disconnect,
+    DuplicateLogin,
+    Policy,
+    Refuse,
+)
+from ._limits import Limits
+from ._names import NAME_MAX, SERVER_NAME
+from ._records import CloseReason, Counters, Happening, Record, visible
+from ._states import TRANSITIONS, Role, State
+from ._version import __version__
+
+__all__ = [
+    "NAME_MAX",
+    "SERVER_NAME",
+    "TRANSITIONS",
+    "Action",
+    "Broadcast",
+    "Broadcasting",
+    "ChatBroker",
+    "ChatConnection",
+    "ChatHub",
+    "ChatProtocolError",
+    "CloseReason",
+    "Command",
+    "ConnectionClosed",
+    "ConnectionId",
+    "Counters",
+    "Deliver",
+    "Disconnect",
+    "DuplicateLogin",
+    "ErrorCode",
+    "Event",
+    "Group",
+    "Happening",
+    "Invalid",
+    "Leave",
+    "Limits",
+    "LocalProtocolError",
+    "Login",
+    "Logout",
+    "Policy",
+    "ProtocolError",
+    "Receive",
+    "Record",
+    "Refuse",
+    "RemoteProtocolError",
+    "Role",
+    "Send",
+    "State",
+    "__version__",
+    "visible",
+]

@@ -1,0 +1,354 @@
+"""All links together: what a server decides, without the sockets it decides about."""
+
+from collections import Counter
+from collections.abc import Iterable
+from typing import Final, Generic
+
+from ._codec import encode
+from ._connection import ChatConnection
+from ._errors import ErrorCode
+from ._events import Event, Group, Leave, Login, Logout
+from ._hub import ChatHub, ConnectionId, Deliver, Policy, Refuse
+from ._limits import Limits, RateLimiter
+from ._notices import WORDS, command_of, notice
+from ._records import CloseReason, Counters, Happening, Record
+from ._states import Role
+
+_LAST_WORDS: Final = {
+    CloseReason.BAD_LINES: ErrorCode.TOO_MANY,
+    CloseReason.REPLACED: ErrorCode.NAME_IN_USE,
+    CloseReason.SHUTTING_DOWN: ErrorCode.SHUTTING_DOWN,
+}
+"""What a connection is told before it is closed, where that is not its own doing."""
+
+_RECORDED: Final[dict[type[Event], Happening]] = {
+    Login: Happening.LOGGED_IN,
+    Logout: Happening.LOGGED_OUT,
+    Group: Happening.GROUP_MADE,
+    Leave: Happening.LEFT,
+}
+"""The events that the log tells of."""
+
+
+class _Link:
+    """What the broker keeps for one connection."""
+
+    __slots__ = ("closing", "connection", "name", "notices", "outbox", "peer")
+
+    def __init__(self, peer: str, limits: Limits) -> None:
+        self.peer = peer
+        self.connection = ChatConnection(Role.SERVER, limits)
+        # The name that the hub has accepted; the connection's own may have been refused.
+        self.name: str | None = None
+        self.outbox = bytearray()
+        self.closing: CloseReason | None = None
+        # Most connections are never sent a notice.
+        self.notices: RateLimiter | None = None
+
+
+class ChatBroker(Generic[ConnectionId]):
+    """A chat server that only needs somebody to carry its bytes.
+
+    An adapter does, for each wake-up:
+
+    1. `tick(now)`;
+    2. `receive`, `receive_eof` or `disconnect` for each connection about which there is news;
+    3. for each id of `take_ready()`: write `outgoing(cid)`, report `sent(cid, n)`; when that left
+       something, go on once the transport takes more; when `finished(cid)`, close the transport
+       and call `disconnect(cid)`; and read from it only as long as `reading(cid)`;
+    4. `take_records()`, for the log.
+
+    Every connection gets what was accepted for it in order and without a hole, or it is closed.
+
+    Args:
+        policy: The matters of taste.
+        limits: What one connection may take.
+        notices: Whether to tell clients why something was refused (protocol.md, section 3).
+            Without them the server is as silent as the one that CHAT/1.0 was published with.
+    """
+
+    def __init__(
+        self, *, policy: Policy = Policy(), limits: Limits = Limits(), notices: bool = True
+    ) -> None:
+        self._limits = limits
+        self._notices = notices
+        self._hub: ChatHub[ConnectionId] = ChatHub(policy)
+        self._links: dict[ConnectionId, _Link] = {}
+        # A dict for a set that keeps its order: first queued, first written.
+        self._ready: dict[ConnectionId, None] = {}
+        # Deadlines of the connections that are being closed, the earliest first, because every
+        # one has the same time.
+        self._deadlines: dict[ConnectionId, float] = {}
+        self._records: list[Record] = []
+        self._now = 0.0
+        self._draining = False
+        self._accepted = 0
+        self._logins = 0
+        self._messages = 0
+        self._deliveries = 0
+        self._octets_in = 0
+        self._octets_out = 0
+        self._refusals: Counter[str] = Counter()
+        self._closes: Counter[str] = Counter()
+
+    # What the adapter reports
+
+    def connect(self, cid: ConnectionId, peer: str) -> None:
+        """Take on a connection.
+
+        Args:
+            cid: What it will be known by until `disconnect`.
+            peer: Where it comes from, for the log.
+
+        Raises:
+            ValueError: There is such a connection already.
+        """
+        self._hub.connect(cid)
+        link = self._links[cid] = _Link(peer, self._limits)
+        self._accepted += 1
+        self._records.append(Record(Happening.ACCEPTED, peer, None))
+        if self._draining:
+            self._close(cid, link, CloseReason.SHUTTING_DOWN)
+
+    def receive(self, cid: ConnectionId, data: bytes) -> None:
+        """Take what a connection sent.
+
+        Args:
+            cid: Which.
+            data: The next octets of its stream.
+
+        Raises:
+            KeyError: There is no such connection.
+        """
+        link = self._links[cid]
+        self._octets_in += len(data)
+        if link.closing is None:
+            events = link.connection.receive_data(data)
+            self._obey(cid, link, events, CloseReason.BAD_LINES)
+
+    def receive_eof(self, cid: ConnectionId) -> None:
+        """Take the end of a connection's stream. What is queued for it is still written.
+
+        Args:
+            cid: Which.
+
+        Raises:
+            KeyError: There is no such connection.
+        """
+        link = self._links[cid]
+        if link.closing is None:
+            self._obey(cid, link, link.connection.receive_eof(), CloseReason.EOF)
+
+    def sent(self, cid: ConnectionId, size: int) -> None:
+        """Take note that the first octets of `outgoing` are on their way.
+
+        Args:
+            cid: To which connection.
+            size: How many octets.
+
+        Raises:
+            KeyError: There is no such connection.
+        """
+        del self._links[cid].outbox[:size]
+        self._octets_out += size
+
+    def disconnect(self, cid: ConnectionId) -> None:
+        """Forget a connection: its transport is closed or has failed. An unknown one is fine.
+
+        Args:
+            cid: Which.
+        """
+        link = self._links.pop(cid, None)
+        if link is None:
+            return
+        self._hub.disconnect(cid)
+        self._ready.pop(cid, None)
+        self._deadlines.pop(cid, None)
+        reason = link.closing or CloseReason.LOST
+        self._closes[reason] += 1
+        self._record(Happening.CLOSED, link, reason.value)
+
+    def tick(self, now: float) -> None:
+        """Let time pass. Call it at each wake-up, and at least once a second.
+
+        Args:
+            now: Seconds on any clock that does not run backwards.
+        """
+        self._now = now
+        while self._deadlines:
+            cid, deadline = next(iter(self._deadlines.items()))
+            if deadline > now:
+                break
+            del self._deadlines[cid]
+            self._discard(cid, self._links[cid])
+
+    def drain(self) -> None:
+        """Begin to end: tell everybody, and close each connection once its queue is written.
+
+        It is over when `connections` is 0, which `tick` sees to after `Limits.linger`.
+        """
+        self._draining = True
+        for cid, link in self._links.items():
+            if link.closing is None:
+                self._close(cid, link, CloseReason.SHUTTING_DOWN)
+
+    # What the adapter asks
+
+    @property
+    def connections(self) -> int:
+        """How many connections there are, those being closed among them."""
+        return len(self._links)
+
+    def take_ready(self) -> list[ConnectionId]:
+        """The connections that want attention since the last call: to be written to, or closed."""
+        ready = list(self._ready)
+        self._ready.clear()
+        return ready
+
+    def outgoing(self, cid: ConnectionId) -> bytearray:
+        """What is queued for a connection.
+
+        Args:
+            cid: Which.
+
+        Returns:
+            The queue itself: not to be changed, and not to be kept past the next call.
+
+        Raises:
+            KeyError: There is no such connection.
+        """
+        return self._links[cid].outbox
+
+    def reading(self, cid: ConnectionId) -> bool:
+        """Whether to read from a connection now.
+
+        Raises:
+            KeyError: There is no such connection.
+        """
+        return self._links[cid].closing is None
+
+    def finished(self, cid: ConnectionId) -> bool:
+        """Whether to close a connection now: it is to end, and nothing is queued any more.
+
+        Raises:
+            KeyError: There is no such connection.
+        """
+        link = self._links[cid]
+        return link.closing is not None and not link.outbox
+
+    def take_records(self) -> list[Record]:
+        """What has happened since the last call, for the log."""
+        records = self._records
+        self._records = []
+        return records
+
+    def snapshot(self) -> Counters:
+        """The counters as they stand. Costs a look at each connection."""
+        return Counters(
+            connections=len(self._links),
+            users=self._hub.users,
+            groups=self._hub.groups,
+            queued=sum(len(link.outbox) for link in self._links.values()),
+            accepted=self._accepted,
+            logins=self._logins,
+            messages=self._messages,
+            deliveries=self._deliveries,
+            octets_in=self._octets_in,
+            octets_out=self._octets_out,
+            refusals=dict(self._refusals),
+            closes=dict(self._closes),
+        )
+
+    # What happens inside
+
+    def _obey(
+        self, cid: ConnectionId, link: _Link, events: Iterable[Event], ended: CloseReason
+    ) -> None:
+        """Have the hub decide, and do what it says.
+
+        Args:
+            cid: Who said something.
+            link: Its link.
+            events: What it said.
+            ended: What a `ConnectionClosed` among them means.
+        """
+        for event in events:
+            obeyed = True
+            for action in self._hub.handle(cid, event):
+                if isinstance(action, Deliver):
+                    line = encode(action.message)
+                    if len(line) > self._limits.max_line:
+                        text = "the line would be too long for its recipients"
+                        self._refuse(cid, link, event, ErrorCode.LINE_TOO_LONG, text)
+                    else:
+                        self._deliver(action.to, line)
+                elif isinstance(action, Refuse):
+                    self._refuse(cid, link, event, action.code, action.text)
+                    obeyed = False
+                elif action.code is None:
+                    reason = CloseReason.LOGGED_OUT if type(event) is Logout else ended
+                    self._close(cid, link, reason)
+                else:
+                    self._close(action.cid, self._links[action.cid], CloseReason.REPLACED)
+            happening = _RECORDED.get(type(event))
+            if happening is not None and obeyed:
+                self._note(happening, link, event)
+            if link.closing is not None:
+                break
+
+    def _note(self, happening: Happening, link: _Link, event: Event) -> None:
+        """Remember for the log that an event was obeyed."""
+        subject = ""
+        match event:
+            case Login(name):
+                link.name = name
+                self._logins += 1
+            case Group(name=group) | Leave(group):
+                subject = group
+        self._record(happening, link, subject)
+
+    def _record(self, happening: Happening, link: _Link, subject: str) -> None:
+        self._records.append(Record(happening, link.peer, link.name, subject))
+
+    def _deliver(self, to: tuple[ConnectionId, ...], line: bytes) -> None:
+        links = self._links
+        for cid in to:
+            self._queue(cid, links[cid], line)
+        self._messages += 1
+        self._deliveries += len(to)
+
+    def _refuse(
+        self, cid: ConnectionId, link: _Link, event: Event, code: ErrorCode, text: str
+    ) -> None:
+        """Tell a connection why its event was not obeyed, unless it has been told enough."""
+        self._refusals[code] += 1
+        if not self._notices:
+            return
+        if link.notices is None:
+            link.notices = RateLimiter(self._limits.notice_rate, self._limits.notice_burst)
+        if link.notices.allow(self._now):
+            self._queue(cid, link, encode(notice(code, command_of(event), text)))
+
+    def _queue(self, cid: ConnectionId, link: _Link, line: bytes) -> None:
+        outbox = link.outbox
+        if not outbox:
+            self._ready[cid] = None
+        outbox += line
+        if len(outbox) > self._limits.queue_bytes:
+            self._close(cid, link, CloseReason.SLOW_CONSUMER)
+            self._discard(cid, link)
+
+    def _close(self, cid: ConnectionId, link: _Link, reason: CloseReason) -> None:
+        """Have a connection end once its queue is written: nobody hears of it or from it now."""
+        link.closing = reason
+        self._hub.disconnect(cid)
+        self._ready[cid] = None
+        self._deadlines[cid] = self._now + self._limits.linger
+        code = _LAST_WORDS.get(reason)
+        if code is not None and self._notices:
+            self._queue(cid, link, encode(notice(code, "-", WORDS[code])))
+
+    def _discard(self, cid: ConnectionId, link: _Link) -> None:
+        """Give up on what is queued for a connection that is being closed."""
+        link.outbox.clear()
+        self._ready[cid] = None

@@ -1,0 +1,172 @@
+"""Lines to events and back, one at a time and without state (protocol.md, section 1)."""
+
+import re
+from collections.abc import Callable
+from typing import Final, NoReturn
+
+from ._errors import ErrorCode, LocalProtocolError, RemoteProtocolError
+from ._events import (
+    Broadcast,
+    Command,
+    Group,
+    Leave,
+    Login,
+    Logout,
+    Receive,
+    Send,
+    unchecked,
+)
+from ._names import NAMES
+
+VERSION: Final = b"CHAT/1.0"
+
+# A token with anything else in it (a tab, a no-break space) is not some other version or command
+# but a spoilt line.
+_TOKEN = re.compile(rb"[!-~]+")
+
+_new_send = unchecked(Send)
+_new_broadcast = unchecked(Broadcast)
+_new_receive = unchecked(Receive)
+
+
+def decode(line: bytes) -> Command:
+    """Read one line.
+
+    Args:
+        line: The line without its LF or CR LF, as `LineBuffer` gives it: no LF is in it, and its
+            length is bounded.
+
+    Returns:
+        The event that it stands for.
+
+    Raises:
+        RemoteProtocolError: It stands for none; the code says why.
+    """
+    parts = line.split(b" ", 3)
+    if parts[0] != VERSION or len(parts) < 2 or line.endswith(b"\r"):
+        _refuse(parts, line)
+    parser = _PARSERS.get(parts[1])
+    if parser is None:
+        _refuse(parts, line)
+    try:
+        return parser(parts)
+    except LocalProtocolError as error:
+        raise RemoteProtocolError(error.code, error.text) from None
+
+
+def encode(event: Command) -> bytes:
+    """Write one event as a line, its LF included. What `decode` makes of it is equal to it.
+
+    Raises:
+        LocalProtocolError: MALFORMED; it is not an event that travels.
+    """
+    match event:
+        case Receive(sender, data):
+            return b"CHAT/1.0 RECEIVE %b %b\n" % (sender.encode(), data)
+        case Send(to, data):
+            return b"CHAT/1.0 SEND %b %b\n" % (to.encode(), data)
+        case Broadcast(group, data):
+            return b"CHAT/1.0 BROADCAST %b %b\n" % (group.encode(), data)
+        case Login(name):
+            return b"CHAT/1.0 LOGIN %b\n" % name.encode()
+        case Logout():
+            return b"CHAT/1.0 LOGOUT\n"
+        case Group(name, members):
+            return b"CHAT/1.0 GROUP %b\n" % " ".join((name, *members)).encode()
+        case Leave(group):
+            return b"CHAT/1.0 LEAVE %b\n" % group.encode()
+        case _:
+            raise LocalProtocolError(
+                ErrorCode.MALFORMED, f"{type(event).__name__} does not travel as a line"
+            )
+
+
+def command_word(line: bytes) -> str:
+    """The command that a line names, well-formed or not; `-` when it names none.
+
+    Only words of the protocol come back, so the answer is safe to show and to send.
+    """
+    word = line.split(b" ", 2)[1:2]
+    return word[0].decode() if word and word[0] in _PARSERS else "-"
+
+
+def _refuse(parts: list[bytes], line: bytes) -> NoReturn:
+    """Say what is wrong with a line that no parser takes."""
+    if not line.endswith(b"\r"):
+        version = parts[0]
+        if version != VERSION:
+            if version.startswith(b"CHAT/") and _TOKEN.fullmatch(version, 5):
+                raise RemoteProtocolError(ErrorCode.UNSUPPORTED_VERSION, "this is not version 1.0")
+        elif len(parts) > 1 and _TOKEN.fullmatch(parts[1]):
+            raise RemoteProtocolError(ErrorCode.UNSUPPORTED_COMMAND, "there is no such command")
+    raise RemoteProtocolError(ErrorCode.MALFORMED, "the line does not follow the grammar")
+
+
+# The parsers get a line's first words, split at single spaces into four parts at the most, so an
+# empty part is a doubled space or one at the end. What they raise is about the peer's line, though
+# it comes from checks that local code meets too: `decode` puts it right.
+
+
+def _malformed(text: str) -> LocalProtocolError:
+    return LocalProtocolError(ErrorCode.MALFORMED, text)
+
+
+def _login(parts: list[bytes]) -> Login:
+    if len(parts) != 3:
+        raise _malformed("LOGIN takes one name")
+    return Login(NAMES[parts[2]])
+
+
+def _logout(parts: list[bytes]) -> Logout:
+    if len(parts) != 2:
+        raise _malformed("LOGOUT takes nothing")
+    return Logout()
+
+
+def _send(parts: list[bytes]) -> Send:
+    _check_addressed(parts)
+    return _new_send(NAMES[parts[2]], parts[3])
+
+
+def _broadcast(parts: list[bytes]) -> Broadcast:
+    _check_addressed(parts)
+    return _new_broadcast(NAMES[parts[2]], parts[3])
+
+
+def _receive(parts: list[bytes]) -> Receive:
+    _check_addressed(parts)
+    return _new_receive(NAMES[parts[2]], parts[3])
+
+
+def _check_addressed(parts: list[bytes]) -> None:
+    if len(parts) != 4 or not parts[2]:
+        raise _malformed("a name and data are missing, or a space is doubled")
+
+
+def _group(parts: list[bytes]) -> Group:
+    if len(parts) < 3:
+        raise _malformed("GROUP takes a name")
+    names = [parts[2], *parts[3].split(b" ")] if len(parts) == 4 else [parts[2]]
+    if len(names) > 1 and b"" in names:
+        raise _malformed("a space is doubled or stands at the end")
+    name, *members = (NAMES[each] for each in names)
+    return Group(name, members)
+
+
+def _leave(parts: list[bytes]) -> Leave:
+    if len(parts) < 3:
+        raise _malformed("LEAVE takes a name")
+    if len(parts) == 4 and not parts[2]:
+        raise _malformed("a space is doubled")
+    return Leave(NAMES[parts[2]])
+
+
+_PARSERS: Final[dict[bytes, Callable[[list[bytes]], Command]]] = {
+    b"LOGIN": _login,
+    b"LOGOUT": _logout,
+    b"SEND": _send,
+    b"BROADCAST": _broadcast,
+    b"GROUP": _group,
+    b"LEAVE": _leave,
+    b"RECEIVE": _receive,
+}

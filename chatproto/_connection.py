@@ -1,0 +1,140 @@
+"""One end of one link: bytes in, events out; events in, bytes out."""
+
+from ._codec import decode, encode
+from ._errors import ErrorCode, LocalProtocolError, RemoteProtocolError
+from ._events import Command, ConnectionClosed, Event, Invalid, Login
+from ._limits import Limits
+from ._linebuffer import LineBuffer
+from ._states import TRANSITIONS, Role, State, objection
+
+
+class ChatConnection:
+    """The protocol's state on one link (protocol.md, sections 1, 3 and 4).
+
+    It does no I/O: give it what arrived, act on the events that come back, and write what `send`
+    returns.
+
+    Args:
+        our_role: Which end this is.
+        limits: `max_line` and `bad_lines` are the ones that count here.
+    """
+
+    __slots__ = ("_bad_lines", "_limits", "_lines", "_name", "_our_role", "_state")
+
+    def __init__(self, our_role: Role, limits: Limits = Limits()) -> None:
+        self._our_role = our_role
+        self._limits = limits
+        self._lines = LineBuffer(limits.max_line)
+        self._state = State.ANONYMOUS
+        self._name: str | None = None
+        self._bad_lines = 0
+
+    @property
+    def our_role(self) -> Role:
+        """Which end this is."""
+        return self._our_role
+
+    @property
+    def state(self) -> State:
+        """How far the link has come."""
+        return self._state
+
+    @property
+    def name(self) -> str | None:
+        """The name in the last LOGIN that passed; None before the first."""
+        return self._name
+
+    def receive_data(self, data: bytes) -> list[Event]:
+        """Take what the peer sent, in pieces of any size.
+
+        Nothing that a peer sends makes this raise. A line that can't be obeyed is an `Invalid`
+        among the events, and the next line is read as if it had not been there. `Limits.bad_lines`
+        of them in a row are too many: `ConnectionClosed` follows and the rest is not read. After a
+        LOGOUT nothing that the client says counts.
+
+        Args:
+            data: The next octets of the stream, any number of them.
+
+        Returns:
+            What they complete, in order; often nothing.
+        """
+        events: list[Event] = []
+        allowed = TRANSITIONS[self._state][self._our_role.peer]
+        if not allowed:
+            return events
+        max_line = self._limits.max_line
+        for line in self._lines.feed(data):
+            event: Event
+            try:
+                if len(line) == max_line:
+                    raise RemoteProtocolError(ErrorCode.LINE_TOO_LONG, "the line is too long")
+                event = decode(line)
+                state = allowed.get(type(event))
+                if state is None:
+                    raise RemoteProtocolError(*objection(self._our_role.peer, event))
+            except RemoteProtocolError as error:
+                self._bad_lines += 1
+                events.append(Invalid(error.code, line))
+                if self._bad_lines == self._limits.bad_lines:
+                    events.append(self._close())
+                    break
+                continue
+            self._bad_lines = 0
+            events.append(event)
+            if state is not self._state or type(event) is Login:
+                self._enter(state, event)
+                allowed = TRANSITIONS[state][self._our_role.peer]
+                if not allowed:
+                    break
+        return events
+
+    def receive_eof(self) -> list[Event]:
+        """Take the end of the peer's stream.
+
+        Returns:
+            An `Invalid` with TRUNCATED when the stream ended inside a line, which is never run;
+            then `ConnectionClosed`.
+        """
+        events: list[Event] = []
+        partial = self._lines.partial
+        if partial and TRANSITIONS[self._state][self._our_role.peer]:
+            events.append(Invalid(ErrorCode.TRUNCATED, partial))
+        events.append(self._close())
+        return events
+
+    def send(self, event: Command) -> bytes:
+        """Say something.
+
+        Args:
+            event: What to say.
+
+        Returns:
+            The octets to write: one line.
+
+        Raises:
+            LocalProtocolError: It is not ours to say, not now, or does not fit into a line. The
+                connection is as it was before and can go on.
+        """
+        line = encode(event)
+        if len(line) > self._limits.max_line:
+            raise LocalProtocolError(
+                ErrorCode.LINE_TOO_LONG,
+                f"the line has {len(line)} octets, and {self._limits.max_line} are allowed",
+            )
+        state = TRANSITIONS[self._state][self._our_role].get(type(event))
+        if state is None:
+            raise LocalProtocolError(*objection(self._our_role, event))
+        self._enter(state, event)
+        return line
+
+    def _close(self) -> ConnectionClosed:
+        event = ConnectionClosed()
+        allowed = TRANSITIONS[self._state][self._our_role.peer]
+        self._enter(allowed.get(ConnectionClosed, self._state), event)
+        return event
+
+    def _enter(self, state: State, event: Event) -> None:
+        """Follow a transition. The only place that sets the state."""
+        self._state = state
+        if type(event) is Login:
+            self._name = event.name

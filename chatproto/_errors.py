@@ -1,0 +1,81 @@
+"""What can go wrong: the codes that travel in notices, and the exceptions that local code sees."""
+
+from enum import StrEnum
+
+
+class ErrorCode(StrEnum):
+    """Why a line or a connection was refused (protocol.md, section 3).
+
+    The value is what stands in a notice on the wire, so it never changes once published.
+    """
+
+    MALFORMED = "MALFORMED"
+    """The line does not follow the grammar."""
+    UNSUPPORTED_VERSION = "UNSUPPORTED_VERSION"
+    """The line starts with `CHAT/` and a version other than 1.0."""
+    UNSUPPORTED_COMMAND = "UNSUPPORTED_COMMAND"
+    """The second word is not a command; commands are upper case."""
+    LINE_TOO_LONG = "LINE_TOO_LONG"
+    """The line, or the line that it would turn into, is over the limit."""
+    BAD_NAME = "BAD_NAME"
+    """A name is empty, over 64 octets, not UTF-8, or has white space or control characters."""
+    NAME_RESERVED = "NAME_RESERVED"
+    """LOGIN or GROUP uses a name that starts with `*`."""
+    NAME_IN_USE = "NAME_IN_USE"
+    """Somebody else is logged in under that name, or has just taken it over."""
+    NOT_LOGGED_IN = "NOT_LOGGED_IN"
+    """The command needs a LOGIN first."""
+    WRONG_DIRECTION = "WRONG_DIRECTION"
+    """The command exists, but only the other side may send it."""
+    TRUNCATED = "TRUNCATED"
+    """The stream ended in the middle of a line."""
+    NO_SUCH_USER = "NO_SUCH_USER"
+    """Nobody is logged in under the name that a SEND is for."""
+    NO_SUCH_GROUP = "NO_SUCH_GROUP"
+    """The group does not exist."""
+    GROUP_EXISTS = "GROUP_EXISTS"
+    """GROUP names a group that is already there; it stays as it is."""
+    NOT_A_MEMBER = "NOT_A_MEMBER"
+    """BROADCAST or LEAVE by somebody who is not in the group."""
+    TOO_MANY = "TOO_MANY"
+    """There is too much of something; the words say of what."""
+    AUTH_FAILED = "AUTH_FAILED"
+    """The server did not accept who the LOGIN claims to be."""
+    SLOW_CONSUMER = "SLOW_CONSUMER"
+    """The connection did not read what was sent to it."""
+    SHUTTING_DOWN = "SHUTTING_DOWN"
+    """The server is about to end."""
+
+
+class ChatProtocolError(Exception):
+    """The root of every exception that this package raises on purpose."""
+
+
+class ProtocolError(ChatProtocolError):
+    """Somebody broke CHAT/1.0; see the two subclasses for who.
+
+    Args:
+        code: Which rule.
+        text: What happened, in words for people.
+    """
+
+    def __init__(self, code: ErrorCode, text: str) -> None:
+        super().__init__(code, text)
+        self.code = code
+        """Which rule was broken."""
+        self.text = text
+        """What happened, in words for people."""
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.text}"
+
+
+class LocalProtocolError(ProtocolError):
+    """This side tried something that the protocol does not allow.
+
+    Nothing was sent and no state has changed.
+    """
+
+
+class RemoteProtocolError(ProtocolError):
+    """The peer sent something that the protocol does not allow."""

@@ -1,0 +1,182 @@
+"""Everything that can happen on a link, as immutable values (protocol.md, section 1)."""
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from typing import Any, TypeAlias, TypeVar
+
+from ._errors import ErrorCode, LocalProtocolError
+from ._names import check_name, check_unreserved
+
+
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Client to server: name this connection, or rename it.
+
+    Raises:
+        LocalProtocolError: BAD_NAME, or NAME_RESERVED when it starts with `*`.
+    """
+
+    name: str
+    """Who this connection is from now on; 1 to 64 octets as UTF-8."""
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        check_unreserved(self.name)
+
+
+@dataclass(frozen=True, slots=True)
+class Logout:
+    """Client to server: the last thing that this client says."""
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Client to server: deliver data to every connection of one user.
+
+    Raises:
+        LocalProtocolError: BAD_NAME for the recipient, MALFORMED for data that no line can hold.
+    """
+
+    to: str
+    """The recipient's name."""
+
+    data: bytes
+    """What to deliver; any octets but LF, not ending with CR."""
+
+    def __post_init__(self) -> None:
+        check_name(self.to)
+        _check_data(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """Client to server: deliver data to every other connection of a group's members.
+
+    Raises:
+        LocalProtocolError: BAD_NAME for the group, MALFORMED for data that no line can hold.
+    """
+
+    group: str
+    """The group's name."""
+
+    data: bytes
+    """What to deliver; any octets but LF, not ending with CR."""
+
+    def __post_init__(self) -> None:
+        check_name(self.group)
+        _check_data(self.data)
+
+
+@dataclass(frozen=True, slots=True, init=False)
+class Group:
+    """Client to server: make a group of exactly these members.
+
+    Args:
+        name: The group's name.
+        members: Their names, in any iterable; kept as a tuple.
+
+    Raises:
+        LocalProtocolError: BAD_NAME or NAME_RESERVED, for the group or any member.
+    """
+
+    name: str
+    """The group's name."""
+
+    members: tuple[str, ...]
+    """The members' names; may be empty."""
+
+    def __init__(self, name: str, members: Iterable[str] = ()) -> None:
+        if isinstance(members, str):
+            raise TypeError("members is an iterable of names, not one str")
+        members = tuple(members)
+        for each in (name, *members):
+            check_name(each)
+            check_unreserved(each)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "members", members)
+
+
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Client to server: take me off a group.
+
+    Raises:
+        LocalProtocolError: BAD_NAME.
+    """
+
+    group: str
+    """The group's name."""
+
+    def __post_init__(self) -> None:
+        check_name(self.group)
+
+
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """Server to client: somebody sent you data.
+
+    Raises:
+        LocalProtocolError: BAD_NAME for the sender, MALFORMED for data that no line can hold.
+    """
+
+    sender: str
+    """Who sent it; `*server*` for the server's own notices."""
+
+    data: bytes
+    """What they sent; any octets but LF, not ending with CR. Escape it before you show it."""
+
+    def __post_init__(self) -> None:
+        check_name(self.sender)
+        _check_data(self.data)
+
+
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """The peer sent a line that was not obeyed. The connection goes on."""
+
+    code: ErrorCode
+    """Why not."""
+
+    line: bytes
+    """The line without its end; of an over-long one, as many octets as the limit allows."""
+
+
+@dataclass(frozen=True, slots=True)
+class ConnectionClosed:
+    """Nothing more will be heard from the peer."""
+
+
+Command: TypeAlias = Login | Logout | Send | Broadcast | Group | Leave | Receive
+"""What travels as a line."""
+
+Event: TypeAlias = Command | Invalid | ConnectionClosed
+"""What `ChatConnection` reports."""
+
+
+def _check_data(data: bytes) -> None:
+    if not isinstance(data, bytes):
+        raise TypeError(f"data is bytes, not {type(data).__name__}")
+    if b"\n" in data or data.endswith(b"\r"):
+        raise LocalProtocolError(ErrorCode.MALFORMED, "data holds no LF and does not end with CR")
+
+
+_T = TypeVar("_T")
+
+
+def unchecked(cls: Callable[[str, bytes], _T]) -> Callable[[str, bytes], _T]:
+    """A second constructor for a two-field event, for values that its caller has just checked.
+
+    The ordinary one takes 0.9 µs, two thirds of it for checks that the parser has made and for
+    the frozen dataclass's detour; this one 0.2 µs, and it makes the same value.
+    """
+    slots: Any = cls
+    set_first, set_second = (getattr(slots, field).__set__ for field in slots.__slots__)
+    new = slots.__new__
+
+    def make(first: str, second: bytes) -> _T:
+        event: _T = new(slots)
+        set_first(event, first)
+        set_second(event, second)
+        return event
+
+    return make

@@ -1,0 +1,300 @@
+"""Who is who, and who gets what."""
+
+from collections.abc import Hashable, Iterable
+from dataclasses import dataclass
+from enum import Enum
+from typing import Generic, TypeAlias, TypeVar
+
+from ._errors import ErrorCode
+from ._events import (
+    Broadcast,
+    ConnectionClosed,
+    Event,
+    Group,
+    Invalid,
+    Leave,
+    Login,
+    Logout,
+    Receive,
+    Send,
+    unchecked,
+)
+from ._names import is_reserved
+from ._notices import WORDS
+
+ConnectionId = TypeVar("ConnectionId", bound=Hashable)
+"""Whatever the caller tells connections apart by."""
+
+
+class DuplicateLogin(Enum):
+    """What a LOGIN under a name that another connection has does."""
+
+    SHARE = "share"
+    """Both have the name, and both get what is sent to it."""
+    REJECT = "reject"
+    """The newcomer is refused with NAME_IN_USE."""
+    REPLACE = "replace"
+    """The newcomer has the name; the others are disconnected with NAME_IN_USE."""
+
+
+class Broadcasting(Enum):
+    """Who may BROADCAST to a group."""
+
+    MEMBERS = "members"
+    """Its members, and whoever made it."""
+    ANYONE = "anyone"
+    """Everyone who is logged in."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Policy:
+    """What is a matter of taste (the rows marked P of protocol.md, section 4)."""
+
+    duplicate_login: DuplicateLogin = DuplicateLogin.SHARE
+    """What a second connection under the same name does."""
+
+    broadcasting: Broadcasting = Broadcasting.MEMBERS
+    """Who may broadcast."""
+
+    @classmethod
+    def reference(cls) -> "Policy":
+        """The choices of the server that CHAT/1.0 was published with."""
+        return cls(duplicate_login=DuplicateLogin.SHARE, broadcasting=Broadcasting.ANYONE)
+
+
+@dataclass(frozen=True, slots=True)
+class Deliver(Generic[ConnectionId]):
+    """Write one message to some connections."""
+
+    to: tuple[ConnectionId, ...]
+    """The recipients; none twice."""
+
+    message: Receive
+    """What each of them gets."""
+
+
+@dataclass(frozen=True, slots=True)
+class Refuse(Generic[ConnectionId]):
+    """Tell a connection that what it asked for was not done."""
+
+    cid: ConnectionId
+    """Who asked."""
+
+    code: ErrorCode
+    """Why not."""
+
+    text: str
+    """The same in words for people."""
+
+
+@dataclass(frozen=True, slots=True)
+class Disconnect(Generic[ConnectionId]):
+    """End a connection. The hub has forgotten it."""
+
+    cid: ConnectionId
+    """Which."""
+
+    code: ErrorCode | None
+    """Why; None when it asked for that itself."""
+
+
+Action: TypeAlias = Deliver[ConnectionId] | Refuse[ConnectionId] | Disconnect[ConnectionId]
+"""What a hub wants done."""
+
+
+class _Group:
+    """A group: its members by name, online or not."""
+
+    __slots__ = ("creator", "members")
+
+    def __init__(self, creator: str, members: Iterable[str]) -> None:
+        self.creator = creator
+        # A dict, because it keeps the order in which they were named and a set would not.
+        self.members = dict.fromkeys(members)
+
+
+class ChatHub(Generic[ConnectionId]):
+    """The routing of CHAT/1.0 (protocol.md, section 2): events in, actions out.
+
+    A message costs what its recipients cost, however many connections, users and groups there
+    are. Groups outlive the connections of their members, as the protocol has it; everything else
+    goes with the connection.
+
+    Args:
+        policy: The matters of taste.
+    """
+
+    def __init__(self, policy: Policy = Policy()) -> None:
+        self._policy = policy
+        self._names: dict[ConnectionId, str | None] = {}
+        # Who is online. Kept as tuples because that is what `Deliver` takes: a SEND then costs
+        # one look-up.
+        self._users: dict[str, tuple[ConnectionId, ...]] = {}
+        self._groups: dict[str, _Group] = {}
+
+    @property
+    def users(self) -> int:
+        """How many names are online."""
+        return len(self._users)
+
+    @property
+    def groups(self) -> int:
+        """How many groups there are."""
+        return len(self._groups)
+
+    def name_of(self, cid: ConnectionId) -> str | None:
+        """The name that a connection is logged in under; None before it is.
+
+        Raises:
+            KeyError: There is no such connection.
+        """
+        return self._names[cid]
+
+    def connect(self, cid: ConnectionId) -> None:
+        """Take on a connection, anonymous at first.
+
+        Args:
+            cid: What it will be known by, until `disconnect` or a `Disconnect`.
+
+        Raises:
+            ValueError: There is such a connection already.
+        """
+        if cid in self._names:
+            raise ValueError(f"{cid!r} is connected already")
+        self._names[cid] = None
+
+    def disconnect(self, cid: ConnectionId) -> None:
+        """Forget a connection. One that is not known, or not any more, is fine.
+
+        Args:
+            cid: Which.
+        """
+        name = self._names.pop(cid, None)
+        if name is not None:
+            self._leave_name(cid, name)
+
+    def handle(self, cid: ConnectionId, event: Event) -> list[Action[ConnectionId]]:
+        """Act on what a connection said.
+
+        Args:
+            cid: Who.
+            event: What; any event that `ChatConnection` reports on a server's side.
+
+        Returns:
+            What to do now, in order. Empty when all is well and nobody needs to hear of it.
+
+        Raises:
+            KeyError: There is no such connection.
+        """
+        name = self._names[cid]
+        # What is said most comes first: each case that does not match costs a little.
+        match event:
+            case Send() if name is not None:
+                return self._send(cid, name, event)
+            case Broadcast() if name is not None:
+                return self._broadcast(cid, name, event)
+            case Group() if name is not None:
+                return self._make_group(cid, name, event)
+            case Leave() if name is not None:
+                return self._leave_group(cid, name, event)
+            case Send() | Broadcast() | Group() | Leave():
+                return [_refusal(cid, ErrorCode.NOT_LOGGED_IN)]
+            case Login():
+                return self._login(cid, name, event.name)
+            case Logout() | ConnectionClosed():
+                self.disconnect(cid)
+                return [Disconnect(cid, None)]
+            case Invalid():
+                return [_refusal(cid, event.code)]
+            case Receive():
+                return [_refusal(cid, ErrorCode.WRONG_DIRECTION)]
+
+    def _send(self, cid: ConnectionId, name: str, event: Send) -> list[Action[ConnectionId]]:
+        recipients = self._users.get(event.to)
+        if recipients:
+            return [Deliver(recipients, _new_receive(name, event.data))]
+        if is_reserved(event.to):
+            # Nobody is told: a bot that answers the server's errors would never stop.
+            return []
+        return [Refuse(cid, ErrorCode.NO_SUCH_USER, f"{event.to} is not online")]
+
+    def _broadcast(
+        self, cid: ConnectionId, name: str, event: Broadcast
+    ) -> list[Action[ConnectionId]]:
+        group = self._groups.get(event.group)
+        if group is None:
+            return [] if is_reserved(event.group) else [_no_such_group(cid, event.group)]
+        is_member = name in group.members
+        if not (
+            is_member or name == group.creator or self._policy.broadcasting is Broadcasting.ANYONE
+        ):
+            return [_not_a_member(cid, event.group)]
+        users = self._users
+        recipients: list[ConnectionId] = []
+        for member in group.members:
+            recipients += users.get(member, ())
+        if is_member:
+            recipients.remove(cid)
+        if not recipients:
+            return []
+        return [Deliver(tuple(recipients), _new_receive(name, event.data))]
+
+    def _make_group(self, cid: ConnectionId, name: str, event: Group) -> list[Action[ConnectionId]]:
+        if event.name in self._groups:
+            return [Refuse(cid, ErrorCode.GROUP_EXISTS, f"there is a group {event.name} already")]
+        self._groups[event.name] = _Group(name, event.members)
+        return []
+
+    def _leave_group(
+        self, cid: ConnectionId, name: str, event: Leave
+    ) -> list[Action[ConnectionId]]:
+        group = self._groups.get(event.group)
+        if group is None:
+            return [_no_such_group(cid, event.group)]
+        if name not in group.members:
+            return [_not_a_member(cid, event.group)]
+        del group.members[name]
+        if not group.members:
+            del self._groups[event.group]
+        return []
+
+    def _login(
+        self, cid: ConnectionId, name: str | None, new_name: str
+    ) -> list[Action[ConnectionId]]:
+        if new_name == name:
+            return []
+        actions: list[Action[ConnectionId]] = []
+        others = self._users.get(new_name, ())
+        if others and self._policy.duplicate_login is DuplicateLogin.REJECT:
+            return [Refuse(cid, ErrorCode.NAME_IN_USE, f"{new_name} is logged in already")]
+        if others and self._policy.duplicate_login is DuplicateLogin.REPLACE:
+            for other in others:
+                self.disconnect(other)
+                actions.append(Disconnect(other, ErrorCode.NAME_IN_USE))
+        if name is not None:
+            self._leave_name(cid, name)
+        self._names[cid] = new_name
+        self._users[new_name] = (*self._users.get(new_name, ()), cid)
+        return actions
+
+    def _leave_name(self, cid: ConnectionId, name: str) -> None:
+        rest = tuple(other for other in self._users[name] if other != cid)
+        if rest:
+            self._users[name] = rest
+        else:
+            del self._users[name]
+
+
+def _refusal(cid: ConnectionId, code: ErrorCode) -> Refuse[ConnectionId]:
+    return Refuse(cid, code, WORDS[code])
+
+
+def _no_such_group(cid: ConnectionId, group: str) -> Refuse[ConnectionId]:
+    return Refuse(cid, ErrorCode.NO_SUCH_GROUP, f"there is no group {group}")
+
+
+def _not_a_member(cid: ConnectionId, group: str) -> Refuse[ConnectionId]:
+    return Refuse(cid, ErrorCode.NOT_A_MEMBER, f"you are not a member of {group}")
+
+
+_new_receive = unchecked(Receive)

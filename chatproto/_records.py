@@ -1,0 +1,119 @@
+"""What a server has to tell those who run it: what happened, why links ended, and counts."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from enum import StrEnum
+
+
+class Happening(StrEnum):
+    """What a `Record` is about. The value is fit for a log."""
+
+    ACCEPTED = "accepted"
+    """A connection was taken on."""
+    LOGGED_IN = "logged in"
+    """A LOGIN was obeyed; the subject is empty."""
+    GROUP_MADE = "group made"
+    """A GROUP was obeyed; the subject is the group."""
+    LEFT = "left"
+    """A LEAVE was obeyed; the subject is the group."""
+    LOGGED_OUT = "logged out"
+    """A LOGOUT was obeyed."""
+    CLOSED = "closed"
+    """A connection is gone; the subject is its `CloseReason`."""
+
+
+class CloseReason(StrEnum):
+    """Why the server has ended a connection, or found it ended."""
+
+    LOGGED_OUT = "logged out"
+    """LOGOUT."""
+    EOF = "end of stream"
+    """The peer closed without LOGOUT."""
+    LOST = "connection lost"
+    """The transport failed: a reset, or no way to reach the peer."""
+    BAD_LINES = "too many bad lines"
+    """`Limits.bad_lines`."""
+    REPLACED = "replaced"
+    """Another connection took its name over (`DuplicateLogin.REPLACE`)."""
+    SLOW_CONSUMER = "slow consumer"
+    """`Limits.queue_bytes`."""
+    SHUTTING_DOWN = "shutting down"
+    """The server ends."""
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """One line for the log. `str()` gives it with what peers chose made safe to show."""
+
+    happening: Happening
+    """What happened."""
+
+    peer: str
+    """Where the connection comes from, as the adapter named it."""
+
+    name: str | None
+    """Who is logged in on it; None when nobody is."""
+
+    subject: str = ""
+    """What it is about; see `Happening`."""
+
+    def __str__(self) -> str:
+        peer, subject = visible(self.peer), visible(self.subject)
+        who = peer if self.name is None else f"{visible(self.name)} ({peer})"
+        match self.happening:
+            case Happening.ACCEPTED:
+                return f"accepted from {peer}"
+            case Happening.GROUP_MADE:
+                return f"group made {subject} by {who}"
+            case Happening.LEFT:
+                return f"left {subject}: {who}"
+            case Happening.LOGGED_IN | Happening.LOGGED_OUT:
+                return f"{self.happening} {who}"
+            case Happening.CLOSED:
+                return f"closed {who}: {subject}"
+
+
+@dataclass(frozen=True, slots=True)
+class Counters:
+    """How much has happened since the broker was made, and how much there is now."""
+
+    connections: int
+    """Connections now."""
+
+    users: int
+    """Names that are logged in now."""
+
+    groups: int
+    """Groups now."""
+
+    queued: int
+    """Octets that wait to be written now."""
+
+    accepted: int
+    """Connections taken on."""
+
+    logins: int
+    """LOGINs obeyed."""
+
+    messages: int
+    """SENDs and BROADCASTs that had a recipient."""
+
+    deliveries: int
+    """Messages put into recipients' queues; a broadcast counts once for each."""
+
+    octets_in: int
+    """Octets read."""
+
+    octets_out: int
+    """Octets written."""
+
+    refusals: Mapping[str, int]
+    """Lines refused, by `ErrorCode`, whether a notice told of them or not."""
+
+    closes: Mapping[str, int]
+    """Connections ended, by `CloseReason`."""
+
+
+def visible(text: str) -> str:
+    """Text that a peer chose, safe for a terminal and a log: what does not print is escaped."""
+    return repr(text)[1:-1]

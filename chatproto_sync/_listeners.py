@@ -1,0 +1,149 @@
+"""Sockets that wait for connections, and what to call the ends of a connection."""
+
+import contextlib
+import os
+import shlex
+import socket
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+BACKLOG: Final = 4096
+"""How many connections may wait to be accepted; the kernel has its own, often lower, bound."""
+
+
+def open_listeners(host: str, port: int, unix: str | None) -> list[socket.socket]:
+    """Listen on every address that a host name stands for, or on a Unix socket instead.
+
+    Args:
+        host: A name or an address.
+        port: The TCP port; 0 for one that is free, the same for all addresses.
+        unix: The path of a Unix socket; None for TCP.
+
+    Returns:
+        Non-blocking sockets, at least one.
+
+    Raises:
+        OSError: An address does not resolve or is not to be had; nothing is left open.
+    """
+    with contextlib.ExitStack() as stack:
+        if unix is not None:
+            listeners = [stack.enter_context(_open_unix(unix))]
+        else:
+            listeners = []
+            for family, address in _resolve(host, port):
+                if listeners:
+                    address = (address[0], listeners[0].getsockname()[1], *address[2:])
+                listeners.append(stack.enter_context(_open_tcp(family, address)))
+        stack.pop_all()
+    return listeners
+
+
+def close_listeners(listeners: Iterable[socket.socket]) -> None:
+    """Stop listening, and take the names of Unix sockets out of the file system."""
+    for listener in listeners:
+        if listener.family == _AF_UNIX:
+            Path(listener.getsockname()).unlink(missing_ok=True)
+        listener.close()
+
+
+def prepare(sock: socket.socket) -> None:
+    """Make an accepted socket fit for many small writes that nobody waits for.
+
+    Raises:
+        OSError: The connection is gone already.
+    """
+    sock.setblocking(False)
+    if sock.family != _AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def describe(address: Any, family: int) -> str:
+    """An address for people: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`, `unix`.
+
+    Args:
+        address: As `socket.getsockname` and `socket.accept` give it.
+        family: The socket's.
+    """
+    if family == _AF_UNIX:
+        return f"unix:{os.fsdecode(address)}" if address else "unix"
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def greeting(addresses: Sequence[str]) -> str:
+    """What a server says to the person who started it: where it is, and how to talk to it.
+
+    Args:
+        addresses: As `describe` gives them.
+    """
+    kind, _, path = addresses[0].partition(":")
+    if kind == "unix":
+        netcat = f"nc -U {shlex.quote(path)}"
+    else:
+        host, _, port = addresses[0].rpartition(":")
+        # Servers listen on "any address", but clients can't connect to it everywhere.
+        host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))  # noqa: S104
+        netcat = f"nc {host} {port}"
+    return (
+        f"Listening on {', '.join(addresses)}.\n"
+        f"To talk to it, run   {netcat}\n"
+        "and paste            CHAT/1.0 LOGIN alice"
+    )
+
+
+def cannot_listen(host: str, port: int, unix: str | None, error: Exception) -> str:
+    """The sentence for somebody whose server does not start.
+
+    Args:
+        host: What `open_listeners` was given.
+        port: Likewise.
+        unix: Likewise.
+        error: What it raised.
+    """
+    where = unix or f"{host}:{port}"
+    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+    return f"Error: can't listen on {where}: {reason}"
+
+
+# Not every platform has them.
+_AF_UNIX: Final = getattr(socket, "AF_UNIX", None)
+
+
+def _resolve(host: str, port: int) -> Iterable[tuple[int, Any]]:
+    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    # A host file may list an address twice.
+    return dict.fromkeys((family, address) for family, *_, address in infos)
+
+
+def _open_tcp(family: int, address: Any) -> socket.socket:
+    listener = socket.socket(family, socket.SOCK_STREAM)
+    try:
+        if os.name == "posix":
+            # Elsewhere this option means that two servers may share a port by accident.
+            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family == socket.AF_INET6:
+            listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        _listen(listener, address)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _open_unix(path: str) -> socket.socket:
+    if _AF_UNIX is None:
+        raise OSError("this platform has no Unix sockets")
+    listener = socket.socket(_AF_UNIX, socket.SOCK_STREAM)
+    try:
+        _listen(listener, path)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _listen(listener: socket.socket, address: Any) -> None:
+    listener.bind(address)
+    listener.listen(BACKLOG)
+    listener.setblocking(False)
