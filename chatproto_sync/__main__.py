@@ -10,7 +10,7 @@ from typing import Final
 from chatproto import Policy, __version__
 
 from ._listeners import cannot_listen, greeting
-from ._server import DEFAULT_PORT, Server, run_until_signal
+from ._server import DEFAULT_PORT, Server, shutdown_on_signals
 
 POLICIES: Final = {"default": Policy(), "reference": Policy.reference()}
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -37,10 +37,12 @@ def main(arguments: Sequence[str]) -> int:
             notices=not options.no_notices,
         )
     except (OSError, OverflowError) as error:
-        print(cannot_listen(options.host, options.port, options.unix, error), file=sys.stderr)
+        words = cannot_listen(options.host, options.port, options.unix, error)
+        print(f"Error: {words}", file=sys.stderr)
         return 1
-    print(greeting(server.addresses), flush=True)
-    run_until_signal(server)
+    with shutdown_on_signals(server):
+        print(greeting(server.addresses), flush=True)
+        server.run()
     return 0
 
 

@@ -96,6 +96,15 @@ class Driver:
         for record in self.broker.take_records():
             logger.info("%s", record)
 
+    @property
+    def takes_sockets(self) -> bool:
+        """Whether `fileno` stands for every socket; the selectors of some platforms can't."""
+        return hasattr(self.selector, "fileno")
+
+    def fileno(self) -> int:
+        """A descriptor that becomes readable when `step` has something to do."""
+        return self.selector.fileno() if self.takes_sockets else self._waker.fileno()
+
     def now(self) -> float:
         """The clock's time in seconds."""
         return self._clock()

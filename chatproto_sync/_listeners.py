@@ -93,7 +93,7 @@ def greeting(addresses: Sequence[str]) -> str:
 
 
 def cannot_listen(host: str, port: int, unix: str | None, error: Exception) -> str:
-    """The sentence for somebody whose server does not start.
+    """What to tell somebody whose server does not start.
 
     Args:
         host: What `open_listeners` was given.
@@ -103,7 +103,7 @@ def cannot_listen(host: str, port: int, unix: str | None, error: Exception) -> s
     """
     where = unix or f"{host}:{port}"
     reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"Error: can't listen on {where}: {reason}"
+    return f"can't listen on {where}: {reason}"
 
 
 # Not every platform has them.

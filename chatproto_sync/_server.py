@@ -1,7 +1,9 @@
 """A chat server from the standard library alone."""
 
+import contextlib
 import signal
 import threading
+from collections.abc import Iterator
 from types import FrameType
 from typing import Final
 
@@ -102,21 +104,23 @@ def serve(
         OSError: It can't listen there.
     """
     server = Server(host, port, unix=unix, policy=policy, limits=limits, notices=notices)
-    run_until_signal(server)
+    with shutdown_on_signals(server):
+        server.run()
 
 
-def run_until_signal(server: Server) -> None:
-    """Run a server until SIGINT or SIGTERM when in the main thread, else for ever."""
+@contextlib.contextmanager
+def shutdown_on_signals(server: Server) -> Iterator[None]:
+    """Have SIGINT and SIGTERM shut a server down. Does nothing outside the main thread."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         server.shutdown()
 
     if threading.current_thread() is not threading.main_thread():
-        server.run()
+        yield
         return
     before = {number: signal.signal(number, stop) for number in (signal.SIGINT, signal.SIGTERM)}
     try:
-        server.run()
+        yield
     finally:
         for number, handler in before.items():
             # None stands for one that was not set from Python, which can't be put back.

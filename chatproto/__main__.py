@@ -1,0 +1,24 @@
+"""The command `chatproto`, also as `python -m chatproto`.
+
+It lives in `chatproto_anyio`; this much is here because it has to work when that can't be imported.
+"""
+
+import sys
+
+
+def main() -> None:
+    """Run the command, or say what to install for it."""
+    try:
+        from chatproto_anyio.cli import cli
+    except ModuleNotFoundError as error:
+        if error.name not in ("anyio", "click"):
+            raise
+        sys.exit(
+            f"Error: the command needs the package {error.name}: "
+            "pip install 'chatproto-sansio[server]'"
+        )
+    cli(prog_name="chatproto")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,7 @@
+"""CHAT/1.0 on asyncio and trio, through AnyIO."""
+
+from chatproto_sync import DEFAULT_PORT
+
+from ._server import Server, serve
+
+__all__ = ["DEFAULT_PORT", "Server", "serve"]

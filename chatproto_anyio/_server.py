@@ -1,0 +1,166 @@
+"""A chat server for asyncio and trio."""
+
+import contextlib
+import logging
+import socket
+from functools import partial
+from typing import Final
+
+import anyio
+from anyio.abc import ByteStream, SocketStream, TaskGroup, TaskStatus
+
+from chatproto import ChatBroker, Limits, Policy
+from chatproto_sync import DEFAULT_PORT
+from chatproto_sync._driver import PAUSE, TICK, Carrier, Driver
+from chatproto_sync._listeners import close_listeners, describe, open_listeners, prepare
+
+from ._driver import StreamCarrier
+
+logger: Final = logging.getLogger("chatproto.server")
+
+
+class Server:
+    """A chat server on an event loop.
+
+    It listens as soon as it is made; nobody is answered before `run`. Making one looks up `host`
+    and waits for that, so inside a running loop use `serve`.
+
+    Args:
+        host: The name or address to listen on.
+        port: The TCP port; 0 for one that is free.
+        unix: The path of a Unix socket to listen on instead.
+        policy: The matters of taste.
+        limits: What one connection may take.
+        notices: Whether to tell clients why something was refused (protocol.md, section 3).
+
+    Raises:
+        OSError: It can't listen there.
+    """
+
+    def __init__(
+        self,
+        host: str = "127.0.0.1",
+        port: int = DEFAULT_PORT,
+        *,
+        unix: str | None = None,
+        policy: Policy = Policy(),
+        limits: Limits = Limits(),
+        notices: bool = True,
+    ) -> None:
+        self._listeners = open_listeners(host, port, unix)
+        self._broker: ChatBroker[Carrier] = ChatBroker(
+            policy=policy, limits=limits, notices=notices
+        )
+        self._driver = Driver(self._broker)
+        self.addresses = [describe(each.getsockname(), each.family) for each in self._listeners]
+        """Where it listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
+
+    async def run(self, *, task_status: TaskStatus["Server"] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Serve until cancelled, then end: tell everybody, write what is queued, close.
+
+        The end takes `Limits.linger` at the most, shielded from the cancellation that causes it.
+
+        Args:
+            task_status: Told this server when it accepts connections.
+        """
+        driver = self._driver
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._tick)
+                if driver.takes_sockets:
+                    driver.listen(self._listeners)
+                else:
+                    for listener in self._listeners:
+                        tasks.start_soon(self._accept, listener, tasks)
+                task_status.started(self)
+                try:
+                    while True:
+                        await anyio.wait_readable(driver)
+                        driver.step(0)
+                finally:
+                    with anyio.CancelScope(shield=True):
+                        await self._drain()
+        finally:
+            driver.close()
+            close_listeners(self._listeners)
+
+    async def serve_stream(self, stream: ByteStream) -> None:
+        """Serve one connection that somebody else has made, while `run` runs.
+
+        It chats with those on the server's own sockets. Returns when the connection has ended;
+        the stream is closed then.
+
+        Args:
+            stream: TLS, a WebSocket's adapter, memory: anything that carries bytes.
+        """
+        await StreamCarrier(self._driver, stream).run()
+
+    async def _tick(self) -> None:
+        while True:
+            await anyio.sleep(TICK)
+            self._driver.tick()
+            self._driver.settle()
+
+    async def _drain(self) -> None:
+        driver, broker = self._driver, self._broker
+        driver.stop_listening()
+        broker.drain()
+        driver.settle()
+        while broker.connections:
+            with anyio.move_on_after(TICK):
+                await anyio.wait_readable(driver)
+            driver.step(0)
+
+    async def _accept(self, listener: socket.socket, tasks: TaskGroup) -> None:
+        """Where the selector has no descriptor: a task for each connection instead."""
+        while True:
+            await anyio.wait_readable(listener)
+            try:
+                sock, _ = listener.accept()
+            except (BlockingIOError, ConnectionAbortedError):
+                # That one is gone; the next may not be.
+                continue
+            except OSError as error:
+                logger.warning("can't accept connections, will go on trying: %s", error)
+                await anyio.sleep(PAUSE)
+            else:
+                tasks.start_soon(self._serve_socket, sock)
+
+    async def _serve_socket(self, sock: socket.socket) -> None:
+        # Cancelling the server ends its connections by draining them.
+        with anyio.CancelScope(shield=True), contextlib.suppress(OSError):
+            prepare(sock)
+            await self.serve_stream(await SocketStream.from_socket(sock))
+
+
+async def serve(
+    host: str = "127.0.0.1",
+    port: int = DEFAULT_PORT,
+    *,
+    unix: str | None = None,
+    policy: Policy = Policy(),
+    limits: Limits = Limits(),
+    notices: bool = True,
+    task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Run a chat server until cancelled, and end it in good order.
+
+    Signals are the application's: cancel the scope around this when one comes. The command
+    `chatproto serve` does that for SIGINT and SIGTERM.
+
+    Args:
+        host: The name or address to listen on.
+        port: The TCP port; 0 for one that is free, which the log tells.
+        unix: The path of a Unix socket to listen on instead.
+        policy: The matters of taste.
+        limits: What one connection may take.
+        notices: Whether to tell clients why something was refused (protocol.md, section 3).
+        task_status: Told the `Server` when it accepts connections:
+            `server = await task_group.start(serve)`.
+
+    Raises:
+        OSError: It can't listen there.
+    """
+    make = partial(Server, host, port, unix=unix, policy=policy, limits=limits, notices=notices)
+    server = await anyio.to_thread.run_sync(make)
+    await server.run(task_status=task_status)
