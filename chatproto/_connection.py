@@ -19,7 +19,7 @@ class ChatConnection:
         limits: `max_line` and `bad_lines` are the ones that count here.
     """
 
-    __slots__ = ("_bad_lines", "_limits", "_lines", "_name", "_our_role", "_state")
+    __slots__ = ("_bad_lines", "_ended", "_limits", "_lines", "_name", "_our_role", "_state")
 
     def __init__(self, our_role: Role, limits: Limits = Limits()) -> None:
         self._our_role = our_role
@@ -28,6 +28,9 @@ class ChatConnection:
         self._state = State.ANONYMOUS
         self._name: str | None = None
         self._bad_lines = 0
+        # Whether `ConnectionClosed` is out. The state can't tell: a client that has logged out
+        # still hears what the server had under way.
+        self._ended = False
 
     @property
     def our_role(self) -> Role:
@@ -60,7 +63,7 @@ class ChatConnection:
         """
         events: list[Event] = []
         allowed = TRANSITIONS[self._state][self._our_role.peer]
-        if not allowed:
+        if self._ended or not allowed:
             return events
         max_line = self._limits.max_line
         for line in self._lines.feed(data):
@@ -97,7 +100,7 @@ class ChatConnection:
         """
         events: list[Event] = []
         partial = self._lines.partial
-        if partial and TRANSITIONS[self._state][self._our_role.peer]:
+        if partial and TRANSITIONS[self._state][self._our_role.peer] and not self._ended:
             events.append(Invalid(ErrorCode.TRUNCATED, partial))
         events.append(self._close())
         return events
@@ -128,6 +131,7 @@ class ChatConnection:
         return line
 
     def _close(self) -> ConnectionClosed:
+        self._ended = True
         event = ConnectionClosed()
         allowed = TRANSITIONS[self._state][self._our_role.peer]
         self._enter(allowed.get(ConnectionClosed, self._state), event)

@@ -19,7 +19,6 @@ WORDS: Final[dict[ErrorCode, str]] = {
     ErrorCode.WRONG_DIRECTION: "only a server sends that",
     ErrorCode.TRUNCATED: "the line has no end and was not run",
     ErrorCode.TOO_MANY: "too many bad lines in a row",
-    ErrorCode.SLOW_CONSUMER: "you did not read what was sent to you",
     ErrorCode.SHUTTING_DOWN: "the server is shutting down",
 }
 """What a code means to people, where there is nothing more particular to say."""

@@ -116,4 +116,7 @@ class Counters:
 
 def visible(text: str) -> str:
     """Text that a peer chose, safe for a terminal and a log: what does not print is escaped."""
-    return repr(text)[1:-1]
+    return "".join(
+        each if each.isprintable() and each != "\\" else each.encode("unicode_escape").decode()
+        for each in text
+    )

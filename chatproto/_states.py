@@ -96,5 +96,5 @@ def objection(speaker: Role, event: Event) -> tuple[ErrorCode, str]:
         The code, and words for people.
     """
     if any(type(event) in rows[speaker] for rows in TRANSITIONS.values()):
-        return ErrorCode.NOT_LOGGED_IN, "nobody is logged in on this connection"
+        return ErrorCode.NOT_LOGGED_IN, "not before LOGIN, and not after LOGOUT"
     return ErrorCode.WRONG_DIRECTION, f"that is not for a {speaker.value} to send"

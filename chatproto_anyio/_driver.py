@@ -81,7 +81,9 @@ class StreamCarrier:
 
 
 def _describe(stream: ByteStream) -> str:
-    address = stream.extra(SocketAttribute.remote_address, None)
-    if address is None:
+    try:
+        address = stream.extra(SocketAttribute.remote_address)
+        return describe(address, stream.extra(SocketAttribute.family))
+    except (anyio.TypedAttributeLookupError, OSError):
+        # Not every stream has a socket, and not every socket still has a peer.
         return type(stream).__name__
-    return describe(address, stream.extra(SocketAttribute.family))

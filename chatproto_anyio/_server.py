@@ -1,10 +1,7 @@
 """A chat server for asyncio and trio."""
 
-import contextlib
-import logging
 import socket
 from functools import partial
-from typing import Final
 
 import anyio
 from anyio.abc import ByteStream, SocketStream, TaskGroup, TaskStatus
@@ -12,11 +9,9 @@ from anyio.abc import ByteStream, SocketStream, TaskGroup, TaskStatus
 from chatproto import ChatBroker, Limits, Policy
 from chatproto_sync import DEFAULT_PORT
 from chatproto_sync._driver import PAUSE, TICK, Carrier, Driver
-from chatproto_sync._listeners import close_listeners, describe, open_listeners, prepare
+from chatproto_sync._listeners import close_listeners, describe, logger, open_listeners, prepare
 
 from ._driver import StreamCarrier
-
-logger: Final = logging.getLogger("chatproto.server")
 
 
 class Server:
@@ -35,6 +30,7 @@ class Server:
 
     Raises:
         OSError: It can't listen there.
+        ValueError: There is no such port.
     """
 
     def __init__(
@@ -58,7 +54,8 @@ class Server:
     async def run(self, *, task_status: TaskStatus["Server"] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled, then end: tell everybody, write what is queued, close.
 
-        The end takes `Limits.linger` at the most, shielded from the cancellation that causes it.
+        The end takes `Limits.linger` and a second at the most, shielded from the cancellation that
+        causes it.
 
         Args:
             task_status: Told this server when it accepts connections.
@@ -127,10 +124,16 @@ class Server:
                 tasks.start_soon(self._serve_socket, sock)
 
     async def _serve_socket(self, sock: socket.socket) -> None:
-        # Cancelling the server ends its connections by draining them.
-        with anyio.CancelScope(shield=True), contextlib.suppress(OSError):
+        try:
             prepare(sock)
-            await self.serve_stream(await SocketStream.from_socket(sock))
+            stream = await SocketStream.from_socket(sock)
+        except (OSError, ValueError):
+            # The peer has gone again; AnyIO's word for that is ValueError.
+            sock.close()
+            return
+        # Cancelling the server ends its connections by draining them.
+        with anyio.CancelScope(shield=True):
+            await self.serve_stream(stream)
 
 
 async def serve(
@@ -160,6 +163,7 @@ async def serve(
 
     Raises:
         OSError: It can't listen there.
+        ValueError: There is no such port.
     """
     make = partial(Server, host, port, unix=unix, policy=policy, limits=limits, notices=notices)
     server = await anyio.to_thread.run_sync(make)

@@ -10,7 +10,7 @@ from anyio.abc import TaskStatus
 
 from chatproto import __version__
 from chatproto_sync.__main__ import LOG_FORMAT, LOG_LEVELS, POLICIES
-from chatproto_sync._listeners import cannot_listen, greeting
+from chatproto_sync._listeners import PORT_MAX, cannot_listen, greeting
 
 from . import DEFAULT_PORT, Server
 
@@ -30,7 +30,7 @@ def cli() -> None:
 )
 @click.option(
     "--port",
-    type=click.IntRange(0, 65535),
+    type=click.IntRange(0, PORT_MAX),
     default=DEFAULT_PORT,
     envvar="CHATPROTO_PORT",
     help="TCP port to listen on; 0 for a free one.",

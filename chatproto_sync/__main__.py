@@ -9,7 +9,7 @@ from typing import Final
 
 from chatproto import Policy, __version__
 
-from ._listeners import cannot_listen, greeting
+from ._listeners import PORT_MAX, cannot_listen, greeting
 from ._server import DEFAULT_PORT, Server, shutdown_on_signals
 
 POLICIES: Final = {"default": Policy(), "reference": Policy.reference()}
@@ -36,7 +36,7 @@ def main(arguments: Sequence[str]) -> int:
             policy=POLICIES[options.policy],
             notices=not options.no_notices,
         )
-    except (OSError, OverflowError) as error:
+    except OSError as error:
         words = cannot_listen(options.host, options.port, options.unix, error)
         print(f"Error: {words}", file=sys.stderr)
         return 1
@@ -55,12 +55,25 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"chatproto {__version__}")
     parser.add_argument("--host", default="127.0.0.1", help="name or address to listen on")
-    parser.add_argument("--port", type=int, default=DEFAULT_PORT, help="TCP port, 0 for a free one")
+    parser.add_argument(
+        "--port",
+        type=_port,
+        metavar="PORT",
+        default=DEFAULT_PORT,
+        help="TCP port, 0 for a free one",
+    )
     parser.add_argument("--unix", metavar="PATH", help="Unix socket to listen on instead of TCP")
     parser.add_argument("--policy", choices=POLICIES, default="default", help="rule set")
     parser.add_argument("--no-notices", action="store_true", help="never say why not")
     parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="least to log")
     return parser
+
+
+def _port(text: str) -> int:
+    port = int(text)
+    if not 0 <= port <= PORT_MAX:
+        raise argparse.ArgumentTypeError(f"a port is 0 to {PORT_MAX}")
+    return port
 
 
 def _from_environment() -> Iterator[str]:

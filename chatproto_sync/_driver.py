@@ -1,7 +1,6 @@
 """The loop's body: which sockets are ready, and their bytes to the broker and back."""
 
 import contextlib
-import logging
 import selectors
 import socket
 import time
@@ -10,7 +9,7 @@ from typing import Final, Protocol
 
 from chatproto import ChatBroker
 
-from ._listeners import describe, prepare
+from ._listeners import describe, logger, prepare
 
 READ_SIZE: Final = 65536
 """The most octets taken from one connection before the others have their turn."""
@@ -23,8 +22,6 @@ PAUSE: Final = 1.0
 
 TICK: Final = 1.0
 """The longest time in seconds that may pass between two calls of `Driver.tick`."""
-
-logger: Final = logging.getLogger("chatproto.server")
 
 
 class Carrier(Hashable, Protocol):
@@ -134,8 +131,9 @@ class _Waker:
         return self._reader.fileno()
 
     def wake(self) -> None:
-        # A full buffer is a request that has not been seen yet.
-        with contextlib.suppress(BlockingIOError):
+        # A full buffer is a request that has not been seen yet, and a closed socket one that comes
+        # too late to matter.
+        with contextlib.suppress(OSError):
             self._writer.send(b"\0")
 
     def ready(self, _events: int) -> None:
@@ -155,7 +153,6 @@ class _Listener:
         self._paused_until: float | None = None
         self._failing = False
         self._watch()
-        logger.info("listening on %s", describe(listener.getsockname(), listener.family))
 
     def ready(self, _events: int) -> None:
         for _ in range(ACCEPTS):

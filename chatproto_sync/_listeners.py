@@ -1,12 +1,18 @@
 """Sockets that wait for connections, and what to call the ends of a connection."""
 
 import contextlib
+import logging
 import os
 import shlex
 import socket
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final
+
+PORT_MAX: Final = 65535
+"""The highest TCP port."""
+
+logger: Final = logging.getLogger("chatproto.server")
 
 BACKLOG: Final = 4096
 """How many connections may wait to be accepted; the kernel has its own, often lower, bound."""
@@ -25,7 +31,11 @@ def open_listeners(host: str, port: int, unix: str | None) -> list[socket.socket
 
     Raises:
         OSError: An address does not resolve or is not to be had; nothing is left open.
+        ValueError: There is no such port.
     """
+    if not 0 <= port <= PORT_MAX:
+        # Resolvers take it modulo 65536.
+        raise ValueError(f"a port is 0 to {PORT_MAX}")
     with contextlib.ExitStack() as stack:
         if unix is not None:
             listeners = [stack.enter_context(_open_unix(unix))]
@@ -36,6 +46,8 @@ def open_listeners(host: str, port: int, unix: str | None) -> list[socket.socket
                     address = (address[0], listeners[0].getsockname()[1], *address[2:])
                 listeners.append(stack.enter_context(_open_tcp(family, address)))
         stack.pop_all()
+    for listener in listeners:
+        logger.info("listening on %s", describe(listener.getsockname(), listener.family))
     return listeners
 
 
@@ -92,7 +104,7 @@ def greeting(addresses: Sequence[str]) -> str:
     )
 
 
-def cannot_listen(host: str, port: int, unix: str | None, error: Exception) -> str:
+def cannot_listen(host: str, port: int, unix: str | None, error: OSError) -> str:
     """What to tell somebody whose server does not start.
 
     Args:
@@ -102,8 +114,7 @@ def cannot_listen(host: str, port: int, unix: str | None, error: Exception) -> s
         error: What it raised.
     """
     where = unix or f"{host}:{port}"
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-    return f"can't listen on {where}: {reason}"
+    return f"can't listen on {where}: {error.strerror or error}"
 
 
 # Not every platform has them.

@@ -31,6 +31,7 @@ class Server:
 
     Raises:
         OSError: It can't listen there.
+        ValueError: There is no such port.
     """
 
     def __init__(
@@ -56,7 +57,7 @@ class Server:
     def run(self) -> None:
         """Serve until `shutdown`, then end: tell everybody, write what is queued, close.
 
-        The end takes `Limits.linger` at the most.
+        The end takes `Limits.linger` and a second at the most.
         """
         driver, broker = self._driver, self._broker
         try:
@@ -102,6 +103,7 @@ def serve(
 
     Raises:
         OSError: It can't listen there.
+        ValueError: There is no such port.
     """
     server = Server(host, port, unix=unix, policy=policy, limits=limits, notices=notices)
     with shutdown_on_signals(server):

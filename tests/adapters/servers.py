@@ -1,0 +1,127 @@
+"""Every kind of server, running beside the test, and a client on a bare socket."""
+
+import contextlib
+import selectors
+import socket
+import struct
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, Protocol, Self
+
+import pytest
+from anyio.from_thread import start_blocking_portal
+
+import chatproto_anyio
+import chatproto_sync
+
+TIMEOUT = 20.0
+"""Seconds after which a test that waits for a server has failed; none should take that long."""
+
+
+class Running(Protocol):
+    """What `running` gives."""
+
+    @property
+    def addresses(self) -> list[str]: ...
+
+
+Start = Callable[..., AbstractContextManager[Running]]
+"""Takes the parameters of `Server`; the server ends in good order with the context."""
+
+
+@contextlib.contextmanager
+def run_sync(**options: Any) -> Iterator[chatproto_sync.Server]:
+    server = chatproto_sync.Server(**options)
+    thread = threading.Thread(target=server.run)
+    thread.start()
+    try:
+        yield server
+    finally:
+        server.shutdown()
+        thread.join(TIMEOUT)
+        assert not thread.is_alive()
+
+
+@contextlib.contextmanager
+def run_async(backend: str, **options: Any) -> Iterator[chatproto_anyio.Server]:
+    with start_blocking_portal(backend) as portal:
+        future, server = portal.start_task(partial(chatproto_anyio.serve, **options))
+        try:
+            yield server
+        finally:
+            future.cancel()
+
+
+@contextlib.contextmanager
+def run_async_without_descriptor(backend: str, **options: Any) -> Iterator[chatproto_anyio.Server]:
+    """As on platforms whose selectors are no descriptors: a task for each connection."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(selectors, "DefaultSelector", selectors.SelectSelector)
+        with run_async(backend, **options) as server:
+            yield server
+
+
+KINDS: dict[str, Start] = {
+    "sync": run_sync,
+    "asyncio": partial(run_async, "asyncio"),
+    "trio": partial(run_async, "trio"),
+    "asyncio-streams": partial(run_async_without_descriptor, "asyncio"),
+    "trio-streams": partial(run_async_without_descriptor, "trio"),
+}
+
+
+class SocketClient:
+    """A client that knows nothing of the code under test."""
+
+    def __init__(self, address: str) -> None:
+        kind, _, path = address.partition(":")
+        if kind == "unix":
+            self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+            self.socket.settimeout(TIMEOUT)
+            self.socket.connect(path)
+        else:
+            host, _, port = address.rpartition(":")
+            self.socket = socket.create_connection((host.strip("[]"), int(port)), TIMEOUT)
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._reader = self.socket.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def write(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def end(self) -> None:
+        # A server that has closed already is fine.
+        with contextlib.suppress(OSError):
+            self.socket.shutdown(socket.SHUT_WR)
+
+    def reset(self) -> None:
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self.close()
+
+    def read_line(self) -> bytes:
+        try:
+            return self._reader.readline()
+        except ConnectionResetError:
+            return b""
+
+    def close(self) -> None:
+        self._reader.close()
+        self.socket.close()
+
+    def login(self, name: str) -> None:
+        """Log in, and wait until that has happened."""
+        self.write(b"CHAT/1.0 LOGIN %b\n" % name.encode())
+        self.flush(name)
+
+    def flush(self, name: str) -> None:
+        """Wait until the server has handled what was written; nothing else may arrive before."""
+        line = b"%b flush\n" % name.encode()
+        self.write(b"CHAT/1.0 SEND " + line)
+        assert self.read_line() == b"CHAT/1.0 RECEIVE " + line

@@ -1,0 +1,202 @@
+"""The selector driver where time and failures have to be made."""
+
+import errno
+import logging
+import socket
+from collections.abc import Iterator
+
+import pytest
+
+from chatproto import ChatBroker
+from chatproto_sync._driver import PAUSE, Carrier, Driver
+from chatproto_sync._listeners import close_listeners, describe, greeting, open_listeners
+
+from .servers import TIMEOUT
+
+
+class Clock:
+    now = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def driver(clock: Clock) -> Iterator[Driver]:
+    broker: ChatBroker[Carrier] = ChatBroker()
+    driver = Driver(broker, clock)
+    yield driver
+    driver.close()
+
+
+@pytest.fixture
+def address(driver: Driver) -> Iterator[tuple[str, int]]:
+    """Where the driver listens."""
+    listeners = open_listeners("127.0.0.1", 0, None)
+    driver.listen(listeners)
+    yield listeners[0].getsockname()
+    driver.stop_listening()
+    close_listeners(listeners)
+
+
+class FailingAccept:
+    """Stands for `socket.accept` as long as it lasts."""
+
+    def __init__(self, error: int) -> None:
+        self.error = error
+        self.calls = 0
+
+    def __call__(self) -> tuple[socket.socket, object]:
+        self.calls += 1
+        raise OSError(self.error, "made up")
+
+
+def test_accept_that_fails_backs_off_and_recovers(
+    driver: Driver,
+    clock: Clock,
+    address: tuple[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    with socket.create_connection(address, TIMEOUT):
+        accept = FailingAccept(errno.EMFILE)
+        with monkeypatch.context() as patch:
+            patch.setattr(socket.socket, "accept", accept)
+            driver.step(TIMEOUT)
+            for _ in range(5):
+                driver.step(0)
+            assert accept.calls == 1
+            clock.now += PAUSE
+            driver.step(0)
+            driver.step(TIMEOUT)
+            assert accept.calls == 2
+        # Said once, not once a second.
+        warnings = [each for each in caplog.records if each.levelno == logging.WARNING]
+        assert [each.getMessage() for each in warnings] == [
+            "can't accept connections, will go on trying: [Errno 24] made up"
+        ]
+        assert driver.broker.connections == 0
+        clock.now += PAUSE
+        driver.step(0)
+        driver.step(TIMEOUT)
+        assert driver.broker.connections == 1
+
+
+def test_a_connection_that_is_gone_before_it_is_accepted(
+    driver: Driver, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is skipped, as often as there is one, and accepting goes on at once."""
+    with socket.create_connection(address, TIMEOUT):
+        accept = FailingAccept(errno.ECONNABORTED)
+        with monkeypatch.context() as patch:
+            patch.setattr(socket.socket, "accept", accept)
+            driver.step(TIMEOUT)
+        assert accept.calls > 1
+        driver.step(TIMEOUT)
+        assert driver.broker.connections == 1
+
+
+def test_a_connection_that_is_gone_when_it_is_accepted(
+    driver: Driver, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def setsockopt(*_: object) -> None:
+        raise OSError(errno.EINVAL, "made up")
+
+    with socket.create_connection(address, TIMEOUT) as first:
+        with monkeypatch.context() as patch:
+            patch.setattr(socket.socket, "setsockopt", setsockopt)
+            driver.step(TIMEOUT)
+        assert first.recv(1) == b""
+        assert driver.broker.connections == 0
+
+
+def test_stop_listening_while_accepting_is_paused(
+    driver: Driver, clock: Clock, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_connection(address, TIMEOUT):
+        with monkeypatch.context() as patch:
+            patch.setattr(socket.socket, "accept", FailingAccept(errno.ENFILE))
+            driver.step(TIMEOUT)
+        driver.stop_listening()
+        clock.now += PAUSE
+        driver.step(0)
+        driver.step(0)
+        assert driver.broker.connections == 0
+
+
+def test_wake_may_be_asked_for_often(driver: Driver) -> None:
+    for _ in range(100_000):
+        driver.wake()
+    driver.step(TIMEOUT)
+
+
+def test_close_drops_connections(clock: Clock) -> None:
+    broker: ChatBroker[Carrier] = ChatBroker()
+    driver = Driver(broker, clock)
+    listeners = open_listeners("127.0.0.1", 0, None)
+    driver.listen(listeners)
+    with socket.create_connection(listeners[0].getsockname(), TIMEOUT) as client:
+        driver.step(TIMEOUT)
+        assert broker.connections == 1
+        driver.close()
+        close_listeners(listeners)
+        assert broker.connections == 0
+        assert client.recv(1) == b""
+
+
+def test_open_listeners_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
+    """When the second address of a name is not to be had, the first is given back."""
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        free = socket.create_server(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+        free.close()
+        addresses = [("127.0.0.1", port), ("192.0.2.1", port)]
+        monkeypatch.setattr(
+            socket,
+            "getaddrinfo",
+            lambda *_, **__: [
+                (socket.AF_INET, socket.SOCK_STREAM, 0, "", each) for each in addresses
+            ],
+        )
+        with pytest.raises(OSError, match="assign"):
+            open_listeners("two.example", port, None)
+        monkeypatch.undo()
+        close_listeners(open_listeners("127.0.0.1", port, None))
+        assert taken.fileno() != -1
+
+
+@pytest.mark.parametrize(
+    ("address", "family", "words"),
+    [
+        (("127.0.0.1", 3333), socket.AF_INET, "127.0.0.1:3333"),
+        (("::1", 3333, 0, 0), socket.AF_INET6, "[::1]:3333"),
+        ("/run/chat", socket.AF_UNIX, "unix:/run/chat"),
+        (b"\0abstract", socket.AF_UNIX, "unix:\0abstract"),
+        ("", socket.AF_UNIX, "unix"),
+    ],
+)
+def test_describe(address: object, family: int, words: str) -> None:
+    assert describe(address, family) == words
+
+
+@pytest.mark.parametrize(
+    ("address", "command"),
+    [
+        ("127.0.0.1:3333", "nc 127.0.0.1 3333"),
+        ("0.0.0.0:3333", "nc 127.0.0.1 3333"),
+        ("[::]:3333", "nc ::1 3333"),
+        ("[::1]:3333", "nc ::1 3333"),
+        ("unix:/run/chat", "nc -U /run/chat"),
+        ("unix:/run/my chat", "nc -U '/run/my chat'"),
+    ],
+)
+def test_greeting(address: str, command: str) -> None:
+    first, second, third = greeting([address, "[::1]:9"]).splitlines()
+    assert first == f"Listening on {address}, [::1]:9."
+    assert second.endswith(f" {command}")
+    assert third.endswith(" CHAT/1.0 LOGIN alice")

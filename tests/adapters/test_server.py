@@ -1,0 +1,228 @@
+"""What every server has to stand, over real sockets."""
+
+import logging
+import socket
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+
+import pytest
+
+from chatproto import Limits
+
+from .servers import TIMEOUT, SocketClient, Start
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc"
+)
+
+
+@contextmanager
+def clients(address: str, *names: str) -> Iterator[list[SocketClient]]:
+    """Clients that have logged in."""
+    with ExitStack() as stack:
+        found = [stack.enter_context(SocketClient(address)) for _ in names]
+        for client, name in zip(found, names, strict=True):
+            client.login(name)
+        yield found
+
+
+def in_thread(function: object, *args: object) -> threading.Thread:
+    thread = threading.Thread(target=function, args=args)  # type: ignore[arg-type]
+    thread.start()
+    return thread
+
+
+def test_unix_socket(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "chat"
+    with start(unix=str(path)) as server:
+        assert server.addresses == [f"unix:{path}"]
+        with clients(server.addresses[0], "alice", "bob") as (alice, bob):
+            alice.write(b"CHAT/1.0 SEND bob hi\n")
+            assert bob.read_line() == b"CHAT/1.0 RECEIVE alice hi\n"
+    assert not path.exists()
+
+
+def test_listens_on_every_address_of_a_name(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not socket.has_ipv6 or not _has_ipv6_loopback():
+        pytest.skip("no IPv6 here")
+
+    def both(*_: object, **__: object) -> list[object]:
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0)),
+            (socket.AF_INET6, socket.SOCK_STREAM, 0, "", ("::1", 0, 0, 0)),
+        ]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", both)
+        stack = ExitStack()
+        server = stack.enter_context(start(host="both.example", port=0))
+    with stack:
+        first, second = server.addresses
+        assert first.rpartition(":")[2] == second.rpartition(":")[2]
+        assert second.startswith("[::1]:")
+        with clients(first, "alice") as (alice,), clients(second, "bob") as (bob,):
+            alice.write(b"CHAT/1.0 SEND bob hi\n")
+            assert bob.read_line() == b"CHAT/1.0 RECEIVE alice hi\n"
+
+
+def _has_ipv6_loopback() -> bool:
+    with socket.socket(socket.AF_INET6) as probe:
+        return probe.connect_ex(("::1", 9)) != 99
+
+
+def test_port_in_use(start: Start) -> None:
+    with start(port=0) as server:
+        port = int(server.addresses[0].rpartition(":")[2])
+        with pytest.raises(OSError, match="in use"), start(port=port):
+            pass
+
+
+def test_queue_larger_than_the_sockets_buffers(start: Start) -> None:
+    """Partial writes: nothing is lost or doubled between them."""
+    count, data = 4000, b"x" * 4000
+    with (
+        start(port=0, limits=Limits(queue_bytes=1 << 26)) as server,
+        clients(server.addresses[0], "alice", "bob") as (alice, bob),
+    ):
+        for number in range(count):
+            alice.write(b"CHAT/1.0 SEND bob %d %b\n" % (number, data))
+        alice.flush("alice")
+        for number in range(count):
+            assert bob.read_line() == b"CHAT/1.0 RECEIVE alice %d %b\n" % (number, data)
+        bob.flush("bob")
+
+
+def test_reader_that_stops_is_closed_and_its_sender_goes_on(start: Start) -> None:
+    limits = Limits(queue_bytes=65536)
+    with (
+        start(port=0, limits=limits) as server,
+        clients(server.addresses[0], "alice", "bob") as (alice, bob),
+    ):
+        line = b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n"
+        notice = b"CHAT/1.0 RECEIVE *server* ERR NO_SUCH_USER SEND bob is not online\n"
+        alice.socket.settimeout(0)
+        told = b""
+        while notice not in told:
+            alice.socket.settimeout(TIMEOUT)
+            alice.write(line)
+            alice.write(b"CHAT/1.0 SEND alice ping\n")
+            told = alice.read_line()
+            while not told.endswith(b"alice ping\n"):
+                told += alice.read_line()
+        got = b"".join(iter(bob.read_line, b""))
+        whole, _, rest = got.rpartition(b"\n")
+        expected = b"CHAT/1.0 RECEIVE alice " + b"x" * 4000
+        assert set(whole.split(b"\n")) == {expected}
+        assert expected.startswith(rest)
+
+
+def test_four_senders_to_one_recipient(start: Start) -> None:
+    count = 500
+    names = ["one", "two", "three", "four"]
+    with (
+        start(port=0) as server,
+        clients(server.addresses[0], "sink", *names) as (sink, *senders),
+    ):
+
+        def send(client: SocketClient) -> None:
+            for number in range(count):
+                client.write(b"CHAT/1.0 SEND sink %d\n" % number)
+
+        threads = [in_thread(send, client) for client in senders]
+        seen: dict[bytes, list[int]] = {name.encode(): [] for name in names}
+        for _ in range(count * len(names)):
+            _, _, sender, number = sink.read_line().split()
+            seen[sender].append(int(number))
+        for thread in threads:
+            thread.join()
+        assert list(seen.values()) == [list(range(count))] * len(names)
+
+
+@needs_proc
+def test_connections_that_come_and_go_leave_nothing(start: Start) -> None:
+    """FIN, RST and LOGOUT, with and without a name and half a line, while two others chat."""
+    with (
+        start(port=0) as server,
+        clients(server.addresses[0], "alice", "bob") as (alice, bob),
+    ):
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for number in range(60):
+            client = SocketClient(server.addresses[0])
+            if number % 2:
+                client.login(f"user{number}")
+            if number % 3 == 0:
+                client.write(b"CHAT/1.0 SEND bob unfin")
+            elif number % 3 == 1:
+                client.write(b"CHAT/1.0 LOGOUT\n")
+            if number % 5:
+                client.close()
+            else:
+                client.reset()
+            alice.write(b"CHAT/1.0 SEND bob %d\n" % number)
+        received = [bob.read_line() for _ in range(60)]
+        assert received == [b"CHAT/1.0 RECEIVE alice %d\n" % number for number in range(60)]
+        _wait_until(lambda: len(list(Path("/proc/self/fd").iterdir())) == before, alice)
+
+
+def _wait_until(condition: object, client: SocketClient) -> None:
+    """Let the server have its turn until something holds that it has not been told of yet."""
+    for _ in range(10_000):
+        if condition():  # type: ignore[operator]
+            return
+        client.flush("alice")
+    raise AssertionError("it never came true")
+
+
+def test_log_tells_the_session(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "chatproto.server")
+    with start(port=0) as server, SocketClient(server.addresses[0]) as alice:
+        alice.write(
+            b"CHAT/1.0 LOGIN al\xe2\x80\xaeice\nCHAT/1.0 GROUP g a\nCHAT/1.0 LEAVE g\n"
+            b"CHAT/1.0 LOGIN a\nCHAT/1.0 LEAVE g\nCHAT/1.0 LOGOUT\n"
+        )
+        while alice.read_line():
+            pass
+        host, port = alice.socket.getsockname()
+    peer = f"{host}:{port}"
+    assert [record.getMessage() for record in caplog.records] == [
+        f"listening on {server.addresses[0]}",
+        f"accepted from {peer}",
+        f"logged in al\\u202eice ({peer})",
+        f"group made g by al\\u202eice ({peer})",
+        f"logged in a ({peer})",
+        f"left g: a ({peer})",
+        f"logged out a ({peer})",
+        f"closed a ({peer}): logged out",
+    ]
+
+
+def test_end_tells_everybody_and_writes_what_is_queued(start: Start) -> None:
+    with ExitStack() as stack:
+        with start(port=0) as server:
+            alice, bob = stack.enter_context(clients(server.addresses[0], "alice", "bob"))
+            line = b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n"
+            alice.write(line * 100)
+            alice.flush("alice")
+            received: list[bytes] = []
+            reader = in_thread(lambda: received.extend(iter(bob.read_line, b"")))
+        reader.join()
+        assert received[:-1] == [b"CHAT/1.0 RECEIVE alice " + b"x" * 4000 + b"\n"] * 100
+        assert received[-1].startswith(b"CHAT/1.0 RECEIVE *server* ERR SHUTTING_DOWN - ")
+        assert b"SHUTTING_DOWN" in alice.read_line()
+        assert alice.read_line() == b""
+
+
+def test_end_does_not_wait_for_those_who_do_not_read(start: Start) -> None:
+    with ExitStack() as stack, start(port=0, limits=Limits(linger=0.1)) as server:
+        alice, _ = stack.enter_context(clients(server.addresses[0], "alice", "bob"))
+        alice.write((b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n") * 200)
+        alice.flush("alice")
+
+
+def test_refused_after_the_end(start: Start) -> None:
+    with start(port=0) as server:
+        host, _, port = server.addresses[0].rpartition(":")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), TIMEOUT).close()

@@ -1,0 +1,1 @@
+"""The conformance table as transcripts, and what replays them."""

@@ -1,0 +1,170 @@
+"""What the documents promise: snippets that run, names that exist, a drawing that is up to date."""
+
+import importlib
+import re
+import runpy
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatproto import TRANSITIONS, ChatBroker, ErrorCode
+
+ROOT = Path(__file__).parent.parent
+DOCS = ROOT / "docs"
+README = ROOT / "README.md"
+PAGES = [README, *sorted(DOCS.rglob("*.md"))]
+TEXTS = [*PAGES, *(ROOT / f"{name}.md" for name in ("CHANGELOG", "CONTRIBUTING", "SECURITY"))]
+
+COMMANDS = (
+    "python3 -m venv .venv && .venv/bin/pip install '.[server]' && .venv/bin/chatproto serve",
+    "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest",
+)
+
+BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+TURN = re.compile(
+    r"^(alice|bob|carol) (pastes|sees)(, and so does (?P<other>\w+))?[^\n]*:\n\n"
+    r"```text\n(?P<lines>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
+DIRECTIVE = re.compile(r"^::: ([\w.]+)$", re.MULTILINE)
+ROW = re.compile(r"^\| (.*) \| (.*) \| (.*) \|$", re.MULTILINE)
+HERE = re.compile(r"K( \([A-Z_]+\)|, .+)?|F(: .+)?|P: .+")
+
+
+def text_of(path: Path) -> str:
+    return path.read_text(encoding="utf-8")
+
+
+def page_name(path: Path) -> str:
+    return path.relative_to(ROOT).as_posix()
+
+
+def blocks_of(path: Path) -> Iterator[str]:
+    """The page's Python blocks, each moved down to where it stands, for tracebacks."""
+    text = text_of(path)
+    for match in BLOCK.finditer(text):
+        yield "\n" * text.count("\n", 0, match.start(1)) + match[1]
+
+
+PAGES_WITH_PYTHON = [path for path in PAGES if "```python" in text_of(path)]
+
+
+@pytest.mark.parametrize("path", PAGES_WITH_PYTHON, ids=page_name)
+def test_snippets_run(path: Path) -> None:
+    blocks = list(blocks_of(path))
+    assert len(blocks) == text_of(path).count("```python")
+    namespace: dict[str, object] = {"__name__": "snippet"}
+    for block in blocks:
+        exec(compile(block, page_name(path), "exec"), namespace)
+
+
+def test_the_important_pages_have_snippets() -> None:
+    assert {page_name(path) for path in PAGES_WITH_PYTHON} >= {
+        "README.md",
+        "docs/guide.md",
+        "docs/index.md",
+        "docs/protocol.md",
+        "docs/states.md",
+    }
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_readme_has_the_command_in_its_own_block(command: str) -> None:
+    assert f"\n```sh\n{command}\n```\n" in text_of(README)
+
+
+def test_readme_session_is_what_the_server_says() -> None:
+    broker: ChatBroker[str] = ChatBroker()
+    broker.tick(0.0)
+    for user in ("alice", "bob", "carol"):
+        broker.connect(user, "nc")
+    turns = list(TURN.finditer(text_of(README)))
+    assert {turn[2] for turn in turns} == {"pastes", "sees"}
+    for turn in turns:
+        lines = turn["lines"].encode()
+        if turn[2] == "pastes":
+            broker.receive(turn[1], lines)
+            continue
+        for user in filter(None, (turn[1], turn["other"])):
+            assert broker.outgoing(user) == lines
+            broker.sent(user, len(lines))
+    assert not any(broker.outgoing(user) for user in ("alice", "bob", "carol"))
+    assert broker.finished("bob")
+
+
+@pytest.mark.parametrize(
+    "module", ["chatproto", "chatproto_sync", "chatproto_anyio", "chatproto.testing"]
+)
+def test_reference_has_every_public_name(module: str) -> None:
+    documented = [
+        name for path in (DOCS / "api").glob("*.md") for name in DIRECTIVE.findall(text_of(path))
+    ]
+    public = [f"{module}.{name}" for name in importlib.import_module(module).__all__]
+    others = {"chatproto.testing"}  # A page, not a name.
+    assert sorted(public) == sorted(
+        name for name in documented if name.rpartition(".")[0] == module and name not in others
+    )
+
+
+def test_drawing_is_up_to_date() -> None:
+    script = runpy.run_path(str(DOCS / "state_diagram.py"))
+    assert script["SVG"] == DOCS / "states.svg"
+    assert text_of(DOCS / "states.svg") == script["diagram"]()
+
+
+def test_drawing_has_an_arrow_for_every_transition() -> None:
+    script = runpy.run_path(str(DOCS / "state_diagram.py"))
+    expected = {
+        (before, speaker, after, event)
+        for before, speakers in TRANSITIONS.items()
+        for speaker, row in speakers.items()
+        for event, after in row.items()
+    }
+    words = [word for words in script["arrows"]().values() for word in words]
+    assert len(words) == len(expected)
+
+
+def test_script_writes_the_drawing(tmp_path: Path) -> None:
+    script = tmp_path / "state_diagram.py"
+    script.write_text(text_of(DOCS / "state_diagram.py"), encoding="utf-8")
+    runpy.run_path(str(script), run_name="__main__")
+    assert text_of(tmp_path / "states.svg") == text_of(DOCS / "states.svg")
+
+
+def section(number: int) -> str:
+    """A section of protocol.md, without its heading."""
+    _, found, rest = text_of(DOCS / "protocol.md").partition(f"\n## {number}. ")
+    assert found
+    return rest.partition("\n## ")[0]
+
+
+def test_protocol_has_the_sections_that_docstrings_cite() -> None:
+    numbers = re.findall(r"^## (.*)$", text_of(DOCS / "protocol.md"), re.MULTILINE)
+    assert [each.split(". ")[0] for each in numbers] == ["1", "2", "3", "4"]
+
+
+def test_conformance_table_says_of_each_case_what_became_of_it() -> None:
+    head, _rule, *rows = ROW.findall(section(4))
+    assert head == ("input to the reference server", "what it did", "here")
+    assert len(rows) >= 35
+    for given, _then, here in rows:
+        assert HERE.fullmatch(here), given
+    assert {here[0] for _, _, here in rows} == {"K", "F", "P"}
+
+
+def test_conformance_table_and_list_of_codes_name_real_codes() -> None:
+    assert re.findall(r"^\| ([A-Z_]+) \|", section(3), re.MULTILINE) == [*ErrorCode]
+    for code in re.findall(r"\| (?:K \(|F: )([A-Z_]{4,})\b", section(4)):
+        assert code in [*ErrorCode]
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=page_name)
+def test_nobody_is_sent_to_the_stranger_with_our_name(path: Path) -> None:
+    assert not re.search(r"pip install\s+['\"]?chatproto(?!-sansio)", text_of(path))
+
+
+@pytest.mark.parametrize("path", TEXTS, ids=page_name)
+def test_links_between_files_lead_somewhere(path: Path) -> None:
+    for target in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", text_of(path)):
+        assert (path.parent / target).is_file(), target
