@@ -275,7 +275,7 @@ def test_a_bug_is_not_taken_for_a_missing_extra() -> None:
 @each_command
 def test_out_of_descriptors(command: list[str], log: Path) -> None:
     """Connections that can't be accepted wait, and have their turn when others go."""
-    limited = ["sh", "-c", 'ulimit -n 40 && exec "$@"', "sh", *command, "--port", "0"]
+    limited = ["sh", "-c", 'ulimit -n 50 && exec "$@"', "sh", *command, "--port", "0"]
     with spawn(limited, log) as server, ExitStack() as stack:
         early = [stack.enter_context(SocketClient(server.address)) for _ in range(60)]
         early[0].login("alice")

@@ -1,0 +1,216 @@
+"""The hub against a naive model that looks at everybody each time (protocol.md, section 2)."""
+
+from hypothesis import strategies as st
+from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
+
+from chatproto import (
+    Action,
+    Broadcast,
+    Broadcasting,
+    ChatHub,
+    ConnectionClosed,
+    Deliver,
+    Disconnect,
+    DuplicateLogin,
+    ErrorCode,
+    Event,
+    Group,
+    Invalid,
+    Leave,
+    Login,
+    Logout,
+    Policy,
+    Receive,
+    Refuse,
+    Send,
+)
+
+NAMES = st.sampled_from(["alice", "bob", "carol", "dave"])
+GROUPS = st.sampled_from(["g1", "g2", "g3"])
+DATA = st.binary(max_size=3).map(lambda data: data.replace(b"\n", b"").rstrip(b"\r"))
+
+
+class HubMachine(RuleBasedStateMachine):
+    """Each rule says something to the hub, and works out by itself what should come of it."""
+
+    cids = Bundle("cids")
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.hub: ChatHub[int] = ChatHub()
+        self.policy = Policy()
+        self.count = 0
+        self.names: dict[int, str | None] = {}
+        self.gone: set[int] = set()
+        self.groups: dict[str, tuple[str, list[str]]] = {}
+
+    @initialize(
+        duplicate_login=st.sampled_from(DuplicateLogin), broadcasting=st.sampled_from(Broadcasting)
+    )
+    def choose(self, duplicate_login: DuplicateLogin, broadcasting: Broadcasting) -> None:
+        self.policy = Policy(duplicate_login=duplicate_login, broadcasting=broadcasting)
+        self.hub = ChatHub(self.policy)
+
+    @rule(target=cids, name=st.none() | NAMES)
+    def connect(self, name: str | None) -> int:
+        self.count += 1
+        self.hub.connect(self.count)
+        self.names[self.count] = None
+        if name is not None:
+            self.log_in(self.count, name)
+        return self.count
+
+    def say(self, cid: int, event: Event) -> list[Action[int]]:
+        actions = self.hub.handle(cid, event)
+        for action in actions:
+            # Nobody who left is told anything, nobody is told anything twice.
+            if isinstance(action, Deliver):
+                assert len(set(action.to)) == len(action.to) > 0
+                assert not self.gone.intersection(action.to)
+        return actions
+
+    def is_refused(self, cid: int, event: Event, code: ErrorCode) -> None:
+        [action] = self.say(cid, event)
+        assert isinstance(action, Refuse)
+        assert (action.cid, action.code) == (cid, code)
+
+    def is_delivered(self, cid: int, event: Send | Broadcast, to: set[int]) -> None:
+        actions = self.say(cid, event)
+        sender = self.names[cid]
+        assert sender is not None
+        if not to:
+            assert actions == []
+            return
+        [action] = actions
+        assert isinstance(action, Deliver)
+        assert set(action.to) == to
+        assert action.message == Receive(sender, event.data)
+
+    def online(self, *names: str) -> set[int]:
+        return {cid for cid, name in self.names.items() if name in names}
+
+    def forget(self, cid: int) -> None:
+        del self.names[cid]
+        self.gone.add(cid)
+
+    @rule(cid=cids, name=NAMES)
+    def log_in(self, cid: int, name: str) -> None:
+        if cid in self.gone:
+            return
+        others = self.online(name) - {cid}
+        is_same = self.names[cid] == name
+        if others and not is_same and self.policy.duplicate_login is DuplicateLogin.REJECT:
+            self.is_refused(cid, Login(name), ErrorCode.NAME_IN_USE)
+            return
+        actions = self.say(cid, Login(name))
+        self.names[cid] = name
+        if others and self.policy.duplicate_login is DuplicateLogin.REPLACE:
+            assert actions == [Disconnect(other, ErrorCode.NAME_IN_USE) for other in others]
+            for other in others:
+                self.forget(other)
+        else:
+            assert actions == []
+
+    @rule(cid=cids, to=NAMES, data=DATA)
+    def send(self, cid: int, to: str, data: bytes) -> None:
+        if cid in self.gone:
+            return
+        if self.names[cid] is None:
+            self.is_refused(cid, Send(to, data), ErrorCode.NOT_LOGGED_IN)
+        elif self.online(to):
+            self.is_delivered(cid, Send(to, data), self.online(to))
+        else:
+            self.is_refused(cid, Send(to, data), ErrorCode.NO_SUCH_USER)
+
+    @rule(cid=cids, group=GROUPS, data=DATA)
+    def broadcast(self, cid: int, group: str, data: bytes) -> None:
+        if cid in self.gone:
+            return
+        event, name = Broadcast(group, data), self.names[cid]
+        if name is None:
+            self.is_refused(cid, event, ErrorCode.NOT_LOGGED_IN)
+        elif group not in self.groups:
+            self.is_refused(cid, event, ErrorCode.NO_SUCH_GROUP)
+        else:
+            creator, members = self.groups[group]
+            may = name in [creator, *members] or self.policy.broadcasting is Broadcasting.ANYONE
+            if may:
+                self.is_delivered(cid, event, self.online(*members) - {cid})
+            else:
+                self.is_refused(cid, event, ErrorCode.NOT_A_MEMBER)
+
+    @rule(cid=cids, group=GROUPS, members=st.lists(NAMES, max_size=4))
+    def make_group(self, cid: int, group: str, members: list[str]) -> None:
+        if cid in self.gone:
+            return
+        event, name = Group(group, members), self.names[cid]
+        if name is None:
+            self.is_refused(cid, event, ErrorCode.NOT_LOGGED_IN)
+        elif group in self.groups:
+            self.is_refused(cid, event, ErrorCode.GROUP_EXISTS)
+        else:
+            assert self.say(cid, event) == []
+            self.groups[group] = (name, members)
+
+    @rule(cid=cids, group=GROUPS)
+    def leave(self, cid: int, group: str) -> None:
+        if cid in self.gone:
+            return
+        event, name = Leave(group), self.names[cid]
+        if name is None:
+            self.is_refused(cid, event, ErrorCode.NOT_LOGGED_IN)
+        elif group not in self.groups:
+            self.is_refused(cid, event, ErrorCode.NO_SUCH_GROUP)
+        elif name not in self.groups[group][1]:
+            self.is_refused(cid, event, ErrorCode.NOT_A_MEMBER)
+        else:
+            assert self.say(cid, event) == []
+            creator, members = self.groups[group]
+            rest = [member for member in members if member != name]
+            if rest:
+                self.groups[group] = (creator, rest)
+            else:
+                del self.groups[group]
+
+    @rule(cid=cids, code=st.sampled_from([ErrorCode.MALFORMED, ErrorCode.TRUNCATED]))
+    def say_nonsense(self, cid: int, code: ErrorCode) -> None:
+        if cid not in self.gone:
+            self.is_refused(cid, Invalid(code, b"nonsense"), code)
+
+    @rule(cid=consumes(cids), end=st.sampled_from([Logout(), ConnectionClosed()]))
+    def end(self, cid: int, end: Event) -> None:
+        if cid not in self.gone:
+            assert self.say(cid, end) == [Disconnect(cid, None)]
+            self.forget(cid)
+
+    @rule(cid=consumes(cids))
+    def lose(self, cid: int) -> None:
+        self.hub.disconnect(cid)
+        if cid not in self.gone:
+            self.forget(cid)
+
+    @invariant()
+    def counts_are_right(self) -> None:
+        assert self.hub.users == len({name for name in self.names.values() if name is not None})
+        assert self.hub.groups == len(self.groups)
+
+    @invariant()
+    def names_are_right(self) -> None:
+        assert {cid: self.hub.name_of(cid) for cid in self.names} == self.names
+
+    def teardown(self) -> None:
+        """All go; then every member comes back to leave its groups, and nothing remains."""
+        for cid in self.names:
+            self.hub.disconnect(cid)
+        assert self.hub.users == 0
+        for group, (_, members) in self.groups.items():
+            for member in dict.fromkeys(members):
+                self.hub.connect(0)
+                assert self.hub.handle(0, Login(member)) == []
+                assert self.hub.handle(0, Leave(group)) == []
+                self.hub.disconnect(0)
+        assert self.hub.users == 0
+        assert self.hub.groups == sum(not members for _, members in self.groups.values())
+
+
+TestHub = HubMachine.TestCase

@@ -1,0 +1,160 @@
+"""Whatever arrives, however it is chopped; whatever is said, it is heard the same."""
+
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from chatproto import (
+    Broadcast,
+    ChatConnection,
+    Command,
+    ConnectionClosed,
+    Event,
+    Group,
+    Invalid,
+    Leave,
+    Limits,
+    LocalProtocolError,
+    Login,
+    Receive,
+    Role,
+    Send,
+    State,
+    testing,
+)
+from chatproto._codec import decode, encode
+from chatproto._linebuffer import LineBuffer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+# Few bad lines end a link here, so that the end of one is among what is tried.
+LIMITS = Limits(bad_lines=4)
+
+
+def heard(role: Role, chunks: list[bytes]) -> list[Event]:
+    """What one end reports, from the first octet to the end of the stream."""
+    connection = ChatConnection(role, LIMITS)
+    events = [event for chunk in chunks for event in connection.receive_data(chunk)]
+    return events + connection.receive_eof()
+
+
+@given(st.data(), st.sampled_from(Role), testing.streams() | testing.hostile_bytes())
+def test_any_chunking_gives_the_same_events(draw: st.DataObject, role: Role, stream: bytes) -> None:
+    if role is Role.SERVER:
+        stream = b"CHAT/1.0 LOGIN alice\n" + stream
+    chunks = draw.draw(testing.chunkings(stream))
+    assert heard(role, chunks) == heard(role, [stream])
+
+
+@pytest.mark.parametrize("role", Role)
+@given(stream=testing.streams() | testing.hostile_bytes())
+@example(stream=b"\n" * 9 + b"CHAT/1.0 RECEIVE bob hi\n")
+@example(stream=b"CHAT/1.0 LOGOUT\nCHAT/1.0 LOGIN alice\nhalf")
+def test_byte_by_byte_gives_the_same_events(role: Role, stream: bytes) -> None:
+    octets = [stream[at : at + 1] for at in range(len(stream))]
+    assert heard(role, octets) == heard(role, [stream])
+
+
+@given(st.sampled_from(Role), testing.streams() | testing.hostile_bytes())
+def test_whatever_arrives_the_end_is_the_end(role: Role, stream: bytes) -> None:
+    connection = ChatConnection(role)
+    for event in connection.receive_data(stream):
+        assert not isinstance(event, ConnectionClosed) or connection.state is State.CLOSED
+    assert connection.receive_eof()[-1] == ConnectionClosed()
+    assert connection.state is State.CLOSED
+
+
+@given(testing.valid_lines())
+def test_every_valid_line_is_understood_by_one_of_the_ends(line: bytes) -> None:
+    server = ChatConnection(Role.SERVER)
+    server.receive_data(b"CHAT/1.0 LOGIN alice\n")
+    client = ChatConnection(Role.CLIENT)
+    events = [*server.receive_data(line), *client.receive_data(line)]
+    assert len([event for event in events if not isinstance(event, Invalid)]) == 1
+
+
+@given(testing.commands())
+def test_what_is_said_is_heard(command: Command) -> None:
+    pair = testing.ConnectionPair()
+    assert pair.send(Role.CLIENT, Login("alice")) == [Login("alice")]
+    role = Role.SERVER if isinstance(command, Receive) else Role.CLIENT
+    assert pair.send(role, command) == [command]
+    assert pair.client.state is pair.server.state
+    with pytest.raises(LocalProtocolError):
+        pair.send(role.peer, command)
+
+
+@given(testing.commands())
+def test_what_is_written_is_read(command: Command) -> None:
+    assert decode(encode(command)[:-1]) == command
+
+
+TEXT = st.text() | testing.names() | testing.reserved_names() | testing.bad_names()
+BYTES = st.binary() | testing.data() | testing.hostile_bytes()
+
+
+@st.composite
+def attempts(draw: st.DrawFn) -> Command | None:
+    """A command made of any text and any octets; None where it is refused."""
+    name, data = draw(TEXT), draw(BYTES)
+    members = draw(st.lists(TEXT, max_size=80))
+    makers: tuple[Callable[[], Command], ...] = (
+        lambda: Login(name),
+        lambda: Send(name, data),
+        lambda: Broadcast(name, data),
+        lambda: Group(name, members),
+        lambda: Leave(name),
+        lambda: Receive(name, data),
+    )
+    try:
+        return draw(st.sampled_from(makers))()
+    except LocalProtocolError:
+        return None
+
+
+@given(attempts(), st.sampled_from(Role), st.booleans())
+def test_local_mistakes_raise_what_is_documented_and_change_nothing(
+    command: Command | None, role: Role, is_logged_in: bool
+) -> None:
+    if command is None:
+        return
+    pair = testing.ConnectionPair()
+    if is_logged_in:
+        pair.send(Role.CLIENT, Login("alice"))
+    speaker = pair.client if role is Role.CLIENT else pair.server
+    before = speaker.state, speaker.name
+    try:
+        events = pair.send(role, command)
+    except LocalProtocolError:
+        assert (speaker.state, speaker.name) == before
+        assert pair.server.state is pair.client.state
+    else:
+        assert events == [command]
+
+
+@given(st.data(), testing.streams() | testing.hostile_bytes())
+def test_a_line_buffer_never_holds_more_than_a_line(draw: st.DataObject, stream: bytes) -> None:
+    limit = 512
+    buffer = LineBuffer(limit)
+    for chunk in draw.draw(testing.chunkings(stream)):
+        lines = buffer.feed(chunk)
+        assert all(len(line) <= limit for line in lines)
+        assert len(buffer.partial) < limit
+        assert not any(b"\n" in line for line in lines)
+
+
+@given(st.data(), testing.streams() | testing.hostile_bytes())
+def test_a_line_buffer_cuts_as_a_naive_one_does(draw: st.DataObject, stream: bytes) -> None:
+    limit = 512
+    *whole, rest = stream.split(b"\n")
+    expected = [line[:limit] if len(line) >= limit else line.removesuffix(b"\r") for line in whole]
+    if len(rest) >= limit:
+        expected.append(rest[:limit])
+        rest = b""
+    buffer = LineBuffer(limit)
+    chunks = draw.draw(testing.chunkings(stream))
+    assert [line for chunk in chunks for line in buffer.feed(chunk)] == expected
+    assert buffer.partial == rest
