@@ -4,6 +4,7 @@ Nothing in this package opens a socket, reads a clock, logs or starts a thread. 
 in, events and bytes come out. `chatproto_sync` and `chatproto_anyio` carry them.
 """
 
+from ._actions import Action, ConnectionId, Deliver, Disconnect, Refuse
 from ._broker import ChatBroker
 from ._connection import ChatConnection
 from ._errors import (
@@ -26,19 +27,10 @@ from ._events import (
     Receive,
     Send,
 )
-from ._hub import (
-    Action,
-    Broadcasting,
-    ChatHub,
-    ConnectionId,
-    Deliver,
-    Disconnect,
-    DuplicateLogin,
-    Policy,
-    Refuse,
-)
+from ._hub import ChatHub
 from ._limits import Limits
 from ._names import NAME_MAX, SERVER_NAME
+from ._policy import Broadcasting, DuplicateLogin, Policy
 from ._records import CloseReason, Counters, Happening, Record, visible
 from ._states import TRANSITIONS, Role, State
 from ._version import __version__

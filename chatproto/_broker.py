@@ -1,49 +1,19 @@
 """All links together: what a server decides, without the sockets it decides about."""
 
-from collections import Counter
 from collections.abc import Iterable
-from typing import Final, Generic
+from dataclasses import replace
+from typing import Generic
 
+from ._actions import ConnectionId, Deliver, Refuse
 from ._codec import encode
-from ._connection import ChatConnection
 from ._errors import ErrorCode
 from ._events import Event, Group, Leave, Login, Logout
-from ._hub import ChatHub, ConnectionId, Deliver, Policy, Refuse
+from ._hub import ChatHub
 from ._limits import Limits, RateLimiter
-from ._notices import WORDS, command_of, notice
-from ._records import CloseReason, Counters, Happening, Record
-from ._states import Role
-
-_LAST_WORDS: Final = {
-    CloseReason.BAD_LINES: ErrorCode.TOO_MANY,
-    CloseReason.REPLACED: ErrorCode.NAME_IN_USE,
-    CloseReason.SHUTTING_DOWN: ErrorCode.SHUTTING_DOWN,
-}
-"""What a connection is told before it is closed, where that is not its own doing."""
-
-_RECORDED: Final[dict[type[Event], Happening]] = {
-    Login: Happening.LOGGED_IN,
-    Logout: Happening.LOGGED_OUT,
-    Group: Happening.GROUP_MADE,
-    Leave: Happening.LEFT,
-}
-"""The events that the log tells of."""
-
-
-class _Link:
-    """What the broker keeps for one connection."""
-
-    __slots__ = ("closing", "connection", "name", "notices", "outbox", "peer")
-
-    def __init__(self, peer: str, limits: Limits) -> None:
-        self.peer = peer
-        self.connection = ChatConnection(Role.SERVER, limits)
-        # The name that the hub has accepted; the connection's own may have been refused.
-        self.name: str | None = None
-        self.outbox = bytearray()
-        self.closing: CloseReason | None = None
-        # Most connections are never sent a notice.
-        self.notices: RateLimiter | None = None
+from ._link import Link
+from ._notices import command_of, last_words, notice
+from ._policy import Policy
+from ._records import RECORDED, CloseReason, Counters, Happening, Record
 
 
 class ChatBroker(Generic[ConnectionId]):
@@ -59,6 +29,7 @@ class ChatBroker(Generic[ConnectionId]):
     4. `take_records()`, for the log.
 
     Every connection gets what was accepted for it in order and without a hole, or it is closed.
+    Methods that take a connection's id raise KeyError when there is no such connection.
 
     Args:
         policy: The matters of taste.
@@ -73,7 +44,7 @@ class ChatBroker(Generic[ConnectionId]):
         self._limits = limits
         self._notices = notices
         self._hub: ChatHub[ConnectionId] = ChatHub(policy)
-        self._links: dict[ConnectionId, _Link] = {}
+        self._links: dict[ConnectionId, Link] = {}
         # A dict for a set that keeps its order: first queued, first written.
         self._ready: dict[ConnectionId, None] = {}
         # Deadlines of the connections that are being closed, the earliest first, because every
@@ -82,14 +53,7 @@ class ChatBroker(Generic[ConnectionId]):
         self._records: list[Record] = []
         self._now = 0.0
         self._draining = False
-        self._accepted = 0
-        self._logins = 0
-        self._messages = 0
-        self._deliveries = 0
-        self._octets_in = 0
-        self._octets_out = 0
-        self._refusals: Counter[str] = Counter()
-        self._closes: Counter[str] = Counter()
+        self._counters = Counters()
 
     # What the adapter reports
 
@@ -104,8 +68,8 @@ class ChatBroker(Generic[ConnectionId]):
             ValueError: There is such a connection already.
         """
         self._hub.connect(cid)
-        link = self._links[cid] = _Link(peer, self._limits)
-        self._accepted += 1
+        link = self._links[cid] = Link(peer, self._limits)
+        self._counters.accepted += 1
         self._records.append(Record(Happening.ACCEPTED, peer, None))
         if self._draining:
             self._close(cid, link, CloseReason.SHUTTING_DOWN)
@@ -116,12 +80,9 @@ class ChatBroker(Generic[ConnectionId]):
         Args:
             cid: Which.
             data: The next octets of its stream.
-
-        Raises:
-            KeyError: There is no such connection.
         """
         link = self._links[cid]
-        self._octets_in += len(data)
+        self._counters.octets_in += len(data)
         if link.closing is None:
             events = link.connection.receive_data(data)
             self._obey(cid, link, events, CloseReason.BAD_LINES)
@@ -131,9 +92,6 @@ class ChatBroker(Generic[ConnectionId]):
 
         Args:
             cid: Which.
-
-        Raises:
-            KeyError: There is no such connection.
         """
         link = self._links[cid]
         if link.closing is None:
@@ -145,12 +103,9 @@ class ChatBroker(Generic[ConnectionId]):
         Args:
             cid: To which connection.
             size: How many octets.
-
-        Raises:
-            KeyError: There is no such connection.
         """
         del self._links[cid].outbox[:size]
-        self._octets_out += size
+        self._counters.octets_out += size
 
     def disconnect(self, cid: ConnectionId) -> None:
         """Forget a connection: its transport is closed or has failed. An unknown one is fine.
@@ -165,7 +120,7 @@ class ChatBroker(Generic[ConnectionId]):
         self._ready.pop(cid, None)
         self._deadlines.pop(cid, None)
         reason = link.closing or CloseReason.LOST
-        self._closes[reason] += 1
+        self._counters.closes[reason] += 1
         self._record(Happening.CLOSED, link, reason.value)
 
     def tick(self, now: float) -> None:
@@ -213,26 +168,15 @@ class ChatBroker(Generic[ConnectionId]):
 
         Returns:
             The queue itself: not to be changed, and not to be kept past the next call.
-
-        Raises:
-            KeyError: There is no such connection.
         """
         return self._links[cid].outbox
 
     def reading(self, cid: ConnectionId) -> bool:
-        """Whether to read from a connection now.
-
-        Raises:
-            KeyError: There is no such connection.
-        """
+        """Whether to read from a connection now."""
         return self._links[cid].closing is None
 
     def finished(self, cid: ConnectionId) -> bool:
-        """Whether to close a connection now: it is to end, and nothing is queued any more.
-
-        Raises:
-            KeyError: There is no such connection.
-        """
+        """Whether to close a connection now: it is to end, and nothing is queued any more."""
         link = self._links[cid]
         return link.closing is not None and not link.outbox
 
@@ -244,25 +188,20 @@ class ChatBroker(Generic[ConnectionId]):
 
     def snapshot(self) -> Counters:
         """The counters as they stand. Costs a look at each connection."""
-        return Counters(
+        return replace(
+            self._counters,
             connections=len(self._links),
             users=self._hub.users,
             groups=self._hub.groups,
             queued=sum(len(link.outbox) for link in self._links.values()),
-            accepted=self._accepted,
-            logins=self._logins,
-            messages=self._messages,
-            deliveries=self._deliveries,
-            octets_in=self._octets_in,
-            octets_out=self._octets_out,
-            refusals=dict(self._refusals),
-            closes=dict(self._closes),
+            refusals=self._counters.refusals.copy(),
+            closes=self._counters.closes.copy(),
         )
 
     # What happens inside
 
     def _obey(
-        self, cid: ConnectionId, link: _Link, events: Iterable[Event], ended: CloseReason
+        self, cid: ConnectionId, link: Link, events: Iterable[Event], ended: CloseReason
     ) -> None:
         """Have the hub decide, and do what it says.
 
@@ -290,38 +229,38 @@ class ChatBroker(Generic[ConnectionId]):
                     self._close(cid, link, reason)
                 else:
                     self._close(action.cid, self._links[action.cid], CloseReason.REPLACED)
-            happening = _RECORDED.get(type(event))
+            happening = RECORDED.get(type(event))
             if happening is not None and obeyed:
                 self._note(happening, link, event)
             if link.closing is not None:
                 break
 
-    def _note(self, happening: Happening, link: _Link, event: Event) -> None:
+    def _note(self, happening: Happening, link: Link, event: Event) -> None:
         """Remember for the log that an event was obeyed."""
         subject = ""
         match event:
             case Login(name):
                 link.name = name
-                self._logins += 1
+                self._counters.logins += 1
             case Group(name=group) | Leave(group):
                 subject = group
         self._record(happening, link, subject)
 
-    def _record(self, happening: Happening, link: _Link, subject: str) -> None:
+    def _record(self, happening: Happening, link: Link, subject: str) -> None:
         self._records.append(Record(happening, link.peer, link.name, subject))
 
     def _deliver(self, to: tuple[ConnectionId, ...], line: bytes) -> None:
         links = self._links
         for cid in to:
             self._queue(cid, links[cid], line)
-        self._messages += 1
-        self._deliveries += len(to)
+        self._counters.messages += 1
+        self._counters.deliveries += len(to)
 
     def _refuse(
-        self, cid: ConnectionId, link: _Link, event: Event, code: ErrorCode, text: str
+        self, cid: ConnectionId, link: Link, event: Event, code: ErrorCode, text: str
     ) -> None:
         """Tell a connection why its event was not obeyed, unless it has been told enough."""
-        self._refusals[code] += 1
+        self._counters.refusals[code] += 1
         if not self._notices:
             return
         if link.notices is None:
@@ -329,7 +268,7 @@ class ChatBroker(Generic[ConnectionId]):
         if link.notices.allow(self._now):
             self._queue(cid, link, encode(notice(code, command_of(event), text)))
 
-    def _queue(self, cid: ConnectionId, link: _Link, line: bytes) -> None:
+    def _queue(self, cid: ConnectionId, link: Link, line: bytes) -> None:
         outbox = link.outbox
         if not outbox:
             self._ready[cid] = None
@@ -338,17 +277,18 @@ class ChatBroker(Generic[ConnectionId]):
             self._close(cid, link, CloseReason.SLOW_CONSUMER)
             self._discard(cid, link)
 
-    def _close(self, cid: ConnectionId, link: _Link, reason: CloseReason) -> None:
+    def _close(self, cid: ConnectionId, link: Link, reason: CloseReason) -> None:
         """Have a connection end once its queue is written: nobody hears of it or from it now."""
         link.closing = reason
         self._hub.disconnect(cid)
         self._ready[cid] = None
         self._deadlines[cid] = self._now + self._limits.linger
-        code = _LAST_WORDS.get(reason)
-        if code is not None and self._notices:
-            self._queue(cid, link, encode(notice(code, "-", WORDS[code])))
+        words = last_words(reason) if self._notices else None
+        if words is not None:
+            # Past the cap, if need be: they must not cost the connection what is queued already.
+            link.outbox += encode(words)
 
-    def _discard(self, cid: ConnectionId, link: _Link) -> None:
+    def _discard(self, cid: ConnectionId, link: Link) -> None:
         """Give up on what is queued for a connection that is being closed."""
         link.outbox.clear()
         self._ready[cid] = None

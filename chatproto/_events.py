@@ -1,4 +1,8 @@
-"""Everything that can happen on a link, as immutable values (protocol.md, section 1)."""
+"""Everything that can happen on a link, as immutable values (protocol.md, section 1).
+
+Each is checked when it is made: what can't travel can't be made. A field of the wrong type is a
+TypeError.
+"""
 
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass

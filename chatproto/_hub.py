@@ -1,10 +1,9 @@
 """Who is who, and who gets what."""
 
-from collections.abc import Hashable, Iterable
-from dataclasses import dataclass
-from enum import Enum
-from typing import Generic, TypeAlias, TypeVar
+from collections.abc import Iterable
+from typing import Generic, assert_never
 
+from ._actions import Action, ConnectionId, Deliver, Disconnect, Refuse
 from ._errors import ErrorCode
 from ._events import (
     Broadcast,
@@ -21,85 +20,7 @@ from ._events import (
 )
 from ._names import is_reserved
 from ._notices import WORDS
-
-ConnectionId = TypeVar("ConnectionId", bound=Hashable)
-"""Whatever the caller tells connections apart by."""
-
-
-class DuplicateLogin(Enum):
-    """What a LOGIN under a name that another connection has does."""
-
-    SHARE = "share"
-    """Both have the name, and both get what is sent to it."""
-    REJECT = "reject"
-    """The newcomer is refused with NAME_IN_USE."""
-    REPLACE = "replace"
-    """The newcomer has the name; the others are disconnected with NAME_IN_USE."""
-
-
-class Broadcasting(Enum):
-    """Who may BROADCAST to a group."""
-
-    MEMBERS = "members"
-    """Its members, and whoever made it."""
-    ANYONE = "anyone"
-    """Everyone who is logged in."""
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Policy:
-    """What is a matter of taste (the rows marked P of protocol.md, section 4)."""
-
-    duplicate_login: DuplicateLogin = DuplicateLogin.SHARE
-    """What a second connection under the same name does."""
-
-    broadcasting: Broadcasting = Broadcasting.MEMBERS
-    """Who may broadcast."""
-
-    @classmethod
-    def reference(cls) -> "Policy":
-        """The choices of the server that CHAT/1.0 was published with."""
-        return cls(duplicate_login=DuplicateLogin.SHARE, broadcasting=Broadcasting.ANYONE)
-
-
-@dataclass(frozen=True, slots=True)
-class Deliver(Generic[ConnectionId]):
-    """Write one message to some connections."""
-
-    to: tuple[ConnectionId, ...]
-    """The recipients; none twice."""
-
-    message: Receive
-    """What each of them gets."""
-
-
-@dataclass(frozen=True, slots=True)
-class Refuse(Generic[ConnectionId]):
-    """Tell a connection that what it asked for was not done."""
-
-    cid: ConnectionId
-    """Who asked."""
-
-    code: ErrorCode
-    """Why not."""
-
-    text: str
-    """The same in words for people."""
-
-
-@dataclass(frozen=True, slots=True)
-class Disconnect(Generic[ConnectionId]):
-    """End a connection. The hub has forgotten it."""
-
-    cid: ConnectionId
-    """Which."""
-
-    code: ErrorCode | None
-    """Why; None when it asked for that itself."""
-
-
-Action: TypeAlias = Deliver[ConnectionId] | Refuse[ConnectionId] | Disconnect[ConnectionId]
-"""What a hub wants done."""
+from ._policy import Broadcasting, DuplicateLogin, Policy
 
 
 class _Group:
@@ -208,6 +129,8 @@ class ChatHub(Generic[ConnectionId]):
                 return [_refusal(cid, event.code)]
             case Receive():
                 return [_refusal(cid, ErrorCode.WRONG_DIRECTION)]
+            case _:
+                assert_never(event)
 
     def _send(self, cid: ConnectionId, name: str, event: Send) -> list[Action[ConnectionId]]:
         recipients = self._users.get(event.to)

@@ -60,8 +60,8 @@ class RateLimiter:
             now: Seconds on any clock that does not run backwards.
         """
         full_at = max(self._full_at, now) + self._interval
-        # Half an interval of slack, so that rounding never costs the burst its last one.
-        if full_at - now > self._window + self._interval / 2:
+        # A little slack, so that rounding never costs the burst its last one.
+        if full_at - now > self._window + self._interval / 1000:
             return False
         self._full_at = full_at
         return True

@@ -6,6 +6,7 @@ from ._codec import command_word
 from ._errors import ErrorCode
 from ._events import Event, Invalid, Receive
 from ._names import SERVER_NAME
+from ._records import CloseReason
 
 WORDS: Final[dict[ErrorCode, str]] = {
     ErrorCode.MALFORMED: "this line does not follow the grammar of CHAT/1.0",
@@ -25,10 +26,30 @@ WORDS: Final[dict[ErrorCode, str]] = {
 
 
 def command_of(event: Event) -> str:
-    """The command that an event is, or would have been; `-` when it is none."""
+    """The command that an event is, or that an invalid line names; `-` when it names none."""
     if isinstance(event, Invalid):
         return command_word(event.line)
     return type(event).__name__.upper()
+
+
+_LAST_WORDS: Final = {
+    CloseReason.BAD_LINES: ErrorCode.TOO_MANY,
+    CloseReason.REPLACED: ErrorCode.NAME_IN_USE,
+    CloseReason.SHUTTING_DOWN: ErrorCode.SHUTTING_DOWN,
+}
+
+
+def last_words(reason: CloseReason) -> Receive | None:
+    """What a connection is told before it is closed.
+
+    Args:
+        reason: Why it is closed.
+
+    Returns:
+        The notice; None where it is the peer's own doing, or nothing can be written any more.
+    """
+    code = _LAST_WORDS.get(reason)
+    return None if code is None else notice(code, "-", WORDS[code])
 
 
 def notice(code: ErrorCode, command: str, text: str) -> Receive:

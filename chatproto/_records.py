@@ -1,8 +1,12 @@
 """What a server has to tell those who run it: what happened, why links ended, and counts."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, field
 from enum import StrEnum
+from typing import Final, assert_never
+
+from ._errors import ErrorCode
+from ._events import Event, Group, Leave, Login, Logout
 
 
 class Happening(StrEnum):
@@ -20,6 +24,15 @@ class Happening(StrEnum):
     """A LOGOUT was obeyed."""
     CLOSED = "closed"
     """A connection is gone; the subject is its `CloseReason`."""
+
+
+RECORDED: Final[dict[type[Event], Happening]] = {
+    Login: Happening.LOGGED_IN,
+    Logout: Happening.LOGGED_OUT,
+    Group: Happening.GROUP_MADE,
+    Leave: Happening.LEFT,
+}
+"""The events that the log tells of when they are obeyed."""
 
 
 class CloseReason(StrEnum):
@@ -71,47 +84,49 @@ class Record:
                 return f"{self.happening} {who}"
             case Happening.CLOSED:
                 return f"closed {who}: {subject}"
+            case _:
+                assert_never(self.happening)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Counters:
     """How much has happened since the broker was made, and how much there is now."""
 
-    connections: int
+    connections: int = 0
     """Connections now."""
 
-    users: int
+    users: int = 0
     """Names that are logged in now."""
 
-    groups: int
+    groups: int = 0
     """Groups now."""
 
-    queued: int
+    queued: int = 0
     """Octets that wait to be written now."""
 
-    accepted: int
+    accepted: int = 0
     """Connections taken on."""
 
-    logins: int
+    logins: int = 0
     """LOGINs obeyed."""
 
-    messages: int
+    messages: int = 0
     """SENDs and BROADCASTs that had a recipient."""
 
-    deliveries: int
+    deliveries: int = 0
     """Messages put into recipients' queues; a broadcast counts once for each."""
 
-    octets_in: int
+    octets_in: int = 0
     """Octets read."""
 
-    octets_out: int
+    octets_out: int = 0
     """Octets written."""
 
-    refusals: Mapping[str, int]
-    """Lines refused, by `ErrorCode`, whether a notice told of them or not."""
+    refusals: Counter[ErrorCode] = field(default_factory=Counter)
+    """Lines refused, whether a notice told of them or not."""
 
-    closes: Mapping[str, int]
-    """Connections ended, by `CloseReason`."""
+    closes: Counter[CloseReason] = field(default_factory=Counter)
+    """Connections ended."""
 
 
 def visible(text: str) -> str:

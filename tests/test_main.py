@@ -1,0 +1,48 @@
+"""chatproto.__main__: the command, or what to install for it."""
+
+import runpy
+import sys
+
+import pytest
+
+from chatproto import __version__
+from chatproto.__main__ import main
+
+
+@pytest.fixture(autouse=True)
+def arguments(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "argv", ["chatproto", "--version"])
+
+
+def test_runs_the_command(capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == 0
+    assert capsys.readouterr().out == f"chatproto {__version__}\n"
+
+
+def test_python_dash_m(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
+    # `runpy` warns of a module that is there already.
+    monkeypatch.delitem(sys.modules, "chatproto.__main__")
+    with pytest.raises(SystemExit):
+        runpy.run_module("chatproto", run_name="__main__")
+    assert capsys.readouterr().out == f"chatproto {__version__}\n"
+
+
+@pytest.mark.parametrize("package", ["anyio", "click"])
+def test_says_what_to_install(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for module in [each for each in sys.modules if each.startswith("chatproto_anyio")]:
+        monkeypatch.delitem(sys.modules, module)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(SystemExit) as caught:
+        main()
+    assert caught.value.code == (
+        f"Error: the command needs the package {package}: pip install 'chatproto-sansio[server]'"
+    )
+
+
+def test_a_bug_is_not_taken_for_something_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "chatproto_anyio.cli", raising=False)
+    monkeypatch.setitem(sys.modules, "chatproto_anyio.cli", None)
+    with pytest.raises(ModuleNotFoundError):
+        main()
