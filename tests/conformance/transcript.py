@@ -53,6 +53,7 @@ class Client(Protocol):
 
     def read_line(self) -> bytes:
         """The next line with its LF, or nothing once the server has closed."""
+        ...
 
 
 def load() -> list[Transcript]:
