@@ -11,7 +11,7 @@ ConnectionId = TypeVar("ConnectionId", bound=Hashable)
 """Whatever the caller tells connections apart by."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Deliver(Generic[ConnectionId]):
     """Write one message to some connections."""
 
@@ -22,7 +22,7 @@ class Deliver(Generic[ConnectionId]):
     """What each of them gets."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Refuse(Generic[ConnectionId]):
     """Tell a connection that what it asked for was not done."""
 
@@ -36,7 +36,7 @@ class Refuse(Generic[ConnectionId]):
     """The same in words for people."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Disconnect(Generic[ConnectionId]):
     """End a connection. The hub has forgotten it."""
 

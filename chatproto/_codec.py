@@ -2,12 +2,13 @@
 
 import re
 from collections.abc import Callable
-from typing import Final, NoReturn
+from typing import Any, Final, NoReturn, TypeVar
 
 from ._errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 from ._events import (
     Broadcast,
     Command,
+    Event,
     Group,
     Leave,
     Login,
@@ -24,9 +25,7 @@ VERSION: Final = b"CHAT/1.0"
 # but a spoilt line.
 _TOKEN = re.compile(rb"[!-~]+")
 
-_new_send = unchecked(Send)
-_new_broadcast = unchecked(Broadcast)
-_new_receive = unchecked(Receive)
+_C = TypeVar("_C")
 
 
 def decode(line: bytes) -> Command:
@@ -60,25 +59,12 @@ def encode(event: Command) -> bytes:
     Raises:
         LocalProtocolError: MALFORMED; it is not an event that travels.
     """
-    match event:
-        case Receive(sender, data):
-            return b"CHAT/1.0 RECEIVE %b %b\n" % (sender.encode(), data)
-        case Send(to, data):
-            return b"CHAT/1.0 SEND %b %b\n" % (to.encode(), data)
-        case Broadcast(group, data):
-            return b"CHAT/1.0 BROADCAST %b %b\n" % (group.encode(), data)
-        case Login(name):
-            return b"CHAT/1.0 LOGIN %b\n" % name.encode()
-        case Logout():
-            return b"CHAT/1.0 LOGOUT\n"
-        case Group(name, members):
-            return b"CHAT/1.0 GROUP %b\n" % " ".join((name, *members)).encode()
-        case Leave(group):
-            return b"CHAT/1.0 LEAVE %b\n" % group.encode()
-        case _:
-            raise LocalProtocolError(
-                ErrorCode.MALFORMED, f"{type(event).__name__} does not travel as a line"
-            )
+    writer = _WRITERS.get(type(event))
+    if writer is None:
+        raise LocalProtocolError(
+            ErrorCode.MALFORMED, f"{type(event).__name__} does not travel as a line"
+        )
+    return writer(event)
 
 
 def command_word(line: bytes) -> str:
@@ -123,24 +109,16 @@ def _logout(parts: list[bytes]) -> Logout:
     return Logout()
 
 
-def _send(parts: list[bytes]) -> Send:
-    _check_addressed(parts)
-    return _new_send(NAMES[parts[2]], parts[3])
+def _addressed(cls: Callable[[str, bytes], _C]) -> Callable[[list[bytes]], _C]:
+    """A parser for a command that has a name and data, which are all that is said often."""
+    make = unchecked(cls)
 
+    def parse(parts: list[bytes]) -> _C:
+        if len(parts) != 4 or not parts[2]:
+            raise _malformed("a name and data are missing, or a space is doubled")
+        return make(NAMES[parts[2]], parts[3])
 
-def _broadcast(parts: list[bytes]) -> Broadcast:
-    _check_addressed(parts)
-    return _new_broadcast(NAMES[parts[2]], parts[3])
-
-
-def _receive(parts: list[bytes]) -> Receive:
-    _check_addressed(parts)
-    return _new_receive(NAMES[parts[2]], parts[3])
-
-
-def _check_addressed(parts: list[bytes]) -> None:
-    if len(parts) != 4 or not parts[2]:
-        raise _malformed("a name and data are missing, or a space is doubled")
+    return parse
 
 
 def _group(parts: list[bytes]) -> Group:
@@ -164,9 +142,19 @@ def _leave(parts: list[bytes]) -> Leave:
 _PARSERS: Final[dict[bytes, Callable[[list[bytes]], Command]]] = {
     b"LOGIN": _login,
     b"LOGOUT": _logout,
-    b"SEND": _send,
-    b"BROADCAST": _broadcast,
+    b"SEND": _addressed(Send),
+    b"BROADCAST": _addressed(Broadcast),
     b"GROUP": _group,
     b"LEAVE": _leave,
-    b"RECEIVE": _receive,
+    b"RECEIVE": _addressed(Receive),
+}
+
+_WRITERS: Final[dict[type[Event], Callable[[Any], bytes]]] = {
+    Login: lambda event: b"CHAT/1.0 LOGIN %b\n" % event.name.encode(),
+    Logout: lambda _: b"CHAT/1.0 LOGOUT\n",
+    Send: lambda event: b"CHAT/1.0 SEND %b %b\n" % (event.to.encode(), event.data),
+    Broadcast: lambda event: b"CHAT/1.0 BROADCAST %b %b\n" % (event.group.encode(), event.data),
+    Group: lambda event: b"CHAT/1.0 GROUP %b\n" % " ".join((event.name, *event.members)).encode(),
+    Leave: lambda event: b"CHAT/1.0 LEAVE %b\n" % event.group.encode(),
+    Receive: lambda event: b"CHAT/1.0 RECEIVE %b %b\n" % (event.sender.encode(), event.data),
 }

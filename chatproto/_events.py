@@ -170,8 +170,8 @@ _T = TypeVar("_T")
 def unchecked(cls: Callable[[str, bytes], _T]) -> Callable[[str, bytes], _T]:
     """A second constructor for a two-field event, for values that its caller has just checked.
 
-    The ordinary one takes 0.9 µs, two thirds of it for checks that the parser has made and for
-    the frozen dataclass's detour; this one 0.2 µs, and it makes the same value.
+    It makes the same value in a quarter of the time: the parser has made the checks already, and
+    a slot's own setter spares the frozen dataclass's detour.
     """
     slots: Any = cls
     set_first, set_second = (getattr(slots, field).__set__ for field in slots.__slots__)
