@@ -1,5 +1,6 @@
 """All links together: what a server decides, without the sockets it decides about."""
 
+from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Generic
@@ -21,12 +22,12 @@ class ChatBroker(Generic[ConnectionId]):
 
     An adapter does, for each wake-up:
 
-    1. `tick(now)`;
+    1. `tick(now)`, once even before anything else;
     2. `receive`, `receive_eof` or `disconnect` for each connection about which there is news;
     3. for each id of `take_ready()`: write `outgoing(cid)`, report `sent(cid, n)`; when that left
        something, go on once the transport takes more; when `finished(cid)`, close the transport
        and call `disconnect(cid)`; and read from it only as long as `reading(cid)`;
-    4. `take_records()`, for the log.
+    4. `take_records()`, for the log; they are kept until then.
 
     Every connection gets what was accepted for it in order and without a hole, or it is closed.
     Methods that take a connection's id raise KeyError when there is no such connection.
@@ -48,8 +49,8 @@ class ChatBroker(Generic[ConnectionId]):
         # A dict for a set that keeps its order: first queued, first written.
         self._ready: dict[ConnectionId, None] = {}
         # Deadlines of the connections that are being closed, the earliest first, because every
-        # one has the same time.
-        self._deadlines: dict[ConnectionId, float] = {}
+        # one has the same time. (A plain dict would look through what was deleted in front.)
+        self._deadlines: OrderedDict[ConnectionId, float] = OrderedDict()
         self._records: list[Record] = []
         self._now = 0.0
         self._draining = False
@@ -103,9 +104,17 @@ class ChatBroker(Generic[ConnectionId]):
         Args:
             cid: To which connection.
             size: How many octets.
+
+        Raises:
+            ValueError: It is negative.
         """
-        del self._links[cid].outbox[:size]
-        self._counters.octets_out += size
+        if size < 0:
+            raise ValueError(f"{size} octets can't have been sent")
+        outbox = self._links[cid].outbox
+        before = len(outbox)
+        del outbox[:size]
+        # Fewer than `size` when the queue was given up while the adapter was writing.
+        self._counters.octets_out += before - len(outbox)
 
     def disconnect(self, cid: ConnectionId) -> None:
         """Forget a connection: its transport is closed or has failed. An unknown one is fine.
@@ -134,7 +143,7 @@ class ChatBroker(Generic[ConnectionId]):
             cid, deadline = next(iter(self._deadlines.items()))
             if deadline > now:
                 break
-            del self._deadlines[cid]
+            self._deadlines.popitem(last=False)
             self._discard(cid, self._links[cid])
 
     def drain(self) -> None:
@@ -240,6 +249,8 @@ class ChatBroker(Generic[ConnectionId]):
         subject = ""
         match event:
             case Login(name):
+                if name == link.name:
+                    return
                 link.name = name
                 self._counters.logins += 1
             case Group(name=group) | Leave(group):

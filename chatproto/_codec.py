@@ -76,16 +76,28 @@ def command_word(line: bytes) -> str:
     return word[0].decode() if word and word[0] in _PARSERS else "-"
 
 
+def is_for_server(line: bytes) -> bool:
+    """Whether a line, well-formed or not, is a message to a reserved name."""
+    words = line.split(b" ", 3)
+    return len(words) > 2 and words[1] in (b"SEND", b"BROADCAST") and words[2].startswith(b"*")
+
+
 def _refuse(parts: list[bytes], line: bytes) -> NoReturn:
     """Say what is wrong with a line that no parser takes."""
     if not line.endswith(b"\r"):
         version = parts[0]
         if version != VERSION:
             if version.startswith(b"CHAT/") and _TOKEN.fullmatch(version, 5):
-                raise RemoteProtocolError(ErrorCode.UNSUPPORTED_VERSION, "this is not version 1.0")
+                raise RemoteProtocolError(
+                    ErrorCode.UNSUPPORTED_VERSION, "only CHAT/1.0 is spoken here"
+                )
         elif len(parts) > 1 and _TOKEN.fullmatch(parts[1]):
-            raise RemoteProtocolError(ErrorCode.UNSUPPORTED_COMMAND, "there is no such command")
-    raise RemoteProtocolError(ErrorCode.MALFORMED, "the line does not follow the grammar")
+            raise RemoteProtocolError(
+                ErrorCode.UNSUPPORTED_COMMAND, "there is no such command; commands are upper case"
+            )
+    raise RemoteProtocolError(
+        ErrorCode.MALFORMED, "this line does not follow the grammar of CHAT/1.0"
+    )
 
 
 # The parsers get a line's first words, split at single spaces into four parts at the most, so an
@@ -99,13 +111,13 @@ def _malformed(text: str) -> LocalProtocolError:
 
 def _login(parts: list[bytes]) -> Login:
     if len(parts) != 3:
-        raise _malformed("LOGIN takes one name")
+        raise _malformed("this takes one name")
     return Login(NAMES[parts[2]])
 
 
 def _logout(parts: list[bytes]) -> Logout:
     if len(parts) != 2:
-        raise _malformed("LOGOUT takes nothing")
+        raise _malformed("this takes nothing")
     return Logout()
 
 
@@ -115,7 +127,7 @@ def _addressed(cls: Callable[[str, bytes], _C]) -> Callable[[list[bytes]], _C]:
 
     def parse(parts: list[bytes]) -> _C:
         if len(parts) != 4 or not parts[2]:
-            raise _malformed("a name and data are missing, or a space is doubled")
+            raise _malformed("a name and data belong here, after one space each")
         return make(NAMES[parts[2]], parts[3])
 
     return parse
@@ -123,7 +135,7 @@ def _addressed(cls: Callable[[str, bytes], _C]) -> Callable[[list[bytes]], _C]:
 
 def _group(parts: list[bytes]) -> Group:
     if len(parts) < 3:
-        raise _malformed("GROUP takes a name")
+        raise _malformed("this takes a name, and members after one space each")
     names = [parts[2], *parts[3].split(b" ")] if len(parts) == 4 else [parts[2]]
     if len(names) > 1 and b"" in names:
         raise _malformed("a space is doubled or stands at the end")
@@ -133,7 +145,7 @@ def _group(parts: list[bytes]) -> Group:
 
 def _leave(parts: list[bytes]) -> Leave:
     if len(parts) < 3:
-        raise _malformed("LEAVE takes a name")
+        raise _malformed("this takes a name")
     if len(parts) == 4 and not parts[2]:
         raise _malformed("a space is doubled")
     return Leave(NAMES[parts[2]])

@@ -2,7 +2,7 @@
 
 from ._codec import decode, encode
 from ._errors import ErrorCode, LocalProtocolError, RemoteProtocolError
-from ._events import Command, ConnectionClosed, Event, Invalid, Login
+from ._events import Command, ConnectionClosed, Event, Invalid, Login, Logout
 from ._limits import Limits
 from ._linebuffer import LineBuffer
 from ._states import TRANSITIONS, Role, State, objection
@@ -19,7 +19,7 @@ class ChatConnection:
         limits: `max_line` and `bad_lines` are the ones that count here.
     """
 
-    __slots__ = ("_bad_lines", "_ended", "_limits", "_lines", "_name", "_our_role", "_state")
+    __slots__ = ("_bad_lines", "_limits", "_lines", "_name", "_our_role", "_peer_is_done", "_state")
 
     def __init__(self, our_role: Role, limits: Limits = Limits()) -> None:
         self._our_role = our_role
@@ -28,9 +28,9 @@ class ChatConnection:
         self._state = State.ANONYMOUS
         self._name: str | None = None
         self._bad_lines = 0
-        # Whether `ConnectionClosed` is out. The state can't tell: a client that has logged out
-        # still hears what the server had under way.
-        self._ended = False
+        # The peer has said its last: LOGOUT, or the end of its stream. Not the same as CLOSED: a
+        # client that has logged out itself still hears what the server had under way.
+        self._peer_is_done = False
 
     @property
     def our_role(self) -> Role:
@@ -47,7 +47,7 @@ class ChatConnection:
         """The name in the last LOGIN that passed; None before the first."""
         return self._name
 
-    def receive_data(self, data: bytes) -> list[Event]:
+    def receive_data(self, data: bytes | bytearray | memoryview) -> list[Event]:
         """Take what the peer sent, in pieces of any size.
 
         Nothing that a peer sends makes this raise. A line that can't be obeyed is an `Invalid`
@@ -62,11 +62,12 @@ class ChatConnection:
             What they complete, in order; often nothing.
         """
         events: list[Event] = []
-        allowed = TRANSITIONS[self._state][self._our_role.peer]
-        if self._ended or not allowed:
+        if self._peer_is_done:
             return events
         max_line = self._limits.max_line
-        for line in self._lines.feed(data):
+        allowed = TRANSITIONS[self._state][self._our_role.peer]
+        # A reader may have used another kind of buffer; names and data are bytes.
+        for line in self._lines.feed(bytes(data)):
             event: Event
             try:
                 if len(line) == max_line:
@@ -76,8 +77,8 @@ class ChatConnection:
                 if state is None:
                     raise RemoteProtocolError(*objection(self._our_role.peer, event))
             except RemoteProtocolError as error:
+                events.append(Invalid(error.code, line, error.text))
                 self._bad_lines += 1
-                events.append(Invalid(error.code, line))
                 if self._bad_lines == self._limits.bad_lines:
                     events.append(self._close())
                     break
@@ -86,9 +87,10 @@ class ChatConnection:
             events.append(event)
             if state is not self._state or type(event) is Login:
                 self._enter(state, event)
-                allowed = TRANSITIONS[state][self._our_role.peer]
-                if not allowed:
+                if type(event) is Logout:
+                    self._peer_is_done = True
                     break
+                allowed = TRANSITIONS[state][self._our_role.peer]
         return events
 
     def receive_eof(self) -> list[Event]:
@@ -100,8 +102,10 @@ class ChatConnection:
         """
         events: list[Event] = []
         partial = self._lines.partial
-        if partial and TRANSITIONS[self._state][self._our_role.peer] and not self._ended:
-            events.append(Invalid(ErrorCode.TRUNCATED, partial))
+        if partial and not self._peer_is_done:
+            events.append(
+                Invalid(ErrorCode.TRUNCATED, partial, "the line has no end and was not run")
+            )
         events.append(self._close())
         return events
 
@@ -131,10 +135,9 @@ class ChatConnection:
         return line
 
     def _close(self) -> ConnectionClosed:
-        self._ended = True
         event = ConnectionClosed()
-        allowed = TRANSITIONS[self._state][self._our_role.peer]
-        self._enter(allowed.get(ConnectionClosed, self._state), event)
+        self._enter(TRANSITIONS[self._state][self._our_role.peer][ConnectionClosed], event)
+        self._peer_is_done = True
         return event
 
     def _enter(self, state: State, event: Event) -> None:

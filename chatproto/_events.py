@@ -5,13 +5,14 @@ TypeError.
 """
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
-from typing import Any, TypeAlias, TypeVar
+from dataclasses import dataclass, field
+from typing import Any, TypeAlias, TypeVar, final
 
 from ._errors import ErrorCode, LocalProtocolError
 from ._names import check_name, check_unreserved
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Login:
     """Client to server: name this connection, or rename it.
@@ -28,11 +29,13 @@ class Login:
         check_unreserved(self.name)
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Logout:
     """Client to server: the last thing that this client says."""
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Send:
     """Client to server: deliver data to every connection of one user.
@@ -52,6 +55,7 @@ class Send:
         _check_data(self.data)
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Broadcast:
     """Client to server: deliver data to every other connection of a group's members.
@@ -71,6 +75,7 @@ class Broadcast:
         _check_data(self.data)
 
 
+@final
 @dataclass(frozen=True, slots=True, init=False)
 class Group:
     """Client to server: make a group of exactly these members.
@@ -100,6 +105,7 @@ class Group:
         object.__setattr__(self, "members", members)
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Leave:
     """Client to server: take me off a group.
@@ -115,6 +121,7 @@ class Leave:
         check_name(self.group)
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Receive:
     """Server to client: somebody sent you data.
@@ -134,9 +141,10 @@ class Receive:
         _check_data(self.data)
 
 
+@final
 @dataclass(frozen=True, slots=True)
 class Invalid:
-    """The peer sent a line that was not obeyed. The connection goes on."""
+    """The peer sent a line that was not obeyed. That alone does not end the connection."""
 
     code: ErrorCode
     """Why not."""
@@ -144,7 +152,11 @@ class Invalid:
     line: bytes
     """The line without its end; of an over-long one, as many octets as the limit allows."""
 
+    text: str = field(default="", compare=False)
+    """What is wrong with it, in words for people. Two that differ only here are equal."""
 
+
+@final
 @dataclass(frozen=True, slots=True)
 class ConnectionClosed:
     """Nothing more will be heard from the peer."""

@@ -4,6 +4,7 @@ from collections.abc import Iterable
 from typing import Generic, assert_never
 
 from ._actions import Action, ConnectionId, Deliver, Disconnect, Refuse
+from ._codec import is_for_server
 from ._errors import ErrorCode
 from ._events import (
     Broadcast,
@@ -19,7 +20,6 @@ from ._events import (
     unchecked,
 )
 from ._names import is_reserved
-from ._notices import WORDS
 from ._policy import Broadcasting, DuplicateLogin, Policy
 
 
@@ -30,16 +30,16 @@ class _Group:
 
     def __init__(self, creator: str, members: Iterable[str]) -> None:
         self.creator = creator
-        # A dict, because it keeps the order in which they were named and a set would not.
+        # A dict for a set that keeps its order, as above.
         self.members = dict.fromkeys(members)
 
 
 class ChatHub(Generic[ConnectionId]):
     """The routing of CHAT/1.0 (protocol.md, section 2): events in, actions out.
 
-    A message costs what its recipients cost, however many connections, users and groups there
-    are. Groups outlive the connections of their members, as the protocol has it; everything else
-    goes with the connection.
+    A message costs what its recipients cost (a broadcast: the group's members, online or not),
+    however many connections, users and groups there are. Groups outlive the connections of their
+    members, as the protocol has it; everything else goes with the connection.
 
     Args:
         policy: The matters of taste.
@@ -48,9 +48,9 @@ class ChatHub(Generic[ConnectionId]):
     def __init__(self, policy: Policy = Policy()) -> None:
         self._policy = policy
         self._names: dict[ConnectionId, str | None] = {}
-        # Who is online. Kept as tuples because that is what `Deliver` takes: a SEND then costs
-        # one look-up.
-        self._users: dict[str, tuple[ConnectionId, ...]] = {}
+        # Who is online. Dicts for sets that keep their order: messages go out in the same order
+        # each time.
+        self._users: dict[str, dict[ConnectionId, None]] = {}
         self._groups: dict[str, _Group] = {}
 
     @property
@@ -118,26 +118,31 @@ class ChatHub(Generic[ConnectionId]):
                 return self._make_group(cid, name, event)
             case Leave() if name is not None:
                 return self._leave_group(cid, name, event)
+            # A message to the server is never answered, whatever is wrong with it: a bot that
+            # answers the server's errors would never stop.
+            case Send(to=addressee) | Broadcast(group=addressee) if is_reserved(addressee):
+                return []
+            case Invalid(line=line) if is_for_server(line):
+                return []
             case Send() | Broadcast() | Group() | Leave():
-                return [_refusal(cid, ErrorCode.NOT_LOGGED_IN)]
+                return [Refuse(cid, ErrorCode.NOT_LOGGED_IN, "log in first")]
             case Login():
                 return self._login(cid, name, event.name)
             case Logout() | ConnectionClosed():
                 self.disconnect(cid)
                 return [Disconnect(cid, None)]
             case Invalid():
-                return [_refusal(cid, event.code)]
+                return [Refuse(cid, event.code, event.text)]
             case Receive():
-                return [_refusal(cid, ErrorCode.WRONG_DIRECTION)]
+                return [Refuse(cid, ErrorCode.WRONG_DIRECTION, "a client does not send that")]
             case _:
                 assert_never(event)
 
     def _send(self, cid: ConnectionId, name: str, event: Send) -> list[Action[ConnectionId]]:
         recipients = self._users.get(event.to)
         if recipients:
-            return [Deliver(recipients, _new_receive(name, event.data))]
+            return [Deliver(tuple(recipients), _new_receive(name, event.data))]
         if is_reserved(event.to):
-            # Nobody is told: a bot that answers the server's errors would never stop.
             return []
         return [Refuse(cid, ErrorCode.NO_SUCH_USER, f"{event.to} is not online")]
 
@@ -191,25 +196,20 @@ class ChatHub(Generic[ConnectionId]):
         if others and self._policy.duplicate_login is DuplicateLogin.REJECT:
             return [Refuse(cid, ErrorCode.NAME_IN_USE, f"{new_name} is logged in already")]
         if others and self._policy.duplicate_login is DuplicateLogin.REPLACE:
-            for other in others:
+            for other in list(others):
                 self.disconnect(other)
                 actions.append(Disconnect(other, ErrorCode.NAME_IN_USE))
         if name is not None:
             self._leave_name(cid, name)
         self._names[cid] = new_name
-        self._users[new_name] = (*self._users.get(new_name, ()), cid)
+        self._users.setdefault(new_name, {})[cid] = None
         return actions
 
     def _leave_name(self, cid: ConnectionId, name: str) -> None:
-        rest = tuple(other for other in self._users[name] if other != cid)
-        if rest:
-            self._users[name] = rest
-        else:
+        connections = self._users[name]
+        del connections[cid]
+        if not connections:
             del self._users[name]
-
-
-def _refusal(cid: ConnectionId, code: ErrorCode) -> Refuse[ConnectionId]:
-    return Refuse(cid, code, WORDS[code])
 
 
 def _no_such_group(cid: ConnectionId, group: str) -> Refuse[ConnectionId]:

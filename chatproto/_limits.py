@@ -16,7 +16,7 @@ class Limits:
     notice fits."""
 
     bad_lines: int = 100
-    """This many invalid lines in a row close the connection."""
+    """This many `Invalid` lines in a row close the connection."""
 
     queue_bytes: int = 1 << 20
     """A connection for which more octets than this are waiting is closed with SLOW_CONSUMER."""
@@ -34,8 +34,11 @@ class Limits:
         if self.max_line < 512:
             raise ValueError("max_line is at least 512 octets")
         for field in ("bad_lines", "queue_bytes", "linger", "notice_burst", "notice_rate"):
-            if getattr(self, field) <= 0:
+            # Not "<= 0": NaN is neither.
+            if not getattr(self, field) > 0:
                 raise ValueError(f"{field} is more than 0")
+        if self.queue_bytes < self.max_line:
+            raise ValueError("queue_bytes is at least max_line, or one line could close a reader")
 
 
 class RateLimiter:

@@ -76,9 +76,12 @@ TRANSITIONS: Final[Mapping[State, Mapping[Role, Row]]] = {
         },
     },
     State.CLOSED: {
-        Role.CLIENT: {},
+        Role.CLIENT: {
+            ConnectionClosed: State.CLOSED,
+        },
         Role.SERVER: {
             Receive: State.CLOSED,
+            ConnectionClosed: State.CLOSED,
         },
     },
 }
@@ -96,5 +99,5 @@ def objection(speaker: Role, event: Event) -> tuple[ErrorCode, str]:
         The code, and words for people.
     """
     if any(type(event) in rows[speaker] for rows in TRANSITIONS.values()):
-        return ErrorCode.NOT_LOGGED_IN, "not before LOGIN, and not after LOGOUT"
-    return ErrorCode.WRONG_DIRECTION, f"that is not for a {speaker.value} to send"
+        return ErrorCode.NOT_LOGGED_IN, "log in first"
+    return ErrorCode.WRONG_DIRECTION, f"a {speaker.value} does not send that"

@@ -52,7 +52,8 @@ PLACES: Final = {
     ),
     (State.LOGGED_IN, Role.CLIENT, State.CLOSED): Place("M508 180H680", 598, 170),
     (State.LOGGED_IN, Role.SERVER, State.CLOSED): Place("M508 202H680", 598, 224),
-    (State.CLOSED, Role.SERVER, State.CLOSED): Place("M734 162C724 98 788 98 778 154", 756, 98),
+    (State.CLOSED, Role.SERVER, State.CLOSED): Place("M734 162C724 98 788 98 778 154", 756, 84, 1),
+    (State.CLOSED, Role.CLIENT, State.CLOSED): Place("M778 218C788 282 724 282 734 226", 756, 290),
 }
 """From which state, who speaks, to which state."""
 

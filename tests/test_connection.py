@@ -262,3 +262,26 @@ def test_two_connections_share_nothing() -> None:
     one.receive_data(b"half a ")
     assert other.receive_data(LOGIN) == [Login("alice")]
     assert one.receive_data(b"line\n") == [malformed(b"half a line")]
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_any_buffer_will_do(kind: type[bytes]) -> None:
+    connection = ChatConnection(Role.SERVER)
+    assert connection.receive_data(kind(b"CHAT/1.0 LOGIN al")) == []
+    events = connection.receive_data(kind(b"ice\nCHAT/1.0 SEND bob x\n"))
+    assert events == [Login("alice"), Send("bob", b"x")]
+    assert type(events[1].data) is bytes  # type: ignore[union-attr]
+
+
+def test_what_we_send_does_not_make_up_for_bad_lines() -> None:
+    connection = ChatConnection(Role.SERVER, Limits(bad_lines=2))
+    connection.receive_data(b"junk\n")
+    connection.send(Receive("bob", b"hi"))
+    assert connection.receive_data(b"junk\n")[-1] == ConnectionClosed()
+
+
+def test_an_invalid_line_says_in_words_what_is_wrong() -> None:
+    [invalid] = ChatConnection(Role.SERVER).receive_data(b"CHAT/1.0 LOGIN a b\n")
+    assert invalid == Invalid(ErrorCode.MALFORMED, b"CHAT/1.0 LOGIN a b")
+    assert isinstance(invalid, Invalid)
+    assert invalid.text == "this takes one name"

@@ -6,7 +6,6 @@ import weakref
 import pytest
 
 from chatproto import (
-    Action,
     Broadcast,
     Broadcasting,
     ChatHub,
@@ -27,32 +26,7 @@ from chatproto import (
     Send,
 )
 
-SHARE = Policy()
-REJECT = Policy(duplicate_login=DuplicateLogin.REJECT)
-REPLACE = Policy(duplicate_login=DuplicateLogin.REPLACE)
-POLICIES = [SHARE, REJECT, REPLACE, Policy.reference()]
-
-
-def hub_of(*names: str, policy: Policy = SHARE) -> ChatHub[int]:
-    """A hub with connections 1, 2, … logged in under these names."""
-    hub: ChatHub[int] = ChatHub(policy)
-    for cid, name in enumerate(names, 1):
-        hub.connect(cid)
-        assert hub.handle(cid, Login(name)) == []
-    return hub
-
-
-def delivery(sender: str, data: bytes, *to: int) -> list[Action[int]]:
-    return [Deliver(to, Receive(sender, data))]
-
-
-def refused(hub: ChatHub[int], cid: int, event: Event) -> ErrorCode:
-    """Have the hub refuse, and only that."""
-    [action] = hub.handle(cid, event)
-    assert isinstance(action, Refuse)
-    assert action.cid == cid
-    assert action.text
-    return action.code
+from .hubs import POLICIES, REJECT, REPLACE, delivery, hub_of, refused
 
 
 def test_the_presets() -> None:
@@ -181,97 +155,6 @@ def test_replace_disconnects_the_other() -> None:
     assert hub.handle(2, Send("alice", b"x")) == delivery("alice", b"x", 2)
 
 
-def test_a_broadcast_reaches_every_other_connection_of_every_member() -> None:
-    hub = hub_of("alice", "alice", "bob", "carol", "bob")
-    hub.handle(4, Group("g", ["alice", "bob", "dave"]))
-    assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 2, 3, 5)
-
-
-def test_members_named_twice_hear_a_broadcast_once() -> None:
-    hub = hub_of("alice", "bob")
-    hub.handle(1, Group("g", ["bob", "alice", "bob"]))
-    assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 2)
-
-
-def test_a_broadcast_that_nobody_can_hear() -> None:
-    hub = hub_of("alice")
-    hub.handle(1, Group("g", ["alice", "bob"]))
-    assert hub.handle(1, Broadcast("g", b"x")) == []
-
-
-def test_whoever_made_a_group_may_broadcast_to_it() -> None:
-    hub = hub_of("alice", "bob", "carol")
-    hub.handle(1, Group("g", ["bob"]))
-    assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 2)
-    assert refused(hub, 3, Broadcast("g", b"x")) is ErrorCode.NOT_A_MEMBER
-
-
-def test_the_reference_policy_lets_anyone_broadcast() -> None:
-    hub = hub_of("alice", "bob", "carol", policy=Policy.reference())
-    hub.handle(1, Group("g", ["alice", "bob"]))
-    assert hub.handle(3, Broadcast("g", b"x")) == delivery("carol", b"x", 1, 2)
-
-
-@pytest.mark.parametrize("event", [Broadcast("g", b"x"), Leave("g"), Leave("*g")])
-def test_there_is_no_such_group(event: Event) -> None:
-    assert refused(hub_of("alice"), 1, event) is ErrorCode.NO_SUCH_GROUP
-
-
-def test_a_group_is_made_once() -> None:
-    hub = hub_of("alice", "bob", "carol")
-    assert hub.handle(1, Group("g", ["bob"])) == []
-    assert refused(hub, 3, Group("g", ["carol"])) is ErrorCode.GROUP_EXISTS
-    assert hub.groups == 1
-    assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 2)
-    assert refused(hub, 3, Broadcast("g", b"x")) is ErrorCode.NOT_A_MEMBER
-
-
-def test_a_group_without_members() -> None:
-    hub = hub_of("alice", "bob")
-    assert hub.handle(1, Group("g")) == []
-    assert hub.handle(1, Broadcast("g", b"x")) == []
-    assert refused(hub, 2, Broadcast("g", b"x")) is ErrorCode.NOT_A_MEMBER
-    assert hub.groups == 1
-
-
-def test_leaving() -> None:
-    hub = hub_of("alice", "bob")
-    hub.handle(1, Group("g", ["alice", "bob"]))
-    assert hub.handle(2, Leave("g")) == []
-    assert hub.handle(1, Broadcast("g", b"x")) == []
-    assert refused(hub, 2, Leave("g")) is ErrorCode.NOT_A_MEMBER
-    assert refused(hub, 2, Broadcast("g", b"x")) is ErrorCode.NOT_A_MEMBER
-
-
-def test_one_of_two_connections_leaves_for_both() -> None:
-    hub = hub_of("alice", "alice", "bob")
-    hub.handle(3, Group("g", ["alice", "bob"]))
-    hub.handle(1, Leave("g"))
-    assert hub.handle(3, Broadcast("g", b"x")) == []
-
-
-def test_the_last_to_leave_ends_the_group_and_it_can_be_made_again() -> None:
-    hub = hub_of("alice", "bob")
-    hub.handle(1, Group("g", ["bob"]))
-    hub.handle(2, Leave("g"))
-    assert hub.groups == 0
-    assert refused(hub, 1, Broadcast("g", b"x")) is ErrorCode.NO_SUCH_GROUP
-    assert hub.handle(2, Group("g", ["alice"])) == []
-    assert hub.handle(2, Broadcast("g", b"x")) == delivery("bob", b"x", 1)
-    assert refused(hub, 2, Leave("g")) is ErrorCode.NOT_A_MEMBER
-
-
-@pytest.mark.parametrize("end", [Logout(), ConnectionClosed()])
-def test_membership_survives_the_end_of_a_connection(end: Event) -> None:
-    hub = hub_of("alice", "bob")
-    hub.handle(1, Group("g", ["alice", "bob"]))
-    assert hub.handle(2, end) == [Disconnect(2, None)]
-    assert hub.handle(1, Broadcast("g", b"x")) == []
-    hub.connect(3)
-    hub.handle(3, Login("bob"))
-    assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 3)
-
-
 @pytest.mark.parametrize("end", [Logout(), ConnectionClosed()])
 def test_a_connection_that_has_ended_is_forgotten(end: Event) -> None:
     hub = hub_of("alice", "bob")
@@ -306,7 +189,45 @@ def test_an_anonymous_connection_may_log_out() -> None:
     ],
 )
 def test_an_invalid_line_is_refused_with_its_code(code: ErrorCode) -> None:
-    assert refused(hub_of("alice"), 1, Invalid(code, b"x")) is code
+    invalid = Invalid(code, b"x", "in words")
+    assert hub_of("alice").handle(1, invalid) == [Refuse(1, code, "in words")]
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        b"CHAT/1.0 SEND *server* thanks",
+        b"CHAT/1.0 SEND *server*",
+        b"CHAT/1.0 SEND *server* thanks\r",
+        b"CHAT/1.0 BROADCAST *g thanks",
+        b"CHAT/1.0 SEND * " + b"x" * 5000,
+    ],
+)
+@pytest.mark.parametrize("names", [["alice"], []])
+def test_an_invalid_line_to_the_server_is_not_answered(line: bytes, names: list[str]) -> None:
+    hub = hub_of(*names)
+    if not names:
+        hub.connect(1)
+    assert hub.handle(1, Invalid(ErrorCode.MALFORMED, line, "in words")) == []
+
+
+@pytest.mark.parametrize("event", [Send("*server*", b"thanks"), Broadcast("*g", b"thanks")])
+def test_before_login_too_the_server_is_not_answered(event: Event) -> None:
+    hub: ChatHub[int] = ChatHub()
+    hub.connect(1)
+    assert hub.handle(1, event) == []
+
+
+def test_ids_need_only_be_equal() -> None:
+    """Any hashable value is an id, so an equal one stands for the same connection."""
+    hub: ChatHub[tuple[str, int]] = ChatHub()
+    for number in (1, 2):
+        hub.connect(("peer", number))
+        hub.handle(("peer", number), Login("alice"))
+    hub.disconnect(("peer", 1))
+    assert hub.handle(("peer", 2), Send("alice", b"x")) == [
+        Deliver((("peer", 2),), Receive("alice", b"x"))
+    ]
 
 
 def test_a_receive_from_a_client_goes_nowhere() -> None:

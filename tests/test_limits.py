@@ -18,7 +18,7 @@ FIELDS = ["bad_lines", "queue_bytes", "linger", "notice_burst", "notice_rate"]
 
 
 @pytest.mark.parametrize("field", FIELDS)
-@pytest.mark.parametrize("value", [0, -1])
+@pytest.mark.parametrize("value", [0, -1, float("nan")])
 def test_limits_are_more_than_nothing(field: str, value: int) -> None:
     bad: dict[str, Any] = {field: value}
     with pytest.raises(ValueError, match=f"{field} is more than 0"):
@@ -27,8 +27,16 @@ def test_limits_are_more_than_nothing(field: str, value: int) -> None:
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_limits_may_be_tight(field: str) -> None:
-    tight: dict[str, Any] = {field: 1}
-    assert getattr(Limits(**tight), field) == 1
+    least = 4096 if field == "queue_bytes" else 1
+    tight: dict[str, Any] = {field: least}
+    assert getattr(Limits(**tight), field) == least
+
+
+def test_a_queue_holds_a_line() -> None:
+    """Or one line would close a connection that reads all that it gets."""
+    with pytest.raises(ValueError, match="queue_bytes is at least max_line"):
+        Limits(queue_bytes=4095)
+    assert Limits(max_line=512, queue_bytes=512).queue_bytes == 512
 
 
 def test_every_notice_fits_into_a_line() -> None:

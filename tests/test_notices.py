@@ -4,6 +4,7 @@ import pytest
 
 from chatproto import (
     Broadcast,
+    CloseReason,
     ErrorCode,
     Event,
     Group,
@@ -15,7 +16,7 @@ from chatproto import (
     Send,
 )
 from chatproto._codec import decode, encode
-from chatproto._notices import WORDS, command_of, notice
+from chatproto._notices import command_of, last_words, notice
 
 
 def test_the_example_of_the_protocol() -> None:
@@ -42,26 +43,26 @@ def test_the_command_that_is_answered(event: Event, command: str) -> None:
     assert command_of(event) == command
 
 
-@pytest.mark.parametrize("code", WORDS)
-def test_every_notice_fits_into_the_shortest_limit_and_is_read_back(code: ErrorCode) -> None:
-    answer = notice(code, "BROADCAST", WORDS[code])
-    line = encode(answer)
-    assert len(line) <= 512
-    assert decode(line[:-1]) == answer
-    assert answer.data.split(b" ", 3) == [
-        b"ERR",
-        code.encode(),
-        b"BROADCAST",
-        WORDS[code].encode(),
-    ]
+@pytest.mark.parametrize("code", ErrorCode)
+def test_a_notice_is_read_back(code: ErrorCode) -> None:
+    answer = notice(code, "BROADCAST", "in words: π")
+    assert decode(encode(answer)[:-1]) == answer
+    assert answer.sender == "*server*"
+    assert answer.data == f"ERR {code.value} BROADCAST in words: π".encode()
 
 
-def test_codes_that_need_more_particular_words_have_no_general_ones() -> None:
-    """Each of these names the user or the group that it is about."""
-    particular = {
-        ErrorCode.NO_SUCH_USER,
-        ErrorCode.NO_SUCH_GROUP,
-        ErrorCode.GROUP_EXISTS,
-        ErrorCode.NOT_A_MEMBER,
+@pytest.mark.parametrize("reason", CloseReason)
+def test_last_words(reason: CloseReason) -> None:
+    """Who did not bring it about is told; the code says of what kind it is."""
+    codes = {
+        CloseReason.BAD_LINES: b"TOO_MANY",
+        CloseReason.REPLACED: b"NAME_IN_USE",
+        CloseReason.SHUTTING_DOWN: b"SHUTTING_DOWN",
     }
-    assert particular.isdisjoint(WORDS)
+    words = last_words(reason)
+    if reason in codes:
+        assert words is not None
+        assert words.data.split(b" ", 3)[:3] == [b"ERR", codes[reason], b"-"]
+        assert len(encode(words)) <= 512
+    else:
+        assert words is None

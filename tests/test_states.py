@@ -79,7 +79,7 @@ WALK: list[tuple[State, Role, Event, State | None]] = [
     (OVER, CLIENT, LEAVE, None),
     (OVER, CLIENT, RECEIVE, None),
     (OVER, CLIENT, INVALID, None),
-    (OVER, CLIENT, CLOSED, None),
+    (OVER, CLIENT, CLOSED, OVER),
     (OVER, SERVER, LOGIN, None),
     (OVER, SERVER, LOGOUT, None),
     (OVER, SERVER, SEND, None),
@@ -88,7 +88,7 @@ WALK: list[tuple[State, Role, Event, State | None]] = [
     (OVER, SERVER, LEAVE, None),
     (OVER, SERVER, RECEIVE, OVER),
     (OVER, SERVER, INVALID, None),
-    (OVER, SERVER, CLOSED, None),
+    (OVER, SERVER, CLOSED, OVER),
 ]
 
 COLUMNS = ("state", "speaker", "event", "after")
@@ -190,7 +190,7 @@ def test_an_objection_says_whether_it_is_too_early_or_never() -> None:
     assert objection(SERVER, SEND)[0] is ErrorCode.WRONG_DIRECTION
     assert objection(CLIENT, RECEIVE) == (
         ErrorCode.WRONG_DIRECTION,
-        "that is not for a client to send",
+        "a client does not send that",
     )
 
 

@@ -35,6 +35,7 @@ class Transcript:
     name: str
     label: str
     row: str
+    case: str
     policy: Policy
     notices: bool
     steps: tuple[Step, ...]
@@ -75,6 +76,7 @@ def _parse(name: str, text: str) -> Transcript:
         name=name,
         label=header.pop("label"),
         row=header.pop("row"),
+        case=header.pop("case", ""),
         policy=POLICIES[header.pop("policy", "default")],
         notices=header.pop("notices", "on") == "on",
         steps=tuple(steps),
@@ -144,7 +146,7 @@ def replay(transcript: Transcript, connect: Callable[[], Client]) -> None:
 
 
 def _line(text: str) -> bytes:
-    return f"CHAT/1.0 {text}\n".replace("␠", " ").encode()
+    return f"CHAT/1.0 {text}\n".replace("␣", " ").encode()
 
 
 def _octets(text: str) -> bytes:

@@ -8,7 +8,7 @@ from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule
 from chatproto import ChatBroker, Limits, Policy
 
 NAMES = st.sampled_from(["alice", "bob", "carol"])
-QUEUE = 300
+QUEUE = 512
 LINGER = 10.0
 BYE = b"CHAT/1.0 RECEIVE *server* ERR SHUTTING_DOWN - the server is shutting down\n"
 
@@ -40,7 +40,7 @@ class BrokerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        limits = Limits(queue_bytes=QUEUE, linger=LINGER, notice_burst=10**6)
+        limits = Limits(max_line=512, queue_bytes=QUEUE, linger=LINGER, notice_burst=10**6)
         self.broker: ChatBroker[int] = ChatBroker(policy=Policy(), limits=limits)
         self.peers: dict[int, Peer] = {}
         self.now = 0.0

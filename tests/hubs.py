@@ -1,0 +1,41 @@
+"""A hub with people on it, for tests."""
+
+from chatproto import (
+    Action,
+    ChatHub,
+    Deliver,
+    DuplicateLogin,
+    ErrorCode,
+    Event,
+    Login,
+    Policy,
+    Receive,
+    Refuse,
+)
+
+SHARE = Policy()
+REJECT = Policy(duplicate_login=DuplicateLogin.REJECT)
+REPLACE = Policy(duplicate_login=DuplicateLogin.REPLACE)
+POLICIES = [SHARE, REJECT, REPLACE, Policy.reference()]
+
+
+def hub_of(*names: str, policy: Policy = SHARE) -> ChatHub[int]:
+    """A hub with connections 1, 2, … logged in under these names."""
+    hub: ChatHub[int] = ChatHub(policy)
+    for cid, name in enumerate(names, 1):
+        hub.connect(cid)
+        assert hub.handle(cid, Login(name)) == []
+    return hub
+
+
+def delivery(sender: str, data: bytes, *to: int) -> list[Action[int]]:
+    return [Deliver(to, Receive(sender, data))]
+
+
+def refused(hub: ChatHub[int], cid: int, event: Event) -> ErrorCode:
+    """Have the hub refuse, and only that."""
+    [action] = hub.handle(cid, event)
+    assert isinstance(action, Refuse)
+    assert action.cid == cid
+    assert action.text
+    return action.code
