@@ -52,8 +52,12 @@ PLACES: Final = {
     ),
     (State.LOGGED_IN, Role.CLIENT, State.CLOSED): Place("M508 180H680", 598, 170),
     (State.LOGGED_IN, Role.SERVER, State.CLOSED): Place("M508 202H680", 598, 224),
-    (State.CLOSED, Role.SERVER, State.CLOSED): Place("M734 162C724 98 788 98 778 154", 756, 84, 1),
-    (State.CLOSED, Role.CLIENT, State.CLOSED): Place("M778 218C788 282 724 282 734 226", 756, 290),
+    (State.CLOSED, Role.CLIENT, State.CLOSED): Place(
+        "M700 162C678 92 756 92 734 154", 690, 96, per_line=1
+    ),
+    (State.CLOSED, Role.SERVER, State.CLOSED): Place(
+        "M786 162C776 98 840 98 818 154", 806, 80, per_line=1
+    ),
 }
 """From which state, who speaks, to which state."""
 
