@@ -1,12 +1,12 @@
 """All links together: what a server decides, without the sockets it decides about."""
 
-from collections import OrderedDict
 from collections.abc import Iterable
 from dataclasses import replace
 from typing import Generic
 
 from ._actions import ConnectionId, Deliver, Refuse
 from ._codec import encode
+from ._deadlines import Deadlines
 from ._errors import ErrorCode
 from ._events import Event, Group, Leave, Login, Logout
 from ._hub import ChatHub
@@ -25,12 +25,13 @@ class ChatBroker(Generic[ConnectionId]):
     1. `tick(now)`, once even before anything else;
     2. `receive`, `receive_eof` or `disconnect` for each connection about which there is news;
     3. for each id of `take_ready()`: write `outgoing(cid)`, report `sent(cid, n)`; when that left
-       something, go on once the transport takes more; when `finished(cid)`, close the transport
-       and call `disconnect(cid)`; and read from it only as long as `reading(cid)`;
+       something, go on once the transport takes more; when `take_half_close(cid)`, end the stream
+       to it; when `finished(cid)`, close the transport and call `disconnect(cid)`; and read from
+       it only as long as `reading(cid)`;
     4. `take_records()`, for the log; they are kept until then.
 
     Every connection gets what was accepted for it in order and without a hole, or it is closed.
-    Methods that take a connection's id raise KeyError when there is no such connection.
+    Methods take a connection's id first, and raise KeyError when there is no such connection.
 
     Args:
         policy: The matters of taste.
@@ -48,9 +49,10 @@ class ChatBroker(Generic[ConnectionId]):
         self._links: dict[ConnectionId, Link] = {}
         # A dict for a set that keeps its order: first queued, first written.
         self._ready: dict[ConnectionId, None] = {}
-        # Deadlines of the connections that are being closed, the earliest first, because every
-        # one has the same time. (A plain dict would look through what was deleted in front.)
-        self._deadlines: OrderedDict[ConnectionId, float] = OrderedDict()
+        # Connections that are being closed: those with a queue still, and those that only have to
+        # close their half.
+        self._lingering: Deadlines[ConnectionId] = Deadlines(limits.linger)
+        self._parting: Deadlines[ConnectionId] = Deadlines(limits.goodbye)
         self._records: list[Record] = []
         self._now = 0.0
         self._draining = False
@@ -76,12 +78,7 @@ class ChatBroker(Generic[ConnectionId]):
             self._close(cid, link, CloseReason.SHUTTING_DOWN)
 
     def receive(self, cid: ConnectionId, data: bytes) -> None:
-        """Take what a connection sent.
-
-        Args:
-            cid: Which.
-            data: The next octets of its stream.
-        """
+        """Take `data`, the next octets of a connection's stream."""
         link = self._links[cid]
         self._counters.octets_in += len(data)
         if link.closing is None:
@@ -89,21 +86,15 @@ class ChatBroker(Generic[ConnectionId]):
             self._obey(cid, link, events, CloseReason.BAD_LINES)
 
     def receive_eof(self, cid: ConnectionId) -> None:
-        """Take the end of a connection's stream. What is queued for it is still written.
-
-        Args:
-            cid: Which.
-        """
+        """Take the end of a connection's stream. What is queued for it is still written."""
         link = self._links[cid]
+        link.done = True
+        self._ready[cid] = None
         if link.closing is None:
             self._obey(cid, link, link.connection.receive_eof(), CloseReason.EOF)
 
     def sent(self, cid: ConnectionId, size: int) -> None:
-        """Take note that the first octets of `outgoing` are on their way.
-
-        Args:
-            cid: To which connection.
-            size: How many octets.
+        """Take note that the first `size` octets of `outgoing` are on their way.
 
         Raises:
             ValueError: It is negative.
@@ -117,17 +108,14 @@ class ChatBroker(Generic[ConnectionId]):
         self._counters.octets_out += before - len(outbox)
 
     def disconnect(self, cid: ConnectionId) -> None:
-        """Forget a connection: its transport is closed or has failed. An unknown one is fine.
-
-        Args:
-            cid: Which.
-        """
+        """Forget a connection: its transport is closed or has failed. An unknown one is fine."""
         link = self._links.pop(cid, None)
         if link is None:
             return
         self._hub.disconnect(cid)
         self._ready.pop(cid, None)
-        self._deadlines.pop(cid, None)
+        self._lingering.stop(cid)
+        self._parting.stop(cid)
         reason = link.closing or CloseReason.LOST
         self._counters.closes[reason] += 1
         self._record(Happening.CLOSED, link, reason.value)
@@ -139,22 +127,25 @@ class ChatBroker(Generic[ConnectionId]):
             now: Seconds on any clock that does not run backwards.
         """
         self._now = now
-        while self._deadlines:
-            cid, deadline = next(iter(self._deadlines.items()))
-            if deadline > now:
-                break
-            self._deadlines.popitem(last=False)
-            self._discard(cid, self._links[cid])
+        for deadlines in (self._lingering, self._parting):
+            for cid in deadlines.take_expired(now):
+                self._give_up(cid, self._links[cid])
 
     def drain(self) -> None:
         """Begin to end: tell everybody, and close each connection once its queue is written.
 
-        It is over when `connections` is 0, which `tick` sees to after `Limits.linger`.
+        It is over when `connections` is 0, which `tick` sees to after `Limits.linger` and
+        `Limits.goodbye`.
         """
         self._draining = True
         for cid, link in self._links.items():
             if link.closing is None:
                 self._close(cid, link, CloseReason.SHUTTING_DOWN)
+
+    def abandon(self) -> None:
+        """End now: give up on every connection and on what is queued for it. After `drain`."""
+        for cid, link in self._links.items():
+            self._give_up(cid, link)
 
     # What the adapter asks
 
@@ -170,24 +161,30 @@ class ChatBroker(Generic[ConnectionId]):
         return ready
 
     def outgoing(self, cid: ConnectionId) -> bytearray:
-        """What is queued for a connection.
-
-        Args:
-            cid: Which.
-
-        Returns:
-            The queue itself: not to be changed, and not to be kept past the next call.
-        """
+        """What is queued for a connection: the queue itself, so do not change or keep it."""
         return self._links[cid].outbox
 
     def reading(self, cid: ConnectionId) -> bool:
-        """Whether to read from a connection now."""
-        return self._links[cid].closing is None
+        """Whether to read from a connection now. What one that is to end sends is thrown away."""
+        return not self._links[cid].done
+
+    def take_half_close(self, cid: ConnectionId) -> bool:
+        """Whether to end the stream to a connection now; true once.
+
+        A transport that can't do that is closed instead, as if `finished` were true.
+        """
+        link = self._links[cid]
+        if link.closing is None or link.outbox or link.done or link.half_closed:
+            return False
+        link.half_closed = True
+        self._lingering.stop(cid)
+        self._parting.start(cid, self._now)
+        return True
 
     def finished(self, cid: ConnectionId) -> bool:
-        """Whether to close a connection now: it is to end, and nothing is queued any more."""
+        """Whether to close a connection now: neither side has anything to say."""
         link = self._links[cid]
-        return link.closing is not None and not link.outbox
+        return link.closing is not None and link.done and not link.outbox
 
     def take_records(self) -> list[Record]:
         """What has happened since the last call, for the log."""
@@ -212,14 +209,7 @@ class ChatBroker(Generic[ConnectionId]):
     def _obey(
         self, cid: ConnectionId, link: Link, events: Iterable[Event], ended: CloseReason
     ) -> None:
-        """Have the hub decide, and do what it says.
-
-        Args:
-            cid: Who said something.
-            link: Its link.
-            events: What it said.
-            ended: What a `ConnectionClosed` among them means.
-        """
+        """Have the hub decide, and do what it says; `ended` is what `ConnectionClosed` means."""
         for event in events:
             obeyed = True
             for action in self._hub.handle(cid, event):
@@ -286,20 +276,21 @@ class ChatBroker(Generic[ConnectionId]):
         outbox += line
         if len(outbox) > self._limits.queue_bytes:
             self._close(cid, link, CloseReason.SLOW_CONSUMER)
-            self._discard(cid, link)
+            self._give_up(cid, link)
 
     def _close(self, cid: ConnectionId, link: Link, reason: CloseReason) -> None:
         """Have a connection end once its queue is written: nobody hears of it or from it now."""
         link.closing = reason
         self._hub.disconnect(cid)
         self._ready[cid] = None
-        self._deadlines[cid] = self._now + self._limits.linger
+        self._lingering.start(cid, self._now)
         words = last_words(reason) if self._notices else None
         if words is not None:
             # Past the cap, if need be: they must not cost the connection what is queued already.
             link.outbox += encode(words)
 
-    def _discard(self, cid: ConnectionId, link: Link) -> None:
-        """Give up on what is queued for a connection that is being closed."""
+    def _give_up(self, cid: ConnectionId, link: Link) -> None:
+        """Wait no longer for a connection that is being closed."""
         link.outbox.clear()
+        link.done = True
         self._ready[cid] = None

@@ -24,6 +24,9 @@ class Limits:
     linger: float = 10.0
     """Seconds that a connection which is about to be closed has to take what is queued for it."""
 
+    goodbye: float = 2.0
+    """Seconds that a connection for which all is written has to close its half; then it is cut."""
+
     notice_burst: int = 50
     """Notices that one connection may be sent at once."""
 
@@ -33,7 +36,14 @@ class Limits:
     def __post_init__(self) -> None:
         if self.max_line < 512:
             raise ValueError("max_line is at least 512 octets")
-        for field in ("bad_lines", "queue_bytes", "linger", "notice_burst", "notice_rate"):
+        for field in (
+            "bad_lines",
+            "queue_bytes",
+            "linger",
+            "goodbye",
+            "notice_burst",
+            "notice_rate",
+        ):
             # Not "<= 0": NaN is neither.
             if not getattr(self, field) > 0:
                 raise ValueError(f"{field} is more than 0")

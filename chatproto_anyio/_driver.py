@@ -1,5 +1,6 @@
 """What an event loop adds to the selector driver: connections that are not plain sockets."""
 
+import contextlib
 from typing import Final
 
 import anyio
@@ -10,6 +11,10 @@ from chatproto_sync._listeners import describe
 
 GOODBYE: Final = 1.0
 """Seconds that a stream may take to close."""
+
+GONE: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
+"""How streams say that their peer, or their transport, is not there any more; TLS's own errors are
+OSErrors."""
 
 
 class StreamCarrier:
@@ -36,23 +41,23 @@ class StreamCarrier:
     async def run(self) -> None:
         """Carry until one side ends it. However that comes about, nothing of it is left."""
         driver = self._driver
-        driver.broker.connect(self, _describe(self._stream))
-        driver.settle()
         try:
+            driver.tick()
+            driver.broker.connect(self, _describe(self._stream))
+            driver.settle()
             with self._scope:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._write)
                     await self._read()
-        except* (anyio.BrokenResourceError, anyio.ClosedResourceError):
-            # The peer is gone; that the broker is told of below says so.
+        except* GONE:
+            # That the broker is told of it below says so.
             pass
         finally:
             driver.broker.disconnect(self)
             driver.settle()
             # A drain may be waiting for this one.
             driver.wake()
-            with anyio.move_on_after(GOODBYE, shield=True):
-                await self._stream.aclose()
+            await self._close()
 
     async def _read(self) -> None:
         driver, broker = self._driver, self._driver.broker
@@ -74,10 +79,26 @@ class StreamCarrier:
             if data:
                 await self._stream.send(data)
                 broker.sent(self, len(data))
+            elif broker.take_half_close(self):
+                try:
+                    await self._stream.send_eof()
+                except NotImplementedError:
+                    # TLS in AnyIO can only close as a whole, and says goodbye while it does.
+                    break
             else:
                 self._more = anyio.Event()
                 await self._more.wait()
         self._scope.cancel()
+
+    async def _close(self) -> None:
+        with anyio.move_on_after(GOODBYE, shield=True):
+            try:
+                await self._stream.aclose()
+            except GONE:
+                # TLS wants to say goodbye, and there is nobody to say it to. Its transport is open
+                # still.
+                with contextlib.suppress(*GONE):
+                    await anyio.aclose_forcefully(self._stream)
 
 
 def _describe(stream: ByteStream) -> str:

@@ -1,5 +1,6 @@
 """A chat server for asyncio and trio."""
 
+import os
 import socket
 from functools import partial
 
@@ -8,8 +9,8 @@ from anyio.abc import ByteStream, SocketStream, TaskGroup, TaskStatus
 
 from chatproto import ChatBroker, Limits, Policy
 from chatproto_sync import DEFAULT_PORT
-from chatproto_sync._driver import PAUSE, TICK, Carrier, Driver
-from chatproto_sync._listeners import close_listeners, describe, logger, open_listeners, prepare
+from chatproto_sync._driver import PAUSE, TICK, Carrier, Driver, logger
+from chatproto_sync._listeners import close_listeners, describe, open_listeners, prepare
 
 from ._driver import StreamCarrier
 
@@ -30,7 +31,7 @@ class Server:
 
     Raises:
         OSError: It can't listen there.
-        ValueError: There is no such port.
+        ValueError: There is no such port, or the path is empty.
     """
 
     def __init__(
@@ -38,7 +39,7 @@ class Server:
         host: str = "127.0.0.1",
         port: int = DEFAULT_PORT,
         *,
-        unix: str | None = None,
+        unix: str | os.PathLike[str] | None = None,
         policy: Policy = Policy(),
         limits: Limits = Limits(),
         notices: bool = True,
@@ -48,18 +49,25 @@ class Server:
             policy=policy, limits=limits, notices=notices
         )
         self._driver = Driver(self._broker)
+        self._abandoning = False
+        self._closed = False
         self.addresses = [describe(each.getsockname(), each.family) for each in self._listeners]
         """Where it listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
 
     async def run(self, *, task_status: TaskStatus["Server"] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled, then end: tell everybody, write what is queued, close.
 
-        The end takes `Limits.linger` and a second at the most, shielded from the cancellation that
-        causes it.
+        The end takes `Limits.linger`, `Limits.goodbye` and a second at the most, shielded from the
+        cancellation that causes it.
 
         Args:
             task_status: Told this server when it accepts connections.
+
+        Raises:
+            RuntimeError: It has run already, or is closed.
         """
+        if self._closed:
+            raise RuntimeError("a server runs once")
         driver = self._driver
         try:
             async with anyio.create_task_group() as tasks:
@@ -69,6 +77,7 @@ class Server:
                 else:
                     for listener in self._listeners:
                         tasks.start_soon(self._accept, listener, tasks)
+                logger.info("listening on %s", ", ".join(self.addresses))
                 task_status.started(self)
                 try:
                     while True:
@@ -78,7 +87,18 @@ class Server:
                     with anyio.CancelScope(shield=True):
                         await self._drain()
         finally:
-            driver.close()
+            self.close()
+
+    def abandon(self) -> None:
+        """Have the end wait for nobody, once `run` is cancelled."""
+        self._abandoning = True
+        self._driver.wake()
+
+    def close(self) -> None:
+        """Stop listening and drop every connection. `run` does it at its end; otherwise call it."""
+        if not self._closed:
+            self._closed = True
+            self._driver.close()
             close_listeners(self._listeners)
 
     async def serve_stream(self, stream: ByteStream) -> None:
@@ -89,7 +109,12 @@ class Server:
 
         Args:
             stream: TLS, a WebSocket's adapter, memory: anything that carries bytes.
+
+        Raises:
+            RuntimeError: The server has ended.
         """
+        if self._closed:
+            raise RuntimeError("the server has ended")
         await StreamCarrier(self._driver, stream).run()
 
     async def _tick(self) -> None:
@@ -100,16 +125,18 @@ class Server:
 
     async def _drain(self) -> None:
         driver, broker = self._driver, self._broker
-        driver.stop_listening()
-        broker.drain()
-        driver.settle()
+        driver.drain()
         while broker.connections:
+            if self._abandoning:
+                broker.abandon()
+                driver.settle()
             with anyio.move_on_after(TICK):
                 await anyio.wait_readable(driver)
             driver.step(0)
 
     async def _accept(self, listener: socket.socket, tasks: TaskGroup) -> None:
         """Where the selector has no descriptor: a task for each connection instead."""
+        failing = False
         while True:
             await anyio.wait_readable(listener)
             try:
@@ -118,9 +145,12 @@ class Server:
                 # That one is gone; the next may not be.
                 continue
             except OSError as error:
-                logger.warning("can't accept connections, will go on trying: %s", error)
+                if not failing:
+                    logger.warning("can't accept connections, will go on trying: %s", error)
+                failing = True
                 await anyio.sleep(PAUSE)
             else:
+                failing = False
                 tasks.start_soon(self._serve_socket, sock)
 
     async def _serve_socket(self, sock: socket.socket) -> None:
@@ -140,7 +170,7 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = DEFAULT_PORT,
     *,
-    unix: str | None = None,
+    unix: str | os.PathLike[str] | None = None,
     policy: Policy = Policy(),
     limits: Limits = Limits(),
     notices: bool = True,
@@ -163,7 +193,7 @@ async def serve(
 
     Raises:
         OSError: It can't listen there.
-        ValueError: There is no such port.
+        ValueError: There is no such port, or the path is empty.
     """
     make = partial(Server, host, port, unix=unix, policy=policy, limits=limits, notices=notices)
     server = await anyio.to_thread.run_sync(make)

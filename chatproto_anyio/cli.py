@@ -3,14 +3,15 @@
 import importlib.util
 import logging
 import signal
+from collections.abc import AsyncIterator, Callable
+from functools import partial
 
 import anyio
 import click
-from anyio.abc import TaskStatus
 
 from chatproto import __version__
-from chatproto_sync.__main__ import LOG_FORMAT, LOG_LEVELS, POLICIES
-from chatproto_sync._listeners import PORT_MAX, cannot_listen, greeting
+from chatproto_sync._command import LOG_FORMAT, LOG_LEVELS, POLICIES, cannot_listen, greet
+from chatproto_sync._listeners import PORT_MAX
 
 from . import DEFAULT_PORT, Server
 
@@ -18,27 +19,30 @@ from . import DEFAULT_PORT, Server
 @click.group(context_settings={"show_default": True})
 @click.version_option(__version__, prog_name="chatproto", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Chat over CHAT/1.0.
-
-    Every option can be set in the environment too: CHATPROTO_PORT for --port, and so on.
-    """
+    """Chat over CHAT/1.0."""
 
 
 @cli.command()
 @click.option(
-    "--host", default="127.0.0.1", envvar="CHATPROTO_HOST", help="Name or address to listen on."
+    "--host",
+    default="127.0.0.1",
+    envvar="CHATPROTO_HOST",
+    show_envvar=True,
+    help="Name or address to listen on.",
 )
 @click.option(
     "--port",
     type=click.IntRange(0, PORT_MAX),
     default=DEFAULT_PORT,
     envvar="CHATPROTO_PORT",
+    show_envvar=True,
     help="TCP port to listen on; 0 for a free one.",
 )
 @click.option(
     "--unix",
     metavar="PATH",
     envvar="CHATPROTO_UNIX",
+    show_envvar=True,
     help="Unix socket to listen on instead of TCP.",
 )
 @click.option(
@@ -46,6 +50,7 @@ def cli() -> None:
     type=click.Choice(["asyncio", "trio"]),
     default="asyncio",
     envvar="CHATPROTO_BACKEND",
+    show_envvar=True,
     help="Event loop to run on.",
 )
 @click.option(
@@ -53,19 +58,22 @@ def cli() -> None:
     type=click.Choice(list(POLICIES)),
     default="default",
     envvar="CHATPROTO_POLICY",
+    show_envvar=True,
     help="Rule set; `reference` is that of the server CHAT/1.0 came with.",
 )
 @click.option(
     "--no-notices",
     is_flag=True,
     envvar="CHATPROTO_NO_NOTICES",
+    show_envvar=True,
     help="Never tell clients why something was refused.",
 )
 @click.option(
     "--log-level",
-    type=click.Choice(LOG_LEVELS),
+    type=click.Choice(LOG_LEVELS, case_sensitive=False),
     default="info",
     envvar="CHATPROTO_LOG_LEVEL",
+    show_envvar=True,
     help="The least serious thing to log.",
 )
 def serve(
@@ -84,25 +92,31 @@ def serve(
             f"pip install 'chatproto-sansio[server]'"
         )
     logging.basicConfig(format=LOG_FORMAT, level=log_level.upper())
+    make = partial(Server, host, port, unix=unix, policy=POLICIES[policy], notices=not no_notices)
     try:
-        server = Server(host, port, unix=unix, policy=POLICIES[policy], notices=not no_notices)
-    except OSError as error:
+        anyio.run(_run, make, backend=backend)
+    except (OSError, ValueError) as error:
         raise click.ClickException(cannot_listen(host, port, unix, error)) from None
-    anyio.run(_run, server, backend=backend)
 
 
-async def _run(server: Server) -> None:
-    async with anyio.create_task_group() as tasks:
-        await tasks.start(_cancel_on_signal, tasks.cancel_scope)
-        click.echo(greeting(server.addresses))
-        await server.run()
-
-
-async def _cancel_on_signal(
-    scope: anyio.CancelScope, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED
-) -> None:
+async def _run(make: Callable[[], Server]) -> None:
     with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        task_status.started()
-        async for _ in signals:
-            scope.cancel()
-            return
+        # Only now: whoever sees it listen may send a signal at once. It may block, as nothing else
+        # runs here yet; what it raises is all that comes out of here unwrapped.
+        server = make()
+        greet(server.addresses)
+        async with anyio.create_task_group() as tasks:
+            with anyio.CancelScope() as scope:
+                tasks.start_soon(_obey_signals, signals, server, scope)
+                await server.run()
+            tasks.cancel_scope.cancel()
+
+
+async def _obey_signals(
+    signals: AsyncIterator[signal.Signals], server: Server, scope: anyio.CancelScope
+) -> None:
+    """The first signal ends the server in good order, the second at once."""
+    await anext(signals)
+    scope.cancel()
+    await anext(signals)
+    server.abandon()

@@ -5,16 +5,12 @@ import logging
 import os
 import sys
 from collections.abc import Iterator, Sequence
-from typing import Final
 
-from chatproto import Policy, __version__
+from chatproto import __version__
 
-from ._listeners import PORT_MAX, cannot_listen, greeting
+from ._command import LOG_FORMAT, LOG_LEVELS, POLICIES, cannot_listen, greet
+from ._listeners import PORT_MAX
 from ._server import DEFAULT_PORT, Server, shutdown_on_signals
-
-POLICIES: Final = {"default": Policy(), "reference": Policy.reference()}
-LOG_LEVELS: Final = ("debug", "info", "warning", "error")
-LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -26,7 +22,8 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         The exit status.
     """
-    options = _parser().parse_args([*_from_environment(), *arguments])
+    parser = _parser()
+    options = parser.parse_args([*_from_environment(parser), *arguments])
     logging.basicConfig(format=LOG_FORMAT, level=options.log_level.upper())
     try:
         server = Server(
@@ -36,12 +33,12 @@ def main(arguments: Sequence[str]) -> int:
             policy=POLICIES[options.policy],
             notices=not options.no_notices,
         )
-    except OSError as error:
+    except (OSError, ValueError) as error:
         words = cannot_listen(options.host, options.port, options.unix, error)
         print(f"Error: {words}", file=sys.stderr)
         return 1
     with shutdown_on_signals(server):
-        print(greeting(server.addresses), flush=True)
+        greet(server.addresses)
         server.run()
     return 0
 
@@ -51,39 +48,53 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m chatproto_sync",
         description="A CHAT/1.0 server on the standard library alone.",
         epilog="Options can come from the environment too: CHATPROTO_HOST for --host and so on.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument("--version", action="version", version=f"chatproto {__version__}")
-    parser.add_argument("--host", default="127.0.0.1", help="name or address to listen on")
+    parser.add_argument(
+        "--host", default="127.0.0.1", help="name or address to listen on (default: %(default)s)"
+    )
     parser.add_argument(
         "--port",
         type=_port,
-        metavar="PORT",
         default=DEFAULT_PORT,
-        help="TCP port, 0 for a free one",
+        help="TCP port to listen on, 0 for a free one (default: %(default)s)",
     )
     parser.add_argument("--unix", metavar="PATH", help="Unix socket to listen on instead of TCP")
-    parser.add_argument("--policy", choices=POLICIES, default="default", help="rule set")
-    parser.add_argument("--no-notices", action="store_true", help="never say why not")
-    parser.add_argument("--log-level", choices=LOG_LEVELS, default="info", help="least to log")
+    parser.add_argument(
+        "--policy", choices=POLICIES, default="default", help="rule set (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--no-notices", action="store_true", help="never tell clients why something was refused"
+    )
+    parser.add_argument(
+        "--log-level",
+        type=str.lower,
+        choices=LOG_LEVELS,
+        default="info",
+        help="the least serious thing to log (default: %(default)s)",
+    )
     return parser
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= PORT_MAX:
-        raise argparse.ArgumentTypeError(f"a port is 0 to {PORT_MAX}")
-    return port
+    if not text.isdecimal() or int(text) > PORT_MAX:
+        raise argparse.ArgumentTypeError(f"{text!r} is not in the range 0 to {PORT_MAX}")
+    return int(text)
 
 
-def _from_environment() -> Iterator[str]:
+def _from_environment(parser: argparse.ArgumentParser) -> Iterator[str]:
     """The options that are set in the environment, as if they had been typed first."""
     for name in ("host", "port", "unix", "policy", "log-level"):
         value = os.environ.get("CHATPROTO_" + name.replace("-", "_").upper())
         if value:
             yield f"--{name}={value}"
-    if os.environ.get("CHATPROTO_NO_NOTICES", "").lower() in ("1", "true", "yes", "on"):
-        yield "--no-notices"
+    match os.environ.get("CHATPROTO_NO_NOTICES", "").lower():
+        case "1" | "true" | "t" | "yes" | "y" | "on":
+            yield "--no-notices"
+        case "" | "0" | "false" | "f" | "no" | "n" | "off":
+            pass
+        case other:
+            parser.error(f"CHATPROTO_NO_NOTICES: {other!r} is neither yes nor no")
 
 
 if __name__ == "__main__":

@@ -1,6 +1,7 @@
 """The loop's body: which sockets are ready, and their bytes to the broker and back."""
 
 import contextlib
+import logging
 import selectors
 import socket
 import time
@@ -9,7 +10,7 @@ from typing import Final, Protocol
 
 from chatproto import ChatBroker
 
-from ._listeners import describe, logger, prepare
+from ._listeners import describe, prepare
 
 READ_SIZE: Final = 65536
 """The most octets taken from one connection before the others have their turn."""
@@ -22,6 +23,9 @@ PAUSE: Final = 1.0
 
 TICK: Final = 1.0
 """The longest time in seconds that may pass between two calls of `Driver.tick`."""
+
+
+logger: Final = logging.getLogger("chatproto.server")
 
 
 class Carrier(Hashable, Protocol):
@@ -66,6 +70,14 @@ class Driver:
         for listener in self._listeners:
             listener.stop()
         self._listeners = []
+
+    def drain(self) -> None:
+        """Begin to end; go on with `step` until the broker has no connections."""
+        self.tick()
+        logger.info("ending, with %d connections", self.broker.connections)
+        self.stop_listening()
+        self.broker.drain()
+        self.settle()
 
     def step(self, timeout: float) -> None:
         """Do what there is to do.
@@ -234,19 +246,19 @@ class _SocketCarrier:
     def carry(self) -> None:
         """See `Carrier`."""
         broker = self._driver.broker
-        outgoing = broker.outgoing(self)
-        if outgoing:
-            try:
-                broker.sent(self, self._socket.send(outgoing))
-            except BlockingIOError:
-                pass
-            except OSError:
-                self.close()
-                return
+        try:
+            if broker.outgoing(self):
+                with contextlib.suppress(BlockingIOError):
+                    broker.sent(self, self._socket.send(broker.outgoing(self)))
+            if broker.take_half_close(self):
+                self._socket.shutdown(socket.SHUT_WR)
+        except OSError:
+            self.close()
+            return
         if broker.finished(self):
             self.close()
             return
-        events = selectors.EVENT_WRITE if outgoing else 0
+        events = selectors.EVENT_WRITE if broker.outgoing(self) else 0
         if broker.reading(self):
             events |= selectors.EVENT_READ
         if events != self._events:

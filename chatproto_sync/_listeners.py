@@ -1,24 +1,22 @@
 """Sockets that wait for connections, and what to call the ends of a connection."""
 
 import contextlib
-import logging
 import os
-import shlex
 import socket
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
 PORT_MAX: Final = 65535
 """The highest TCP port."""
 
-logger: Final = logging.getLogger("chatproto.server")
-
 BACKLOG: Final = 4096
 """How many connections may wait to be accepted; the kernel has its own, often lower, bound."""
 
 
-def open_listeners(host: str, port: int, unix: str | None) -> list[socket.socket]:
+def open_listeners(
+    host: str, port: int, unix: str | os.PathLike[str] | None
+) -> list[socket.socket]:
     """Listen on every address that a host name stands for, or on a Unix socket instead.
 
     Args:
@@ -31,14 +29,18 @@ def open_listeners(host: str, port: int, unix: str | None) -> list[socket.socket
 
     Raises:
         OSError: An address does not resolve or is not to be had; nothing is left open.
-        ValueError: There is no such port.
+        ValueError: There is no such port, or the path is empty.
     """
     if not 0 <= port <= PORT_MAX:
         # Resolvers take it modulo 65536.
         raise ValueError(f"a port is 0 to {PORT_MAX}")
+    if unix is not None and not os.fspath(unix):
+        # Linux would make up a name in its abstract namespace.
+        raise ValueError("the path of a Unix socket is not empty")
     with contextlib.ExitStack() as stack:
         if unix is not None:
-            listeners = [stack.enter_context(_open_unix(unix))]
+            # Absolute, so that it is found again at the end wherever the process is then.
+            listeners = [stack.enter_context(_open_unix(os.path.abspath(unix)))]  # noqa: PTH100
         else:
             listeners = []
             for family, address in _resolve(host, port):
@@ -46,8 +48,6 @@ def open_listeners(host: str, port: int, unix: str | None) -> list[socket.socket
                     address = (address[0], listeners[0].getsockname()[1], *address[2:])
                 listeners.append(stack.enter_context(_open_tcp(family, address)))
         stack.pop_all()
-    for listener in listeners:
-        logger.info("listening on %s", describe(listener.getsockname(), listener.family))
     return listeners
 
 
@@ -83,75 +83,45 @@ def describe(address: Any, family: int) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
-def greeting(addresses: Sequence[str]) -> str:
-    """What a server says to the person who started it: where it is, and how to talk to it.
-
-    Args:
-        addresses: As `describe` gives them.
-    """
-    kind, _, path = addresses[0].partition(":")
-    if kind == "unix":
-        netcat = f"nc -U {shlex.quote(path)}"
-    else:
-        host, _, port = addresses[0].rpartition(":")
-        # Servers listen on "any address", but clients can't connect to it everywhere.
-        host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))  # noqa: S104
-        netcat = f"nc {host} {port}"
-    return (
-        f"Listening on {', '.join(addresses)}.\n"
-        f"To talk to it, run   {netcat}\n"
-        "and paste            CHAT/1.0 LOGIN alice"
-    )
-
-
-def cannot_listen(host: str, port: int, unix: str | None, error: OSError) -> str:
-    """What to tell somebody whose server does not start.
-
-    Args:
-        host: What `open_listeners` was given.
-        port: Likewise.
-        unix: Likewise.
-        error: What it raised.
-    """
-    where = unix or f"{host}:{port}"
-    return f"can't listen on {where}: {error.strerror or error}"
-
-
 # Not every platform has them.
 _AF_UNIX: Final = getattr(socket, "AF_UNIX", None)
 
 
 def _resolve(host: str, port: int) -> Iterable[tuple[int, Any]]:
-    infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
+    try:
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        # Where an empty label or one of over 63 octets fails.
+        raise OSError(f"{host!r} is not a host name") from error
     # A host file may list an address twice.
     return dict.fromkeys((family, address) for family, *_, address in infos)
 
 
 def _open_tcp(family: int, address: Any) -> socket.socket:
-    listener = socket.socket(family, socket.SOCK_STREAM)
-    try:
+    with _closing_on_error(socket.socket(family, socket.SOCK_STREAM)) as listener:
         if os.name == "posix":
             # Elsewhere this option means that two servers may share a port by accident.
             listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         _listen(listener, address)
-    except OSError:
-        listener.close()
-        raise
     return listener
 
 
 def _open_unix(path: str) -> socket.socket:
     if _AF_UNIX is None:
         raise OSError("this platform has no Unix sockets")
-    listener = socket.socket(_AF_UNIX, socket.SOCK_STREAM)
-    try:
+    with _closing_on_error(socket.socket(_AF_UNIX, socket.SOCK_STREAM)) as listener:
         _listen(listener, path)
-    except OSError:
-        listener.close()
-        raise
     return listener
+
+
+@contextlib.contextmanager
+def _closing_on_error(sock: socket.socket) -> Iterator[socket.socket]:
+    with contextlib.ExitStack() as stack:
+        stack.enter_context(sock)
+        yield sock
+        stack.pop_all()
 
 
 def _listen(listener: socket.socket, address: Any) -> None:

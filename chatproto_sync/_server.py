@@ -1,6 +1,7 @@
 """A chat server from the standard library alone."""
 
 import contextlib
+import os
 import signal
 import threading
 from collections.abc import Iterator
@@ -9,7 +10,7 @@ from typing import Final
 
 from chatproto import ChatBroker, Limits, Policy
 
-from ._driver import TICK, Carrier, Driver
+from ._driver import TICK, Carrier, Driver, logger
 from ._listeners import close_listeners, describe, open_listeners
 
 DEFAULT_PORT: Final = 3333
@@ -31,7 +32,7 @@ class Server:
 
     Raises:
         OSError: It can't listen there.
-        ValueError: There is no such port.
+        ValueError: There is no such port, or the path is empty.
     """
 
     def __init__(
@@ -39,7 +40,7 @@ class Server:
         host: str = "127.0.0.1",
         port: int = DEFAULT_PORT,
         *,
-        unix: str | None = None,
+        unix: str | os.PathLike[str] | None = None,
         policy: Policy = Policy(),
         limits: Limits = Limits(),
         notices: bool = True,
@@ -50,6 +51,8 @@ class Server:
         )
         self._driver = Driver(self._broker)
         self._stopping = False
+        self._abandoning = False
+        self._closed = False
 
         self.addresses = [describe(each.getsockname(), each.family) for each in self._listeners]
         """Where it listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
@@ -57,33 +60,50 @@ class Server:
     def run(self) -> None:
         """Serve until `shutdown`, then end: tell everybody, write what is queued, close.
 
-        The end takes `Limits.linger` and a second at the most.
+        The end takes `Limits.linger`, `Limits.goodbye` and a second at the most.
+
+        Raises:
+            RuntimeError: It has run already, or is closed.
         """
+        if self._closed:
+            raise RuntimeError("a server runs once")
         driver, broker = self._driver, self._broker
         try:
             driver.listen(self._listeners)
+            logger.info("listening on %s", ", ".join(self.addresses))
             while not self._stopping:
                 driver.step(TICK)
-            driver.stop_listening()
-            broker.drain()
-            driver.settle()
+            driver.drain()
             while broker.connections:
+                if self._abandoning:
+                    broker.abandon()
+                    driver.settle()
                 driver.step(TICK)
         finally:
-            driver.close()
-            close_listeners(self._listeners)
+            self.close()
 
     def shutdown(self) -> None:
-        """Have `run` end. For other threads and for signal handlers; returns at once."""
+        """Have `run` end. For other threads and for signal handlers; returns at once.
+
+        A second call has the end wait for nobody.
+        """
+        self._abandoning = self._stopping
         self._stopping = True
         self._driver.wake()
+
+    def close(self) -> None:
+        """Stop listening and drop every connection. `run` does it at its end; otherwise call it."""
+        if not self._closed:
+            self._closed = True
+            self._driver.close()
+            close_listeners(self._listeners)
 
 
 def serve(
     host: str = "127.0.0.1",
     port: int = DEFAULT_PORT,
     *,
-    unix: str | None = None,
+    unix: str | os.PathLike[str] | None = None,
     policy: Policy = Policy(),
     limits: Limits = Limits(),
     notices: bool = True,
@@ -103,7 +123,7 @@ def serve(
 
     Raises:
         OSError: It can't listen there.
-        ValueError: There is no such port.
+        ValueError: There is no such port, or the path is empty.
     """
     server = Server(host, port, unix=unix, policy=policy, limits=limits, notices=notices)
     with shutdown_on_signals(server):

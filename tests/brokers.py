@@ -34,5 +34,12 @@ def heard(broker: ChatBroker[int], cid: int) -> list[str]:
     return octets.decode().replace("CHAT/1.0 RECEIVE ", "").splitlines()
 
 
+def leaves(broker: ChatBroker[int], cid: int) -> bool:
+    """Whether a connection is to close now. A polite peer closes as soon as the server does."""
+    if broker.take_half_close(cid):
+        broker.receive_eof(cid)
+    return broker.finished(cid)
+
+
 def log(broker: ChatBroker[int]) -> list[str]:
     return [str(record) for record in broker.take_records()]

@@ -15,7 +15,7 @@ from chatproto import (
     Policy,
 )
 
-from .brokers import broker_of, heard, log, login, say
+from .brokers import broker_of, heard, leaves, log, login, say
 
 # Messages and notices
 
@@ -60,7 +60,7 @@ def test_without_notices_the_server_is_silent_and_still_counts() -> None:
     login(broker, 1, "alice")
     say(broker, 1, "SEND bob hi", "junk", "junk", "junk")
     assert bytes(broker.outgoing(1)) == b""
-    assert broker.finished(1)
+    assert leaves(broker, 1)
     assert broker.snapshot().refusals == {"NO_SUCH_USER": 1, "UNSUPPORTED_COMMAND": 3}
 
 

@@ -7,7 +7,7 @@ from chatproto import (
     Policy,
 )
 
-from .brokers import TIGHT, broker_of, heard, log, login, say
+from .brokers import TIGHT, broker_of, heard, leaves, log, login, say
 
 # How connections end
 
@@ -16,10 +16,9 @@ def test_logout_closes_once_the_queue_is_written() -> None:
     broker = broker_of("alice", "bob")
     say(broker, 2, "SEND alice hi")
     say(broker, 1, "LOGOUT")
-    assert not broker.reading(1)
-    assert not broker.finished(1)
+    assert not leaves(broker, 1)
     assert heard(broker, 1) == ["bob hi"]
-    assert broker.finished(1)
+    assert leaves(broker, 1)
     broker.disconnect(1)
     assert broker.connections == 1
     assert broker.snapshot().closes == {"logged out": 1}
@@ -69,9 +68,9 @@ def test_bad_lines_in_a_row_close_with_last_words() -> None:
     broker.receive(1, b"junk\n" * 99)
     assert broker.reading(1)
     broker.receive(1, b"junk\nCHAT/1.0 SEND bob hi\n")
-    assert not broker.reading(1)
     assert heard(broker, 1)[-1] == "*server* ERR TOO_MANY - too many bad lines in a row"
     assert heard(broker, 2) == []
+    assert leaves(broker, 1)
     broker.disconnect(1)
     assert broker.snapshot().closes == {"too many bad lines": 1}
 
@@ -101,6 +100,39 @@ def test_who_lingers_too_long_is_cut_off() -> None:
     assert broker.take_ready() == [1]
     assert broker.finished(1)
     assert bytes(broker.outgoing(1)) == b""
+
+
+def test_our_half_is_closed_once_and_the_peer_has_a_moment_for_its_own() -> None:
+    """What it sends meanwhile is read and thrown away, or it would never get what is queued."""
+    broker = broker_of("alice", "bob", limits=Limits(goodbye=2.0))
+    broker.tick(100.0)
+    say(broker, 1, "LOGOUT")
+    broker.take_ready()
+    assert broker.take_half_close(1)
+    assert not broker.take_half_close(1)
+    assert broker.reading(1)
+    say(broker, 1, "SEND bob ghost")
+    assert heard(broker, 2) == []
+    broker.tick(101.9)
+    assert not broker.finished(1)
+    assert broker.take_ready() == []
+    broker.tick(102.0)
+    assert broker.finished(1)
+    assert broker.take_ready() == [1]
+
+
+def test_whoever_has_closed_is_not_waited_for() -> None:
+    broker = broker_of("alice", "bob")
+    broker.receive_eof(1)
+    assert not broker.reading(1)
+    assert not broker.take_half_close(1)
+    assert broker.finished(1)
+    say(broker, 2, "LOGOUT")
+    assert broker.take_half_close(2)
+    broker.take_ready()
+    broker.receive_eof(2)
+    assert broker.take_ready() == [2]
+    assert broker.finished(2)
 
 
 def test_who_is_gone_has_no_deadline() -> None:
@@ -201,11 +233,11 @@ def test_reject() -> None:
 def test_replace() -> None:
     broker = broker_of("alice", policy=Policy(duplicate_login=DuplicateLogin.REPLACE))
     login(broker, 2, "alice")
-    assert not broker.reading(1)
+    assert not leaves(broker, 1)
     assert heard(broker, 1) == [
         "*server* ERR NAME_IN_USE - somebody else has logged in under your name"
     ]
-    assert broker.finished(1)
+    assert leaves(broker, 1)
     broker.disconnect(1)
     assert log(broker) == [
         "accepted from peer-2",
@@ -224,13 +256,13 @@ def test_drain_tells_everybody_and_writes_what_is_queued() -> None:
     say(broker, 1, "SEND bob hi")
     broker.drain()
     bye = "*server* ERR SHUTTING_DOWN - the server is shutting down"
-    assert not broker.reading(1)
-    assert not broker.finished(2)
+    assert not leaves(broker, 1)
+    assert not leaves(broker, 2)
     assert broker.take_ready() == [2, 1]
     assert heard(broker, 1) == [bye]
     assert heard(broker, 2) == ["alice hi", bye]
     for cid in (1, 2):
-        assert broker.finished(cid)
+        assert leaves(broker, cid)
         broker.disconnect(cid)
     assert broker.connections == 0
     assert broker.snapshot().closes == {"shutting down": 2}
@@ -251,7 +283,7 @@ def test_who_comes_while_draining_is_sent_away() -> None:
     broker.connect(1, "peer-1")
     assert broker.take_ready() == [1]
     assert heard(broker, 1) == ["*server* ERR SHUTTING_DOWN - the server is shutting down"]
-    assert broker.finished(1)
+    assert leaves(broker, 1)
 
 
 def test_drain_does_not_wait_for_ever() -> None:
@@ -263,6 +295,18 @@ def test_drain_does_not_wait_for_ever() -> None:
     broker.tick(3.0)
     assert broker.finished(1)
     assert broker.take_ready() == [1]
+
+
+def test_abandon_waits_for_nobody() -> None:
+    broker = broker_of("alice", "bob")
+    say(broker, 1, "SEND bob hi")
+    broker.drain()
+    broker.take_ready()
+    broker.abandon()
+    assert broker.take_ready() == [1, 2]
+    assert broker.finished(1)
+    assert broker.finished(2)
+    assert bytes(broker.outgoing(2)) == b""
 
 
 def test_last_words_do_not_cost_a_connection_what_was_accepted_for_it() -> None:

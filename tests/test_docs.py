@@ -90,7 +90,7 @@ def test_readme_session_is_what_the_server_says() -> None:
             assert broker.outgoing(user) == lines
             broker.sent(user, len(lines))
     assert not any(broker.outgoing(user) for user in ("alice", "bob", "carol"))
-    assert broker.finished("bob")
+    assert broker.take_half_close("bob")
 
 
 @pytest.mark.parametrize(

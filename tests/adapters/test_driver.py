@@ -8,8 +8,9 @@ from collections.abc import Iterator
 import pytest
 
 from chatproto import ChatBroker
+from chatproto_sync._command import greeting
 from chatproto_sync._driver import PAUSE, Carrier, Driver
-from chatproto_sync._listeners import close_listeners, describe, greeting, open_listeners
+from chatproto_sync._listeners import close_listeners, describe, open_listeners
 
 from .servers import TIMEOUT
 

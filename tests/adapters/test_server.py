@@ -1,14 +1,19 @@
 """What every server has to stand, over real sockets."""
 
+import errno
 import logging
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import Any
 
+import anyio
 import pytest
 
+import chatproto_anyio
+import chatproto_sync
 from chatproto import Limits
 
 from .servers import TIMEOUT, SocketClient, Start
@@ -28,8 +33,8 @@ def clients(address: str, *names: str) -> Iterator[list[SocketClient]]:
         yield found
 
 
-def in_thread(function: object, *args: object) -> threading.Thread:
-    thread = threading.Thread(target=function, args=args)  # type: ignore[arg-type]
+def in_thread(function: Callable[..., object], *args: object) -> threading.Thread:
+    thread = threading.Thread(target=function, args=args)
     thread.start()
     return thread
 
@@ -69,7 +74,7 @@ def test_listens_on_every_address_of_a_name(start: Start, monkeypatch: pytest.Mo
 
 def _has_ipv6_loopback() -> bool:
     with socket.socket(socket.AF_INET6) as probe:
-        return probe.connect_ex(("::1", 9)) != 99
+        return probe.connect_ex(("::1", 9)) != errno.EADDRNOTAVAIL
 
 
 def test_port_in_use(start: Start) -> None:
@@ -166,10 +171,10 @@ def test_connections_that_come_and_go_leave_nothing(start: Start) -> None:
         _wait_until(lambda: len(list(Path("/proc/self/fd").iterdir())) == before, alice)
 
 
-def _wait_until(condition: object, client: SocketClient) -> None:
+def _wait_until(condition: Callable[[], bool], client: SocketClient) -> None:
     """Let the server have its turn until something holds that it has not been told of yet."""
     for _ in range(10_000):
-        if condition():  # type: ignore[operator]
+        if condition():
             return
         client.flush("alice")
     raise AssertionError("it never came true")
@@ -186,7 +191,8 @@ def test_log_tells_the_session(start: Start, caplog: pytest.LogCaptureFixture) -
             pass
         host, port = alice.socket.getsockname()
     peer = f"{host}:{port}"
-    assert [record.getMessage() for record in caplog.records] == [
+    *told, last, last_but_one = [record.getMessage() for record in caplog.records]
+    assert told == [
         f"listening on {server.addresses[0]}",
         f"accepted from {peer}",
         f"logged in al\\u202eice ({peer})",
@@ -194,8 +200,11 @@ def test_log_tells_the_session(start: Start, caplog: pytest.LogCaptureFixture) -
         f"logged in a ({peer})",
         f"left g: a ({peer})",
         f"logged out a ({peer})",
-        f"closed a ({peer}): logged out",
     ]
+    # Whether she has closed when the server ends is the kernel's affair.
+    closed, ending = sorted([last, last_but_one])
+    assert closed == f"closed a ({peer}): logged out"
+    assert ending.startswith("ending, with ")
 
 
 def test_end_tells_everybody_and_writes_what_is_queued(start: Start) -> None:
@@ -214,11 +223,58 @@ def test_end_tells_everybody_and_writes_what_is_queued(start: Start) -> None:
         assert alice.read_line() == b""
 
 
+def test_what_is_written_arrives_although_the_peer_goes_on_talking(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A socket closed with something unread on it would take back what bob has not read yet."""
+    caplog.set_level(logging.INFO, "chatproto.server")
+    with (
+        start(port=0) as server,
+        clients(server.addresses[0], "alice", "bob") as (alice, bob),
+    ):
+        alice.write((b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n") * 100)
+        alice.flush("alice")
+        bob.write(b"CHAT/1.0 LOGOUT\n")
+        _wait_until(lambda: "logged out bob" in caplog.text, alice)
+        bob.write(b"and something after it\n")
+        alice.flush("alice")
+        received = list(iter(bob.read_line, b""))
+        assert received == [b"CHAT/1.0 RECEIVE alice " + b"x" * 4000 + b"\n"] * 100
+
+
 def test_end_does_not_wait_for_those_who_do_not_read(start: Start) -> None:
-    with ExitStack() as stack, start(port=0, limits=Limits(linger=0.1)) as server:
+    with ExitStack() as stack, start(port=0, limits=Limits(linger=0.1, goodbye=0.1)) as server:
         alice, _ = stack.enter_context(clients(server.addresses[0], "alice", "bob"))
         alice.write((b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n") * 200)
         alice.flush("alice")
+
+
+def test_a_server_runs_once() -> None:
+    server = chatproto_sync.Server(port=0)
+    server.shutdown()
+    server.run()
+    with pytest.raises(RuntimeError, match="runs once"):
+        server.run()
+    server.shutdown()
+    with pytest.raises(RuntimeError, match="runs once"):
+        anyio.run(_run_closed)
+
+
+async def _run_closed() -> None:
+    server = chatproto_anyio.Server(port=0)
+    server.close()
+    server.close()
+    await server.run()
+
+
+@pytest.mark.parametrize("module", [chatproto_sync, chatproto_anyio])
+def test_a_server_that_never_runs_leaves_nothing_open(module: Any, tmp_path: Path) -> None:
+    server = module.Server(unix=tmp_path / "chat")
+    server.close()
+    assert not (tmp_path / "chat").exists()
+    for options in ({"port": 65536}, {"port": -1}, {"unix": ""}):
+        with pytest.raises(ValueError, match=r"port|path"):
+            module.Server(**options)
 
 
 def test_refused_after_the_end(start: Start) -> None:

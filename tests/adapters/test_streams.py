@@ -1,14 +1,19 @@
 """`chatproto_anyio.Server.serve_stream`: connections that somebody else has made."""
 
 import math
+import socket
+import ssl
+import struct
 from collections.abc import AsyncIterator, Iterator
 from contextlib import asynccontextmanager, contextmanager
 from functools import partial
 
 import anyio
 import pytest
-from anyio.abc import ByteStream, TaskGroup
+import trustme
+from anyio.abc import ByteStream, SocketStream, TaskGroup
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
+from anyio.streams.tls import TLSStream
 
 import chatproto_anyio
 from chatproto import Limits
@@ -97,6 +102,7 @@ async def test_returns_after_logout_with_the_stream_closed() -> None:
     with memory_pair() as (alice, theirs):
         async with serving() as (server, _):
             await alice.send(b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice bye\nCHAT/1.0 LOGOUT\n")
+            await alice.send_eof()
             await server.serve_stream(theirs)
             assert await alice.read_line() == b"CHAT/1.0 RECEIVE alice bye\n"
             assert await alice.read_line() == b""
@@ -116,6 +122,7 @@ async def alice_is_gone(server: chatproto_anyio.Server) -> bool:
     """Whether a server has forgotten her, and still serves others."""
     with memory_pair() as (bob, theirs):
         await bob.send(b"CHAT/1.0 LOGIN bob\nCHAT/1.0 SEND alice x\nCHAT/1.0 LOGOUT\n")
+        await bob.send_eof()
         await server.serve_stream(theirs)
         return b"ERR NO_SUCH_USER" in await bob.read_line()
 
@@ -188,3 +195,70 @@ async def test_the_servers_end_is_told_to_streams() -> None:
                 await alice.read_line()
             assert b"ERR SHUTTING_DOWN" in await alice.read_line()
             assert await alice.read_line() == b""
+
+
+@pytest.mark.parametrize("error", [OSError, anyio.BrokenResourceError, anyio.ClosedResourceError])
+async def test_a_stream_that_can_not_even_close_is_nobodys_problem(
+    error: type[Exception],
+) -> None:
+    """TLS on a connection that is gone, for one."""
+
+    class Rude(MemoryStream):
+        async def aclose(self) -> None:
+            await super().aclose()
+            raise error
+
+    with memory_pair() as (alice, theirs):
+        async with serving() as (server, _):
+            await alice.send(b"CHAT/1.0 LOGIN alice\nCHAT/1.0 LOGOUT\n")
+            await alice.send_eof()
+            await server.serve_stream(Rude(*theirs.halves))
+            assert await alice_is_gone(server)
+
+
+async def test_after_the_servers_end_no_stream_is_served() -> None:
+    with memory_pair() as (_, theirs):
+        async with serving() as (server, _):
+            pass
+        with pytest.raises(RuntimeError, match="has ended"):
+            await server.serve_stream(theirs)
+
+
+@pytest.fixture(scope="module")
+def tls() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A server's context and a client's."""
+    authority = trustme.CA()
+    server, client = (
+        ssl.create_default_context(ssl.Purpose.CLIENT_AUTH),
+        ssl.create_default_context(),
+    )
+    authority.issue_cert("chat.example").configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
+
+
+@pytest.mark.parametrize("end", ["logout", "fin", "rst", "garbage"])
+async def test_tls(tls: tuple[ssl.SSLContext, ssl.SSLContext], end: str) -> None:
+    """However a TLS connection ends, `serve_stream` just returns."""
+    here, there = socket.socketpair()
+    async with serving() as (server, _), anyio.create_task_group() as tasks:
+
+        async def serve() -> None:
+            plain = await SocketStream.from_socket(there)
+            stream = await TLSStream.wrap(plain, server_side=True, ssl_context=tls[0])
+            await server.serve_stream(stream)
+
+        tasks.start_soon(serve)
+        plain = await SocketStream.from_socket(here)
+        alice = await TLSStream.wrap(plain, hostname="chat.example", ssl_context=tls[1])
+        await alice.send(b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice hi\n")
+        assert await alice.receive() == b"CHAT/1.0 RECEIVE alice hi\n"
+        if end == "logout":
+            await alice.send(b"CHAT/1.0 LOGOUT\n")
+            with pytest.raises(anyio.EndOfStream):
+                await alice.receive()
+        elif end == "garbage":
+            await plain.send(b"this is no TLS record")
+        elif end == "rst":
+            here.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await plain.aclose()

@@ -38,12 +38,16 @@ class CoreClient:
         return line + lf
 
     def _settle(self) -> None:
-        for client in self._broker.take_ready():
-            data = bytes(self._broker.outgoing(client))
-            client._received += data
-            self._broker.sent(client, len(data))
-            if self._broker.finished(client):
-                self._broker.disconnect(client)
+        while ready := self._broker.take_ready():
+            for client in ready:
+                data = bytes(self._broker.outgoing(client))
+                client._received += data
+                self._broker.sent(client, len(data))
+                if self._broker.take_half_close(client):
+                    # Polite clients close when the server does.
+                    self._broker.receive_eof(client)
+                if self._broker.finished(client):
+                    self._broker.disconnect(client)
 
 
 @pytest.mark.parametrize("transcript", TRANSCRIPTS, ids=lambda each: each.name)

@@ -9,6 +9,7 @@ from chatproto import ChatBroker, Limits, Policy
 
 NAMES = st.sampled_from(["alice", "bob", "carol"])
 QUEUE = 512
+GOODBYE = 1.0
 LINGER = 10.0
 BYE = b"CHAT/1.0 RECEIVE *server* ERR SHUTTING_DOWN - the server is shutting down\n"
 
@@ -25,6 +26,9 @@ class Peer:
     written: int = 0
     reason: str | None = None
     deadline: float = 0.0
+    # Whether our half is closed, and whether nothing of the peer is waited for.
+    half_closed: bool = False
+    done: bool = False
     # Whether the adapter knows that something is to be done.
     known: bool = False
 
@@ -40,7 +44,9 @@ class BrokerMachine(RuleBasedStateMachine):
 
     def __init__(self) -> None:
         super().__init__()
-        limits = Limits(max_line=512, queue_bytes=QUEUE, linger=LINGER, notice_burst=10**6)
+        limits = Limits(
+            max_line=512, queue_bytes=QUEUE, linger=LINGER, goodbye=GOODBYE, notice_burst=10**6
+        )
         self.broker: ChatBroker[int] = ChatBroker(policy=Policy(), limits=limits)
         self.peers: dict[int, Peer] = {}
         self.now = 0.0
@@ -61,7 +67,12 @@ class BrokerMachine(RuleBasedStateMachine):
         peer.stream += line
         if len(peer.queued) > QUEUE:
             self.close(peer, "slow consumer")
-            peer.stream = peer.stream[: peer.written]
+            self.give_up(peer)
+
+    def give_up(self, peer: Peer) -> None:
+        peer.stream = peer.stream[: peer.written]
+        peer.done = True
+        peer.known = False
 
     def obey(self, peer: Peer, line: bytes) -> None:
         """LOGOUT, or SEND to somebody."""
@@ -137,6 +148,8 @@ class BrokerMachine(RuleBasedStateMachine):
         if peer is None:
             return
         self.broker.receive_eof(cid)
+        peer.done = True
+        peer.known = False
         if peer.reason is None:
             if peer.partial:
                 self.refuse(peer, b"TRUNCATED SEND the line has no end and was not run")
@@ -169,6 +182,11 @@ class BrokerMachine(RuleBasedStateMachine):
         self.broker.sent(cid, len(octets))
         peer.written += len(octets)
         self.octets_out += len(octets)
+        waiting = peer.reason is not None and not (peer.queued or peer.done or peer.half_closed)
+        assert self.broker.take_half_close(cid) is waiting
+        if waiting:
+            peer.half_closed = True
+            peer.deadline = self.now + GOODBYE
         if self.broker.finished(cid):
             self.lose(cid)
 
@@ -177,16 +195,18 @@ class BrokerMachine(RuleBasedStateMachine):
         self.now += seconds
         self.broker.tick(self.now)
         for peer in self.peers.values():
-            if peer.reason is not None and peer.deadline <= self.now and peer.queued:
-                peer.stream = peer.stream[: peer.written]
-                peer.known = False
+            if peer.reason is not None and peer.deadline <= self.now:
+                self.give_up(peer)
+                # Once.
+                peer.deadline = float("inf")
 
     @invariant()
     def every_queue_is_what_was_accepted(self) -> None:
         for cid, peer in self.peers.items():
             assert bytes(self.broker.outgoing(cid)) == peer.queued
-            assert self.broker.reading(cid) is (peer.reason is None)
-            assert self.broker.finished(cid) is (peer.reason is not None and not peer.queued)
+            assert self.broker.reading(cid) is not peer.done
+            over = peer.reason is not None and peer.done and not peer.queued
+            assert self.broker.finished(cid) is over
 
     @invariant()
     def the_sums_add_up(self) -> None:
