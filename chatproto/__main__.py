@@ -15,7 +15,7 @@ def main() -> None:
             raise
         sys.exit(
             f"Error: the command needs the package {error.name}: "
-            "pip install 'chatproto-sansio[server]'"
+            "pip install 'chatproto-sansio[server]', or '.[server]' in a checkout"
         )
     cli(prog_name="chatproto")
 

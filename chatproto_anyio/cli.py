@@ -89,7 +89,7 @@ def serve(
     if importlib.util.find_spec(backend) is None:
         raise click.ClickException(
             f"--backend {backend} needs the package {backend}: "
-            f"pip install 'chatproto-sansio[server]'"
+            "pip install 'chatproto-sansio[server]', or '.[server]' in a checkout"
         )
     logging.basicConfig(format=LOG_FORMAT, level=log_level.upper())
     make = partial(Server, host, port, unix=unix, policy=POLICIES[policy], notices=not no_notices)

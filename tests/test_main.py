@@ -37,7 +37,8 @@ def test_says_what_to_install(package: str, monkeypatch: pytest.MonkeyPatch) -> 
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == (
-        f"Error: the command needs the package {package}: pip install 'chatproto-sansio[server]'"
+        f"Error: the command needs the package {package}: "
+        "pip install 'chatproto-sansio[server]', or '.[server]' in a checkout"
     )
 
 
