@@ -93,19 +93,24 @@ class ChatBroker(Generic[ConnectionId]):
         if link.closing is None:
             self._obey(cid, link, link.connection.receive_eof(), CloseReason.EOF)
 
-    def sent(self, cid: ConnectionId, size: int) -> None:
+    def sent(self, cid: ConnectionId, size: int) -> bool:
         """Take note that the first `size` octets of `outgoing` are on their way.
+
+        Returns:
+            Whether that was all, and nothing else is to be done for the connection now.
 
         Raises:
             ValueError: It is negative.
         """
         if size < 0:
             raise ValueError(f"{size} octets can't have been sent")
-        outbox = self._links[cid].outbox
+        link = self._links[cid]
+        outbox = link.outbox
         before = len(outbox)
         del outbox[:size]
         # Fewer than `size` when the queue was given up while the adapter was writing.
         self._counters.octets_out += before - len(outbox)
+        return not outbox and link.closing is None
 
     def disconnect(self, cid: ConnectionId) -> None:
         """Forget a connection: its transport is closed or has failed. An unknown one is fine."""
@@ -219,7 +224,9 @@ class ChatBroker(Generic[ConnectionId]):
                         text = "the line would be too long for its recipients"
                         self._refuse(cid, link, event, ErrorCode.LINE_TOO_LONG, text)
                     else:
-                        self._deliver(action.to, line)
+                        self._queue(action.to, line)
+                        self._counters.messages += 1
+                        self._counters.deliveries += len(action.to)
                 elif isinstance(action, Refuse):
                     self._refuse(cid, link, event, action.code, action.text)
                     obeyed = False
@@ -250,13 +257,6 @@ class ChatBroker(Generic[ConnectionId]):
     def _record(self, happening: Happening, link: Link, subject: str) -> None:
         self._records.append(Record(happening, link.peer, link.name, subject))
 
-    def _deliver(self, to: tuple[ConnectionId, ...], line: bytes) -> None:
-        links = self._links
-        for cid in to:
-            self._queue(cid, links[cid], line)
-        self._counters.messages += 1
-        self._counters.deliveries += len(to)
-
     def _refuse(
         self, cid: ConnectionId, link: Link, event: Event, code: ErrorCode, text: str
     ) -> None:
@@ -267,16 +267,19 @@ class ChatBroker(Generic[ConnectionId]):
         if link.notices is None:
             link.notices = RateLimiter(self._limits.notice_rate, self._limits.notice_burst)
         if link.notices.allow(self._now):
-            self._queue(cid, link, encode(notice(code, command_of(event), text)))
+            self._queue((cid,), encode(notice(code, command_of(event), text)))
 
-    def _queue(self, cid: ConnectionId, link: Link, line: bytes) -> None:
-        outbox = link.outbox
-        if not outbox:
-            self._ready[cid] = None
-        outbox += line
-        if len(outbox) > self._limits.queue_bytes:
-            self._close(cid, link, CloseReason.SLOW_CONSUMER)
-            self._give_up(cid, link)
+    def _queue(self, to: tuple[ConnectionId, ...], line: bytes) -> None:
+        links, ready, cap = self._links, self._ready, self._limits.queue_bytes
+        for cid in to:
+            link = links[cid]
+            outbox = link.outbox
+            if not outbox:
+                ready[cid] = None
+            outbox += line
+            if len(outbox) > cap:
+                self._close(cid, link, CloseReason.SLOW_CONSUMER)
+                self._give_up(cid, link)
 
     def _close(self, cid: ConnectionId, link: Link, reason: CloseReason) -> None:
         """Have a connection end once its queue is written: nobody hears of it or from it now."""

@@ -12,6 +12,9 @@ from chatproto import ChatBroker
 
 from ._listeners import describe, prepare
 
+READ: Final = selectors.EVENT_READ
+WRITE: Final = selectors.EVENT_WRITE
+
 READ_SIZE: Final = 65536
 """The most octets taken from one connection before the others have their turn."""
 
@@ -55,7 +58,7 @@ class Driver:
         self._clock = clock
         self._listeners: list[_Listener] = []
         self._waker = _Waker()
-        self.selector.register(self._waker, selectors.EVENT_READ, self._waker)
+        self.selector.register(self._waker, READ, self._waker)
 
     def listen(self, listeners: Iterable[socket.socket]) -> None:
         """Accept connections from now on.
@@ -199,7 +202,7 @@ class _Listener:
             self._driver.selector.unregister(self._socket)
 
     def _watch(self) -> None:
-        self._driver.selector.register(self._socket, selectors.EVENT_READ, self)
+        self._driver.selector.register(self._socket, READ, self)
 
     def _pause(self, error: OSError) -> None:
         self._driver.selector.unregister(self._socket)
@@ -218,15 +221,15 @@ class _SocketCarrier:
     def __init__(self, driver: Driver, sock: socket.socket, peer: str) -> None:
         self._driver = driver
         self._socket = sock
-        self._events = selectors.EVENT_READ
+        self._events = READ
         driver.selector.register(sock, self._events, self)
         driver.broker.connect(self, peer)
 
     def ready(self, events: int) -> None:
         """Take what has arrived, write what could not be written before."""
-        if events & selectors.EVENT_WRITE:
+        if events & WRITE:
             self.carry()
-        if events & selectors.EVENT_READ and self._events & selectors.EVENT_READ:
+        if events & READ and self._events & READ:
             self._read()
 
     def _read(self) -> None:
@@ -247,9 +250,13 @@ class _SocketCarrier:
         """See `Carrier`."""
         broker = self._driver.broker
         try:
-            if broker.outgoing(self):
-                with contextlib.suppress(BlockingIOError):
-                    broker.sent(self, self._socket.send(broker.outgoing(self)))
+            if outgoing := broker.outgoing(self):
+                try:
+                    # As nearly always: one write, and that was it.
+                    if broker.sent(self, self._socket.send(outgoing)) and self._events == READ:
+                        return
+                except BlockingIOError:
+                    pass
             if broker.take_half_close(self):
                 self._socket.shutdown(socket.SHUT_WR)
         except OSError:
@@ -258,9 +265,9 @@ class _SocketCarrier:
         if broker.finished(self):
             self.close()
             return
-        events = selectors.EVENT_WRITE if broker.outgoing(self) else 0
+        events = WRITE if broker.outgoing(self) else 0
         if broker.reading(self):
-            events |= selectors.EVENT_READ
+            events |= READ
         if events != self._events:
             self._watch(events)
 
