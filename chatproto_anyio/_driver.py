@@ -6,7 +6,8 @@ from typing import Final
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
 
-from chatproto_sync._driver import READ_SIZE, Driver
+from chatproto_sync._carrier import READ_SIZE
+from chatproto_sync._driver import Driver
 from chatproto_sync._listeners import describe
 
 GOODBYE: Final = 1.0
@@ -32,7 +33,7 @@ class StreamCarrier:
         self._more = anyio.Event()
 
     def carry(self) -> None:
-        """See `chatproto_sync._driver.Carrier`."""
+        """See `chatproto_sync._carrier.Carrier`."""
         if self._driver.broker.finished(self):
             self._scope.cancel()
         else:

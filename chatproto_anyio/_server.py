@@ -9,8 +9,9 @@ from anyio.abc import ByteStream, SocketStream, TaskGroup, TaskStatus
 
 from chatproto import ChatBroker, Limits, Policy
 from chatproto_sync import DEFAULT_PORT
-from chatproto_sync._driver import PAUSE, TICK, Carrier, Driver, logger
-from chatproto_sync._listeners import close_listeners, describe, open_listeners, prepare
+from chatproto_sync._carrier import Carrier
+from chatproto_sync._driver import PAUSE, TICK, Driver, logger
+from chatproto_sync._listeners import open_listeners, prepare
 
 from ._driver import StreamCarrier
 
@@ -44,14 +45,9 @@ class Server:
         limits: Limits = Limits(),
         notices: bool = True,
     ) -> None:
-        self._listeners = open_listeners(host, port, unix)
-        self._broker: ChatBroker[Carrier] = ChatBroker(
-            policy=policy, limits=limits, notices=notices
-        )
-        self._driver = Driver(self._broker)
-        self._abandoning = False
-        self._closed = False
-        self.addresses = [describe(each.getsockname(), each.family) for each in self._listeners]
+        broker: ChatBroker[Carrier] = ChatBroker(policy=policy, limits=limits, notices=notices)
+        self._driver = Driver(broker, open_listeners(host, port, unix))
+        self.addresses = self._driver.addresses
         """Where it listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
 
     async def run(self, *, task_status: TaskStatus["Server"] = anyio.TASK_STATUS_IGNORED) -> None:
@@ -66,18 +62,14 @@ class Server:
         Raises:
             RuntimeError: It has run already, or is closed.
         """
-        if self._closed:
-            raise RuntimeError("a server runs once")
         driver = self._driver
+        driver.listen(accept=driver.takes_sockets)
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._tick)
-                if driver.takes_sockets:
-                    driver.listen(self._listeners)
-                else:
-                    for listener in self._listeners:
+                if not driver.takes_sockets:
+                    for listener in driver.listeners:
                         tasks.start_soon(self._accept, listener, tasks)
-                logger.info("listening on %s", ", ".join(self.addresses))
                 task_status.started(self)
                 try:
                     while True:
@@ -87,19 +79,15 @@ class Server:
                     with anyio.CancelScope(shield=True):
                         await self._drain()
         finally:
-            self.close()
+            driver.close()
 
     def abandon(self) -> None:
         """Have the end wait for nobody, once `run` is cancelled."""
-        self._abandoning = True
-        self._driver.wake()
+        self._driver.abandon()
 
     def close(self) -> None:
-        """Stop listening and drop every connection. `run` does it at its end; otherwise call it."""
-        if not self._closed:
-            self._closed = True
-            self._driver.close()
-            close_listeners(self._listeners)
+        """Stop listening, if it never came to `run`, which does that itself."""
+        self._driver.close()
 
     async def serve_stream(self, stream: ByteStream) -> None:
         """Serve one connection that somebody else has made, while `run` runs.
@@ -113,7 +101,7 @@ class Server:
         Raises:
             RuntimeError: The server has ended.
         """
-        if self._closed:
+        if self._driver.closed:
             raise RuntimeError("the server has ended")
         await StreamCarrier(self._driver, stream).run()
 
@@ -124,15 +112,11 @@ class Server:
             self._driver.settle()
 
     async def _drain(self) -> None:
-        driver, broker = self._driver, self._broker
-        driver.drain()
-        while broker.connections:
-            if self._abandoning:
-                broker.abandon()
-                driver.settle()
+        self._driver.drain()
+        while self._driver.broker.connections:
             with anyio.move_on_after(TICK):
-                await anyio.wait_readable(driver)
-            driver.step(0)
+                await anyio.wait_readable(self._driver)
+            self._driver.step(0)
 
     async def _accept(self, listener: socket.socket, tasks: TaskGroup) -> None:
         """Where the selector has no descriptor: a task for each connection instead."""

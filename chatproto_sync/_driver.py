@@ -1,22 +1,17 @@
-"""The loop's body: which sockets are ready, and their bytes to the broker and back."""
+"""The loop's body: which sockets are ready, and what is to be done for them."""
 
 import contextlib
 import logging
 import selectors
 import socket
 import time
-from collections.abc import Callable, Hashable, Iterable
-from typing import Final, Protocol
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from chatproto import ChatBroker
 
-from ._listeners import describe, prepare
-
-READ: Final = selectors.EVENT_READ
-WRITE: Final = selectors.EVENT_WRITE
-
-READ_SIZE: Final = 65536
-"""The most octets taken from one connection before the others have their turn."""
+from ._carrier import READ, READ_SIZE, Carrier, SocketCarrier
+from ._listeners import close_listeners, describe, prepare
 
 ACCEPTS: Final = 64
 """The most connections taken on before those that are there have their turn."""
@@ -31,13 +26,6 @@ TICK: Final = 1.0
 logger: Final = logging.getLogger("chatproto.server")
 
 
-class Carrier(Hashable, Protocol):
-    """One connection's transport, and its id at the broker."""
-
-    def carry(self) -> None:
-        """Write what is queued as far as that goes without waiting; end when it is time to."""
-
-
 class Driver:
     """Carries bytes between plain sockets and a broker, and decides nothing.
 
@@ -47,40 +35,58 @@ class Driver:
 
     Args:
         broker: Who decides.
+        listeners: Where connections come from, non-blocking; closed in the end.
         clock: Seconds that do not run backwards.
     """
 
     def __init__(
-        self, broker: ChatBroker[Carrier], clock: Callable[[], float] = time.monotonic
+        self,
+        broker: ChatBroker[Carrier],
+        listeners: Sequence[socket.socket],
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.broker = broker
+        self.listeners = listeners
+        self.addresses = [describe(each.getsockname(), each.family) for each in listeners]
         self.selector = selectors.DefaultSelector()
         self._clock = clock
-        self._listeners: list[_Listener] = []
+        self._accepting: list[_Listener] = []
+        self._draining = False
+        self._abandoning = False
+        self.closed = False
         self._waker = _Waker()
         self.selector.register(self._waker, READ, self._waker)
 
-    def listen(self, listeners: Iterable[socket.socket]) -> None:
-        """Accept connections from now on.
+    def listen(self, *, accept: bool = True) -> None:
+        """Begin to serve.
 
         Args:
-            listeners: Non-blocking listening sockets. They stay the caller's to close.
-        """
-        self._listeners = [_Listener(self, each) for each in listeners]
+            accept: Whether to accept connections; otherwise that is left to the caller.
 
-    def stop_listening(self) -> None:
-        """Accept no more connections."""
-        for listener in self._listeners:
-            listener.stop()
-        self._listeners = []
+        Raises:
+            RuntimeError: It has been closed.
+        """
+        if self.closed:
+            raise RuntimeError("a server runs once")
+        if accept:
+            self._accepting = [_Listener(self, each) for each in self.listeners]
+        logger.info("listening on %s", ", ".join(self.addresses))
 
     def drain(self) -> None:
         """Begin to end; go on with `step` until the broker has no connections."""
+        for listener in self._accepting:
+            listener.stop()
+        self._accepting = []
         self.tick()
         logger.info("ending, with %d connections", self.broker.connections)
-        self.stop_listening()
         self.broker.drain()
+        self._draining = True
         self.settle()
+
+    def abandon(self) -> None:
+        """Have a drain, now or later, wait for nobody. For threads and signal handlers too."""
+        self._abandoning = True
+        self.wake()
 
     def step(self, timeout: float) -> None:
         """Do what there is to do.
@@ -98,8 +104,10 @@ class Driver:
         """Let time pass. `step` does it too; here `settle` has to follow."""
         now = self._clock()
         self.broker.tick(now)
-        for listener in self._listeners:
+        for listener in self._accepting:
             listener.tick(now)
+        if self._draining and self._abandoning:
+            self.broker.abandon()
 
     def settle(self) -> None:
         """Have the broker's decisions carried out."""
@@ -126,12 +134,17 @@ class Driver:
         self._waker.wake()
 
     def close(self) -> None:
-        """Drop every connection on a plain socket, and stop listening. There is no way back."""
-        self.stop_listening()
+        """Stop listening, and drop every connection on a plain socket. Twice is fine."""
+        if self.closed:
+            return
+        self.closed = True
+        for listener in self._accepting:
+            listener.stop()
         for key in list(self.selector.get_map().values()):
             key.data.close()
         self.settle()
         self.selector.close()
+        close_listeners(self.listeners)
 
 
 class _Waker:
@@ -190,7 +203,12 @@ class _Listener:
                 # Some platforms report here that the peer has gone again.
                 sock.close()
                 continue
-            _SocketCarrier(self._driver, sock, describe(address, sock.family))
+            SocketCarrier(
+                self._driver.broker,
+                self._driver.selector,
+                sock,
+                describe(address, sock.family),
+            )
 
     def tick(self, now: float) -> None:
         if self._paused_until is not None and now >= self._paused_until:
@@ -211,79 +229,3 @@ class _Listener:
             # Once, not once a second: a full disk of logs would be the next failure.
             logger.warning("can't accept connections, will go on trying: %s", error)
         self._failing = True
-
-
-class _SocketCarrier:
-    """A connection on a plain socket."""
-
-    __slots__ = ("_driver", "_events", "_socket")
-
-    def __init__(self, driver: Driver, sock: socket.socket, peer: str) -> None:
-        self._driver = driver
-        self._socket = sock
-        self._events = READ
-        driver.selector.register(sock, self._events, self)
-        driver.broker.connect(self, peer)
-
-    def ready(self, events: int) -> None:
-        """Take what has arrived, write what could not be written before."""
-        if events & WRITE:
-            self.carry()
-        if events & READ and self._events & READ:
-            self._read()
-
-    def _read(self) -> None:
-        broker = self._driver.broker
-        try:
-            data = self._socket.recv(READ_SIZE)
-        except BlockingIOError:
-            return
-        except OSError:
-            self.close()
-            return
-        if data:
-            broker.receive(self, data)
-        else:
-            broker.receive_eof(self)
-
-    def carry(self) -> None:
-        """See `Carrier`."""
-        broker = self._driver.broker
-        try:
-            if outgoing := broker.outgoing(self):
-                try:
-                    # As nearly always: one write, and that was it.
-                    if broker.sent(self, self._socket.send(outgoing)) and self._events == READ:
-                        return
-                except BlockingIOError:
-                    pass
-            if broker.take_half_close(self):
-                self._socket.shutdown(socket.SHUT_WR)
-        except OSError:
-            self.close()
-            return
-        if broker.finished(self):
-            self.close()
-            return
-        events = WRITE if broker.outgoing(self) else 0
-        if broker.reading(self):
-            events |= READ
-        if events != self._events:
-            self._watch(events)
-
-    def close(self) -> None:
-        """End the connection; what has not been written is lost."""
-        if self._events:
-            self._watch(0)
-        self._socket.close()
-        self._driver.broker.disconnect(self)
-
-    def _watch(self, events: int) -> None:
-        selector = self._driver.selector
-        if not events:
-            selector.unregister(self._socket)
-        elif self._events:
-            selector.modify(self._socket, events, self)
-        else:
-            selector.register(self._socket, events, self)
-        self._events = events

@@ -10,8 +10,9 @@ from typing import Final
 
 from chatproto import ChatBroker, Limits, Policy
 
-from ._driver import TICK, Carrier, Driver, logger
-from ._listeners import close_listeners, describe, open_listeners
+from ._carrier import Carrier
+from ._driver import TICK, Driver
+from ._listeners import open_listeners
 
 DEFAULT_PORT: Final = 3333
 """Where CHAT servers listen."""
@@ -45,16 +46,10 @@ class Server:
         limits: Limits = Limits(),
         notices: bool = True,
     ) -> None:
-        self._listeners = open_listeners(host, port, unix)
-        self._broker: ChatBroker[Carrier] = ChatBroker(
-            policy=policy, limits=limits, notices=notices
-        )
-        self._driver = Driver(self._broker)
+        broker: ChatBroker[Carrier] = ChatBroker(policy=policy, limits=limits, notices=notices)
+        self._driver = Driver(broker, open_listeners(host, port, unix))
         self._stopping = False
-        self._abandoning = False
-        self._closed = False
-
-        self.addresses = [describe(each.getsockname(), each.family) for each in self._listeners]
+        self.addresses = self._driver.addresses
         """Where it listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
 
     def run(self) -> None:
@@ -65,38 +60,30 @@ class Server:
         Raises:
             RuntimeError: It has run already, or is closed.
         """
-        if self._closed:
-            raise RuntimeError("a server runs once")
-        driver, broker = self._driver, self._broker
+        driver = self._driver
+        driver.listen()
         try:
-            driver.listen(self._listeners)
-            logger.info("listening on %s", ", ".join(self.addresses))
             while not self._stopping:
                 driver.step(TICK)
             driver.drain()
-            while broker.connections:
-                if self._abandoning:
-                    broker.abandon()
-                    driver.settle()
+            while driver.broker.connections:
                 driver.step(TICK)
         finally:
-            self.close()
+            driver.close()
 
     def shutdown(self) -> None:
         """Have `run` end. For other threads and for signal handlers; returns at once.
 
         A second call has the end wait for nobody.
         """
-        self._abandoning = self._stopping
+        if self._stopping:
+            self._driver.abandon()
         self._stopping = True
         self._driver.wake()
 
     def close(self) -> None:
-        """Stop listening and drop every connection. `run` does it at its end; otherwise call it."""
-        if not self._closed:
-            self._closed = True
-            self._driver.close()
-            close_listeners(self._listeners)
+        """Stop listening, if it never came to `run`, which does that itself."""
+        self._driver.close()
 
 
 def serve(

@@ -3,17 +3,13 @@
 import re
 import shutil
 import signal
-import socket
 import subprocess
-import sys
 from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
 
-from chatproto import __version__
-
-from .processes import COMMANDS, Process, run, spawn
+from .processes import COMMANDS, spawn
 from .servers import TIMEOUT, SocketClient
 
 each_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
@@ -197,151 +193,6 @@ def test_unix_socket(command: list[str], tmp_path: Path, log: Path) -> None:
             alice.login("alice")
         assert server.end(signal.SIGTERM) == 0
     assert not path.exists()
-
-
-@each_command
-def test_options(command: list[str], log: Path) -> None:
-    options = ["--port=0", "--policy=reference", "--no-notices", "--log-level=warning"]
-    with spawn([*command, *options], log) as server:
-        _check_options(server)
-
-
-@each_command
-def test_environment(command: list[str], log: Path) -> None:
-    with spawn(
-        command,
-        log,
-        CHATPROTO_HOST="127.0.0.1",
-        CHATPROTO_PORT="0",
-        CHATPROTO_POLICY="reference",
-        CHATPROTO_NO_NOTICES="1",
-        CHATPROTO_LOG_LEVEL="warning",
-    ) as server:
-        _check_options(server)
-
-
-def _check_options(server: Process) -> None:
-    """Silence for bad lines, broadcasts by anyone, nothing in the log."""
-    with SocketClient(server.address) as alice, SocketClient(server.address) as bob:
-        alice.write(b"nonsense\n")
-        alice.login("alice")
-        bob.login("bob")
-        alice.write(b"CHAT/1.0 GROUP g alice\n")
-        alice.flush("alice")
-        bob.write(b"CHAT/1.0 BROADCAST g hi\n")
-        assert alice.read_line() == b"CHAT/1.0 RECEIVE bob hi\n"
-    assert server.log == ""
-
-
-@each_command
-def test_port_in_use(command: list[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as taken:
-        port = taken.getsockname()[1]
-        result = run(*command, "--port", str(port))
-    assert result.returncode == 1
-    assert result.stdout == ""
-    assert result.stderr == f"Error: can't listen on 127.0.0.1:{port}: Address already in use\n"
-
-
-@each_command
-@pytest.mark.parametrize("host", ["no.such.host.invalid", "a..b", "x" * 70])
-def test_host_that_does_not_exist(command: list[str], host: str) -> None:
-    result = run(*command, "--host", host, "--port", "0")
-    assert result.returncode == 1
-    assert re.fullmatch(rf"Error: can't listen on {re.escape(host)}:0: .+\n", result.stderr)
-
-
-@each_command
-def test_path_that_is_none(command: list[str], tmp_path: Path) -> None:
-    for path in ("", str(tmp_path / "no" / "folder"), str(tmp_path), str(tmp_path / ("x" * 200))):
-        result = run(*command, "--unix", path)
-        assert result.returncode == 1
-        assert len(result.stderr.splitlines()) == 1
-        assert result.stderr.startswith("Error: can't listen on ")
-
-
-@each_command
-@pytest.mark.parametrize(
-    ("option", "value"),
-    [
-        ("--port", "http"),
-        ("--port", "65536"),
-        ("--port", "-1"),
-        ("--policy", "none"),
-        ("--colour", "1"),
-    ],
-)
-def test_bad_option(command: list[str], option: str, value: str) -> None:
-    result = run(*command, f"{option}={value}")
-    assert result.returncode == 2
-    assert option in result.stderr.splitlines()[-1]
-    assert "Traceback" not in result.stderr
-
-
-@each_command
-def test_bad_environment(command: list[str]) -> None:
-    for variable, value in [("POLICY", "none"), ("PORT", "http"), ("NO_NOTICES", "maybe")]:
-        result = run(*command, **{f"CHATPROTO_{variable}": value})
-        assert result.returncode == 2
-        assert value in result.stderr
-        assert "Traceback" not in result.stderr
-
-
-@each_command
-def test_help(command: list[str]) -> None:
-    result = run(*command, "--help")
-    assert result.returncode == 0
-    for option in ("--host", "--port", "--unix", "--policy", "--no-notices", "--log-level"):
-        assert option in result.stdout
-
-
-@pytest.mark.parametrize("module", ["chatproto", "chatproto_sync"])
-def test_version(module: str) -> None:
-    result = run(sys.executable, "-m", module, "--version")
-    assert result.returncode == 0
-    assert result.stdout == f"chatproto {__version__}\n"
-
-
-WITHOUT = """
-import sys
-for name in {missing!r}:
-    sys.modules[name] = None
-import importlib.util
-find_spec = importlib.util.find_spec
-importlib.util.find_spec = lambda name, *_: None if name in {missing!r} else find_spec(name)
-sys.argv = ["chatproto", *{arguments!r}]
-from chatproto.__main__ import main
-main()
-"""
-
-
-@pytest.mark.parametrize(
-    ("missing", "arguments"),
-    [
-        (["click"], ["--version"]),
-        (["anyio"], ["serve"]),
-        (["trio"], ["serve", "--backend", "trio", "--port", "0"]),
-    ],
-)
-def test_missing_extra(missing: list[str], arguments: list[str]) -> None:
-    result = run(sys.executable, "-c", WITHOUT.format(missing=missing, arguments=arguments))
-    assert result.returncode == 1
-    assert result.stdout == ""
-    assert len(result.stderr.splitlines()) == 1
-    assert missing[0] in result.stderr
-    assert "pip install 'chatproto-sansio[server]'" in result.stderr
-
-
-def test_works_without_trio(log: Path) -> None:
-    code = WITHOUT.format(missing=["trio"], arguments=["serve", "--port", "0"])
-    with spawn([sys.executable, "-c", code], log) as server:
-        assert server.end(signal.SIGTERM) == 0
-
-
-def test_a_bug_is_not_taken_for_a_missing_extra() -> None:
-    code = WITHOUT.format(missing=["chatproto._broker"], arguments=["serve"])
-    result = run(sys.executable, "-c", code)
-    assert "ModuleNotFoundError" in result.stderr
 
 
 @each_command

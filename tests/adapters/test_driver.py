@@ -4,12 +4,14 @@ import errno
 import logging
 import socket
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
 from chatproto import ChatBroker
+from chatproto_sync._carrier import Carrier
 from chatproto_sync._command import greeting
-from chatproto_sync._driver import PAUSE, Carrier, Driver
+from chatproto_sync._driver import PAUSE, Driver
 from chatproto_sync._listeners import close_listeners, describe, open_listeners
 
 from .servers import TIMEOUT
@@ -30,19 +32,16 @@ def clock() -> Clock:
 @pytest.fixture
 def driver(clock: Clock) -> Iterator[Driver]:
     broker: ChatBroker[Carrier] = ChatBroker()
-    driver = Driver(broker, clock)
+    driver = Driver(broker, open_listeners("127.0.0.1", 0, None), clock)
+    driver.listen()
     yield driver
     driver.close()
 
 
 @pytest.fixture
-def address(driver: Driver) -> Iterator[tuple[str, int]]:
+def address(driver: Driver) -> Any:
     """Where the driver listens."""
-    listeners = open_listeners("127.0.0.1", 0, None)
-    driver.listen(listeners)
-    yield listeners[0].getsockname()
-    driver.stop_listening()
-    close_listeners(listeners)
+    return driver.listeners[0].getsockname()
 
 
 class FailingAccept:
@@ -116,14 +115,14 @@ def test_a_connection_that_is_gone_when_it_is_accepted(
         assert driver.broker.connections == 0
 
 
-def test_stop_listening_while_accepting_is_paused(
+def test_drain_while_accepting_is_paused(
     driver: Driver, clock: Clock, address: tuple[str, int], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_connection(address, TIMEOUT):
         with monkeypatch.context() as patch:
             patch.setattr(socket.socket, "accept", FailingAccept(errno.ENFILE))
             driver.step(TIMEOUT)
-        driver.stop_listening()
+        driver.drain()
         clock.now += PAUSE
         driver.step(0)
         driver.step(0)
@@ -136,18 +135,30 @@ def test_wake_may_be_asked_for_often(driver: Driver) -> None:
     driver.step(TIMEOUT)
 
 
-def test_close_drops_connections(clock: Clock) -> None:
-    broker: ChatBroker[Carrier] = ChatBroker()
-    driver = Driver(broker, clock)
-    listeners = open_listeners("127.0.0.1", 0, None)
-    driver.listen(listeners)
-    with socket.create_connection(listeners[0].getsockname(), TIMEOUT) as client:
+def test_close_drops_connections(driver: Driver, address: tuple[str, int]) -> None:
+    with socket.create_connection(address, TIMEOUT) as client:
         driver.step(TIMEOUT)
-        assert broker.connections == 1
+        assert driver.broker.connections == 1
         driver.close()
-        close_listeners(listeners)
-        assert broker.connections == 0
+        driver.close()
+        assert driver.broker.connections == 0
         assert client.recv(1) == b""
+    with pytest.raises(RuntimeError, match="runs once"):
+        driver.listen()
+
+
+def test_abandon_waits_for_the_drain(driver: Driver, address: tuple[str, int]) -> None:
+    """Before it, nobody loses anything; from then on nobody is waited for."""
+    with socket.create_connection(address, TIMEOUT) as client:
+        driver.step(TIMEOUT)
+        driver.abandon()
+        driver.step(TIMEOUT)
+        assert driver.broker.connections == 1
+        driver.drain()
+        assert driver.broker.connections == 1
+        driver.step(0)
+        assert driver.broker.connections == 0
+        assert b"ERR SHUTTING_DOWN" in client.recv(100)
 
 
 def test_open_listeners_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> None:
