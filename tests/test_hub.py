@@ -7,12 +7,10 @@ import pytest
 
 from chatproto import (
     Broadcast,
-    Broadcasting,
     ChatHub,
     ConnectionClosed,
     Deliver,
     Disconnect,
-    DuplicateLogin,
     ErrorCode,
     Event,
     Group,
@@ -27,13 +25,6 @@ from chatproto import (
 )
 
 from .hubs import POLICIES, REJECT, REPLACE, delivery, hub_of, refused
-
-
-def test_the_presets() -> None:
-    assert Policy().duplicate_login is DuplicateLogin.SHARE
-    assert Policy().broadcasting is Broadcasting.MEMBERS
-    assert Policy.reference().duplicate_login is DuplicateLogin.SHARE
-    assert Policy.reference().broadcasting is Broadcasting.ANYONE
 
 
 def test_a_connection_is_anonymous_at_first() -> None:
