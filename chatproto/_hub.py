@@ -21,6 +21,7 @@ from ._events import (
 )
 from ._names import is_reserved
 from ._policy import Broadcasting, DuplicateLogin, Policy
+from ._states import Role, objection
 
 
 class _Group:
@@ -124,8 +125,8 @@ class ChatHub(Generic[ConnectionId]):
                 return []
             case Invalid(line=line) if is_for_server(line):
                 return []
-            case Send() | Broadcast() | Group() | Leave():
-                return [Refuse(cid, ErrorCode.NOT_LOGGED_IN, "log in first")]
+            case Send() | Broadcast() | Group() | Leave() | Receive():
+                return [Refuse(cid, *objection(Role.CLIENT, event))]
             case Login():
                 return self._login(cid, name, event.name)
             case Logout() | ConnectionClosed():
@@ -133,8 +134,6 @@ class ChatHub(Generic[ConnectionId]):
                 return [Disconnect(cid, None)]
             case Invalid():
                 return [Refuse(cid, event.code, event.text)]
-            case Receive():
-                return [Refuse(cid, ErrorCode.WRONG_DIRECTION, "a client does not send that")]
             case _:
                 assert_never(event)
 
