@@ -5,12 +5,16 @@ in, events and bytes come out. `chatproto_sync` and `chatproto_anyio` carry them
 """
 
 from ._actions import Action, ConnectionId, Deliver, Disconnect, Refuse
+from ._backoff import Backoff
 from ._broker import ChatBroker
 from ._connection import ChatConnection
 from ._errors import (
     ChatProtocolError,
+    ChatTimeoutError,
+    ConnectionLostError,
     ErrorCode,
     LocalProtocolError,
+    LoginRefusedError,
     ProtocolError,
     RemoteProtocolError,
 )
@@ -29,9 +33,11 @@ from ._events import (
 )
 from ._hub import ChatHub
 from ._limits import Limits
+from ._messages import Message, Notice, Reconnected
 from ._names import NAME_MAX, SERVER_NAME
 from ._policy import Broadcasting, DuplicateLogin, Policy
 from ._records import CloseReason, Counters, Happening, Record, visible
+from ._session import ChatSession, Echo
 from ._states import TRANSITIONS, Role, State
 from ._version import __version__
 
@@ -40,20 +46,25 @@ __all__ = [
     "SERVER_NAME",
     "TRANSITIONS",
     "Action",
+    "Backoff",
     "Broadcast",
     "Broadcasting",
     "ChatBroker",
     "ChatConnection",
     "ChatHub",
     "ChatProtocolError",
+    "ChatSession",
+    "ChatTimeoutError",
     "CloseReason",
     "Command",
     "ConnectionClosed",
     "ConnectionId",
+    "ConnectionLostError",
     "Counters",
     "Deliver",
     "Disconnect",
     "DuplicateLogin",
+    "Echo",
     "ErrorCode",
     "Event",
     "Group",
@@ -63,10 +74,14 @@ __all__ = [
     "Limits",
     "LocalProtocolError",
     "Login",
+    "LoginRefusedError",
     "Logout",
+    "Message",
+    "Notice",
     "Policy",
     "ProtocolError",
     "Receive",
+    "Reconnected",
     "Record",
     "Refuse",
     "RemoteProtocolError",

@@ -1,6 +1,8 @@
 """What can go wrong: the codes that travel in notices, and the exceptions that local code sees."""
 
+from copy import copy
 from enum import StrEnum
+from typing import TypeVar
 
 
 class ErrorCode(StrEnum):
@@ -79,3 +81,56 @@ class LocalProtocolError(ProtocolError):
 
 class RemoteProtocolError(ProtocolError):
     """The peer sent something that the protocol does not allow."""
+
+
+class ConnectionLostError(ChatProtocolError):
+    """There is no connection: it could not be made, or is gone. Its cause is the system's error.
+
+    Args:
+        text: What happened, in words for people.
+        code: What the server gave as its reason for closing.
+    """
+
+    def __init__(self, text: str, code: str = "") -> None:
+        super().__init__(text, code)
+        self.text = text
+        """What happened, in words for people."""
+        self.code = code
+        """What the server gave as its reason for closing, an `ErrorCode` if this library knows it;
+        empty when it gave none."""
+
+    def __str__(self) -> str:
+        return self.text
+
+
+class LoginRefusedError(ChatProtocolError):
+    """The server does not take this client under that name.
+
+    Args:
+        code: Why; an `ErrorCode` if this library knows it.
+        text: The server's words for people.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(code, text)
+        self.code = code
+        """Why; an `ErrorCode` if this library knows it."""
+        self.text = text
+        """The server's words for people."""
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.text}"
+
+
+class ChatTimeoutError(ChatProtocolError, TimeoutError):
+    """It took longer than the caller wanted to wait."""
+
+
+_E = TypeVar("_E", bound=ChatProtocolError)
+
+
+def again(error: _E) -> _E:
+    """The same error, to be raised once more, maybe by another thread."""
+    fresh = copy(error)
+    fresh.__cause__ = error.__cause__
+    return fresh

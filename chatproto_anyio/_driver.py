@@ -1,21 +1,13 @@
 """What an event loop adds to the selector driver: connections that are not plain sockets."""
 
-import contextlib
-from typing import Final
-
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
 
+from chatproto_sync._addresses import describe
 from chatproto_sync._carrier import READ_SIZE
 from chatproto_sync._driver import Driver
-from chatproto_sync._listeners import describe
 
-GOODBYE: Final = 1.0
-"""Seconds that a stream may take to close."""
-
-GONE: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
-"""How streams say that their peer, or their transport, is not there any more; TLS's own errors are
-OSErrors."""
+from ._streams import GONE, close
 
 
 class StreamCarrier:
@@ -58,7 +50,7 @@ class StreamCarrier:
             driver.settle()
             # A drain may be waiting for this one.
             driver.wake()
-            await self._close()
+            await close(self._stream)
 
     async def _read(self) -> None:
         driver, broker = self._driver, self._driver.broker
@@ -90,16 +82,6 @@ class StreamCarrier:
                 self._more = anyio.Event()
                 await self._more.wait()
         self._scope.cancel()
-
-    async def _close(self) -> None:
-        with anyio.move_on_after(GOODBYE, shield=True):
-            try:
-                await self._stream.aclose()
-            except GONE:
-                # TLS wants to say goodbye, and there is nobody to say it to. Its transport is open
-                # still.
-                with contextlib.suppress(*GONE):
-                    await anyio.aclose_forcefully(self._stream)
 
 
 def _describe(stream: ByteStream) -> str:

@@ -8,10 +8,10 @@ import anyio
 from anyio.abc import ByteStream, SocketStream, TaskGroup, TaskStatus
 
 from chatproto import ChatBroker, Limits, Policy
-from chatproto_sync import DEFAULT_PORT
+from chatproto_sync._addresses import DEFAULT_PORT, prepare
 from chatproto_sync._carrier import Carrier
 from chatproto_sync._driver import PAUSE, TICK, Driver, logger
-from chatproto_sync._listeners import open_listeners, prepare
+from chatproto_sync._listeners import open_listeners
 
 from ._driver import StreamCarrier
 

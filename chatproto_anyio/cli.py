@@ -10,8 +10,8 @@ import anyio
 import click
 
 from chatproto import __version__
+from chatproto_sync._addresses import PORT_MAX
 from chatproto_sync._command import LOG_FORMAT, LOG_LEVELS, POLICIES, cannot_listen, greet
-from chatproto_sync._listeners import PORT_MAX
 
 from . import DEFAULT_PORT, Server
 

@@ -1,5 +1,8 @@
 """CHAT/1.0 on blocking sockets and the standard library alone."""
 
-from ._server import DEFAULT_PORT, Server, serve
+from ._addresses import DEFAULT_PORT
+from ._client import Client
+from ._connect import connect
+from ._server import Server, serve
 
-__all__ = ["DEFAULT_PORT", "Server", "serve"]
+__all__ = ["DEFAULT_PORT", "Client", "Server", "connect", "serve"]

@@ -8,9 +8,9 @@ from collections.abc import Iterator, Sequence
 
 from chatproto import __version__
 
+from ._addresses import DEFAULT_PORT, PORT_MAX
 from ._command import LOG_FORMAT, LOG_LEVELS, POLICIES, cannot_listen, greet
-from ._listeners import PORT_MAX
-from ._server import DEFAULT_PORT, Server, shutdown_on_signals
+from ._server import Server, shutdown_on_signals
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -10,8 +10,9 @@ from typing import Final
 
 from chatproto import ChatBroker
 
+from ._addresses import describe, prepare
 from ._carrier import READ, READ_SIZE, Carrier, SocketCarrier
-from ._listeners import close_listeners, describe, prepare
+from ._listeners import close_listeners
 
 ACCEPTS: Final = 64
 """The most connections taken on before those that are there have their turn."""

@@ -6,16 +6,13 @@ import signal
 import threading
 from collections.abc import Iterator
 from types import FrameType
-from typing import Final
 
 from chatproto import ChatBroker, Limits, Policy
 
+from ._addresses import DEFAULT_PORT
 from ._carrier import Carrier
 from ._driver import TICK, Driver
 from ._listeners import open_listeners
-
-DEFAULT_PORT: Final = 3333
-"""Where CHAT servers listen."""
 
 
 class Server:

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from chatproto import ChatBroker
+from chatproto_sync._addresses import describe
 from chatproto_sync._carrier import Carrier
 from chatproto_sync._command import greeting
 from chatproto_sync._driver import PAUSE, Driver
-from chatproto_sync._listeners import close_listeners, describe, open_listeners
+from chatproto_sync._listeners import close_listeners, open_listeners
 
 from .servers import TIMEOUT
 

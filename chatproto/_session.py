@@ -1,0 +1,273 @@
+"""A client without its sockets: what it says to log in and to ping, and what it has heard."""
+
+from collections import deque
+from typing import Final
+
+from ._connection import ChatConnection
+from ._errors import (
+    ChatProtocolError,
+    ConnectionLostError,
+    ErrorCode,
+    LocalProtocolError,
+    LoginRefusedError,
+    RemoteProtocolError,
+)
+from ._events import Command, ConnectionClosed, Event, Invalid, Login, Logout, Receive, Send
+from ._limits import Limits
+from ._messages import Message, Notice, Reconnected, read_notice
+from ._names import SERVER_NAME
+from ._states import Role
+
+ECHO: Final = b"\0chatproto echo "
+"""What a client says to itself starts with this, and nothing that does is shown to anybody."""
+
+NOTICES_KEPT: Final = 100
+"""The most notices that wait to be looked at; the oldest go first."""
+
+
+class Echo:
+    """Something that a client has said to itself, to see it come back (protocol.md, section 3).
+
+    Args:
+        name: The name that it was said to, and will come from.
+        data: What was said.
+        login: Whether a LOGIN under that name was said just before.
+    """
+
+    __slots__ = ("data", "done", "error", "login", "name")
+
+    def __init__(self, name: str, data: bytes, *, login: bool) -> None:
+        self.name = name
+        self.data = data
+        self.login = login
+        self.done = False
+        """Whether it is decided."""
+        self.error: ChatProtocolError | None = None
+        """What it is decided by, when it is not that it came back."""
+
+    def decide(self, error: ChatProtocolError | None = None) -> None:
+        """Have those who wait for it go on."""
+        self.done, self.error = True, error
+
+
+class ChatSession:
+    """A client that only needs somebody to carry its bytes, over one connection after another.
+
+    An adapter does `start` for each connection, writes what that and the other methods return
+    before it calls another one that returns something, and reports what happens to the connection
+    with `hear` and `lose`. Once `ended` is set, the connection is to be
+    closed. What was heard before is kept.
+
+    Args:
+        name: Who to log in as.
+        limits: `max_line` and `bad_lines` are the ones that count here.
+        max_queue: The most messages that may wait to be taken. One call of `hear` may
+            exceed it; then nothing more should be read until `hungry`.
+
+    Raises:
+        LocalProtocolError: BAD_NAME or NAME_RESERVED.
+        ValueError: `max_queue` is less than 1.
+    """
+
+    def __init__(self, name: str, *, limits: Limits = Limits(), max_queue: int = 1024) -> None:
+        if max_queue < 1:
+            raise ValueError("max_queue is at least 1")
+        Login(name)
+        self.name = name
+        """Who this client is, as far as it is known: the name of the last login that succeeded."""
+        self.items: deque[Message | Reconnected] = deque()
+        """What was heard, oldest first, to be taken from the left."""
+        self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
+        """What the server had to say, oldest first."""
+        self.ended: ChatProtocolError | None = None
+        """Why the connection is over; None as long as it is not."""
+        self.invalid_lines = 0
+        """Lines from the server that could not be read and were skipped."""
+        self._limits = limits
+        self._max_queue = max_queue
+        self._connection = ChatConnection(Role.CLIENT, limits)
+        self._nonce = b""
+        self._count = 0
+        # In the order in which they were said, which is that of the answers.
+        self._echoes: deque[Echo] = deque()
+        self._logged_in = False
+        self._logged_out = False
+        self._last_words: Notice | None = None
+
+    @property
+    def hungry(self) -> bool:
+        """Whether there is room for more. After a logout nothing needs any."""
+        return self._logged_out or len(self.items) < self._max_queue
+
+    def take_item(self) -> Message | Reconnected | None:
+        """The next of `items`; None when there is none."""
+        return self.items.popleft() if self.items else None
+
+    def take_notice(self) -> Notice | None:
+        """The next of `notices`; None when there is none."""
+        return self.notices.popleft() if self.notices else None
+
+    # What the client says
+
+    def start(self, nonce: bytes) -> tuple[bytes, Echo]:
+        """Begin on a new connection, by logging in.
+
+        Args:
+            nonce: Something that nobody has used before and that others can't guess. Several
+                clients may share a name and hear each other's echoes.
+
+        Returns:
+            See `login`.
+        """
+        self._connection = ChatConnection(Role.CLIENT, self._limits)
+        self._nonce = nonce
+        self._logged_in = False
+        self._last_words = None
+        self.ended = None
+        return self.login(self.name)
+
+    def login(self, name: str) -> tuple[bytes, Echo]:
+        """Take a name. Say nothing else until it is decided, or it is not known who says it.
+
+        Args:
+            name: Who to be.
+
+        Returns:
+            What to write, and the echo that decides it; its error may be `LoginRefusedError`.
+
+        Raises:
+            LocalProtocolError: BAD_NAME, NAME_RESERVED; or this client has logged out.
+        """
+        line = self.send(Login(name))
+        data, echo = self._say_to_self(name, login=True)
+        return line + data, echo
+
+    def send(self, command: Command) -> bytes:
+        """Say something.
+
+        Returns:
+            What to write.
+
+        Raises:
+            LocalProtocolError: It does not fit into a line, it is no client's to say, or this
+                client has logged out.
+        """
+        if self._logged_out:
+            raise logged_out()
+        data = self._connection.send(command)
+        self._logged_out = isinstance(command, Logout)
+        return data
+
+    def ping(self) -> tuple[bytes, Echo]:
+        """Ask for a sign that everything said before this has been handled.
+
+        Returns:
+            What to write, and the echo that is the sign.
+
+        Raises:
+            LocalProtocolError: This client has logged out.
+        """
+        return self._say_to_self(self.name, login=False)
+
+    def _say_to_self(self, name: str, *, login: bool) -> tuple[bytes, Echo]:
+        self._count += 1
+        echo = Echo(name, b"%b%b %d" % (ECHO, self._nonce, self._count), login=login)
+        data = self.send(Send(name, echo.data))
+        self._echoes.append(echo)
+        return data, echo
+
+    # What the adapter reports
+
+    def hear(self, data: bytes) -> None:
+        """Take what has arrived.
+
+        Args:
+            data: The next octets of the stream; none for its end. A line that it ends in is not
+                heard.
+        """
+        if not data:
+            self.lose(self._farewell())
+        for event in self._connection.receive_data(data):
+            if isinstance(event, ConnectionClosed):
+                text = "too many lines from the server could not be read"
+                self.lose(RemoteProtocolError(ErrorCode.TOO_MANY, text))
+            else:
+                self._hear(event)
+
+    def lose(self, error: ChatProtocolError) -> None:
+        """Take note that the connection is over. What was not answered never will be.
+
+        Args:
+            error: Why; ignored when that is known already.
+        """
+        if self.ended is None:
+            self.ended = error
+        for echo in self._echoes:
+            echo.decide(self.ended)
+        self._echoes.clear()
+
+    def reconnected(self, downtime: float) -> None:
+        """Have those who listen know that they may have missed something.
+
+        Args:
+            downtime: For how many seconds there was no connection.
+        """
+        self.items.append(Reconnected(downtime))
+
+    def _farewell(self) -> ChatProtocolError:
+        """Why the server has ended its stream."""
+        if self._logged_out:
+            return logged_out()
+        if self._last_words is None:
+            return ConnectionLostError("the server has closed the connection")
+        code, text = self._last_words.code, self._last_words.text
+        return ConnectionLostError(f"the server has closed the connection: {text}", code)
+
+    def _hear(self, event: Event) -> None:
+        self._last_words = None
+        match event:
+            case Receive(sender, data) if data.startswith(ECHO):
+                self._hear_echo(sender, data)
+            case Receive(sender, data) if sender == SERVER_NAME:
+                self._hear_server(read_notice(data))
+            case Receive(sender, data) if not self._logged_out:
+                self.items.append(Message(sender, data))
+            case Invalid(code, _, text):
+                self.invalid_lines += 1
+                # Later, somebody else may have made a careless server say it.
+                if not self._logged_in:
+                    text = f"this does not look like a chat server: {text}"
+                    self.lose(RemoteProtocolError(code, text))
+            case _:
+                # What was under way when this client logged out.
+                pass
+
+    def _hear_echo(self, sender: str, data: bytes) -> None:
+        if not any(echo.data == data and echo.name == sender for echo in self._echoes):
+            # Of another client with this name, or of one that has given up waiting.
+            return
+        while True:
+            echo = self._echoes.popleft()
+            if echo.data == data:
+                break
+            # Answers come in order. One that was left out tells that a LOGIN was not obeyed; for
+            # anything else, this is as good a sign that it has been handled.
+            echo.decide(LoginRefusedError("", "the server did not say why") if echo.login else None)
+        if echo.login:
+            self.name, self._logged_in = echo.name, True
+        echo.decide()
+
+    def _hear_server(self, notice: Notice) -> None:
+        login = next((echo for echo in self._echoes if echo.login), None)
+        if notice.command == "LOGIN" and login is not None:
+            self._echoes.remove(login)
+            login.decide(LoginRefusedError(notice.code, notice.text))
+            return
+        if notice.command == "-":
+            self._last_words = notice
+        self.notices.append(notice)
+
+
+def logged_out() -> LocalProtocolError:
+    """What to raise when a client is used after its end."""
+    return LocalProtocolError(ErrorCode.NOT_LOGGED_IN, "this client has logged out")

@@ -1,0 +1,123 @@
+"""Where clients and servers find each other: addresses, and what is done to every socket."""
+
+import os
+import socket
+from collections.abc import Iterable
+from dataclasses import dataclass
+from ssl import SSLContext, create_default_context
+from typing import Any, Final, Generic, TypeVar
+
+TransportT = TypeVar("TransportT")
+
+DEFAULT_PORT: Final = 3333
+"""The TCP port of CHAT/1.0 (protocol.md)."""
+
+PORT_MAX: Final = 65535
+"""The highest TCP port."""
+
+# Not every platform has them.
+AF_UNIX: Final = getattr(socket, "AF_UNIX", None)
+
+
+@dataclass(frozen=True, slots=True)
+class Target(Generic[TransportT]):
+    """Where a client connects to."""
+
+    host: str
+    """A name or an address."""
+    port: int
+    """The TCP port."""
+    unix: str | os.PathLike[str] | None
+    """The path of a Unix socket; None for TCP."""
+    transport: TransportT | None
+    """A connection that is there already; None for one that is to be made."""
+    ssl: SSLContext | None
+    """What to do TLS with; None for none."""
+    server_hostname: str | None
+    """Whose certificate to expect; None for nobody's in particular."""
+
+    def __str__(self) -> str:
+        if self.transport is not None:
+            return type(self.transport).__name__
+        return f"{self.host}:{self.port}" if self.unix is None else f"unix:{os.fspath(self.unix)}"
+
+
+def make_target(
+    host: str,
+    port: int,
+    unix: str | os.PathLike[str] | None,
+    transport: TransportT | None,
+    ssl: SSLContext | bool,
+    server_hostname: str | None,
+) -> Target[TransportT]:
+    """Put together what the parameters of `connect` say of where to connect to.
+
+    Raises:
+        ValueError: They contradict each other.
+    """
+    check_address(port, unix)
+    if unix is not None and transport is not None:
+        raise ValueError("a transport is connected already, so unix has no use")
+    context = create_default_context() if ssl is True else ssl or None
+    if context is None:
+        if server_hostname is not None:
+            raise ValueError("server_hostname has no use without ssl")
+    elif server_hostname is None:
+        if unix is None and transport is None:
+            server_hostname = host
+        elif context.check_hostname:
+            raise ValueError("ssl needs server_hostname here, to know whose certificate to expect")
+    return Target(host, port, unix, transport, context, server_hostname)
+
+
+def check_address(port: int, unix: str | os.PathLike[str] | None) -> None:
+    """Refuse what the system would take for something else.
+
+    Raises:
+        ValueError: There is no such port, or the path of a Unix socket is empty.
+    """
+    if not 0 <= port <= PORT_MAX:
+        # Resolvers take it modulo 65536.
+        raise ValueError(f"a port is 0 to {PORT_MAX}")
+    if unix is not None and not os.fspath(unix):
+        # Linux would make up a name in its abstract namespace.
+        raise ValueError("the path of a Unix socket is not empty")
+
+
+def resolve(host: str, port: int) -> Iterable[tuple[int, Any]]:
+    """The addresses that a host name stands for, each as family and address, none twice.
+
+    Raises:
+        OSError: There are none.
+    """
+    try:
+        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except UnicodeError as error:
+        # Where an empty label or one of over 63 octets fails.
+        raise OSError(f"{host!r} is not a host name") from error
+    # A host file may list an address twice.
+    return dict.fromkeys((family, address) for family, *_, address in infos)
+
+
+def prepare(sock: socket.socket) -> None:
+    """Make an accepted socket fit for many small writes that nobody waits for.
+
+    Raises:
+        OSError: The connection is gone already.
+    """
+    sock.setblocking(False)
+    if sock.family != AF_UNIX:
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+
+
+def describe(address: Any, family: int) -> str:
+    """An address for people: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`, `unix`.
+
+    Args:
+        address: As `socket.getsockname` and `socket.accept` give it.
+        family: The socket's.
+    """
+    if family == AF_UNIX:
+        return f"unix:{os.fsdecode(address)}" if address else "unix"
+    host, port = address[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
