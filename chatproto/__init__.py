@@ -8,6 +8,7 @@ from ._actions import Action, ConnectionId, Deliver, Disconnect, Refuse
 from ._backoff import Backoff
 from ._broker import ChatBroker
 from ._connection import ChatConnection
+from ._echo import Echo
 from ._errors import (
     ChatProtocolError,
     ChatTimeoutError,
@@ -37,7 +38,7 @@ from ._messages import Message, Notice, Reconnected
 from ._names import NAME_MAX, SERVER_NAME
 from ._policy import Broadcasting, DuplicateLogin, Policy
 from ._records import CloseReason, Counters, Happening, Record, visible
-from ._session import ChatSession, Echo
+from ._session import ChatSession
 from ._states import TRANSITIONS, Role, State
 from ._version import __version__
 

@@ -10,14 +10,16 @@ def main() -> None:
     """Run the command, or say what to install for it."""
     try:
         from chatproto_anyio.cli import cli
+
+        cli(prog_name="chatproto")
     except ModuleNotFoundError as error:
-        if error.name not in ("anyio", "click"):
+        # The last one only when a command needs it.
+        if error.name not in ("anyio", "click", "prompt_toolkit"):
             raise
         sys.exit(
             f"Error: the command needs the package {error.name}: "
             "pip install 'chatproto-sansio[server]', or '.[server]' in a checkout"
         )
-    cli(prog_name="chatproto")
 
 
 if __name__ == "__main__":

@@ -70,7 +70,7 @@ class Outages:
         Returns:
             Whether to try again.
         """
-        if self._backoff is not None and now - self._until > self._backoff.cap:
+        if self._backoff is not None and now - self._until >= self._backoff.cap:
             self._attempts = 0
         self._since = now
         return self.failed(error, now)
@@ -105,6 +105,19 @@ class Outages:
         """
         self._until = now
         return now - self._since
+
+
+def final(error: ChatProtocolError) -> ChatProtocolError:
+    """What is wrong for good when the last attempt has ended like this: not that time has passed.
+
+    Args:
+        error: How it has ended.
+    """
+    if not isinstance(error, ChatTimeoutError):
+        return error
+    lost = ConnectionLostError(f"can't connect again: {error}")
+    lost.__cause__ = error
+    return lost
 
 
 # Trying again would end the same way, or take the name back from whoever has taken it over, who

@@ -119,7 +119,7 @@ class LoginRefusedError(ChatProtocolError):
         """The server's words for people."""
 
     def __str__(self) -> str:
-        return f"{self.code}: {self.text}"
+        return f"{self.code}: {self.text}" if self.code else self.text
 
 
 class ChatTimeoutError(ChatProtocolError, TimeoutError):
@@ -134,3 +134,8 @@ def again(error: _E) -> _E:
     fresh = copy(error)
     fresh.__cause__ = error.__cause__
     return fresh
+
+
+def logged_out() -> LocalProtocolError:
+    """What to raise when a client is used after its end."""
+    return LocalProtocolError(ErrorCode.NOT_LOGGED_IN, "this client has logged out")

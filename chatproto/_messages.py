@@ -67,7 +67,7 @@ def octets(data: str | bytes) -> bytes:
     Raises:
         LocalProtocolError: MALFORMED, for text with a lone surrogate.
     """
-    if isinstance(data, bytes):
+    if not isinstance(data, str):
         return data
     try:
         return data.encode()

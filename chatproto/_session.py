@@ -4,13 +4,15 @@ from collections import deque
 from typing import Final
 
 from ._connection import ChatConnection
+from ._echo import ECHO, Echo
 from ._errors import (
     ChatProtocolError,
     ConnectionLostError,
     ErrorCode,
-    LocalProtocolError,
     LoginRefusedError,
     RemoteProtocolError,
+    again,
+    logged_out,
 )
 from ._events import Command, ConnectionClosed, Event, Invalid, Login, Logout, Receive, Send
 from ._limits import Limits
@@ -18,36 +20,8 @@ from ._messages import Message, Notice, Reconnected, read_notice
 from ._names import SERVER_NAME
 from ._states import Role
 
-ECHO: Final = b"\0chatproto echo "
-"""What a client says to itself starts with this, and nothing that does is shown to anybody."""
-
 NOTICES_KEPT: Final = 100
 """The most notices that wait to be looked at; the oldest go first."""
-
-
-class Echo:
-    """Something that a client has said to itself, to see it come back (protocol.md, section 3).
-
-    Args:
-        name: The name that it was said to, and will come from.
-        data: What was said.
-        login: Whether a LOGIN under that name was said just before.
-    """
-
-    __slots__ = ("data", "done", "error", "login", "name")
-
-    def __init__(self, name: str, data: bytes, *, login: bool) -> None:
-        self.name = name
-        self.data = data
-        self.login = login
-        self.done = False
-        """Whether it is decided."""
-        self.error: ChatProtocolError | None = None
-        """What it is decided by, when it is not that it came back."""
-
-    def decide(self, error: ChatProtocolError | None = None) -> None:
-        """Have those who wait for it go on."""
-        self.done, self.error = True, error
 
 
 class ChatSession:
@@ -73,7 +47,7 @@ class ChatSession:
         if max_queue < 1:
             raise ValueError("max_queue is at least 1")
         Login(name)
-        self.name = name
+        self.name: str = name
         """Who this client is, as far as it is known: the name of the last login that succeeded."""
         self.items: deque[Message | Reconnected] = deque()
         """What was heard, oldest first, to be taken from the left."""
@@ -90,14 +64,21 @@ class ChatSession:
         self._count = 0
         # In the order in which they were said, which is that of the answers.
         self._echoes: deque[Echo] = deque()
+        # How much was said, and how much of it an echo has proved to be handled, or is known to be
+        # lost; and the loss of something that nobody knows of yet.
+        self._said = self._proved = 0
+        self._doubt: ChatProtocolError | None = None
         self._logged_in = False
-        self._logged_out = False
+        # How many items there were when this connection began.
+        self._early = 0
+        self.logged_out = False
+        """Whether this client has said its last."""
         self._last_words: Notice | None = None
 
     @property
     def hungry(self) -> bool:
         """Whether there is room for more. After a logout nothing needs any."""
-        return self._logged_out or len(self.items) < self._max_queue
+        return self.logged_out or len(self.items) < self._max_queue
 
     def take_item(self) -> Message | Reconnected | None:
         """The next of `items`; None when there is none."""
@@ -119,9 +100,11 @@ class ChatSession:
         Returns:
             See `login`.
         """
+        self.lose(ConnectionLostError("this client has another connection now"))
         self._connection = ChatConnection(Role.CLIENT, self._limits)
         self._nonce = nonce
         self._logged_in = False
+        self._early = len(self.items)
         self._last_words = None
         self.ended = None
         return self.login(self.name)
@@ -152,10 +135,10 @@ class ChatSession:
             LocalProtocolError: It does not fit into a line, it is no client's to say, or this
                 client has logged out.
         """
-        if self._logged_out:
+        if self.logged_out:
             raise logged_out()
         data = self._connection.send(command)
-        self._logged_out = isinstance(command, Logout)
+        self.logged_out = isinstance(command, Logout)
         return data
 
     def ping(self) -> tuple[bytes, Echo]:
@@ -165,18 +148,28 @@ class ChatSession:
             What to write, and the echo that is the sign.
 
         Raises:
+            ConnectionLostError: What was said on an earlier connection may be lost. Only the first
+                ping after that says so.
             LocalProtocolError: This client has logged out.
         """
+        if self._doubt is not None:
+            doubt, self._doubt = self._doubt, None
+            raise again(doubt)
         return self._say_to_self(self.name, login=False)
 
     def _say_to_self(self, name: str, *, login: bool) -> tuple[bytes, Echo]:
         self._count += 1
-        echo = Echo(name, b"%b%b %d" % (ECHO, self._nonce, self._count), login=login)
+        data = b"%b%b %d" % (ECHO, self._nonce, self._count)
+        echo = Echo(name, data, login=login, said=self._said)
         data = self.send(Send(name, echo.data))
         self._echoes.append(echo)
         return data, echo
 
     # What the adapter reports
+
+    def said(self) -> None:
+        """Take note that what `send` has returned is written: a ping can prove it handled."""
+        self._said += 1
 
     def hear(self, data: bytes) -> None:
         """Take what has arrived.
@@ -188,6 +181,9 @@ class ChatSession:
         if not data:
             self.lose(self._farewell())
         for event in self._connection.receive_data(data):
+            if self.ended is not None:
+                # Or what is heard would depend on how the stream is cut.
+                break
             if isinstance(event, ConnectionClosed):
                 text = "too many lines from the server could not be read"
                 self.lose(RemoteProtocolError(ErrorCode.TOO_MANY, text))
@@ -202,6 +198,9 @@ class ChatSession:
         """
         if self.ended is None:
             self.ended = error
+        if self._said > self._proved and not self._echoes:
+            self._doubt = self.ended
+        self._proved = self._said
         for echo in self._echoes:
             echo.decide(self.ended)
         self._echoes.clear()
@@ -212,11 +211,11 @@ class ChatSession:
         Args:
             downtime: For how many seconds there was no connection.
         """
-        self.items.append(Reconnected(downtime))
+        self.items.insert(self._early, Reconnected(downtime))
 
     def _farewell(self) -> ChatProtocolError:
         """Why the server has ended its stream."""
-        if self._logged_out:
+        if self.logged_out:
             return logged_out()
         if self._last_words is None:
             return ConnectionLostError("the server has closed the connection")
@@ -230,8 +229,11 @@ class ChatSession:
                 self._hear_echo(sender, data)
             case Receive(sender, data) if sender == SERVER_NAME:
                 self._hear_server(read_notice(data))
-            case Receive(sender, data) if not self._logged_out:
+            case Receive(sender, data) if not self.logged_out:
                 self.items.append(Message(sender, data))
+                if not self._logged_in and len(self.items) - self._early > self._max_queue:
+                    text = "the server says a lot, but not whether this client may log in"
+                    self.lose(RemoteProtocolError(ErrorCode.TOO_MANY, text))
             case Invalid(code, _, text):
                 self.invalid_lines += 1
                 # Later, somebody else may have made a careless server say it.
@@ -255,6 +257,7 @@ class ChatSession:
             echo.decide(LoginRefusedError("", "the server did not say why") if echo.login else None)
         if echo.login:
             self.name, self._logged_in = echo.name, True
+        self._proved = echo.said
         echo.decide()
 
     def _hear_server(self, notice: Notice) -> None:
@@ -263,11 +266,9 @@ class ChatSession:
             self._echoes.remove(login)
             login.decide(LoginRefusedError(notice.code, notice.text))
             return
+        if notice.command == "SEND" and not self._logged_in:
+            # It answers the echo of a login that was refused.
+            return
         if notice.command == "-":
             self._last_words = notice
         self.notices.append(notice)
-
-
-def logged_out() -> LocalProtocolError:
-    """What to raise when a client is used after its end."""
-    return LocalProtocolError(ErrorCode.NOT_LOGGED_IN, "this client has logged out")

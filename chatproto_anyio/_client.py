@@ -101,6 +101,8 @@ class Client(Generic[ItemT]):
     async def login(self, name: str) -> None:
         """Take another name, and wait until it is decided. Membership in groups stays with the old.
 
+        Who does not wait that long has no connection any more: it would not be known whose it is.
+
         Args:
             name: Who to be.
 
@@ -110,7 +112,12 @@ class Client(Generic[ItemT]):
         # Nobody says anything before it is known who says it.
         with deadline(self._timeout):
             async with self._link.turn:
-                await self._await(await self._link.write(lambda: self._session.login(name)))
+                echo = await self._link.write(lambda: self._session.login(name))
+                try:
+                    await self._await(echo)
+                finally:
+                    if not echo.done:
+                        await self._link.drop("it was not decided in time who this client is")
 
     async def flush(self) -> None:
         """Wait until the server has handled everything that was sent before (section 3)."""
@@ -163,12 +170,14 @@ class Client(Generic[ItemT]):
     async def logout(self) -> None:
         """Say goodbye, and close once the server has: all that was sent has been handled then.
 
-        It takes two seconds at the most, and a connection that is gone is no error here. What was
+        It takes three seconds at the most, and a connection that is gone is no error here. What was
         received before can still be taken.
         """
-        with contextlib.suppress(ChatProtocolError), deadline(GOODBYE):
-            await self._link.log_out()
-        await self.close()
+        try:
+            with contextlib.suppress(ChatProtocolError), deadline(GOODBYE):
+                await self._link.log_out()
+        finally:
+            await self.close()
 
     async def close(self) -> None:
         """Close at once, without a goodbye. Tasks that wait in other methods are woken."""

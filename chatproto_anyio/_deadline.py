@@ -2,10 +2,14 @@
 
 import contextlib
 from collections.abc import Iterator
+from typing import Final
 
 import anyio
 
 from chatproto import ChatTimeoutError
+
+LOOK: Final = 0.001
+"""Seconds in which an event loop gets round to looking."""
 
 
 @contextlib.contextmanager
@@ -18,7 +22,8 @@ def deadline(seconds: float | None) -> Iterator[None]:
     Raises:
         ChatTimeoutError: It was cancelled for that.
     """
-    with anyio.move_on_after(seconds) as scope:
+    # Even for no time at all, the event loop has to look once what has arrived.
+    with anyio.move_on_after(None if seconds is None else max(seconds, LOOK)) as scope:
         yield
     if scope.cancelled_caught:
         raise ChatTimeoutError(f"it took longer than {seconds:g} s")

@@ -10,10 +10,16 @@ import anyio
 import anyio.lowlevel
 from anyio.abc import ByteStream
 
-from chatproto import Backoff, ChatProtocolError, ChatSession, ConnectionLostError, Logout
-from chatproto._backoff import Outages
-from chatproto._errors import again
-from chatproto._session import logged_out
+from chatproto import (
+    Backoff,
+    ChatProtocolError,
+    ChatSession,
+    ChatTimeoutError,
+    ConnectionLostError,
+    Logout,
+)
+from chatproto._backoff import Outages, final
+from chatproto._errors import again, logged_out
 from chatproto_sync._addresses import Target
 
 from ._deadline import deadline
@@ -47,6 +53,7 @@ class Link:
         # Why there will be no stream any more.
         self._error: ChatProtocolError | None = None
         self._connecting = False
+        self._attempt = anyio.CancelScope()
         self._reading = False
         # Set and replaced when any of the above has changed.
         self._news = anyio.Event()
@@ -59,7 +66,8 @@ class Link:
         Cancelled in the middle of writing, it closes the connection.
 
         Args:
-            make: Called when there is a connection; gives what to write, and what to return.
+            make: Called when there is a connection; gives what to write, and the echo that is to
+                come back if it is to.
         """
         while True:
             stream = await self._connected()
@@ -67,12 +75,17 @@ class Link:
             try:
                 await send(stream, data)
             except ConnectionLostError as error:
-                # The server runs no line that it did not get whole: saying it again is safe.
                 await self._lose(stream, error)
+                if result is not None:
+                    # The next connection could prove nothing for this one.
+                    raise
+                # The server runs no line that it did not get whole: saying it again is safe.
             except BaseException:
                 await self._lose(stream, ConnectionLostError("a line could not be finished"))
                 raise
             else:
+                if result is None:
+                    self._session.said()
                 return result
 
     def take(self, take: Callable[[], _T | None]) -> _T | None:
@@ -92,11 +105,11 @@ class Link:
         Args:
             take: Looks into the session; None for "not yet".
         """
-        # Whoever takes one message after the other lets others run, and can be cancelled.
-        await anyio.lowlevel.checkpoint()
         while True:
             # What was heard before the connection was lost counts.
             if (result := self.take(take)) is not None:
+                # Whoever takes one message after the other lets others run.
+                await anyio.lowlevel.cancel_shielded_checkpoint()
                 return result
             stream = await self._connected()
             if (result := self.take(take)) is not None:
@@ -129,18 +142,25 @@ class Link:
 
     async def log_out(self) -> None:
         """Say LOGOUT if there is a connection, and wait until the server has closed it."""
+        stream = self._stream
+        if stream is None:
+            return
         async with self.turn:
-            stream = self._stream
-            data = self._session.send(Logout())
-            if stream is not None:
-                await send(stream, data)
+            if stream is self._stream and not self._session.logged_out:
+                await send(stream, self._session.send(Logout()))
         await self.wait_for(lambda: self._stream is None or None)
+
+    async def drop(self, text: str) -> None:
+        """Lose the connection, if there is one, because of what has happened here."""
+        if self._stream is not None:
+            await self._lose(self._stream, ConnectionLostError(text))
 
     async def close(self) -> None:
         """Close, for good. Tasks that wait here lose what they wait for."""
         self._error = logged_out()
         self._session.lose(self._error)
         stream, self._stream = self._stream, None
+        self._attempt.cancel()
         self._tell()
         if stream is not None:
             await close(stream)
@@ -194,11 +214,23 @@ class Link:
         while self._error is None and (wait := self._outages.due - anyio.current_time()) > 0:
             with anyio.move_on_after(wait):
                 await self._news.wait()
+        if self._error is not None:
+            return
         try:
-            with deadline(self._timeout):
+            # `close` does not wait for it.
+            with anyio.CancelScope() as self._attempt, deadline(self._timeout):
                 await self.log_in()
         except ChatProtocolError as error:
-            if not self._outages.failed(error, anyio.current_time()) and self._error is None:
-                self._error = error
+            self._fail(error)
+        except anyio.get_cancelled_exc_class():
+            # Or somebody who never waits long enough would try for ever.
+            self._fail(ChatTimeoutError("nobody has waited for the connection"))
+            raise
         else:
-            self._session.reconnected(self._outages.end(anyio.current_time()))
+            if self._stream is not None:
+                self._session.reconnected(self._outages.end(anyio.current_time()))
+
+    def _fail(self, error: ChatProtocolError) -> None:
+        """Take note that an attempt has failed."""
+        if not self._outages.failed(error, anyio.current_time()) and self._error is None:
+            self._error = final(error)

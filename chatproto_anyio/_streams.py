@@ -45,7 +45,9 @@ async def open_stream(target: Target[socket.socket | ByteStream]) -> ByteStream:
         except BaseException:
             await anyio.aclose_forcefully(stream)
             raise
-    except (*GONE, anyio.EndOfStream, UnicodeError) as error:
+    except anyio.EndOfStream:
+        raise no_connection(target, EOFError("the server has closed it")) from None
+    except (*GONE, UnicodeError) as error:
         cause = _cause(error)
         raise no_connection(target, cause) from cause
 
@@ -83,9 +85,9 @@ async def close(stream: ByteStream) -> None:
     with anyio.move_on_after(GOODBYE, shield=True):
         try:
             await stream.aclose()
-        except GONE:
-            # TLS wants to say goodbye, and there is nobody to say it to. Its transport is open
-            # still.
+        except (*GONE, anyio.BusyResourceError):
+            # TLS wants to say goodbye, and there is nobody to say it to, or somebody waits for what
+            # it would have to read. Its transport is open still.
             with contextlib.suppress(*GONE):
                 await anyio.aclose_forcefully(stream)
 

@@ -100,6 +100,8 @@ class Client(Generic[ItemT]):
     def login(self, name: str) -> None:
         """Take another name, and wait until it is decided. Membership in groups stays with the old.
 
+        Who does not wait that long has no connection any more: it would not be known whose it is.
+
         Args:
             name: Who to be.
 
@@ -109,7 +111,12 @@ class Client(Generic[ItemT]):
         deadline = Deadline(self._timeout)
         # Nobody says anything before it is known who says it.
         with self._link.turn(deadline):
-            self._await(self._link.write(lambda: self._session.login(name), deadline), deadline)
+            echo = self._link.write(lambda: self._session.login(name), deadline)
+            try:
+                self._await(echo, deadline)
+            finally:
+                if not echo.done:
+                    self._link.drop("it was not decided in time who this client is")
 
     def flush(self) -> None:
         """Wait until the server has handled everything that was sent before (section 3)."""
@@ -164,9 +171,11 @@ class Client(Generic[ItemT]):
         received before can still be taken.
         """
         deadline = Deadline(GOODBYE)
-        with contextlib.suppress(ChatProtocolError):
-            self._link.log_out(deadline)
-        self.close()
+        try:
+            with contextlib.suppress(ChatProtocolError):
+                self._link.log_out(deadline)
+        finally:
+            self.close()
 
     def close(self) -> None:
         """Close at once, without a goodbye. Threads that wait in other methods are woken."""

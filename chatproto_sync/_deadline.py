@@ -2,8 +2,12 @@
 
 import math
 import time
+from typing import Final
 
 from chatproto import ChatTimeoutError
+
+# Systems take no longer waits than some weeks. Whoever waits asks again.
+_DAY: Final = 86400.0
 
 
 class Deadline:
@@ -28,7 +32,7 @@ class Deadline:
         return time.monotonic() >= self._end
 
     def left(self) -> float | None:
-        """Seconds to wait still; None for ever.
+        """Seconds to wait still, a day at the most; None for ever.
 
         Raises:
             ChatTimeoutError: There are none.
@@ -36,4 +40,4 @@ class Deadline:
         left = self._end - time.monotonic()
         if left <= 0:
             raise ChatTimeoutError(f"it took longer than {self._seconds:g} s")
-        return None if left == math.inf else left
+        return None if left == math.inf else min(left, _DAY)

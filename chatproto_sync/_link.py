@@ -10,13 +10,12 @@ from random import random
 from typing import TypeVar
 
 from chatproto import Backoff, ChatProtocolError, ChatSession, ConnectionLostError, Logout
-from chatproto._backoff import Outages
-from chatproto._errors import again
-from chatproto._session import logged_out
+from chatproto._backoff import Outages, final
+from chatproto._errors import again, logged_out
 
 from ._addresses import Target
 from ._deadline import Deadline
-from ._transport import Transport, open_transport
+from ._transport import Transport
 
 _T = TypeVar("_T")
 
@@ -43,6 +42,8 @@ class Link:
         self._timeout = timeout
         self._outages = Outages(backoff, random)
         self._transport: Transport | None = None
+        # What `close` does not wait for.
+        self._attempt: Transport | None = None
         # Why there will be no transport any more.
         self._error: ChatProtocolError | None = None
         self._connecting = False
@@ -65,7 +66,8 @@ class Link:
         """Write something whole, on this connection or the next. Only who has the turn may.
 
         Args:
-            make: Called when there is a connection; gives what to write, and what to return.
+            make: Called when there is a connection; gives what to write, and the echo that is to
+                come back if it is to.
             deadline: Until when. Is it over in the middle of writing, so is the connection.
         """
         while True:
@@ -75,12 +77,18 @@ class Link:
             try:
                 transport.send(data, deadline)
             except ConnectionLostError as error:
-                # The server runs no line that it did not get whole: saying it again is safe.
                 self._lose(transport, error)
+                if result is not None:
+                    # The next connection could prove nothing for this one.
+                    raise
+                # The server runs no line that it did not get whole: saying it again is safe.
             except BaseException:
                 self._lose(transport, ConnectionLostError("a line could not be finished"))
                 raise
             else:
+                if result is None:
+                    with self._news:
+                        self._session.said()
                 return result
 
     def take(self, take: Callable[[], _T | None]) -> _T | None:
@@ -116,8 +124,9 @@ class Link:
 
     def log_in(self, deadline: Deadline) -> None:
         """Connect, and wait until it is decided whether the server takes the name."""
-        transport = open_transport(self._target, deadline)
+        transport = self._attempt = Transport()
         try:
+            transport.open(self._target, deadline)
             with self._news:
                 data, echo = self._session.start(secrets.token_hex(8).encode())
             transport.send(data, deadline)
@@ -136,23 +145,33 @@ class Link:
 
     def log_out(self, deadline: Deadline) -> None:
         """Say LOGOUT if there is a connection, and wait until the server has closed it."""
+        if self._transport is None:
+            return
         with self.turn(deadline):
             with self._news:
-                transport = self._transport
-                data = self._session.send(Logout())
+                transport = None if self._session.logged_out else self._transport
+                data = b"" if transport is None else self._session.send(Logout())
             if transport is not None:
                 transport.send(data, deadline)
         self.wait_for(lambda: self._transport is None or None, deadline)
+
+    def drop(self, text: str) -> None:
+        """Lose the connection, if there is one, because of what has happened here."""
+        transport = self._transport
+        if transport is not None:
+            self._lose(transport, ConnectionLostError(text))
 
     def close(self) -> None:
         """Close, for good. Threads that wait here lose what they wait for."""
         with self._news:
             self._error = logged_out()
             self._session.lose(self._error)
-            transport, self._transport = self._transport, None
+            transports = self._transport, self._attempt
+            self._transport = None
             self._news.notify_all()
-        if transport is not None:
-            transport.close()
+        for transport in transports:
+            if transport is not None:
+                transport.close()
 
     def _take(self, take: Callable[[], _T | None]) -> _T | None:
         full = not self._session.hungry
@@ -213,15 +232,17 @@ class Link:
             while self._error is None and (wait := self._outages.due - time.monotonic()) > 0:
                 left = deadline.left()
                 self._news.wait(wait if left is None else min(wait, left))
+            if self._error is not None:
+                return
         try:
             self.log_in(deadline.at_most(self._timeout))
         except ChatProtocolError as error:
-            if deadline.passed:
-                # That says nothing about the server.
-                raise
             with self._news:
                 if not self._outages.failed(error, time.monotonic()) and self._error is None:
-                    self._error = error
+                    self._error = final(error)
+            if deadline.passed:
+                # Whoever waits for something else can have it, but not this caller.
+                raise
         else:
             with self._news:
                 self._session.reconnected(self._outages.end(time.monotonic()))

@@ -1,6 +1,7 @@
 """A client's connection: a socket that one thread reads while another one writes."""
 
 import contextlib
+import errno
 import os
 import selectors
 import socket
@@ -10,7 +11,7 @@ from functools import partial
 from ssl import SSLWantReadError, SSLWantWriteError
 from typing import Any, TypeVar
 
-from chatproto import ConnectionLostError
+from chatproto import ChatTimeoutError, ConnectionLostError
 
 from ._addresses import AF_UNIX, Target, prepare, resolve
 from ._carrier import READ, READ_SIZE, WRITE
@@ -18,23 +19,60 @@ from ._deadline import Deadline
 
 _T = TypeVar("_T")
 
+# What a system calls a connection that is not made yet.
+_UNDER_WAY = {
+    getattr(errno, name)
+    for name in ("EINPROGRESS", "EALREADY", "EINTR", "WSAEWOULDBLOCK")
+    if hasattr(errno, name)
+}
+
 
 class Transport:
-    """A connected socket, plain or TLS. Its errors are `ConnectionLostError`.
+    """A socket, plain or TLS. Its errors are `ConnectionLostError`.
 
-    One thread may be in `receive` while another is in `send`, and any may `close` it under them.
-
-    Args:
-        sock: The socket; closed by `close`.
+    One thread may be in `receive` while another is in `send`, and any may `close` it under them, or
+    while it is opened.
     """
 
-    def __init__(self, sock: socket.socket) -> None:
-        prepare(sock)
-        self._socket = sock
+    def __init__(self) -> None:
+        self._socket = socket.socket()
         # TLS has one state for both directions.
         self._lock = threading.Lock()
         self._users = 0
         self._closed = False
+
+    def open(self, target: Target[socket.socket], deadline: Deadline) -> None:
+        """Connect to a server, and do the TLS handshake if there is to be one.
+
+        Args:
+            target: Where.
+            deadline: Until when.
+
+        Raises:
+            ChatTimeoutError: It took too long.
+            ConnectionLostError: It can't be done.
+        """
+        try:
+            self._connect(target, deadline)
+            if target.ssl is not None:
+                with self._lock:
+                    self._socket = target.ssl.wrap_socket(
+                        self._socket,
+                        server_hostname=target.server_hostname,
+                        do_handshake_on_connect=False,
+                    )
+                    shake_hands = self._socket.do_handshake
+                self._do(shake_hands, READ, deadline)
+        except ChatTimeoutError:
+            # It is an OSError too.
+            raise
+        except ConnectionLostError as error:
+            cause = error.__cause__
+            if not isinstance(cause, OSError):
+                raise
+            raise no_connection(target, cause) from cause
+        except OSError as error:
+            raise no_connection(target, error) from error
 
     def receive(self, deadline: Deadline) -> bytes:
         """What has arrived, at least one octet; none at the end of the stream.
@@ -67,6 +105,44 @@ class Transport:
             # TLS's own `shutdown` would forget its state.
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def _connect(self, target: Target[socket.socket], deadline: Deadline) -> None:
+        if target.transport is not None:
+            self._use(target.transport)
+        elif target.unix is not None:
+            if AF_UNIX is None:
+                raise OSError("this platform has no Unix sockets")
+            self._connect_to(AF_UNIX, os.fspath(target.unix), deadline)
+        else:
+            *others, last = resolve(target.host, target.port)
+            for each in others:
+                with contextlib.suppress(ConnectionLostError):
+                    return self._connect_to(*each, deadline)
+            self._connect_to(*last, deadline)
+        return None
+
+    def _connect_to(self, family: int, address: Any, deadline: Deadline) -> None:
+        self._use(socket.socket(family, socket.SOCK_STREAM))
+
+        def connect() -> None:
+            # The first call begins, the others tell how it went.
+            error = self._socket.connect_ex(address)
+            if error in _UNDER_WAY:
+                raise BlockingIOError
+            if error not in (0, errno.EISCONN):
+                raise OSError(error, os.strerror(error))
+
+        self._do(connect, WRITE, deadline)
+
+    def _use(self, sock: socket.socket) -> None:
+        """Have a socket in place of the one there was."""
+        with self._lock:
+            self._socket.close()
+            self._socket = sock
+            if self._closed:
+                sock.close()
+                raise ConnectionLostError("the connection is closed")
+            prepare(sock)
 
     def _do(self, operation: Callable[[], _T], events: int, deadline: Deadline) -> _T:
         with self._using():
@@ -101,41 +177,6 @@ class Transport:
                     self._socket.close()
 
 
-def open_transport(target: Target[socket.socket], deadline: Deadline) -> Transport:
-    """Connect to a server, and do the TLS handshake if there is to be one.
-
-    Args:
-        target: Where.
-        deadline: Until when.
-
-    Raises:
-        ChatTimeoutError: It took too long.
-        ConnectionLostError: It can't be done.
-    """
-    try:
-        with contextlib.ExitStack() as stack:
-            sock = stack.enter_context(_open_socket(target, deadline))
-            if target.ssl is not None:
-                # Whatever becomes of the handshake, the descriptor is now this one's.
-                sock = stack.enter_context(
-                    target.ssl.wrap_socket(
-                        sock,
-                        server_hostname=target.server_hostname,
-                        do_handshake_on_connect=False,
-                    )
-                )
-                sock.settimeout(deadline.left())
-                sock.do_handshake()
-            transport = Transport(sock)
-            stack.pop_all()
-    except OSError as error:
-        # A `timeout` set here fails with an error that has no number, unlike the system's own.
-        if isinstance(error, TimeoutError) and error.errno is None:
-            deadline.left()
-        raise no_connection(target, error) from error
-    return transport
-
-
 def no_connection(target: Target[Any], error: Exception) -> ConnectionLostError:
     """What to raise when a connection can't be made."""
     return ConnectionLostError(f"can't connect to {target}: {_reason(error)}")
@@ -151,28 +192,3 @@ def _reason(error: Exception) -> object:
         # Event loops put their own words there.
         return os.strerror(error.errno)
     return error.strerror if isinstance(error, OSError) and error.strerror else error
-
-
-def _open_socket(target: Target[socket.socket], deadline: Deadline) -> socket.socket:
-    if target.transport is not None:
-        return target.transport
-    if target.unix is not None:
-        if AF_UNIX is None:
-            raise OSError("this platform has no Unix sockets")
-        return _connect(AF_UNIX, os.fspath(target.unix), deadline)
-    last: OSError | None = None
-    for family, address in resolve(target.host, target.port):
-        try:
-            return _connect(family, address, deadline)
-        except OSError as error:
-            last = error
-    raise last or OSError("the name has no address")
-
-
-def _connect(family: int, address: Any, deadline: Deadline) -> socket.socket:
-    with contextlib.ExitStack() as stack:
-        sock = stack.enter_context(socket.socket(family, socket.SOCK_STREAM))
-        sock.settimeout(deadline.left())
-        sock.connect(address)
-        stack.pop_all()
-    return sock

@@ -1,14 +1,22 @@
 """What the documents promise: snippets that run, names that exist, a drawing that is up to date."""
 
+import contextlib
 import importlib
 import re
 import runpy
 from collections.abc import Iterator
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from chatproto import TRANSITIONS, ChatBroker, ErrorCode
+import chatproto_sync
+from chatproto import TRANSITIONS, ChatBroker, ConnectionLostError, ErrorCode, Message
+from chatproto_anyio._chat_commands import USAGES
+from chatproto_anyio.cli import cli
+
+from .adapters.servers import SocketClient, run_sync
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -21,7 +29,11 @@ COMMANDS = (
     "python3 -m venv .venv && .venv/bin/pip install -e '.[dev]' && .venv/bin/pytest",
 )
 
-BLOCK = re.compile(r"^```python\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+# Readers do not see the comment.
+BLOCK = re.compile(
+    r"^(?P<bot><!-- a bot that echoes -->\n)?```python\n(?P<code>.*?)^```$",
+    re.MULTILINE | re.DOTALL,
+)
 TURN = re.compile(
     r"^(alice|bob|carol) (pastes|sees)(, and so does (?P<other>\w+))?[^\n]*:\n\n"
     r"```text\n(?P<lines>.*?)^```$",
@@ -40,11 +52,15 @@ def page_name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def blocks_of(path: Path) -> Iterator[str]:
-    """The page's Python blocks, each moved down to where it stands, for tracebacks."""
+def blocks_of(path: Path) -> Iterator[tuple[str, bool]]:
+    """The page's Python blocks, each moved down to where it stands, for tracebacks.
+
+    With each comes whether it is a bot.
+    """
     text = text_of(path)
     for match in BLOCK.finditer(text):
-        yield "\n" * text.count("\n", 0, match.start(1)) + match[1]
+        lines_above = text.count("\n", 0, match.start("code"))
+        yield "\n" * lines_above + match["code"], match["bot"] is not None
 
 
 PAGES_WITH_PYTHON = [path for path in PAGES if "```python" in text_of(path)]
@@ -54,9 +70,57 @@ PAGES_WITH_PYTHON = [path for path in PAGES if "```python" in text_of(path)]
 def test_snippets_run(path: Path) -> None:
     blocks = list(blocks_of(path))
     assert len(blocks) == text_of(path).count("```python")
+    assert sum(is_bot for _, is_bot in blocks) == text_of(path).count("<!-- a bot")
     namespace: dict[str, object] = {"__name__": "snippet"}
-    for block in blocks:
-        exec(compile(block, page_name(path), "exec"), namespace)
+    for block, is_bot in blocks:
+        with visited() if is_bot else contextlib.nullcontext():
+            exec(compile(block, page_name(path), "exec"), namespace)
+
+
+@contextlib.contextmanager
+def visited() -> Iterator[None]:
+    """Run a bot that connects to the default port, until somebody has had an answer from it.
+
+    Then the server ends, and so does the bot.
+    """
+    answers: list[Future[bytes]] = []
+    with (
+        run_sync(port=0) as server,
+        ThreadPoolExecutor(1) as pool,
+        pytest.MonkeyPatch.context() as patch,
+    ):
+        port = int(server.addresses[0].rpartition(":")[2])
+        connect = chatproto_sync.connect
+
+        @contextlib.contextmanager
+        def connect_here(**options: Any) -> Iterator[chatproto_sync.Client[Message]]:
+            with connect(port=port, **options) as chat:
+                answers.append(pool.submit(visit, server, chat.name))
+                yield chat
+
+        patch.setattr(chatproto_sync, "connect", connect_here)
+        with pytest.raises(ConnectionLostError) as caught:
+            yield
+    assert caught.value.code == ErrorCode.SHUTTING_DOWN
+    assert [answer.result() for answer in answers] == [b"hello"]
+
+
+def visit(server: chatproto_sync.Server, name: str) -> bytes:
+    """Say hello to somebody, and end the server when there is an answer."""
+    try:
+        with SocketClient(server.addresses[0]) as client:
+            client.login("alice")
+            client.write(f"CHAT/1.0 SEND {name} hello\n".encode())
+            line = client.read_line()
+    finally:
+        server.shutdown()
+    return line.removeprefix(f"CHAT/1.0 RECEIVE {name} ".encode()).removesuffix(b"\n")
+
+
+def test_the_bot_in_the_readme_is_as_short_as_it_says() -> None:
+    (bot,) = [block.strip() for block, is_bot in blocks_of(README) if is_bot]
+    assert "eight lines" in text_of(README)
+    assert len(bot.splitlines()) <= 8
 
 
 def test_the_important_pages_have_snippets() -> None:
@@ -105,6 +169,22 @@ def test_reference_has_every_public_name(module: str) -> None:
     assert sorted(public) == sorted(
         name for name in documented if name.rpartition(".")[0] == module and name not in others
     )
+
+
+def test_commands_and_their_options_are_documented() -> None:
+    page = text_of(DOCS / "commands.md")
+    names = re.findall(r"^## `chatproto (\w+)`$", page, re.MULTILINE)
+    assert sorted(names) == sorted(cli.commands)
+    for name, command in cli.commands.items():
+        text = page if name != "serve" else text_of(DOCS / "guide.md")
+        for option in (each for param in command.params for each in param.opts):
+            if option.startswith("--"):
+                assert re.search(rf"(`|\s){option}\b", text), (name, option)
+
+
+def test_chat_commands_are_documented() -> None:
+    rows = re.findall(r"^\| `(/.+?)` \|", text_of(DOCS / "commands.md"), re.MULTILINE)
+    assert rows == [f"{name} {usage.arguments}".rstrip() for name, usage in USAGES.items()]
 
 
 def test_drawing_is_up_to_date() -> None:

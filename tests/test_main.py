@@ -1,5 +1,6 @@
 """chatproto.__main__: the command, or what to install for it."""
 
+import importlib
 import runpy
 import sys
 
@@ -40,6 +41,19 @@ def test_says_what_to_install(package: str, monkeypatch: pytest.MonkeyPatch) -> 
         f"Error: the command needs the package {package}: "
         "pip install 'chatproto-sansio[server]', or '.[server]' in a checkout"
     )
+
+
+@pytest.mark.parametrize("package", ["anyio", "prompt_toolkit"])
+def test_says_what_to_install_for_one_command(
+    package: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def command(**_: str) -> None:
+        importlib.import_module(package)
+
+    monkeypatch.setattr("chatproto_anyio.cli.cli", command)
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(SystemExit, match=f"^Error: the command needs the package {package}: "):
+        main()
 
 
 def test_a_bug_is_not_taken_for_something_to_install(monkeypatch: pytest.MonkeyPatch) -> None:

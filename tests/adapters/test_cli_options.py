@@ -1,19 +1,29 @@
 """The commands, as processes: what they take, and what they say when that is wrong."""
 
+import os
 import re
 import signal
 import socket
+import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
 from chatproto import __version__
+from chatproto_anyio.cli import cli
 
+from .commands import CHATPROTO, at
 from .processes import COMMANDS, Process, run, spawn
-from .servers import SocketClient
+from .servers import TIMEOUT, SocketClient, run_sync
 
 each_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+
+each_client = pytest.mark.parametrize(
+    "arguments",
+    [["listen", "--as=alice"], ["send", "--as=alice", "bob", "hi"]],
+    ids=["listen", "send"],
+)
 
 
 @pytest.fixture
@@ -124,6 +134,76 @@ def test_version(module: str) -> None:
     assert result.stdout == f"chatproto {__version__}\n"
 
 
+@each_client
+def test_where_the_server_is(arguments: list[str], tmp_path: Path) -> None:
+    """There is none, which they can only know if they have looked there."""
+    path = str(tmp_path / "nobody")
+    for options, variables, place in [
+        ([], {"CHATPROTO_PORT": "1"}, "127.0.0.1:1"),
+        (["--host=127.0.0.2"], {"CHATPROTO_PORT": "1"}, "127.0.0.2:1"),
+        (["--port=2"], {"CHATPROTO_PORT": "1", "CHATPROTO_HOST": "127.0.0.3"}, "127.0.0.3:2"),
+        ([f"--unix={path}"], {"CHATPROTO_PORT": "1"}, f"unix:{path}"),
+        ([], {"CHATPROTO_UNIX": path}, f"unix:{path}"),
+    ]:
+        result = run(*CHATPROTO, *arguments, *options, **variables)
+        assert (result.returncode, result.stdout) == (1, "")
+        assert result.stderr.startswith(f"Error: can't connect to {place}: ")
+        assert len(result.stderr.splitlines()) == 1
+
+
+@each_client
+def test_hosts_that_do_not_exist(arguments: list[str]) -> None:
+    for host in ("no.such.host.invalid", "a..b", "x" * 70, "\udcff"):
+        result = run(*CHATPROTO, *arguments, "--host", host, "--port=1")
+        assert (result.returncode, result.stdout) == (1, "")
+        assert len(result.stderr.splitlines()) == 1
+        assert result.stderr.startswith("Error: can't connect to ")
+
+
+@each_client
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [
+        ("--port", "http"),
+        ("--port", "65536"),
+        ("--port", "0"),
+        ("--unix", ""),
+        ("--as", "two words"),
+        ("--as", "*server*"),
+        ("--as", "\udcff"),
+        ("--colour", "1"),
+    ],
+)
+def test_bad_option_of_a_client(arguments: list[str], option: str, value: str) -> None:
+    result = run(*CHATPROTO, *arguments, f"{option}={value}")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert option in result.stderr.splitlines()[-1]
+    assert "Traceback" not in result.stderr
+
+
+@each_client
+def test_bad_environment_of_a_client(arguments: list[str]) -> None:
+    result = run(*CHATPROTO, *arguments, CHATPROTO_PORT="http")
+    assert result.returncode == 2
+    assert "CHATPROTO_PORT" in result.stderr.splitlines()[-1]
+
+
+@each_client
+def test_help_of_a_client(arguments: list[str]) -> None:
+    result = run(*CHATPROTO, arguments[0], "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    for words in ("--as", "--host", "--port", "--unix", "CHATPROTO_UNIX", "Exit status:"):
+        assert words in result.stdout
+
+
+def test_help_of_the_command() -> None:
+    result = run(*CHATPROTO, "--help")
+    assert (result.returncode, result.stderr) == (0, "")
+    # What each is for fits into its line.
+    for command in cli.commands.values():
+        assert re.search(rf"^  {command.name} +\S.*\w\.$", result.stdout, re.MULTILINE)
+
+
 WITHOUT = """
 import sys
 for name in {missing!r}:
@@ -142,6 +222,7 @@ main()
     [
         (["click"], ["--version"]),
         (["anyio"], ["serve"]),
+        (["anyio"], ["send", "--help"]),
         (["trio"], ["serve", "--backend", "trio", "--port", "0"]),
     ],
 )
@@ -154,10 +235,44 @@ def test_missing_extra(missing: list[str], arguments: list[str]) -> None:
     assert "pip install 'chatproto-sansio[server]'" in result.stderr
 
 
+def test_missing_extra_for_a_terminal() -> None:
+    """The chat needs more there than in a pipe."""
+    ours, theirs = os.openpty()
+    with (
+        run_sync(port=0) as server,
+        os.fdopen(ours, "rb", buffering=0),
+        os.fdopen(theirs, "wb") as terminal,
+    ):
+        arguments = ["chat", "alice", *at(server)]
+        code = WITHOUT.format(missing=["prompt_toolkit"], arguments=arguments)
+        result = subprocess.run(
+            [sys.executable, "-c", code],
+            stdin=terminal,
+            stdout=terminal,
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "TERM": "vt100"},
+            timeout=TIMEOUT,
+            check=False,
+        )
+    assert result.returncode == 1
+    assert len(result.stderr.splitlines()) == 1
+    assert "pip install 'chatproto-sansio[server]'" in result.stderr
+
+
 def test_works_without_trio(log: Path) -> None:
     code = WITHOUT.format(missing=["trio"], arguments=["serve", "--port", "0"])
     with spawn([sys.executable, "-c", code], log) as server:
         assert server.end(signal.SIGTERM) == 0
+
+
+@each_client
+def test_clients_work_with_less(arguments: list[str]) -> None:
+    missing = ["trio", "prompt_toolkit"]
+    code = WITHOUT.format(missing=missing, arguments=[*arguments, "--port=1"])
+    result = run(sys.executable, "-c", code)
+    assert result.returncode == 1
+    assert result.stderr == "Error: can't connect to 127.0.0.1:1: Connection refused\n"
 
 
 def test_a_bug_is_not_taken_for_a_missing_extra() -> None:

@@ -1,0 +1,78 @@
+"""A bot with two threads, from the standard library alone.
+
+    python examples/blocking_bot.py 127.0.0.1 3333 alice
+
+Whoever writes `time` or `ping` to `clock` gets an answer from the one thread. The other one tells
+alice once a minute, or every `--every` seconds, how many answers there were. Ctrl-C logs it out.
+"""
+
+import argparse
+import contextlib
+import sys
+import threading
+import time
+
+from chatproto import ChatProtocolError, Message
+from chatproto_sync import Client, connect
+
+
+class Clock:
+    """What the two threads do.
+
+    Args:
+        chat: Its connection.
+    """
+
+    def __init__(self, chat: Client[Message]) -> None:
+        self._chat = chat
+        self._answers = 0
+
+    def answer(self) -> None:
+        """Answer until interrupted."""
+        with contextlib.suppress(KeyboardInterrupt):
+            for message in self._chat:
+                match message.data:
+                    case b"time":
+                        text = time.strftime("%Y-%m-%d %H:%M:%S UTC", time.gmtime())
+                    case b"ping":
+                        text = "pong"
+                    case _:
+                        # Two bots that answer everything would never come to an end.
+                        continue
+                self._chat.send(message.sender, text)
+                self._answers += 1
+
+    def report(self, to: str, every: float) -> None:
+        """Tell somebody again and again how many answers there were. They need not be there.
+
+        Args:
+            to: Whom to tell.
+            every: Seconds from one time to the next.
+        """
+        # That the connection is gone, or logged out, is for the other thread to deal with.
+        with contextlib.suppress(ChatProtocolError):
+            while True:
+                time.sleep(every)
+                self._chat.send(to, f"answers so far: {self._answers}")
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Run a clock that reports to somebody.")
+    parser.add_argument("host")
+    parser.add_argument("port", type=int)
+    parser.add_argument("report_to")
+    parser.add_argument("--every", type=float, default=60.0)
+    arguments = parser.parse_args()
+    try:
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            connect(arguments.host, arguments.port, name="clock") as chat,
+        ):
+            print("logged in as", chat.name, flush=True)
+            clock = Clock(chat)
+            threading.Thread(
+                target=clock.report, args=(arguments.report_to, arguments.every), daemon=True
+            ).start()
+            clock.answer()
+    except ChatProtocolError as error:
+        sys.exit(f"blocking_bot: {error}")

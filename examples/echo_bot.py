@@ -1,0 +1,49 @@
+"""An echo bot on asyncio or trio, which comes back when its server does.
+
+    python examples/echo_bot.py 127.0.0.1 3333
+    python examples/echo_bot.py 127.0.0.1 3333 --backend trio
+
+Whoever writes to `echo` gets the same back. Ctrl-C ends it. It needs the extra `anyio`, and trio
+if that is to be the backend.
+"""
+
+import argparse
+import sys
+
+import anyio
+
+from chatproto import ChatProtocolError, ChatTimeoutError, Message, Reconnected, visible
+from chatproto_anyio import connect
+
+
+async def main(host: str, port: int) -> None:
+    """Answer until interrupted."""
+    async with connect(host, port, name="echo", reconnect=True) as chat:
+        print("logged in as", chat.name, flush=True)
+        async for item in chat:
+            match item:
+                case Reconnected(downtime):
+                    print(f"there was no connection for {downtime:.1f} s", flush=True)
+                # Somebody else may have the same name, and what is said to it reaches us both.
+                case Message(sender, data) if sender != chat.name:
+                    try:
+                        await chat.send(sender, data)
+                    except ChatTimeoutError:
+                        # An outage may be longer. It is the answer that is given up, not the bot.
+                        print("no answer for", visible(sender), flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Run an echo bot.")
+    parser.add_argument("host")
+    parser.add_argument("port", type=int)
+    parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio")
+    arguments = parser.parse_args()
+    problem = None
+    try:
+        anyio.run(main, arguments.host, arguments.port, backend=arguments.backend)
+    except* KeyboardInterrupt:
+        print("interrupted")
+    except* ChatProtocolError as group:
+        problem = f"echo_bot: {group.exceptions[0]}"
+    sys.exit(problem)

@@ -1,0 +1,253 @@
+"""Every kind of client behind one blocking face: a test reads as plain code and runs for each.
+
+`pytestmark = each_client`, or `@each_client` on a single test, gives a test `connect`, which takes
+the parameters of `chatproto_sync.connect`.
+"""
+
+import contextlib
+import socket
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager
+from functools import partial
+from typing import Any, Protocol, Self
+
+import anyio
+import anyio.to_thread
+import pytest
+from anyio.from_thread import BlockingPortal, start_blocking_portal
+
+import chatproto_anyio
+import chatproto_sync
+from chatproto import Message, Notice
+
+from .servers import TIMEOUT, Running
+
+
+class BlockingClient(Protocol):
+    """What `connect` gives: the methods of `chatproto_sync.Client`.
+
+    Items are `Any`, because a client that reconnects gives other ones too.
+    """
+
+    @property
+    def name(self) -> str: ...
+    @property
+    def invalid_lines(self) -> int: ...
+    def send(self, to: str, data: str | bytes) -> None: ...
+    def broadcast(self, group: str, data: str | bytes) -> None: ...
+    def group(self, name: str, members: Iterable[str] = ()) -> None: ...
+    def leave(self, group: str) -> None: ...
+    def login(self, name: str) -> None: ...
+    def flush(self) -> None: ...
+    def ping(self) -> float: ...
+    def receive(self, timeout: float | None = None) -> Any: ...
+    def receive_notice(self, timeout: float | None = None) -> Notice: ...
+    def take_notices(self) -> list[Notice]: ...
+    def __iter__(self) -> Self: ...
+    def __next__(self) -> Any: ...
+    def logout(self) -> None: ...
+    def close(self) -> None: ...
+
+
+class PortalClient:
+    """A client on an event loop in another thread."""
+
+    def __init__(self, portal: BlockingPortal, client: chatproto_anyio.Client[Any]) -> None:
+        self._call = portal.call
+        self._client = client
+
+    @property
+    def name(self) -> str:
+        return self._client.name
+
+    @property
+    def invalid_lines(self) -> int:
+        return self._client.invalid_lines
+
+    def send(self, to: str, data: str | bytes) -> None:
+        self._call(self._client.send, to, data)
+
+    def broadcast(self, group: str, data: str | bytes) -> None:
+        self._call(self._client.broadcast, group, data)
+
+    def group(self, name: str, members: Iterable[str] = ()) -> None:
+        self._call(self._client.group, name, members)
+
+    def leave(self, group: str) -> None:
+        self._call(self._client.leave, group)
+
+    def login(self, name: str) -> None:
+        self._call(self._client.login, name)
+
+    def flush(self) -> None:
+        self._call(self._client.flush)
+
+    def ping(self) -> float:
+        return self._call(self._client.ping)
+
+    def receive(self, timeout: float | None = None) -> Any:
+        return self._call(self._client.receive, timeout)
+
+    def receive_notice(self, timeout: float | None = None) -> Notice:
+        return self._call(self._client.receive_notice, timeout)
+
+    def take_notices(self) -> list[Notice]:
+        return self._call(self._client.take_notices)
+
+    def __iter__(self) -> Self:
+        return self
+
+    def __next__(self) -> Any:
+        try:
+            return self._call(self._client.__anext__)
+        except StopAsyncIteration:
+            raise StopIteration from None
+
+    def logout(self) -> None:
+        self._call(self._client.logout)
+
+    def close(self) -> None:
+        self._call(self._client.close)
+
+
+Connect = Callable[..., AbstractContextManager[BlockingClient]]
+"""Takes the parameters of `chatproto_sync.connect`."""
+
+
+@contextlib.contextmanager
+def connect_async(backend: str, **options: Any) -> Iterator[BlockingClient]:
+    with start_blocking_portal(backend) as portal:
+        context = portal.call(partial(chatproto_anyio.connect, **options))
+        with portal.wrap_async_context_manager(context) as client:
+            yield PortalClient(portal, client)
+
+
+CLIENTS: dict[str, Connect] = {
+    "sync": chatproto_sync.connect,
+    "asyncio": partial(connect_async, "asyncio"),
+    "trio": partial(connect_async, "trio"),
+}
+
+each_client = pytest.mark.parametrize("connect", CLIENTS.values(), ids=CLIENTS)
+
+
+def each_backend(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
+    """Run a test of what is special to tasks on both event loops."""
+    each = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
+    pytest.mark.anyio(each(test))
+    return test
+
+
+def where(server: Running) -> dict[str, Any]:
+    """The parameters of `connect` that say where a server is."""
+    kind, _, path = server.addresses[0].partition(":")
+    if kind == "unix":
+        return {"unix": path}
+    host, _, port = server.addresses[0].rpartition(":")
+    return {"host": host.strip("[]"), "port": int(port)}
+
+
+class Peer:
+    """The server's end of one connection, played by the test.
+
+    Logging in takes both ends, so let one of them run in another thread.
+    """
+
+    def __init__(self, sock: socket.socket) -> None:
+        sock.settimeout(TIMEOUT)
+        self.socket = sock
+        self._reader = sock.makefile("rb")
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def read_line(self) -> bytes:
+        """The next line without its version; nothing at the end. Half a line has no LF."""
+        try:
+            return self._reader.readline().removeprefix(b"CHAT/1.0 ")
+        except ConnectionResetError:
+            return b""
+
+    def write(self, data: bytes) -> None:
+        self.socket.sendall(data)
+
+    def say(self, sender: str, data: bytes) -> None:
+        self.write(b"CHAT/1.0 RECEIVE %b %b\n" % (sender.encode(), data))
+
+    def echo(self) -> None:
+        """Answer a client's flush."""
+        command, name, data = self.read_line().removesuffix(b"\n").split(b" ", 2)
+        assert command == b"SEND"
+        self.say(name.decode(), data)
+
+    def let_in(self) -> None:
+        """Answer a client's login, its first one or another."""
+        assert self.read_line().startswith(b"LOGIN ")
+        self.echo()
+
+    def let_go(self) -> None:
+        """Answer a client's logout, by closing."""
+        assert self.read_line() == b"LOGOUT\n"
+        self.close()
+
+    def close(self) -> None:
+        self._reader.close()
+        self.socket.close()
+
+
+@contextlib.contextmanager
+def played(connect: Connect, **options: Any) -> Iterator[tuple[BlockingClient, Peer]]:
+    """A client named alice and the server's end of its connection; closed with the context."""
+    here, there = socket.socketpair()
+    with Peer(there) as peer, ThreadPoolExecutor() as pool:
+        letting_in = pool.submit(peer.let_in)
+        with connect(transport=here, name="alice", **options) as client:
+            letting_in.result()
+            yield client, peer
+            client.close()
+
+
+def send_for_ever(client: BlockingClient, data: bytes) -> None:
+    """Send to bob until that fails."""
+    while True:
+        client.send("bob", data)
+
+
+@contextlib.asynccontextmanager
+async def playing(**options: Any) -> AsyncIterator[tuple[chatproto_anyio.Client[Message], Peer]]:
+    """As `played`, for tasks."""
+    here, there = socket.socketpair()
+    with anyio.fail_after(TIMEOUT), Peer(there) as peer:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(anyio.to_thread.run_sync, peer.let_in)
+            async with chatproto_anyio.connect(transport=here, name="alice", **options) as client:
+                yield client, peer
+                await client.close()
+
+
+async def cancel(function: Callable[..., Awaitable[object]], *args: object) -> None:
+    """Call something, and cancel it when it waits."""
+
+    async def call() -> None:
+        await function(*args)
+        pytest.fail("it did not wait")
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(call)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+
+
+DATA = b"x" * 4000
+LINE = b"SEND bob %b\n" % DATA
+
+
+def assert_no_line_follows_half_a_one(peer: Peer) -> None:
+    """Read all that a client has written that sent `DATA` until that failed."""
+    *lines, last = [LINE, *iter(peer.read_line, b"")]
+    assert set(lines) <= {LINE}
+    assert LINE.startswith(last) or b"CHAT/1.0 ".startswith(last)
