@@ -53,7 +53,8 @@ class Link:
         # Why there will be no stream any more.
         self._error: ChatProtocolError | None = None
         self._connecting = False
-        self._attempt = anyio.CancelScope()
+        # What `close` does not wait for.
+        self._attempt: anyio.CancelScope | None = None
         self._reading = False
         # Set and replaced when any of the above has changed.
         self._news = anyio.Event()
@@ -160,7 +161,8 @@ class Link:
         self._error = logged_out()
         self._session.lose(self._error)
         stream, self._stream = self._stream, None
-        self._attempt.cancel()
+        if self._attempt is not None:
+            self._attempt.cancel()
         self._tell()
         if stream is not None:
             await close(stream)
