@@ -82,7 +82,10 @@ class ChatSession:
 
     def take_item(self) -> Message | Reconnected | None:
         """The next of `items`; None when there is none."""
-        return self.items.popleft() if self.items else None
+        if not self.items:
+            return None
+        self._early = max(0, self._early - 1)
+        return self.items.popleft()
 
     def take_notice(self) -> Notice | None:
         """The next of `notices`; None when there is none."""
@@ -167,9 +170,21 @@ class ChatSession:
 
     # What the adapter reports
 
-    def said(self) -> None:
-        """Take note that what `send` has returned is written: a ping can prove it handled."""
+    def said(self, *, lost: bool = False) -> None:
+        """Take note that what `send` has returned is written: a ping can prove it handled.
+
+        Args:
+            lost: Whether that was on a connection that has been lost since.
+        """
         self._said += 1
+        if lost:
+            self._proved = self._said
+            self._doubt = ConnectionLostError("what was said last went down with a connection")
+
+    def abandon(self, echo: Echo) -> None:
+        """Take note that nobody waits for an echo any more."""
+        if echo in self._echoes:
+            self._echoes.remove(echo)
 
     def hear(self, data: bytes) -> None:
         """Take what has arrived.

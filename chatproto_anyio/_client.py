@@ -189,6 +189,10 @@ class Client(Generic[ItemT]):
                 await self._link.write(lambda: (self._session.send(command), None))
 
     async def _await(self, echo: Echo) -> None:
-        await self._link.wait_for(lambda: echo.done or None)
+        try:
+            await self._link.wait_for(lambda: echo.done or None)
+        finally:
+            if not echo.done:
+                self._session.abandon(echo)
         if echo.error is not None:
             raise again(echo.error)

@@ -72,6 +72,8 @@ class Link:
         """
         while True:
             stream = await self._connected()
+            # Rather now than when a part of the line may be written.
+            await anyio.lowlevel.checkpoint_if_cancelled()
             data, result = make()
             try:
                 await send(stream, data)
@@ -79,14 +81,14 @@ class Link:
                 await self._lose(stream, error)
                 if result is not None:
                     # The next connection could prove nothing for this one.
-                    raise
+                    raise again(self._session.ended or error) from error
                 # The server runs no line that it did not get whole: saying it again is safe.
             except BaseException:
                 await self._lose(stream, ConnectionLostError("a line could not be finished"))
                 raise
             else:
                 if result is None:
-                    self._session.said()
+                    self._session.said(lost=stream is not self._stream)
                 return result
 
     def take(self, take: Callable[[], _T | None]) -> _T | None:

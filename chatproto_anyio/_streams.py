@@ -110,4 +110,7 @@ async def _open_plain(target: Target[socket.socket | ByteStream]) -> ByteStream:
 def _cause(error: Exception) -> Exception:
     """The system's own error, where AnyIO has put another one around it."""
     cause = error.__cause__
+    if isinstance(cause, ExceptionGroup):
+        # One for each address that was tried.
+        cause = cause.exceptions[-1]
     return cause if isinstance(cause, OSError) else error

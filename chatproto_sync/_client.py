@@ -187,6 +187,10 @@ class Client(Generic[ItemT]):
             self._link.write(lambda: (self._session.send(command), None), deadline)
 
     def _await(self, echo: Echo, deadline: Deadline) -> None:
-        self._link.wait_for(lambda: echo.done or None, deadline)
+        try:
+            self._link.wait_for(lambda: echo.done or None, deadline)
+        finally:
+            if not echo.done:
+                self._link.take(lambda: self._session.abandon(echo))
         if echo.error is not None:
             raise again(echo.error)

@@ -78,7 +78,8 @@ def connect(
         ssl: True for TLS as browsers do it, or a context that says how.
         server_hostname: Whose certificate to expect; the `host`, unless said.
         timeout: Seconds that connecting may take, login included, and then every method but those
-            that receive. None for as long as it takes.
+            that receive. None for as long as it takes. How long it takes to resolve the host's name
+            is up to the system.
         max_queue: When so many messages wait to be received, nothing more is read until one is.
             What is read at once, 64 KiB, comes on top.
         limits: `max_line` and `bad_lines` are the ones that count here.

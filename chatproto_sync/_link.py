@@ -80,7 +80,7 @@ class Link:
                 self._lose(transport, error)
                 if result is not None:
                     # The next connection could prove nothing for this one.
-                    raise
+                    raise again(self._session.ended or error) from error
                 # The server runs no line that it did not get whole: saying it again is safe.
             except BaseException:
                 self._lose(transport, ConnectionLostError("a line could not be finished"))
@@ -88,7 +88,7 @@ class Link:
             else:
                 if result is None:
                     with self._news:
-                        self._session.said()
+                        self._session.said(lost=transport is not self._transport)
                 return result
 
     def take(self, take: Callable[[], _T | None]) -> _T | None:
@@ -124,7 +124,11 @@ class Link:
 
     def log_in(self, deadline: Deadline) -> None:
         """Connect, and wait until it is decided whether the server takes the name."""
-        transport = self._attempt = Transport()
+        transport = Transport()
+        with self._news:
+            if self._error is not None:
+                raise again(self._error)
+            self._attempt = transport
         try:
             transport.open(self._target, deadline)
             with self._news:

@@ -35,7 +35,7 @@ class Transport:
     """
 
     def __init__(self) -> None:
-        self._socket = socket.socket()
+        self._socket: socket.socket | None = None
         # TLS has one state for both directions.
         self._lock = threading.Lock()
         self._users = 0
@@ -56,13 +56,12 @@ class Transport:
             self._connect(target, deadline)
             if target.ssl is not None:
                 with self._lock:
-                    self._socket = target.ssl.wrap_socket(
-                        self._socket,
+                    sock = self._socket = target.ssl.wrap_socket(
+                        self._checked(),
                         server_hostname=target.server_hostname,
                         do_handshake_on_connect=False,
                     )
-                    shake_hands = self._socket.do_handshake
-                self._do(shake_hands, READ, deadline)
+                self._do(sock.do_handshake, READ, deadline)
         except ChatTimeoutError:
             # It is an OSError too.
             raise
@@ -81,7 +80,7 @@ class Transport:
             ChatTimeoutError: Nothing did in time. The connection is as it was.
             ConnectionLostError: The connection is gone.
         """
-        return self._do(partial(self._socket.recv, READ_SIZE), READ, deadline)
+        return self._do(lambda: self._checked().recv(READ_SIZE), READ, deadline)
 
     def send(self, data: bytes, deadline: Deadline) -> None:
         """Write all of `data`.
@@ -92,12 +91,14 @@ class Transport:
         """
         rest = memoryview(data)
         while rest:
-            rest = rest[self._do(partial(self._socket.send, rest), WRITE, deadline) :]
+            rest = rest[self._do(partial(self._send, rest), WRITE, deadline) :]
 
     def close(self) -> None:
         """Close it. Threads that wait for it are woken, and lose it."""
         with self._lock:
             self._closed = True
+            if self._socket is None:
+                return
             if not self._users:
                 self._socket.close()
                 return
@@ -115,9 +116,12 @@ class Transport:
             self._connect_to(AF_UNIX, os.fspath(target.unix), deadline)
         else:
             *others, last = resolve(target.host, target.port)
-            for each in others:
-                with contextlib.suppress(ConnectionLostError):
-                    return self._connect_to(*each, deadline)
+            for number, each in enumerate(others):
+                # Those after it get their share of the time too.
+                left = deadline.left()
+                share = None if left is None else left / (len(others) + 1 - number)
+                with contextlib.suppress(ConnectionLostError, ChatTimeoutError):
+                    return self._connect_to(*each, deadline.at_most(share))
             self._connect_to(*last, deadline)
         return None
 
@@ -126,9 +130,13 @@ class Transport:
 
         def connect() -> None:
             # The first call begins, the others tell how it went.
-            error = self._socket.connect_ex(address)
+            error = self._checked().connect_ex(address)
             if error in _UNDER_WAY:
                 raise BlockingIOError
+            if error == errno.EAGAIN:
+                # A Unix socket's backlog is full; the system has no way to wait for room.
+                full = OSError(error, os.strerror(error))
+                raise lost(full) from full
             if error not in (0, errno.EISCONN):
                 raise OSError(error, os.strerror(error))
 
@@ -137,12 +145,20 @@ class Transport:
     def _use(self, sock: socket.socket) -> None:
         """Have a socket in place of the one there was."""
         with self._lock:
-            self._socket.close()
+            if self._socket is not None:
+                self._socket.close()
             self._socket = sock
             if self._closed:
                 sock.close()
-                raise ConnectionLostError("the connection is closed")
-            prepare(sock)
+            prepare(self._checked())
+
+    def _checked(self) -> socket.socket:
+        if self._closed or self._socket is None:
+            raise ConnectionLostError("the connection is closed")
+        return self._socket
+
+    def _send(self, data: memoryview) -> int:
+        return self._checked().send(data)
 
     def _do(self, operation: Callable[[], _T], events: int, deadline: Deadline) -> _T:
         with self._using():
@@ -158,9 +174,7 @@ class Transport:
                     wanted = WRITE
                 except OSError as error:
                     raise lost(error) from error
-                with selectors.DefaultSelector() as selector:
-                    selector.register(self._socket, wanted)
-                    selector.select(deadline.left())
+                _wait(self._checked(), wanted, deadline)
 
     @contextlib.contextmanager
     def _using(self) -> Iterator[None]:
@@ -173,8 +187,18 @@ class Transport:
         finally:
             with self._lock:
                 self._users -= 1
-                if self._closed and not self._users:
+                if self._closed and not self._users and self._socket is not None:
                     self._socket.close()
+
+
+def _wait(sock: socket.socket, events: int, deadline: Deadline) -> None:
+    left = deadline.left()
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(sock, events)
+            selector.select(left)
+    except OSError as error:
+        raise lost(error) from error
 
 
 def no_connection(target: Target[Any], error: Exception) -> ConnectionLostError:

@@ -194,3 +194,14 @@ def test_two_sessions_share_nothing() -> None:
     assert (items(other), notices(other), other.invalid_lines) == ([HEARD], [], 0)
     one.hear(b"")
     assert other.ended is None
+
+
+def test_the_news_of_a_new_connection_keep_their_place_when_something_is_taken() -> None:
+    session = session_of()
+    session.hear(HI * 2)
+    session.lose(CABLE)
+    _, echo = session.start(b"m")
+    assert session.take_item() == HEARD
+    session.hear(HI + back(echo))
+    session.reconnected(1.5)
+    assert items(session) == [HEARD, Reconnected(1.5), HEARD]

@@ -183,3 +183,27 @@ def test_who_waits_for_a_ping_hears_of_the_loss_and_nobody_else_has_to() -> None
     assert echo.error is CABLE
     start_again(session, b"m")
     assert not session.ping()[1].done
+
+
+def test_what_was_written_while_the_connection_was_lost_is_not_vouched_for() -> None:
+    """Another thread may have made the next connection before the one that wrote comes back."""
+    session = session_of()
+    session.send(Send("bob", b"lost"))
+    session.lose(CABLE)
+    start_again(session, b"m")
+    session.said(lost=True)
+    with pytest.raises(ConnectionLostError, match="went down with a connection"):
+        session.ping()
+    assert not session.ping()[1].done
+
+
+def test_an_echo_that_nobody_waits_for_is_forgotten() -> None:
+    session = session_of()
+    _, echo = session.ping()
+    session.abandon(echo)
+    session.abandon(echo)
+    session.hear(back(echo))
+    assert not echo.done
+    _, echo = session.ping()
+    session.hear(back(echo))
+    assert came_back(echo)
