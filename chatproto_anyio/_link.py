@@ -81,7 +81,8 @@ class Link:
                 await self._lose(stream, error)
                 if result is not None:
                     # The next connection could prove nothing for this one.
-                    raise again(self._session.ended or error) from error
+                    reason = self._session.ended or error
+                    raise again(reason) from reason.__cause__
                 # The server runs no line that it did not get whole: saying it again is safe.
             except BaseException:
                 await self._lose(stream, ConnectionLostError("a line could not be finished"))

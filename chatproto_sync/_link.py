@@ -80,7 +80,8 @@ class Link:
                 self._lose(transport, error)
                 if result is not None:
                     # The next connection could prove nothing for this one.
-                    raise again(self._session.ended or error) from error
+                    reason = self._session.ended or error
+                    raise again(reason) from reason.__cause__
                 # The server runs no line that it did not get whole: saying it again is safe.
             except BaseException:
                 self._lose(transport, ConnectionLostError("a line could not be finished"))

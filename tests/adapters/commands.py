@@ -12,7 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any, Self
 
 from .clients import Peer, where
-from .servers import TIMEOUT, Running
+from .servers import TIMEOUT, Running, SocketClient
 
 CHATPROTO = [sys.executable, "-m", "chatproto"]
 """What `chatproto` runs."""
@@ -114,3 +114,11 @@ class PlayedServer:
     def accept(self) -> Peer:
         """Its end of the next connection."""
         return Peer(self._listener.accept()[0])
+
+
+def said(bob: SocketClient, count: int) -> list[bytes]:
+    """The next messages to bob, all from alice."""
+    prefix = b"CHAT/1.0 RECEIVE alice "
+    lines = [bob.read_line() for _ in range(count)]
+    assert all(line.startswith(prefix) for line in lines)
+    return [line.removeprefix(prefix).removesuffix(b"\n") for line in lines]

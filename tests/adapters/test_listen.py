@@ -20,19 +20,6 @@ from .servers import TIMEOUT, SocketClient, run_sync
 HOSTILE = b"\x1b[2J \\ \0 \x7f \xc2\x9b \xe2\x80\xae \xc3\xa9"
 
 
-@pytest.fixture
-def server() -> Iterator[chatproto_sync.Server]:
-    with run_sync(port=0) as server:
-        yield server
-
-
-@pytest.fixture
-def bob(server: chatproto_sync.Server) -> Iterator[SocketClient]:
-    with SocketClient(server.addresses[0]) as bob:
-        bob.login("bob")
-        yield bob
-
-
 class Log(logging.Handler):
     """What the server logs."""
 

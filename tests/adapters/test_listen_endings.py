@@ -6,7 +6,7 @@ import select
 import signal
 import socket
 import subprocess
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from pathlib import Path
 
 import pytest
@@ -21,19 +21,6 @@ from .servers import TIMEOUT, SocketClient, run_sync
 each_signal = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 
 each_form = pytest.mark.parametrize("form", [[], ["--json"]], ids=["plain", "json"])
-
-
-@pytest.fixture
-def server() -> Iterator[chatproto_sync.Server]:
-    with run_sync(port=0) as server:
-        yield server
-
-
-@pytest.fixture
-def bob(server: chatproto_sync.Server) -> Iterator[SocketClient]:
-    with SocketClient(server.addresses[0]) as bob:
-        bob.login("bob")
-        yield bob
 
 
 def take_over(peer: Peer, words: Iterable[bytes]) -> None:

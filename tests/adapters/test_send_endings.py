@@ -3,7 +3,6 @@
 import re
 import signal
 import subprocess
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -11,30 +10,8 @@ import pytest
 import chatproto_sync
 from chatproto import DuplicateLogin, Policy
 
-from .commands import CHATPROTO, PlayedServer, at, finish, run, start
+from .commands import CHATPROTO, PlayedServer, at, finish, run, said, start
 from .servers import TIMEOUT, SocketClient, run_sync
-
-
-@pytest.fixture
-def server() -> Iterator[chatproto_sync.Server]:
-    with run_sync(port=0) as server:
-        yield server
-
-
-@pytest.fixture
-def bob(server: chatproto_sync.Server) -> Iterator[SocketClient]:
-    with SocketClient(server.addresses[0]) as bob:
-        bob.login("bob")
-        yield bob
-
-
-def said(bob: SocketClient, count: int) -> list[bytes]:
-    """The next messages to bob, all from alice."""
-    prefix = b"CHAT/1.0 RECEIVE alice "
-    lines = [bob.read_line() for _ in range(count)]
-    assert all(line.startswith(prefix) for line in lines)
-    return [line.removeprefix(prefix).removesuffix(b"\n") for line in lines]
-
 
 # What can't be sent
 
