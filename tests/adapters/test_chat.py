@@ -256,6 +256,8 @@ def test_a_connection_that_stays_lost(path: str) -> None:
         write(popen, b"/ping\n")
         assert read_line(popen).startswith("* to the server and back: ")
         another.login("alice")
+        # Its input goes on: the end of that would be another reason to end.
+        popen.wait(TIMEOUT)
         output, errors = popen.communicate()
     assert b"! NAME_IN_USE: " in output
     assert errors.startswith(b"Error: the server has closed the connection: ")
