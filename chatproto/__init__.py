@@ -34,6 +34,7 @@ from ._events import (
 )
 from ._hub import ChatHub
 from ._limits import Limits
+from ._logins import Credentials, LoginRequest, Question
 from ._messages import Message, Notice, Reconnected
 from ._names import NAME_MAX, SERVER_NAME
 from ._policy import Broadcasting, DuplicateLogin, Policy
@@ -62,6 +63,7 @@ __all__ = [
     "ConnectionId",
     "ConnectionLostError",
     "Counters",
+    "Credentials",
     "Deliver",
     "Disconnect",
     "DuplicateLogin",
@@ -76,11 +78,13 @@ __all__ = [
     "LocalProtocolError",
     "Login",
     "LoginRefusedError",
+    "LoginRequest",
     "Logout",
     "Message",
     "Notice",
     "Policy",
     "ProtocolError",
+    "Question",
     "Receive",
     "Reconnected",
     "Record",

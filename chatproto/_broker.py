@@ -1,20 +1,19 @@
 """All links together: what a server decides, without the sockets it decides about."""
 
-from collections.abc import Iterable
+from collections.abc import Collection
 from dataclasses import replace
+from itertools import chain
+from math import inf
 from typing import Generic
 
-from ._actions import ConnectionId, Deliver, Refuse
-from ._codec import encode
-from ._deadlines import Deadlines
-from ._errors import ErrorCode
-from ._events import Event, Group, Leave, Login, Logout
-from ._hub import ChatHub
-from ._limits import Limits, RateLimiter
+from ._actions import ConnectionId
+from ._admission import Admission, network_of
+from ._exchange import Exchange
+from ._limits import Limits
 from ._link import Link
-from ._notices import command_of, last_words, notice
+from ._logins import Question
 from ._policy import Policy
-from ._records import RECORDED, CloseReason, Counters, Happening, Record
+from ._records import CloseReason, Counters, Record
 
 
 class ChatBroker(Generic[ConnectionId]):
@@ -35,66 +34,101 @@ class ChatBroker(Generic[ConnectionId]):
 
     Args:
         policy: The matters of taste.
-        limits: What one connection may take.
+        limits: What one connection may take, and all of them together.
         notices: Whether to tell clients why something was refused (protocol.md, section 3).
             Without them the server is as silent as the one that CHAT/1.0 was published with.
+        ask: Whether to ask for each LOGIN if it is allowed: see `take_questions`.
     """
 
     def __init__(
-        self, *, policy: Policy = Policy(), limits: Limits = Limits(), notices: bool = True
+        self,
+        *,
+        policy: Policy = Policy(),
+        limits: Limits = Limits(),
+        notices: bool = True,
+        ask: bool = False,
     ) -> None:
         self._limits = limits
-        self._notices = notices
-        self._hub: ChatHub[ConnectionId] = ChatHub(policy)
-        self._links: dict[ConnectionId, Link] = {}
-        # A dict for a set that keeps its order: first queued, first written.
-        self._ready: dict[ConnectionId, None] = {}
-        # Connections that are being closed: those with a queue still, and those that only have to
-        # close their half.
-        self._lingering: Deadlines[ConnectionId] = Deadlines(limits.linger)
-        self._parting: Deadlines[ConnectionId] = Deadlines(limits.goodbye)
-        self._records: list[Record] = []
-        self._now = 0.0
+        self._exchange: Exchange[ConnectionId] = Exchange(
+            policy=policy, limits=limits, notices=notices, ask=ask
+        )
+        self._hub = self._exchange.hub
+        self._links = self._exchange.links
+        self._logins = self._exchange.logins
+        self._journal = self._exchange.journal
+        self._counters = self._journal.counters
+        self._admission = Admission(limits)
         self._draining = False
-        self._counters = Counters()
+        self._end = inf
 
     # What the adapter reports
 
-    def connect(self, cid: ConnectionId, peer: str) -> None:
+    def connect(
+        self,
+        cid: ConnectionId,
+        peer: str,
+        *,
+        address: str = "",
+        secured: bool = True,
+    ) -> None:
         """Take on a connection.
 
         Args:
             cid: What it will be known by until `disconnect`.
             peer: Where it comes from, for the log.
+            address: The IP address that it comes from; empty when it does not come from one.
+            secured: False when a TLS handshake comes first; call `secure` when it is done.
 
         Raises:
             ValueError: There is such a connection already.
         """
+        link = Link(peer, network_of(address), self._limits)
+        self._links.add(cid, link)
         self._hub.connect(cid)
-        link = self._links[cid] = Link(peer, self._limits)
         self._counters.accepted += 1
-        self._records.append(Record(Happening.ACCEPTED, peer, None))
+        reason = self._admission.enter(link.network)
         if self._draining:
-            self._close(cid, link, CloseReason.SHUTTING_DOWN)
+            self._exchange.close(cid, link, CloseReason.SHUTTING_DOWN)
+        elif reason is not None:
+            self._exchange.close(cid, link, reason)
+            self._journal.turned_away(link, reason, self._links.now)
+        else:
+            self._logins.begin(cid, self._links.now, secured=secured)
+
+    def secure(self, cid: ConnectionId, identities: Collection[str] | None) -> None:
+        """Take note that a connection has done its TLS handshake.
+
+        Args:
+            cid: Which.
+            identities: The names that it has proved to be; None when nobody has asked it.
+        """
+        self._links[cid].identities = identities
+        self._logins.secured(cid)
 
     def receive(self, cid: ConnectionId, data: bytes) -> None:
         """Take `data`, the next octets of a connection's stream."""
         link = self._links[cid]
         self._counters.octets_in += len(data)
-        if link.closing is None:
-            events = link.connection.receive_data(data)
-            self._obey(cid, link, events, CloseReason.BAD_LINES)
+        if link.held:
+            self._exchange.keep(cid, link, data)
+        elif link.closing is None:
+            if not link.heard:
+                self._journal.heard(link)
+            self._exchange.hear(cid, link, data)
 
     def receive_eof(self, cid: ConnectionId) -> None:
         """Take the end of a connection's stream. What is queued for it is still written."""
         link = self._links[cid]
         link.done = True
-        self._ready[cid] = None
-        if link.closing is None:
-            self._obey(cid, link, link.connection.receive_eof(), CloseReason.EOF)
+        self._links.ready[cid] = None
+        if link.closing is None and not link.held:
+            self._exchange.obey(cid, link, link.connection.receive_eof())
 
     def sent(self, cid: ConnectionId, size: int) -> bool:
         """Take note that the first `size` octets of `outgoing` are on their way.
+
+        Do it after each attempt to write, also when it was for nothing, before waiting for the
+        transport: from then on, the connection's time runs.
 
         Returns:
             Whether that was all, and nothing else is to be done for the connection now.
@@ -104,53 +138,56 @@ class ChatBroker(Generic[ConnectionId]):
         """
         if size < 0:
             raise ValueError(f"{size} octets can't have been sent")
-        link = self._links[cid]
-        outbox = link.outbox
-        before = len(outbox)
-        del outbox[:size]
-        # Fewer than `size` when the queue was given up while the adapter was writing.
-        self._counters.octets_out += before - len(outbox)
-        return not outbox and link.closing is None
+        size, idle = self._links.sent(cid, size)
+        self._counters.octets_out += size
+        return idle
 
     def disconnect(self, cid: ConnectionId) -> None:
         """Forget a connection: its transport is closed or has failed. An unknown one is fine."""
-        link = self._links.pop(cid, None)
+        link = self._links.remove(cid)
         if link is None:
             return
         self._hub.disconnect(cid)
-        self._ready.pop(cid, None)
-        self._lingering.stop(cid)
-        self._parting.stop(cid)
-        reason = link.closing or CloseReason.LOST
-        self._counters.closes[reason] += 1
-        self._record(Happening.CLOSED, link, reason.value)
+        self._logins.forget(cid)
+        self._admission.leave(link.network)
+        self._journal.closed(link)
 
     def tick(self, now: float) -> None:
-        """Let time pass. Call it at each wake-up, and at least once a second.
+        """Let time pass. Call it at each wake-up, and at least four times a second.
 
         Args:
             now: Seconds on any clock that does not run backwards.
         """
-        self._now = now
-        for deadlines in (self._lingering, self._parting):
-            for cid in deadlines.take_expired(now):
-                self._give_up(cid, self._links[cid])
+        for cid in self._links.tick(now):
+            self._exchange.drop(cid)
+        for cid, reason in self._logins.take_late(now):
+            self._exchange.close(cid, self._links[cid], reason)
+        for cid in chain(self._links.take_rested(), self._logins.take_undecided(now)):
+            self._exchange.resume(cid)
+        if now >= self._end:
+            self.abandon()
+
+    def answer(self, token: int, *, allowed: bool) -> None:
+        """Answer one of `take_questions`. That of a connection that is gone is fine."""
+        cid = self._logins.answer(token, allowed=allowed)
+        if cid is not None:
+            self._exchange.resume(cid)
 
     def drain(self) -> None:
         """Begin to end: tell everybody, and close each connection once its queue is written.
 
-        It is over when `connections` is 0, which `tick` sees to after `Limits.linger` and
-        `Limits.goodbye`.
+        It is over when `connections` is 0, which `tick` sees to within `Limits.grace`.
         """
         self._draining = True
+        self._end = self._links.now + self._limits.grace
         for cid, link in self._links.items():
             if link.closing is None:
-                self._close(cid, link, CloseReason.SHUTTING_DOWN)
+                self._exchange.close(cid, link, CloseReason.SHUTTING_DOWN)
 
     def abandon(self) -> None:
         """End now: give up on every connection and on what is queued for it. After `drain`."""
-        for cid, link in self._links.items():
-            self._give_up(cid, link)
+        for cid in self._links:
+            self._links.give_up(cid)
 
     # What the adapter asks
 
@@ -160,9 +197,14 @@ class ChatBroker(Generic[ConnectionId]):
         return len(self._links)
 
     def take_ready(self) -> list[ConnectionId]:
-        """The connections that want attention since the last call: to be written to, or closed."""
-        ready = list(self._ready)
-        self._ready.clear()
+        """The connections that want attention since the last call: to be written to, or closed.
+
+        Those that waited for somebody's queue go on here, so ask until there are none.
+        """
+        for cid in self._links.flow.take_released():
+            self._exchange.resume(cid)
+        ready = list(self._links.ready)
+        self._links.ready.clear()
         return ready
 
     def outgoing(self, cid: ConnectionId) -> bytearray:
@@ -171,20 +213,15 @@ class ChatBroker(Generic[ConnectionId]):
 
     def reading(self, cid: ConnectionId) -> bool:
         """Whether to read from a connection now. What one that is to end sends is thrown away."""
-        return not self._links[cid].done
+        link = self._links[cid]
+        return not link.done and not link.held
 
     def take_half_close(self, cid: ConnectionId) -> bool:
         """Whether to end the stream to a connection now; true once.
 
         A transport that can't do that is closed instead, as if `finished` were true.
         """
-        link = self._links[cid]
-        if link.closing is None or link.outbox or link.done or link.half_closed:
-            return False
-        link.half_closed = True
-        self._lingering.stop(cid)
-        self._parting.start(cid, self._now)
-        return True
+        return self._links.take_half_close(cid)
 
     def finished(self, cid: ConnectionId) -> bool:
         """Whether to close a connection now: neither side has anything to say."""
@@ -193,107 +230,22 @@ class ChatBroker(Generic[ConnectionId]):
 
     def take_records(self) -> list[Record]:
         """What has happened since the last call, for the log."""
-        records = self._records
-        self._records = []
-        return records
+        return self._journal.take()
+
+    def take_questions(self) -> list[Question[ConnectionId]]:
+        """The LOGINs since the last call that are to be allowed or not, by `answer`.
+
+        What the same connections have said since then waits, for `Limits.auth_timeout` at the most.
+        """
+        return self._logins.take_questions()
 
     def snapshot(self) -> Counters:
-        """The counters as they stand. Costs a look at each connection."""
+        """The counters as they stand."""
         return replace(
-            self._counters,
+            self._journal.snapshot(),
             connections=len(self._links),
             users=self._hub.users,
             groups=self._hub.groups,
-            queued=sum(len(link.outbox) for link in self._links.values()),
-            refusals=self._counters.refusals.copy(),
-            closes=self._counters.closes.copy(),
+            queued=self._links.octets,
+            waiting=self._links.flow.waiting,
         )
-
-    # What happens inside
-
-    def _obey(
-        self, cid: ConnectionId, link: Link, events: Iterable[Event], ended: CloseReason
-    ) -> None:
-        """Have the hub decide, and do what it says; `ended` is what `ConnectionClosed` means."""
-        for event in events:
-            obeyed = True
-            for action in self._hub.handle(cid, event):
-                if isinstance(action, Deliver):
-                    line = encode(action.message)
-                    if len(line) > self._limits.max_line:
-                        text = "the line would be too long for its recipients"
-                        self._refuse(cid, link, event, ErrorCode.LINE_TOO_LONG, text)
-                    else:
-                        self._queue(action.to, line)
-                        self._counters.messages += 1
-                        self._counters.deliveries += len(action.to)
-                elif isinstance(action, Refuse):
-                    self._refuse(cid, link, event, action.code, action.text)
-                    obeyed = False
-                elif action.code is None:
-                    reason = CloseReason.LOGGED_OUT if type(event) is Logout else ended
-                    self._close(cid, link, reason)
-                else:
-                    self._close(action.cid, self._links[action.cid], CloseReason.REPLACED)
-            happening = RECORDED.get(type(event))
-            if happening is not None and obeyed:
-                self._note(happening, link, event)
-            if link.closing is not None:
-                break
-
-    def _note(self, happening: Happening, link: Link, event: Event) -> None:
-        """Remember for the log that an event was obeyed."""
-        subject = ""
-        match event:
-            case Login(name):
-                if name == link.name:
-                    return
-                link.name = name
-                self._counters.logins += 1
-            case Group(name=group) | Leave(group):
-                subject = group
-        self._record(happening, link, subject)
-
-    def _record(self, happening: Happening, link: Link, subject: str) -> None:
-        self._records.append(Record(happening, link.peer, link.name, subject))
-
-    def _refuse(
-        self, cid: ConnectionId, link: Link, event: Event, code: ErrorCode, text: str
-    ) -> None:
-        """Tell a connection why its event was not obeyed, unless it has been told enough."""
-        self._counters.refusals[code] += 1
-        if not self._notices:
-            return
-        if link.notices is None:
-            link.notices = RateLimiter(self._limits.notice_rate, self._limits.notice_burst)
-        if link.notices.allow(self._now):
-            self._queue((cid,), encode(notice(code, command_of(event), text)))
-
-    def _queue(self, to: tuple[ConnectionId, ...], line: bytes) -> None:
-        links, ready, cap = self._links, self._ready, self._limits.queue_bytes
-        for cid in to:
-            link = links[cid]
-            outbox = link.outbox
-            if not outbox:
-                ready[cid] = None
-            outbox += line
-            if len(outbox) > cap:
-                self._close(cid, link, CloseReason.SLOW_CONSUMER)
-                self._give_up(cid, link)
-
-    def _close(self, cid: ConnectionId, link: Link, reason: CloseReason) -> None:
-        """Have a connection end once its queue is written: nobody hears of it or from it now."""
-        link.closing = reason
-        self._hub.disconnect(cid)
-        self._ready[cid] = None
-        self._lingering.start(cid, self._now)
-        words = last_words(reason) if self._notices else None
-        if words is not None:
-            # Past the cap, if need be: they must not cost the connection what is queued already.
-            link.outbox += encode(words)
-
-    def _give_up(self, cid: ConnectionId, link: Link) -> None:
-        """Wait no longer for a connection that is being closed."""
-        link.outbox.clear()
-        link.done = True
-        self._ready[cid] = None

@@ -19,6 +19,7 @@ from ._events import (
     Send,
     unchecked,
 )
+from ._limits import Limits
 from ._names import is_reserved
 from ._policy import Broadcasting, DuplicateLogin, Policy
 from ._states import Role, objection
@@ -44,10 +45,15 @@ class ChatHub(Generic[ConnectionId]):
 
     Args:
         policy: The matters of taste.
+        limits: Those on groups count here.
     """
 
-    def __init__(self, policy: Policy = Policy()) -> None:
+    def __init__(self, policy: Policy = Policy(), limits: Limits = Limits()) -> None:
         self._policy = policy
+        self._limits = limits
+        # The groups that exist because of each connection, as long as it is there, and back.
+        self._made: dict[ConnectionId, set[str]] = {}
+        self._makers: dict[str, ConnectionId] = {}
         self._names: dict[ConnectionId, str | None] = {}
         # Who is online. Dicts for sets that keep their order: messages go out in the same order
         # each time.
@@ -92,6 +98,8 @@ class ChatHub(Generic[ConnectionId]):
             cid: Which.
         """
         name = self._names.pop(cid, None)
+        for group in self._made.pop(cid, ()):
+            del self._makers[group]
         if name is not None:
             self._leave_name(cid, name)
 
@@ -169,8 +177,19 @@ class ChatHub(Generic[ConnectionId]):
     def _make_group(self, cid: ConnectionId, name: str, event: Group) -> list[Action[ConnectionId]]:
         if event.name in self._groups:
             return [Refuse(cid, ErrorCode.GROUP_EXISTS, f"there is a group {event.name} already")]
-        self._groups[event.name] = _Group(name, event.members)
-        return []
+        limits = self._limits
+        if len(event.members) > limits.max_members:
+            text = f"a group has at most {limits.max_members} members"
+        elif len(self._groups) >= limits.max_groups:
+            text = "there are too many groups"
+        elif len(self._made.get(cid, ())) >= limits.max_groups_per_connection:
+            text = "you have made too many groups"
+        else:
+            self._groups[event.name] = _Group(name, event.members)
+            self._made.setdefault(cid, set()).add(event.name)
+            self._makers[event.name] = cid
+            return []
+        return [Refuse(cid, ErrorCode.TOO_MANY, text)]
 
     def _leave_group(
         self, cid: ConnectionId, name: str, event: Leave
@@ -183,6 +202,8 @@ class ChatHub(Generic[ConnectionId]):
         del group.members[name]
         if not group.members:
             del self._groups[event.group]
+            if event.group in self._makers:
+                self._made[self._makers.pop(event.group)].remove(event.group)
         return []
 
     def _login(

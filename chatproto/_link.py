@@ -1,6 +1,10 @@
 """What a broker keeps for one connection."""
 
+from collections.abc import Collection, Hashable
+from math import ceil
+
 from ._connection import ChatConnection
+from ._events import Event
 from ._limits import Limits, RateLimiter
 from ._records import CloseReason
 from ._states import Role
@@ -11,22 +15,34 @@ class Link:
 
     Args:
         peer: Where it comes from, for the log.
+        network: Whose connections it counts with; empty for nobody's.
         limits: What it may take.
     """
 
     __slots__ = (
+        "backlog",
         "closing",
         "connection",
         "done",
+        "events",
         "half_closed",
+        "heard",
+        "held",
+        "identities",
         "name",
+        "network",
         "notices",
         "outbox",
+        "pace",
         "peer",
+        "reached",
     )
 
-    def __init__(self, peer: str, limits: Limits) -> None:
+    def __init__(self, peer: str, network: str, limits: Limits) -> None:
         self.peer = peer
+        self.network = network
+        # The names that it may log in under; None for any.
+        self.identities: Collection[str] | None = None
         self.connection = ChatConnection(Role.SERVER, limits)
         # The name that the hub has accepted; the connection's own may have been refused.
         self.name: str | None = None
@@ -38,5 +54,15 @@ class Link:
         self.half_closed = False
         # Nothing of the peer is waited for: it has closed its half, or has been given up.
         self.done = False
-        # Made with the first notice; most connections are never sent one.
+        # It has to wait before anything else that it says is acted on, which is kept here: events
+        # that are parsed already, then octets that are not.
+        self.held = False
+        self.events: list[Event] = []
+        self.backlog = b""
+        # Who has what the first of these events says already; None when it has not been begun.
+        self.reached: frozenset[Hashable] | None = None
+        # Whether it has said anything yet.
+        self.heard = False
+        # How much it may be told, made with the first notice, and how much it may say.
         self.notices: RateLimiter | None = None
+        self.pace = None if limits.rate is None else RateLimiter(limits.rate, ceil(limits.rate))

@@ -2,9 +2,11 @@
 
 from typing import Final
 
-from ._codec import command_word
+from ._codec import command_word, encode
 from ._errors import ErrorCode
 from ._events import Event, Invalid, Receive
+from ._limits import Limits, RateLimiter
+from ._link import Link
 from ._names import SERVER_NAME
 from ._records import CloseReason
 
@@ -19,23 +21,14 @@ def command_of(event: Event) -> str:
 _LAST_WORDS: Final = {
     CloseReason.BAD_LINES: (ErrorCode.TOO_MANY, "too many bad lines in a row"),
     CloseReason.REPLACED: (ErrorCode.NAME_IN_USE, "somebody else has logged in under your name"),
+    CloseReason.LOGIN_TIMEOUT: (ErrorCode.NOT_LOGGED_IN, "you have not logged in in time"),
+    CloseReason.TOO_MANY_CONNECTIONS: (ErrorCode.TOO_MANY, "too many connections"),
+    CloseReason.TOO_MANY_FROM_ADDRESS: (
+        ErrorCode.TOO_MANY,
+        "too many connections from your address",
+    ),
     CloseReason.SHUTTING_DOWN: (ErrorCode.SHUTTING_DOWN, "the server is shutting down"),
 }
-
-
-def last_words(reason: CloseReason) -> Receive | None:
-    """What a connection is told before it is closed; that is not the answer to any line.
-
-    Args:
-        reason: Why it is closed.
-
-    Returns:
-        The notice; None where it is the peer's own doing, or nothing can be written any more.
-    """
-    if reason not in _LAST_WORDS:
-        return None
-    code, text = _LAST_WORDS[reason]
-    return notice(code, "-", text)
 
 
 def notice(code: ErrorCode, command: str, text: str) -> Receive:
@@ -47,3 +40,51 @@ def notice(code: ErrorCode, command: str, text: str) -> Receive:
         text: Words for people.
     """
     return Receive(SERVER_NAME, f"ERR {code} {command} {text}".encode())
+
+
+class Notices:
+    """What one broker says of its own.
+
+    Args:
+        limits: How much of it a connection may get.
+        enabled: Whether it says anything at all.
+    """
+
+    def __init__(self, limits: Limits, *, enabled: bool) -> None:
+        self._limits = limits
+        self._enabled = enabled
+
+    def answer(self, link: Link, event: Event, code: ErrorCode, text: str, now: float) -> bytes:
+        """The line that tells a connection why its event was not obeyed.
+
+        Args:
+            link: The connection.
+            event: What it said.
+            code: Why not.
+            text: Why not, in words for people.
+            now: The time in seconds.
+
+        Returns:
+            The line; nothing when the connection has been told enough.
+        """
+        if not self._enabled:
+            return b""
+        if link.notices is None:
+            link.notices = RateLimiter(self._limits.notice_rate, self._limits.notice_burst)
+        if not link.notices.allow(now):
+            return b""
+        return encode(notice(code, command_of(event), text))
+
+    def last_words(self, reason: CloseReason) -> bytes:
+        """The line that a connection is told before it is closed, which answers no line of its own.
+
+        Args:
+            reason: Why it is closed.
+
+        Returns:
+            The line; nothing where it is the peer's own doing, or nothing can be written any more.
+        """
+        if not self._enabled or reason not in _LAST_WORDS:
+            return b""
+        code, text = _LAST_WORDS[reason]
+        return encode(notice(code, "-", text))

@@ -13,7 +13,7 @@ class Happening(StrEnum):
     """What a `Record` is about. The value is fit for a log."""
 
     ACCEPTED = "accepted"
-    """A connection was taken on."""
+    """A connection was taken on, and has said something."""
     LOGGED_IN = "logged in"
     """A LOGIN was obeyed; the subject is empty."""
     GROUP_MADE = "group made"
@@ -24,6 +24,11 @@ class Happening(StrEnum):
     """A LOGOUT was obeyed."""
     CLOSED = "closed"
     """A connection is gone; the subject is its `CloseReason`."""
+    PROBED = "probed"
+    """The same, of a connection that has never said anything."""
+    TURNED_AWAY = "turned away"
+    """A connection could not be taken on; the subject is the `CloseReason`. Not more than one a
+    second is told of."""
 
 
 RECORDED: Final[dict[type[Event], Happening]] = {
@@ -49,9 +54,17 @@ class CloseReason(StrEnum):
     REPLACED = "replaced"
     """Another connection took its name over (`DuplicateLogin.REPLACE`)."""
     SLOW_CONSUMER = "slow consumer"
-    """`Limits.queue_bytes`."""
+    """`Limits.queue_age`, `Limits.queue_bytes` or `Limits.total_queue_bytes`."""
     SHUTTING_DOWN = "shutting down"
     """The server ends."""
+    TOO_MANY_CONNECTIONS = "too many connections"
+    """`Limits.max_connections`."""
+    TOO_MANY_FROM_ADDRESS = "too many connections from one address"
+    """`Limits.max_connections_per_address`."""
+    HANDSHAKE_TIMEOUT = "no TLS handshake in time"
+    """`Limits.handshake_timeout`."""
+    LOGIN_TIMEOUT = "no login in time"
+    """`Limits.login_timeout`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +83,11 @@ class Record:
     subject: str = ""
     """What it is about; see `Happening`."""
 
+    @property
+    def important(self) -> bool:
+        """Whether it belongs into a log that is not kept for finding faults."""
+        return self.happening is not Happening.PROBED
+
     def __str__(self) -> str:
         peer, subject = visible(self.peer), visible(self.subject)
         who = peer if self.name is None else f"{visible(self.name)} ({peer})"
@@ -82,8 +100,8 @@ class Record:
                 return f"left {subject}: {who}"
             case Happening.LOGGED_IN | Happening.LOGGED_OUT:
                 return f"{self.happening} {who}"
-            case Happening.CLOSED:
-                return f"closed {who}: {subject}"
+            case Happening.CLOSED | Happening.PROBED | Happening.TURNED_AWAY:
+                return f"{self.happening} {who}: {subject}"
             case _:
                 assert_never(self.happening)
 
@@ -102,7 +120,10 @@ class Counters:
     """Groups now."""
 
     queued: int = 0
-    """Octets that wait to be written now."""
+    """Octets that wait to be written now, or to be acted on."""
+
+    waiting: int = 0
+    """Senders that have to wait now, because a queue is full."""
 
     accepted: int = 0
     """Connections taken on."""

@@ -1,13 +1,23 @@
 """What an event loop adds to the selector driver: connections that are not plain sockets."""
 
+from collections.abc import Mapping
+from typing import Any, Final
+
 import anyio
 from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSAttribute
 
-from chatproto_sync._addresses import describe
+from chatproto import Credentials
+from chatproto_sync._addresses import describe, host_of
 from chatproto_sync._carrier import READ_SIZE
 from chatproto_sync._driver import Driver
+from chatproto_sync._tls import identities_of
+from chatproto_sync._unix import credentials_of
 
 from ._streams import GONE, close
+
+WRITE_SIZE: Final = 16384
+"""The most octets written to a stream at once. Only when they are gone, the broker hears of it."""
 
 
 class StreamCarrier:
@@ -19,24 +29,42 @@ class StreamCarrier:
     """
 
     def __init__(self, driver: Driver, stream: ByteStream) -> None:
+        self.peer, self._address = _describe(stream)
         self._driver = driver
         self._stream = stream
         self._scope = anyio.CancelScope()
-        self._more = anyio.Event()
+        # Set, and replaced, when the broker wants something of this one.
+        self._news = anyio.Event()
+
+    @property
+    def certificate(self) -> Mapping[str, Any] | None:
+        """See `chatproto_sync._carrier.Carrier`."""
+        tls = self._stream.extra(TLSAttribute.ssl_object, None)
+        return None if tls is None else tls.getpeercert()
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """See `chatproto_sync._carrier.Carrier`."""
+        sock = self._stream.extra(SocketAttribute.raw_socket, None)
+        return None if sock is None else credentials_of(sock)
 
     def carry(self) -> None:
         """See `chatproto_sync._carrier.Carrier`."""
         if self._driver.broker.finished(self):
             self._scope.cancel()
         else:
-            self._more.set()
+            news, self._news = self._news, anyio.Event()
+            news.set()
 
     async def run(self) -> None:
         """Carry until one side ends it. However that comes about, nothing of it is left."""
         driver = self._driver
         try:
             driver.tick()
-            driver.broker.connect(self, _describe(self._stream))
+            driver.broker.connect(self, self.peer, address=self._address)
+            tls = self._stream.extra(TLSAttribute.ssl_object, None)
+            if tls is not None:
+                driver.broker.secure(self, identities_of(tls.context, tls.getpeercert()))
             driver.settle()
             with self._scope:
                 async with anyio.create_task_group() as tasks:
@@ -54,7 +82,10 @@ class StreamCarrier:
 
     async def _read(self) -> None:
         driver, broker = self._driver, self._driver.broker
-        while broker.reading(self):
+        while True:
+            if not broker.reading(self):
+                await self._news.wait()
+                continue
             try:
                 data = await self._stream.receive(READ_SIZE)
             except anyio.EndOfStream:
@@ -65,13 +96,15 @@ class StreamCarrier:
             driver.settle()
 
     async def _write(self) -> None:
-        broker = self._driver.broker
+        driver, broker = self._driver, self._driver.broker
         while not broker.finished(self):
             # A copy, because the queue grows while this waits.
-            data = bytes(broker.outgoing(self)[:READ_SIZE])
+            data = bytes(broker.outgoing(self)[:WRITE_SIZE])
             if data:
+                broker.sent(self, 0)
                 await self._stream.send(data)
                 broker.sent(self, len(data))
+                driver.settle()
             elif broker.take_half_close(self):
                 try:
                     await self._stream.send_eof()
@@ -79,15 +112,16 @@ class StreamCarrier:
                     # TLS in AnyIO can only close as a whole, and says goodbye while it does.
                     break
             else:
-                self._more = anyio.Event()
-                await self._more.wait()
+                await self._news.wait()
         self._scope.cancel()
 
 
-def _describe(stream: ByteStream) -> str:
+def _describe(stream: ByteStream) -> tuple[str, str]:
+    """Where a stream leads, for people, and its IP address if it has one."""
     try:
         address = stream.extra(SocketAttribute.remote_address)
-        return describe(address, stream.extra(SocketAttribute.family))
+        family = stream.extra(SocketAttribute.family)
     except (anyio.TypedAttributeLookupError, OSError):
         # Not every stream has a socket, and not every socket still has a peer.
-        return type(stream).__name__
+        return type(stream).__name__, ""
+    return describe(address, family), host_of(address, family)

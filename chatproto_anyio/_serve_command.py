@@ -1,44 +1,65 @@
 """`chatproto serve`: run a server."""
 
+import contextlib
 import importlib.util
-import logging
 import signal
 from collections.abc import AsyncIterator, Callable
-from functools import partial
+from typing import Any
 
 import anyio
 import click
 
-from chatproto_sync._addresses import PORT_MAX
-from chatproto_sync._command import LOG_FORMAT, LOG_LEVELS, POLICIES, cannot_listen, greet
+from chatproto_sync._command import (
+    cannot_listen,
+    certificate_of,
+    greet,
+    log_to_stderr,
+    parameters_of,
+    reload,
+)
+from chatproto_sync._descriptors import use_all_descriptors
+from chatproto_sync._metrics import serving_metrics
+from chatproto_sync._options import OPTIONS, Option
+from chatproto_sync._systemd import notify
+from chatproto_sync._tls import ServerCertificate
 
-from . import DEFAULT_PORT, Server
+from ._server import Server
+
+
+def _parsed(option: Option) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """A callback that makes a value of a text."""
+
+    def parse(_context: click.Context, _param: click.Parameter, text: str | None) -> Any:
+        try:
+            return None if text is None else option.parse(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return parse
+
+
+def _server_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(OPTIONS):
+        kind: Any = click.Path(readable=False) if option.metavar == "PATH" else str
+        if option.choices:
+            kind = click.Choice(option.choices, case_sensitive=False)
+        command = click.option(
+            f"--{option.name}",
+            type=bool if option.is_flag else kind,
+            callback=None if option.is_flag else _parsed(option),
+            is_flag=option.is_flag,
+            default=option.default,
+            metavar=option.metavar,
+            envvar=option.variable,
+            show_envvar=True,
+            show_default=option.default is not None and not option.is_flag,
+            help=f"{option.help[0].upper()}{option.help[1:]}.",
+        )(command)
+    return command
 
 
 @click.command()
-@click.option(
-    "--host",
-    default="127.0.0.1",
-    envvar="CHATPROTO_HOST",
-    show_envvar=True,
-    help="Name or address to listen on.",
-)
-@click.option(
-    "--port",
-    type=click.IntRange(0, PORT_MAX),
-    default=DEFAULT_PORT,
-    envvar="CHATPROTO_PORT",
-    show_envvar=True,
-    help="TCP port to listen on; 0 for a free one.",
-)
-@click.option(
-    "--unix",
-    type=click.Path(readable=False),
-    metavar="PATH",
-    envvar="CHATPROTO_UNIX",
-    show_envvar=True,
-    help="Unix socket to listen on instead of TCP.",
-)
+@_server_options
 @click.option(
     "--backend",
     type=click.Choice(["asyncio", "trio"]),
@@ -47,70 +68,68 @@ from . import DEFAULT_PORT, Server
     show_envvar=True,
     help="Event loop to run on.",
 )
-@click.option(
-    "--policy",
-    type=click.Choice(list(POLICIES)),
-    default="default",
-    envvar="CHATPROTO_POLICY",
-    show_envvar=True,
-    help="Rule set; `reference` is that of the server CHAT/1.0 came with.",
-)
-@click.option(
-    "--no-notices",
-    is_flag=True,
-    envvar="CHATPROTO_NO_NOTICES",
-    show_envvar=True,
-    help="Never tell clients why something was refused.",
-)
-@click.option(
-    "--log-level",
-    type=click.Choice(LOG_LEVELS, case_sensitive=False),
-    default="info",
-    envvar="CHATPROTO_LOG_LEVEL",
-    show_envvar=True,
-    help="The least serious thing to log.",
-)
-def serve(
-    host: str,
-    port: int,
-    unix: str | None,
-    backend: str,
-    policy: str,
-    no_notices: bool,
-    log_level: str,
-) -> None:
+def serve(backend: str, **values: Any) -> None:
     """Run a chat server until SIGINT or SIGTERM."""
     if importlib.util.find_spec(backend) is None:
         raise click.ClickException(
             f"--backend {backend} needs the package {backend}: "
             "pip install 'chatproto-sansio[server]', or '.[server]' in a checkout"
         )
-    logging.basicConfig(format=LOG_FORMAT, level=log_level.upper())
-    make = partial(Server, host, port, unix=unix, policy=POLICIES[policy], notices=not no_notices)
+    log_to_stderr(values["log_level"], values["log_format"])
+    use_all_descriptors()
     try:
-        anyio.run(_run, make, backend=backend)
+        certificate = certificate_of(values)
+        parameters = parameters_of(values, certificate)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        anyio.run(_run, parameters, certificate, values, backend=backend)
     except (OSError, ValueError) as error:
-        raise click.ClickException(cannot_listen(host, port, unix, error)) from None
+        words = cannot_listen(values["host"], values["port"], values["unix"], error)
+        raise click.ClickException(words) from None
 
 
-async def _run(make: Callable[[], Server]) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
+async def _run(
+    parameters: dict[str, Any], certificate: ServerCertificate | None, values: dict[str, Any]
+) -> None:
+    with (
+        anyio.open_signal_receiver(*_SIGNALS) as signals,
+        contextlib.ExitStack() as stack,
+    ):
         # Only now: whoever sees it listen may send a signal at once. It may block, as nothing else
         # runs here yet; what it raises is all that comes out of here unwrapped.
-        server = make()
+        server = Server(**parameters)
+        stack.callback(server.close)
+        if values["metrics_port"] is not None:
+            stack.enter_context(
+                serving_metrics(server._driver, values["host"], values["metrics_port"])
+            )
         greet(server.addresses)
+        notify("READY=1")
         async with anyio.create_task_group() as tasks:
             with anyio.CancelScope() as scope:
-                tasks.start_soon(_obey_signals, signals, server, scope)
+                tasks.start_soon(_obey_signals, signals, server, scope, certificate)
                 await server.run()
             tasks.cancel_scope.cancel()
 
 
 async def _obey_signals(
-    signals: AsyncIterator[signal.Signals], server: Server, scope: anyio.CancelScope
+    signals: AsyncIterator[signal.Signals],
+    server: Server,
+    scope: anyio.CancelScope,
+    certificate: ServerCertificate | None,
 ) -> None:
-    """The first signal ends the server in good order, the second at once."""
-    await anext(signals)
-    scope.cancel()
-    await anext(signals)
-    server.abandon()
+    """The first signal to end ends the server in good order, the second at once."""
+    async for number in signals:
+        if number not in (signal.SIGINT, signal.SIGTERM):
+            reload(certificate)
+        elif scope.cancel_called:
+            server.abandon()
+        else:
+            scope.cancel()
+
+
+# Not every platform has a way to hang up.
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]

@@ -2,18 +2,20 @@
 
 import os
 import socket
+from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
+from ssl import SSLContext
 
 import anyio
 from anyio.abc import ByteStream, SocketStream, TaskGroup, TaskStatus
+from anyio.streams.tls import TLSStream
 
-from chatproto import ChatBroker, Limits, Policy
+from chatproto import Limits, LoginRequest, Policy
 from chatproto_sync._addresses import DEFAULT_PORT, prepare
-from chatproto_sync._carrier import Carrier
-from chatproto_sync._driver import PAUSE, TICK, Driver, logger
-from chatproto_sync._listeners import open_listeners
+from chatproto_sync._driver import PAUSE, TICK, logger, open_driver
 
 from ._driver import StreamCarrier
+from ._streams import GONE
 
 
 class Server:
@@ -26,8 +28,15 @@ class Server:
         host: The name or address to listen on.
         port: The TCP port; 0 for one that is free.
         unix: The path of a Unix socket to listen on instead.
+        unix_mode: That socket's file mode; None for what the umask makes of it.
+        sockets: Sockets that listen already, instead of all that; closed in the end.
+        ssl: What to do TLS with; None for none. A context that asks for certificates binds LOGIN to
+            them: a connection may have the DNS names and mail addresses among the subject's
+            alternative names, or the common name if there are none of these.
+        authenticate: Awaited for each LOGIN: only True allows it. What it raises is
+            logged and refuses that login, and so does `Limits.auth_timeout`.
         policy: The matters of taste.
-        limits: What one connection may take.
+        limits: What one connection may take, and all of them together.
         notices: Whether to tell clients why something was refused (protocol.md, section 3).
 
     Raises:
@@ -41,20 +50,37 @@ class Server:
         port: int = DEFAULT_PORT,
         *,
         unix: str | os.PathLike[str] | None = None,
+        unix_mode: int | None = None,
+        sockets: Sequence[socket.socket] = (),
+        ssl: SSLContext | None = None,
+        authenticate: Callable[[LoginRequest], Awaitable[bool]] | None = None,
         policy: Policy = Policy(),
         limits: Limits = Limits(),
         notices: bool = True,
     ) -> None:
-        broker: ChatBroker[Carrier] = ChatBroker(policy=policy, limits=limits, notices=notices)
-        self._driver = Driver(broker, open_listeners(host, port, unix))
+        self._driver = open_driver(
+            host,
+            port,
+            unix=unix,
+            unix_mode=unix_mode,
+            sockets=sockets,
+            ssl=ssl,
+            policy=policy,
+            limits=limits,
+            notices=notices,
+            ask=authenticate is not None,
+        )
+        self._authenticate = authenticate
+        self._ssl = ssl
+        self._limits = limits
         self.addresses = self._driver.addresses
         """Where it listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
 
     async def run(self, *, task_status: TaskStatus["Server"] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled, then end: tell everybody, write what is queued, close.
 
-        The end takes `Limits.linger`, `Limits.goodbye` and a second at the most, shielded from the
-        cancellation that causes it.
+        The end takes `Limits.grace` and a second at the most, shielded from the cancellation that
+        causes it.
 
         Args:
             task_status: Told this server when it accepts connections.
@@ -67,8 +93,13 @@ class Server:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._tick)
+
+                def ask(token: int, request: LoginRequest) -> None:
+                    tasks.start_soon(self._decide, token, request)
+
+                driver.ask = ask
                 if not driver.takes_sockets:
-                    for listener in driver.listeners:
+                    for listener in driver.listeners.sockets:
                         tasks.start_soon(self._accept, listener, tasks)
                 task_status.started(self)
                 try:
@@ -105,6 +136,17 @@ class Server:
             raise RuntimeError("the server has ended")
         await StreamCarrier(self._driver, stream).run()
 
+    async def _decide(self, token: int, request: LoginRequest) -> None:
+        assert self._authenticate is not None  # noqa: S101 - or nobody would be asked
+        allowed = False
+        with anyio.move_on_after(self._limits.auth_timeout):
+            try:
+                allowed = await self._authenticate(request) is True
+            except Exception:  # noqa: BLE001 - it is logged
+                # A bug there costs this login, and nobody else anything.
+                logger.exception("authenticate failed for %r", request.name)
+        self._driver.answer(token, allowed)
+
     async def _tick(self) -> None:
         while True:
             await anyio.sleep(TICK)
@@ -140,14 +182,31 @@ class Server:
     async def _serve_socket(self, sock: socket.socket) -> None:
         try:
             prepare(sock)
-            stream = await SocketStream.from_socket(sock)
+            stream: ByteStream = await SocketStream.from_socket(sock)
         except (OSError, ValueError):
             # The peer has gone again; AnyIO's word for that is ValueError.
             sock.close()
             return
+        if self._ssl is not None:
+            secured = await self._shake_hands(stream, self._ssl)
+            if secured is None:
+                return
+            stream = secured
         # Cancelling the server ends its connections by draining them.
         with anyio.CancelScope(shield=True):
             await self.serve_stream(stream)
+
+    async def _shake_hands(self, stream: ByteStream, context: SSLContext) -> ByteStream | None:
+        with anyio.move_on_after(self._limits.handshake_timeout):
+            try:
+                return await TLSStream.wrap(
+                    stream, server_side=True, ssl_context=context, standard_compatible=False
+                )
+            except (*GONE, anyio.EndOfStream):
+                # As with any connection that comes and goes.
+                pass
+        await anyio.aclose_forcefully(stream)
+        return None
 
 
 async def serve(
@@ -155,6 +214,10 @@ async def serve(
     port: int = DEFAULT_PORT,
     *,
     unix: str | os.PathLike[str] | None = None,
+    unix_mode: int | None = None,
+    sockets: Sequence[socket.socket] = (),
+    ssl: SSLContext | None = None,
+    authenticate: Callable[[LoginRequest], Awaitable[bool]] | None = None,
     policy: Policy = Policy(),
     limits: Limits = Limits(),
     notices: bool = True,
@@ -169,8 +232,15 @@ async def serve(
         host: The name or address to listen on.
         port: The TCP port; 0 for one that is free, which the log tells.
         unix: The path of a Unix socket to listen on instead.
+        unix_mode: That socket's file mode; None for what the umask makes of it.
+        sockets: Sockets that listen already, instead of all that; closed in the end.
+        ssl: What to do TLS with; None for none. A context that asks for certificates binds LOGIN to
+            them: a connection may have the DNS names and mail addresses among the subject's
+            alternative names, or the common name if there are none of these.
+        authenticate: Awaited for each LOGIN: only True allows it. What it raises is
+            logged and refuses that login, and so does `Limits.auth_timeout`.
         policy: The matters of taste.
-        limits: What one connection may take.
+        limits: What one connection may take, and all of them together.
         notices: Whether to tell clients why something was refused (protocol.md, section 3).
         task_status: Told the `Server` when it accepts connections:
             `server = await task_group.start(serve)`.
@@ -179,6 +249,18 @@ async def serve(
         OSError: It can't listen there.
         ValueError: There is no such port, or the path is empty.
     """
-    make = partial(Server, host, port, unix=unix, policy=policy, limits=limits, notices=notices)
+    make = partial(
+        Server,
+        host,
+        port,
+        unix=unix,
+        unix_mode=unix_mode,
+        sockets=sockets,
+        ssl=ssl,
+        authenticate=authenticate,
+        policy=policy,
+        limits=limits,
+        notices=notices,
+    )
     server = await anyio.to_thread.run_sync(make)
     await server.run(task_status=task_status)

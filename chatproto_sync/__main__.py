@@ -1,16 +1,27 @@
 """`python -m chatproto_sync`: a chat server with nothing installed but Python."""
 
 import argparse
-import logging
+import contextlib
 import os
+import signal
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 from chatproto import __version__
 
-from ._addresses import DEFAULT_PORT, PORT_MAX
-from ._command import LOG_FORMAT, LOG_LEVELS, POLICIES, cannot_listen, greet
+from ._command import (
+    cannot_listen,
+    certificate_of,
+    greet,
+    log_to_stderr,
+    parameters_of,
+    reload,
+)
+from ._descriptors import use_all_descriptors
+from ._options import OPTIONS, Option
 from ._server import Server, shutdown_on_signals
+from ._systemd import notify
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,22 +34,29 @@ def main(arguments: Sequence[str]) -> int:
         The exit status.
     """
     parser = _parser()
-    options = parser.parse_args([*_from_environment(parser), *arguments])
-    logging.basicConfig(format=LOG_FORMAT, level=options.log_level.upper())
+    values = vars(parser.parse_args([*_from_environment(parser), *arguments]))
+    log_to_stderr(values["log_level"], values["log_format"])
+    use_all_descriptors()
     try:
-        server = Server(
-            options.host,
-            options.port,
-            unix=options.unix,
-            policy=POLICIES[options.policy],
-            notices=not options.no_notices,
-        )
-    except (OSError, ValueError) as error:
-        words = cannot_listen(options.host, options.port, options.unix, error)
-        print(f"Error: {words}", file=sys.stderr)
-        return 1
-    with shutdown_on_signals(server):
+        certificate = certificate_of(values)
+        parameters = parameters_of(values, certificate)
+    except ValueError as error:
+        parser.error(str(error))
+    with contextlib.ExitStack() as stack:
+        try:
+            server = Server(**parameters)
+            stack.callback(server.close)
+            if values["metrics_port"] is not None:
+                stack.enter_context(_metrics(parser, server, values))
+        except (OSError, ValueError) as error:
+            words = cannot_listen(values["host"], values["port"], values["unix"], error)
+            print(f"Error: {words}", file=sys.stderr)
+            return 1
+        stack.enter_context(shutdown_on_signals(server))
+        if hasattr(signal, "SIGHUP"):
+            signal.signal(signal.SIGHUP, lambda *_: reload(certificate))
         greet(server.addresses)
+        notify("READY=1")
         server.run()
     return 0
 
@@ -50,51 +68,68 @@ def _parser() -> argparse.ArgumentParser:
         epilog="Options can come from the environment too: CHATPROTO_HOST for --host and so on.",
     )
     parser.add_argument("--version", action="version", version=f"chatproto {__version__}")
-    parser.add_argument(
-        "--host", default="127.0.0.1", help="name or address to listen on (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--port",
-        type=_port,
-        default=DEFAULT_PORT,
-        help="TCP port to listen on, 0 for a free one (default: %(default)s)",
-    )
-    parser.add_argument("--unix", metavar="PATH", help="Unix socket to listen on instead of TCP")
-    parser.add_argument(
-        "--policy", choices=POLICIES, default="default", help="rule set (default: %(default)s)"
-    )
-    parser.add_argument(
-        "--no-notices", action="store_true", help="never tell clients why something was refused"
-    )
-    parser.add_argument(
-        "--log-level",
-        type=str.lower,
-        choices=LOG_LEVELS,
-        default="info",
-        help="the least serious thing to log (default: %(default)s)",
-    )
+    for option in OPTIONS:
+        _add(parser, option)
     return parser
 
 
-def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > PORT_MAX:
-        raise argparse.ArgumentTypeError(f"{text!r} is not in the range 0 to {PORT_MAX}")
-    return int(text)
+def _add(parser: argparse.ArgumentParser, option: Option) -> None:
+    if option.is_flag:
+        parser.add_argument(f"--{option.name}", action="store_true", help=option.help)
+        return
+    shows_default = option.default is not None and "default:" not in option.help
+    parser.add_argument(
+        f"--{option.name}",
+        type=_typed(option.parse),
+        default=option.default,
+        choices=option.choices or None,
+        metavar=option.metavar,
+        help=option.help + (" (default: %(default)s)" if shows_default else ""),
+    )
+
+
+def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
+    """`argparse` shows the words of one kind of error only."""
+
+    def typed(text: str) -> Any:
+        try:
+            return parse(text)
+        except ValueError as error:
+            raise argparse.ArgumentTypeError(str(error)) from None
+
+    return typed
 
 
 def _from_environment(parser: argparse.ArgumentParser) -> Iterator[str]:
     """The options that are set in the environment, as if they had been typed first."""
-    for name in ("host", "port", "unix", "policy", "log-level"):
-        value = os.environ.get("CHATPROTO_" + name.replace("-", "_").upper())
-        if value:
-            yield f"--{name}={value}"
-    match os.environ.get("CHATPROTO_NO_NOTICES", "").lower():
-        case "1" | "true" | "t" | "yes" | "y" | "on":
-            yield "--no-notices"
-        case "" | "0" | "false" | "f" | "no" | "n" | "off":
-            pass
-        case other:
-            parser.error(f"CHATPROTO_NO_NOTICES: {other!r} is neither yes nor no")
+    for option in OPTIONS:
+        value = os.environ.get(option.variable, "")
+        if not option.is_flag:
+            if value:
+                yield f"--{option.name}={value}"
+            continue
+        match value.lower():
+            case "1" | "true" | "t" | "yes" | "y" | "on":
+                yield f"--{option.name}"
+            case "" | "0" | "false" | "f" | "no" | "n" | "off":
+                pass
+            case other:
+                parser.error(f"{option.variable}: {other!r} is neither yes nor no")
+
+
+def _metrics(
+    parser: argparse.ArgumentParser, server: Server, values: dict[str, Any]
+) -> contextlib.AbstractContextManager[int]:
+    try:
+        from ._metrics import serving_metrics
+    except ModuleNotFoundError as error:
+        if error.name != "prometheus_client":
+            raise
+        parser.error(
+            "--metrics-port needs the package prometheus_client: "
+            "pip install 'chatproto-sansio[server]', or '.[server]' in a checkout"
+        )
+    return serving_metrics(server._driver, values["host"], values["metrics_port"])
 
 
 if __name__ == "__main__":

@@ -100,7 +100,10 @@ def resolve(host: str, port: int) -> Iterable[tuple[int, Any]]:
 
 
 def prepare(sock: socket.socket) -> None:
-    """Make an accepted socket fit for many small writes that nobody waits for.
+    """Make a socket fit for many small writes that nobody waits for, and for peers that vanish.
+
+    A peer that does not answer is noticed after about a minute and a half: of silence by keepalive
+    (RFC 9293, section 3.8.4), or of data that it does not acknowledge (RFC 5482).
 
     Raises:
         OSError: The connection is gone already.
@@ -108,6 +111,28 @@ def prepare(sock: socket.socket) -> None:
     sock.setblocking(False)
     if sock.family != AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option, value in _TIMERS:
+            sock.setsockopt(socket.IPPROTO_TCP, option, value)
+
+
+# Seconds of silence, seconds between probes, how many of them, and milliseconds for data to be
+# acknowledged. Not every platform has them all.
+_TIMERS: Final = [
+    (getattr(socket, name), value)
+    for name, value in (
+        ("TCP_KEEPIDLE", 60),
+        ("TCP_KEEPINTVL", 10),
+        ("TCP_KEEPCNT", 3),
+        ("TCP_USER_TIMEOUT", 90_000),
+    )
+    if hasattr(socket, name)
+]
+
+
+def host_of(address: Any, family: int) -> str:
+    """The IP address in what `socket.accept` gives; empty when there is none."""
+    return "" if family == AF_UNIX else str(address[0])
 
 
 def describe(address: Any, family: int) -> str:

@@ -2,10 +2,13 @@
 
 import selectors
 import socket
-from collections.abc import Hashable
-from typing import Final, Protocol
+from collections.abc import Hashable, Mapping
+from typing import Any, Final, Protocol
 
-from chatproto import ChatBroker
+from chatproto import ChatBroker, Credentials
+
+from ._tls import WANTS_READ, WANTS_WRITE, end_tls, identities_of, is_tls
+from ._unix import credentials_of
 
 READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
@@ -17,21 +20,33 @@ READ_SIZE: Final = 65536
 class Carrier(Hashable, Protocol):
     """One connection's transport, and its id at the broker."""
 
+    peer: str
+    """Where it leads, for people."""
+
+    @property
+    def certificate(self) -> Mapping[str, Any] | None:
+        """The peer's certificate; None when it has shown none."""
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """Who the peer is on this machine; None when that is not known."""
+
     def carry(self) -> None:
         """Write what is queued as far as that goes without waiting; end when it is time to."""
 
 
 class SocketCarrier:
-    """A connection on a plain socket.
+    """A connection on a socket, plain or TLS.
 
     Args:
         broker: Who decides.
         selector: What waits for the socket.
         sock: The socket, non-blocking.
         peer: Where it leads, for the log.
+        address: The IP address that it leads to; empty when that is none.
     """
 
-    __slots__ = ("_broker", "_events", "_selector", "_socket")
+    __slots__ = ("_broker", "_events", "_handshaking", "_selector", "_socket", "peer")
 
     def __init__(
         self,
@@ -39,26 +54,62 @@ class SocketCarrier:
         selector: selectors.BaseSelector,
         sock: socket.socket,
         peer: str,
+        address: str,
     ) -> None:
+        self.peer = peer
         self._broker = broker
         self._selector = selector
         self._socket = sock
         self._events = READ
+        self._handshaking = is_tls(sock)
         selector.register(sock, self._events, self)
-        broker.connect(self, peer)
+        broker.connect(self, peer, address=address, secured=not self._handshaking)
+
+    @property
+    def certificate(self) -> Mapping[str, Any] | None:
+        """See `Carrier`."""
+        return self._socket.getpeercert() if is_tls(self._socket) else None
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """See `Carrier`."""
+        return credentials_of(self._socket)
 
     def ready(self, events: int) -> None:
         """Take what has arrived, write what could not be written before."""
+        if self._handshaking:
+            self._shake_hands()
+            return
         if events & WRITE:
             self.carry()
         if events & READ and self._events & READ:
             self._read()
 
+    def _shake_hands(self) -> None:
+        sock = self._socket
+        assert is_tls(sock)  # noqa: S101 - for the type checker; set so when this was made
+        try:
+            sock.do_handshake()
+        except WANTS_READ:
+            self._watch(READ)
+        except WANTS_WRITE:
+            self._watch(WRITE)
+        except OSError:
+            self.close()
+        else:
+            self._handshaking = False
+            self._watch(READ)
+            self._broker.secure(self, identities_of(sock.context, self.certificate))
+
     def _read(self) -> None:
         broker = self._broker
         try:
             data = self._socket.recv(READ_SIZE)
-        except BlockingIOError:
+        except (BlockingIOError, WANTS_READ):
+            return
+        except WANTS_WRITE:
+            # TLS has something to say of its own.
+            self._watch(READ | WRITE)
             return
         except OSError:
             self.close()
@@ -70,6 +121,10 @@ class SocketCarrier:
 
     def carry(self) -> None:
         """See `Carrier`."""
+        if self._handshaking:
+            # It is to be closed, and there is no way yet to tell why.
+            self.close()
+            return
         broker = self._broker
         try:
             if outgoing := broker.outgoing(self):
@@ -77,10 +132,10 @@ class SocketCarrier:
                     # As nearly always: one write, and that was it.
                     if broker.sent(self, self._socket.send(outgoing)) and self._events == READ:
                         return
-                except BlockingIOError:
-                    pass
+                except (BlockingIOError, WANTS_READ, WANTS_WRITE):
+                    broker.sent(self, 0)
             if broker.take_half_close(self):
-                self._socket.shutdown(socket.SHUT_WR)
+                self._half_close()
         except OSError:
             self.close()
             return
@@ -90,8 +145,7 @@ class SocketCarrier:
         events = WRITE if broker.outgoing(self) else 0
         if broker.reading(self):
             events |= READ
-        if events != self._events:
-            self._watch(events)
+        self._watch(events)
 
     def close(self) -> None:
         """End the connection; what has not been written is lost."""
@@ -100,8 +154,16 @@ class SocketCarrier:
         self._socket.close()
         self._broker.disconnect(self)
 
+    def _half_close(self) -> None:
+        sock = self._socket
+        if is_tls(sock):
+            end_tls(sock)
+        socket.socket.shutdown(sock, socket.SHUT_WR)
+
     def _watch(self, events: int) -> None:
         selector = self._selector
+        if events == self._events:
+            return
         if not events:
             selector.unregister(self._socket)
         elif self._events:

@@ -1,17 +1,80 @@
 """What both commands that run a server say and take."""
 
 import contextlib
+import logging
 import os
 import shlex
 import sys
-from collections.abc import Sequence
-from typing import Final
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from chatproto import Policy
+from ._driver import logger
+from ._options import LOG_FORMATS, POLICIES, limits_of
+from ._systemd import inherited_sockets
+from ._tls import ServerCertificate
 
-POLICIES: Final = {"default": Policy(), "reference": Policy.reference()}
-LOG_LEVELS: Final = ("debug", "info", "warning", "error")
-LOG_FORMAT: Final = "%(asctime)s %(levelname)s %(message)s"
+
+def log_to_stderr(level: str, form: str) -> None:
+    """Begin to log.
+
+    Args:
+        level: One of `LOG_LEVELS`.
+        form: One of `LOG_FORMATS`.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(LOG_FORMATS[form])
+    logging.basicConfig(handlers=[handler], level=level.upper())
+
+
+def certificate_of(values: Mapping[str, Any]) -> ServerCertificate | None:
+    """The certificate that the values of options name, if they name one.
+
+    Raises:
+        ValueError: They make no sense together, or the files make none.
+    """
+    cert, key, client_ca = (values[name] for name in ("tls_cert", "tls_key", "tls_client_ca"))
+    if cert is None:
+        if key is not None or client_ca is not None:
+            raise ValueError("--tls-key and --tls-client-ca have no use without --tls-cert")
+        return None
+    try:
+        return ServerCertificate(cert, key, client_ca)
+    except OSError as error:
+        raise ValueError(f"can't use the certificate: {reason_of(error)}") from error
+
+
+def parameters_of(
+    values: Mapping[str, Any], certificate: ServerCertificate | None
+) -> dict[str, Any]:
+    """The parameters of a server that the values of options amount to."""
+    return {
+        "host": values["host"],
+        "port": values["port"],
+        "unix": values["unix"],
+        "unix_mode": values["unix_mode"],
+        "sockets": inherited_sockets(),
+        "ssl": None if certificate is None else certificate.context,
+        "policy": POLICIES[values["policy"]],
+        "limits": limits_of(values),
+        "notices": not values["no_notices"],
+    }
+
+
+def reload(certificate: ServerCertificate | None) -> None:
+    """Do what SIGHUP asks for."""
+    if certificate is None:
+        return
+    try:
+        certificate.reload()
+    except OSError as error:
+        logger.error("the old certificate stays in use: %s", reason_of(error))
+    else:
+        logger.info("the certificate has been read again")
+
+
+def reason_of(error: Exception) -> object:
+    """What an error has to say, for people."""
+    return error.strerror if isinstance(error, OSError) and error.strerror else error
 
 
 def greet(addresses: Sequence[str]) -> None:
@@ -55,5 +118,4 @@ def cannot_listen(host: str, port: int, unix: str | None, error: Exception) -> s
         error: What it raised.
     """
     where = f"{host}:{port}" if unix is None else unix or "''"
-    reason = error.strerror if isinstance(error, OSError) and error.strerror else error
-    return f"can't listen on {where}: {reason}"
+    return f"can't listen on {where}: {reason_of(error)}"

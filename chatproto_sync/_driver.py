@@ -1,18 +1,24 @@
 """The loop's body: which sockets are ready, and what is to be done for them."""
 
-import contextlib
 import logging
+import os
 import selectors
 import socket
 import time
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final
+from random import shuffle
+from ssl import SSLContext
+from typing import Any, Final
 
-from chatproto import ChatBroker
+from chatproto import ChatBroker, Limits, LoginRequest, Policy
 
-from ._addresses import describe, prepare
-from ._carrier import READ, READ_SIZE, Carrier, SocketCarrier
-from ._listeners import close_listeners
+from ._addresses import describe, host_of, prepare
+from ._carrier import READ, Carrier, SocketCarrier
+from ._descriptors import fitted
+from ._listeners import Listeners, open_listeners
+from ._tls import start_tls
+from ._waker import Waker
 
 ACCEPTS: Final = 64
 """The most connections taken on before those that are there have their turn."""
@@ -20,7 +26,7 @@ ACCEPTS: Final = 64
 PAUSE: Final = 1.0
 """Seconds without accepting after that has failed for want of something."""
 
-TICK: Final = 1.0
+TICK: Final = 0.25
 """The longest time in seconds that may pass between two calls of `Driver.tick`."""
 
 
@@ -36,26 +42,33 @@ class Driver:
 
     Args:
         broker: Who decides.
-        listeners: Where connections come from, non-blocking; closed in the end.
+        listeners: Where connections come from; closed in the end.
+        ssl: What to do TLS with; None for none.
         clock: Seconds that do not run backwards.
     """
 
     def __init__(
         self,
         broker: ChatBroker[Carrier],
-        listeners: Sequence[socket.socket],
+        listeners: Listeners,
+        ssl: SSLContext | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.broker = broker
         self.listeners = listeners
-        self.addresses = [describe(each.getsockname(), each.family) for each in listeners]
+        self.addresses = [describe(each.getsockname(), each.family) for each in listeners.sockets]
         self.selector = selectors.DefaultSelector()
+        self._ssl = ssl
         self._clock = clock
         self._accepting: list[_Listener] = []
         self._draining = False
         self._abandoning = False
         self.closed = False
-        self._waker = _Waker()
+        # Set by who can answer the broker's questions.
+        self.ask: Callable[[int, LoginRequest], None] | None = None
+        self._lag = 0.0
+        self._answers: deque[tuple[int, bool]] = deque()
+        self._waker = Waker()
         self.selector.register(self._waker, READ, self._waker)
 
     def listen(self, *, accept: bool = True) -> None:
@@ -70,8 +83,26 @@ class Driver:
         if self.closed:
             raise RuntimeError("a server runs once")
         if accept:
-            self._accepting = [_Listener(self, each) for each in self.listeners]
+            self._accepting = [_Listener(self, each) for each in self.listeners.sockets]
         logger.info("listening on %s", ", ".join(self.addresses))
+
+    def take_on(self, sock: socket.socket, address: Any) -> None:
+        """Serve a connection.
+
+        Args:
+            sock: What `accept` has given.
+            address: Likewise.
+        """
+        peer, host = describe(address, sock.family), host_of(address, sock.family)
+        try:
+            prepare(sock)
+            if self._ssl is not None:
+                sock = start_tls(sock, self._ssl)
+        except OSError:
+            # Some platforms report here that the peer has gone again.
+            sock.close()
+        else:
+            SocketCarrier(self.broker, self.selector, sock, peer, host)
 
     def drain(self) -> None:
         """Begin to end; go on with `step` until the broker has no connections."""
@@ -82,6 +113,11 @@ class Driver:
         logger.info("ending, with %d connections", self.broker.connections)
         self.broker.drain()
         self._draining = True
+        # In no order, so that those who come back do not all come back in the order of arrival.
+        ready = self.broker.take_ready()
+        shuffle(ready)
+        for carrier in ready:
+            carrier.carry()
         self.settle()
 
     def abandon(self) -> None:
@@ -96,26 +132,53 @@ class Driver:
             timeout: Seconds to wait when there is nothing.
         """
         ready = self.selector.select(timeout)
-        self.tick()
+        start = self.tick()
         for key, events in ready:
             key.data.ready(events)
+        while self._answers:
+            token, allowed = self._answers.popleft()
+            self.broker.answer(token, allowed=allowed)
         self.settle()
+        self._lag = max(self._lag, self._clock() - start)
 
-    def tick(self) -> None:
-        """Let time pass. `step` does it too; here `settle` has to follow."""
+    def take_lag(self) -> float:
+        """The longest time in seconds that a `step` has taken since the last call."""
+        lag, self._lag = self._lag, 0.0
+        return lag
+
+    def answer(self, token: int, allowed: bool) -> None:
+        """Answer a question that `ask` was called with. For other threads too."""
+        self._answers.append((token, allowed))
+        self.wake()
+
+    def tick(self) -> float:
+        """Let time pass. `step` does it too; here `settle` has to follow.
+
+        Returns:
+            What the clock says.
+        """
         now = self._clock()
         self.broker.tick(now)
         for listener in self._accepting:
             listener.tick(now)
         if self._draining and self._abandoning:
             self.broker.abandon()
+        return now
 
     def settle(self) -> None:
         """Have the broker's decisions carried out."""
-        for carrier in self.broker.take_ready():
-            carrier.carry()
+        while ready := self.broker.take_ready():
+            for carrier in ready:
+                carrier.carry()
+        if self.ask is not None:
+            for question in self.broker.take_questions():
+                cid = question.cid
+                self.ask(
+                    question.token,
+                    LoginRequest(question.name, cid.peer, cid.certificate, cid.credentials),
+                )
         for record in self.broker.take_records():
-            logger.info("%s", record)
+            logger.log(logging.INFO if record.important else logging.DEBUG, "%s", record)
 
     @property
     def takes_sockets(self) -> bool:
@@ -145,32 +208,32 @@ class Driver:
             key.data.close()
         self.settle()
         self.selector.close()
-        close_listeners(self.listeners)
+        self.listeners.close()
 
 
-class _Waker:
-    """A descriptor that becomes readable on request."""
+def open_driver(
+    host: str,
+    port: int,
+    *,
+    unix: str | os.PathLike[str] | None,
+    unix_mode: int | None,
+    sockets: Sequence[socket.socket],
+    ssl: SSLContext | None,
+    policy: Policy,
+    limits: Limits,
+    notices: bool,
+    ask: bool,
+) -> Driver:
+    """Listen, and make the driver that serves: what both servers begin with.
 
-    def __init__(self) -> None:
-        self._reader, self._writer = socket.socketpair()
-        self._reader.setblocking(False)
-        self._writer.setblocking(False)
-
-    def fileno(self) -> int:
-        return self._reader.fileno()
-
-    def wake(self) -> None:
-        # A full buffer is a request that has not been seen yet, and a closed socket one that comes
-        # too late to matter.
-        with contextlib.suppress(OSError):
-            self._writer.send(b"\0")
-
-    def ready(self, _events: int) -> None:
-        self._reader.recv(READ_SIZE)
-
-    def close(self) -> None:
-        self._reader.close()
-        self._writer.close()
+    Raises:
+        OSError: It can't listen there.
+        ValueError: There is no such port, or the path is empty.
+    """
+    broker: ChatBroker[Carrier] = ChatBroker(
+        policy=policy, limits=fitted(limits), notices=notices, ask=ask
+    )
+    return Driver(broker, open_listeners(host, port, unix, unix_mode, sockets), ssl)
 
 
 class _Listener:
@@ -198,18 +261,7 @@ class _Listener:
                 self._pause(error)
                 return
             self._failing = False
-            try:
-                prepare(sock)
-            except OSError:
-                # Some platforms report here that the peer has gone again.
-                sock.close()
-                continue
-            SocketCarrier(
-                self._driver.broker,
-                self._driver.selector,
-                sock,
-                describe(address, sock.family),
-            )
+            self._driver.take_on(sock, address)
 
     def tick(self, now: float) -> None:
         if self._paused_until is not None and now >= self._paused_until:

@@ -3,16 +3,17 @@
 import contextlib
 import os
 import signal
+import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
+from ssl import SSLContext
 from types import FrameType
 
-from chatproto import ChatBroker, Limits, Policy
+from chatproto import Limits, LoginRequest, Policy
 
 from ._addresses import DEFAULT_PORT
-from ._carrier import Carrier
-from ._driver import TICK, Driver
-from ._listeners import open_listeners
+from ._authenticator import Authenticator
+from ._driver import TICK, open_driver
 
 
 class Server:
@@ -24,8 +25,15 @@ class Server:
         host: The name or address to listen on.
         port: The TCP port; 0 for one that is free.
         unix: The path of a Unix socket to listen on instead.
+        unix_mode: That socket's file mode; None for what the umask makes of it.
+        sockets: Sockets that listen already, instead of all that; closed in the end.
+        ssl: What to do TLS with; None for none. A context that asks for certificates binds LOGIN to
+            them: a connection may have the DNS names and mail addresses among the subject's
+            alternative names, or the common name if there are none of these.
+        authenticate: Called, on a thread of its own, for each LOGIN: only True allows it. What it
+            raises is logged and refuses that login, and so does `Limits.auth_timeout`.
         policy: The matters of taste.
-        limits: What one connection may take.
+        limits: What one connection may take, and all of them together.
         notices: Whether to tell clients why something was refused (protocol.md, section 3).
 
     Raises:
@@ -39,12 +47,30 @@ class Server:
         port: int = DEFAULT_PORT,
         *,
         unix: str | os.PathLike[str] | None = None,
+        unix_mode: int | None = None,
+        sockets: Sequence[socket.socket] = (),
+        ssl: SSLContext | None = None,
+        authenticate: Callable[[LoginRequest], bool] | None = None,
         policy: Policy = Policy(),
         limits: Limits = Limits(),
         notices: bool = True,
     ) -> None:
-        broker: ChatBroker[Carrier] = ChatBroker(policy=policy, limits=limits, notices=notices)
-        self._driver = Driver(broker, open_listeners(host, port, unix))
+        self._driver = open_driver(
+            host,
+            port,
+            unix=unix,
+            unix_mode=unix_mode,
+            sockets=sockets,
+            ssl=ssl,
+            policy=policy,
+            limits=limits,
+            notices=notices,
+            ask=authenticate is not None,
+        )
+        self._authenticator = None
+        if authenticate is not None:
+            self._authenticator = Authenticator(authenticate, self._driver.answer)
+            self._driver.ask = self._authenticator.ask
         self._stopping = False
         self.addresses = self._driver.addresses
         """Where it listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
@@ -52,7 +78,7 @@ class Server:
     def run(self) -> None:
         """Serve until `shutdown`, then end: tell everybody, write what is queued, close.
 
-        The end takes `Limits.linger`, `Limits.goodbye` and a second at the most.
+        The end takes `Limits.grace` and a second at the most.
 
         Raises:
             RuntimeError: It has run already, or is closed.
@@ -66,7 +92,7 @@ class Server:
             while driver.broker.connections:
                 driver.step(TICK)
         finally:
-            driver.close()
+            self.close()
 
     def shutdown(self) -> None:
         """Have `run` end. For other threads and for signal handlers; returns at once.
@@ -81,6 +107,8 @@ class Server:
     def close(self) -> None:
         """Stop listening, if it never came to `run`, which does that itself."""
         self._driver.close()
+        if self._authenticator is not None:
+            self._authenticator.close()
 
 
 def serve(
@@ -88,6 +116,10 @@ def serve(
     port: int = DEFAULT_PORT,
     *,
     unix: str | os.PathLike[str] | None = None,
+    unix_mode: int | None = None,
+    sockets: Sequence[socket.socket] = (),
+    ssl: SSLContext | None = None,
+    authenticate: Callable[[LoginRequest], bool] | None = None,
     policy: Policy = Policy(),
     limits: Limits = Limits(),
     notices: bool = True,
@@ -101,15 +133,33 @@ def serve(
         host: The name or address to listen on.
         port: The TCP port; 0 for one that is free, which the log tells.
         unix: The path of a Unix socket to listen on instead.
+        unix_mode: That socket's file mode; None for what the umask makes of it.
+        sockets: Sockets that listen already, instead of all that; closed in the end.
+        ssl: What to do TLS with; None for none. A context that asks for certificates binds LOGIN to
+            them: a connection may have the DNS names and mail addresses among the subject's
+            alternative names, or the common name if there are none of these.
+        authenticate: Called, on a thread of its own, for each LOGIN: only True allows it. What it
+            raises is logged and refuses that login, and so does `Limits.auth_timeout`.
         policy: The matters of taste.
-        limits: What one connection may take.
+        limits: What one connection may take, and all of them together.
         notices: Whether to tell clients why something was refused (protocol.md, section 3).
 
     Raises:
         OSError: It can't listen there.
         ValueError: There is no such port, or the path is empty.
     """
-    server = Server(host, port, unix=unix, policy=policy, limits=limits, notices=notices)
+    server = Server(
+        host,
+        port,
+        unix=unix,
+        unix_mode=unix_mode,
+        sockets=sockets,
+        ssl=ssl,
+        authenticate=authenticate,
+        policy=policy,
+        limits=limits,
+        notices=notices,
+    )
     with shutdown_on_signals(server):
         server.run()
 

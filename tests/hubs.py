@@ -7,6 +7,7 @@ from chatproto import (
     DuplicateLogin,
     ErrorCode,
     Event,
+    Limits,
     Login,
     Policy,
     Receive,
@@ -19,9 +20,9 @@ REPLACE = Policy(duplicate_login=DuplicateLogin.REPLACE)
 POLICIES = [SHARE, REJECT, REPLACE, Policy.reference()]
 
 
-def hub_of(*names: str, policy: Policy = SHARE) -> ChatHub[int]:
+def hub_of(*names: str, policy: Policy = SHARE, limits: Limits = Limits()) -> ChatHub[int]:
     """A hub with connections 1, 2, … logged in under these names."""
-    hub: ChatHub[int] = ChatHub(policy)
+    hub: ChatHub[int] = ChatHub(policy, limits)
     for cid, name in enumerate(names, 1):
         hub.connect(cid)
         assert hub.handle(cid, Login(name)) == []

@@ -3,6 +3,7 @@
 from chatproto import (
     SERVER_NAME,
     ChatSession,
+    CloseReason,
     ConnectionLostError,
     Echo,
     Limits,
@@ -11,7 +12,8 @@ from chatproto import (
     Receive,
     Reconnected,
 )
-from chatproto._codec import encode
+from chatproto._codec import decode, encode
+from chatproto._notices import Notices
 
 
 def line(sender: str, data: bytes) -> bytes:
@@ -58,3 +60,13 @@ def items(session: ChatSession) -> list[Message | Reconnected]:
 
 def notices(session: ChatSession) -> list[Notice]:
     return list(iter(session.take_notice, None))
+
+
+def last_words(reason: CloseReason) -> Receive | None:
+    """What a server says before it closes a connection; None when that is nothing."""
+    octets = Notices(Limits(), enabled=True).last_words(reason)
+    if not octets:
+        return None
+    words = decode(octets.removesuffix(b"\n"))
+    assert isinstance(words, Receive)
+    return words

@@ -1,12 +1,13 @@
 """chatproto._broker: how connections end."""
 
-from chatproto import (
-    DuplicateLogin,
-    Limits,
-    Policy,
-)
+from dataclasses import replace
 
-from .brokers import TIGHT, broker_of, heard, leaves, log, login, say
+import pytest
+
+from chatproto import CloseReason, DuplicateLogin, Limits, Policy
+from chatproto._exchange import SLICE
+
+from .brokers import TIGHT, broker_of, heard, leaves, log, login, message, reason, say
 
 # How connections end
 
@@ -30,6 +31,13 @@ def test_nothing_after_logout_runs() -> None:
     broker.receive_eof(1)
     assert heard(broker, 2) == []
     assert heard(broker, 1) == []
+
+
+def test_not_even_what_is_far_behind_it() -> None:
+    broker = broker_of("alice", "bob")
+    broker.receive(1, b"CHAT/1.0 LOGOUT\n".ljust(2 * SLICE, b"x") + b"\nCHAT/1.0 SEND bob hi\n")
+    assert heard(broker, 2) == []
+    assert broker.snapshot().refusals == {}
 
 
 def test_nobody_hears_of_a_connection_that_is_ending() -> None:
@@ -84,6 +92,19 @@ def test_a_lost_connection() -> None:
     assert broker.snapshot().closes == {"connection lost": 1}
     say(broker, 2, "SEND alice hi")
     assert "ERR NO_SUCH_USER" in heard(broker, 2)[0]
+
+
+def test_a_connection_is_there_until_it_is_gone() -> None:
+    """Its id does not stand for another one before `disconnect`."""
+    broker = broker_of("alice", "bob")
+    say(broker, 2, "SEND alice hi")
+    say(broker, 1, "LOGOUT")
+    with pytest.raises(ValueError, match="1 is connected already"):
+        broker.connect(1, "somebody else")
+    assert heard(broker, 1) == ["bob hi"]
+    broker.disconnect(1)
+    broker.connect(1, "somebody else")
+    assert broker.snapshot().queued == 0
 
 
 def test_who_lingers_too_long_is_cut_off() -> None:
@@ -150,34 +171,46 @@ def test_who_is_gone_has_no_deadline() -> None:
     assert broker.reading(3)
 
 
-def test_who_does_not_read_is_closed_and_its_senders_go_on() -> None:
-    broker = broker_of("alice", "bob", "carol", limits=Limits(max_line=512, queue_bytes=1000))
-    line = len("CHAT/1.0 RECEIVE alice \n")
-    say(broker, 1, "SEND bob " + "x" * (500 - line), "SEND bob " + "x" * (500 - line))
-    assert len(broker.outgoing(2)) == 1000
-    assert broker.reading(2)
-    say(broker, 1, "SEND bob ", "SEND bob ", "SEND carol hi")
-    assert not broker.reading(2)
-    assert broker.finished(2)
-    assert 2 in broker.take_ready()
-    broker.disconnect(2)
-    assert broker.snapshot().closes == {"slow consumer": 1}
-    assert heard(broker, 3) == ["alice hi"]
-    assert heard(broker, 1) == ["*server* ERR NO_SUCH_USER SEND bob is not online"]
-
-
-def test_who_drowns_itself_runs_no_further() -> None:
+def test_who_is_told_too_much_of_its_own_errors_is_closed() -> None:
+    """Notices wait for nothing: whoever makes so many errors has to read."""
     broker = broker_of("alice", "bob", limits=TIGHT)
-    broker.receive(1, b"CHAT/1.0 SEND alice %b\n" % (b"x" * 400) * 2 + b"CHAT/1.0 SEND bob hi\n")
-    assert broker.finished(1)
+    broker.receive(1, b"CHAT/1.0 SEND x hi\n" * 20 + b"CHAT/1.0 SEND bob hi\n")
+    assert reason(broker, 1) is CloseReason.SLOW_CONSUMER
     assert heard(broker, 2) == []
 
 
-def test_one_slow_member_does_not_cost_the_others_a_broadcast() -> None:
-    broker = broker_of("alice", "bob", "carol", limits=TIGHT)
-    say(broker, 1, "GROUP g bob carol", "SEND bob " + "x" * 480, "BROADCAST g hello")
-    assert broker.finished(2)
-    assert heard(broker, 3) == ["alice hello"]
+def test_over_the_bound_of_all_who_is_ending_ends_at_once() -> None:
+    limits = replace(TIGHT, queue_bytes=1024, total_queue_bytes=1024)
+    broker = broker_of("alice", "bob", limits=limits)
+    say(broker, 1, message("alice", "alice", 512), message("alice", "alice", 100), "LOGOUT")
+    say(broker, 2, message("bob", "bob", 512))
+    assert broker.finished(1)
+    assert broker.snapshot().queued == 512
+    assert reason(broker, 1) is CloseReason.LOGGED_OUT
+
+
+def test_who_says_too_much_while_it_waits_ends() -> None:
+    limits = Limits(max_line=512, queue_bytes=1024, total_queue_bytes=4096, rate=1.0)
+    broker = broker_of(limits=limits)
+    login(broker, 1, "alice")
+    broker.connect(2, "peer-2")
+    broker.receive(1, b"CHAT/1.0 SEND alice hi\n")
+    broker.receive(1, b"x" * 4096)
+    assert not broker.reading(1)
+    assert broker.connections == 2
+    broker.receive(1, b"x")
+    assert broker.snapshot().queued == 0
+    assert reason(broker, 1) is CloseReason.SLOW_CONSUMER
+    assert broker.reading(2)
+
+
+def test_who_drowns_in_a_refused_login_runs_no_further() -> None:
+    limits = replace(TIGHT, max_name=5)
+    broker = broker_of("alice", "bob", limits=limits)
+    say(broker, 1, message("alice", "alice", 500))
+    broker.receive(1, b"CHAT/1.0 LOGIN longer\nCHAT/1.0 SEND bob hi\n")
+    assert reason(broker, 1) is CloseReason.SLOW_CONSUMER
+    assert heard(broker, 2) == []
 
 
 def test_what_is_written_makes_room() -> None:

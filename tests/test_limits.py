@@ -1,35 +1,68 @@
 """chatproto._limits: bounds and rates."""
 
+import dataclasses
 from typing import Any
 
 import pytest
 
 from chatproto import Limits
 from chatproto._limits import RateLimiter
+from chatproto._names import NAME_MAX
 
 
 def test_the_defaults_of_the_protocol() -> None:
     limits = Limits()
     assert (limits.max_line, limits.bad_lines) == (4096, 100)
     assert (limits.notice_burst, limits.notice_rate) == (50, 20.0)
+    assert (limits.high_water, limits.queue_bytes, limits.queue_age) == (1 << 16, 1 << 20, 10.0)
+    assert limits.login_timeout == 60.0
 
 
-FIELDS = ["bad_lines", "queue_bytes", "linger", "notice_burst", "notice_rate"]
+DEFAULTS = dataclasses.asdict(Limits())
+FIELDS = list(DEFAULTS)
+# What is least is another limit.
+LEAST = {"max_line": 512, "queue_bytes": 4096, "total_queue_bytes": 1 << 20}
 
 
 @pytest.mark.parametrize("field", FIELDS)
-@pytest.mark.parametrize("value", [0, -1, float("nan")])
+@pytest.mark.parametrize("value", [0, -1])
 def test_limits_are_more_than_nothing(field: str, value: int) -> None:
     bad: dict[str, Any] = {field: value}
+    with pytest.raises(ValueError, match=field):
+        Limits(**bad)
+
+
+@pytest.mark.parametrize("field", [name for name in FIELDS if isinstance(DEFAULTS[name], float)])
+def test_what_is_no_number_is_no_limit(field: str) -> None:
+    bad: dict[str, Any] = {field: float("nan")}
     with pytest.raises(ValueError, match=f"{field} is more than 0"):
         Limits(**bad)
 
 
 @pytest.mark.parametrize("field", FIELDS)
 def test_limits_may_be_tight(field: str) -> None:
-    least = 4096 if field == "queue_bytes" else 1
-    tight: dict[str, Any] = {field: least}
-    assert getattr(Limits(**tight), field) == least
+    tight: dict[str, Any] = {field: LEAST.get(field, 1)}
+    assert getattr(Limits(**tight), field) == LEAST.get(field, 1)
+
+
+@pytest.mark.parametrize("field", LEAST)
+def test_limits_may_be_too_tight(field: str) -> None:
+    tight: dict[str, Any] = {field: LEAST[field] - 1}
+    with pytest.raises(ValueError, match=field):
+        Limits(**tight)
+
+
+@pytest.mark.parametrize("field", ["max_connections", "rate"])
+def test_some_things_may_have_no_limit(field: str) -> None:
+    free: dict[str, Any] = {field: None}
+    assert getattr(Limits(**free), field) is None
+
+
+def test_names_have_a_limit_of_their_own() -> None:
+    """That of the protocol (protocol.md, section 1)."""
+    assert Limits(max_name=NAME_MAX).max_name == NAME_MAX
+    with pytest.raises(ValueError, match="max_name is 1 to 64 octets"):
+        Limits(max_name=NAME_MAX + 1)
 
 
 def test_a_queue_holds_a_line() -> None:

@@ -17,7 +17,9 @@ from chatproto import (
     Send,
 )
 from chatproto._messages import octets, read_notice
-from chatproto._notices import last_words, notice
+from chatproto._notices import notice
+
+from .sessions import last_words
 
 VALUES = [
     Message("bob", b"hi"),

@@ -10,13 +10,15 @@ from chatproto import (
     Group,
     Invalid,
     Leave,
+    Limits,
     Login,
     Logout,
     Receive,
     Send,
 )
 from chatproto._codec import decode, encode
-from chatproto._notices import command_of, last_words, notice
+from chatproto._link import Link
+from chatproto._notices import Notices, command_of, notice
 
 
 def test_the_example_of_the_protocol() -> None:
@@ -51,18 +53,44 @@ def test_a_notice_is_read_back(code: ErrorCode) -> None:
     assert answer.data == f"ERR {code.value} BROADCAST in words: π".encode()
 
 
+# Nothing is said where it is the peer's own doing, or nothing can be written any more.
+LAST_WORDS = {
+    CloseReason.BAD_LINES: b"TOO_MANY",
+    CloseReason.REPLACED: b"NAME_IN_USE",
+    CloseReason.LOGIN_TIMEOUT: b"NOT_LOGGED_IN",
+    CloseReason.TOO_MANY_CONNECTIONS: b"TOO_MANY",
+    CloseReason.TOO_MANY_FROM_ADDRESS: b"TOO_MANY",
+    CloseReason.SHUTTING_DOWN: b"SHUTTING_DOWN",
+}
+
+
 @pytest.mark.parametrize("reason", CloseReason)
 def test_last_words(reason: CloseReason) -> None:
     """Who did not bring it about is told; the code says of what kind it is."""
-    codes = {
-        CloseReason.BAD_LINES: b"TOO_MANY",
-        CloseReason.REPLACED: b"NAME_IN_USE",
-        CloseReason.SHUTTING_DOWN: b"SHUTTING_DOWN",
-    }
-    words = last_words(reason)
-    if reason in codes:
-        assert words is not None
-        assert words.data.split(b" ", 3)[:3] == [b"ERR", codes[reason], b"-"]
-        assert len(encode(words)) <= 512
+    words = Notices(Limits(), enabled=True).last_words(reason)
+    if reason in LAST_WORDS:
+        receive = decode(words.removesuffix(b"\n"))
+        assert isinstance(receive, Receive)
+        assert receive.data.split(b" ", 3)[:3] == [b"ERR", LAST_WORDS[reason], b"-"]
+        assert len(words) <= 512
     else:
-        assert words is None
+        assert words == b""
+
+
+@pytest.mark.parametrize("reason", CloseReason)
+def test_without_notices_there_are_no_last_words(reason: CloseReason) -> None:
+    assert Notices(Limits(), enabled=False).last_words(reason) == b""
+
+
+def test_an_answer_to_a_line() -> None:
+    limits = Limits(notice_burst=2, notice_rate=1.0)
+    notices, link = Notices(limits, enabled=True), Link("peer", "", limits)
+    event = Send("bob", b"hi")
+    line = b"CHAT/1.0 RECEIVE *server* ERR NO_SUCH_USER SEND who?\n"
+    for now, answer in ((0.0, line), (0.0, line), (0.0, b""), (1.0, line), (1.0, b"")):
+        assert notices.answer(link, event, ErrorCode.NO_SUCH_USER, "who?", now) == answer
+
+
+def test_no_answers_when_they_are_off() -> None:
+    notices, link = Notices(Limits(), enabled=False), Link("peer", "", Limits())
+    assert notices.answer(link, Logout(), ErrorCode.MALFORMED, "no", 0.0) == b""

@@ -16,9 +16,20 @@ from chatproto import (
     RemoteProtocolError,
 )
 from chatproto._codec import encode
-from chatproto._notices import last_words
 
-from .sessions import CABLE, HEARD, HI, back, items, line, notices, session_of, start_again, told
+from .sessions import (
+    CABLE,
+    HEARD,
+    HI,
+    back,
+    items,
+    last_words,
+    line,
+    notices,
+    session_of,
+    start_again,
+    told,
+)
 
 CLOSED = "the server has closed the connection"
 BYE = told("ERR SHUTTING_DOWN - bye")

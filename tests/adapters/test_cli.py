@@ -195,11 +195,32 @@ def test_unix_socket(command: list[str], tmp_path: Path, log: Path) -> None:
     assert not path.exists()
 
 
+FEW = ["sh", "-c", 'ulimit -n 50 && exec "$@"', "sh"]
+"""Starts a command with few descriptors."""
+
+
+@each_command
+def test_no_more_connections_than_there_are_descriptors_for(command: list[str], log: Path) -> None:
+    """The others are told so, instead of waiting in a queue that nobody serves."""
+    with spawn([*FEW, *command, "--port=0"], log) as server, ExitStack() as stack:
+        people = [stack.enter_context(SocketClient(server.address)) for _ in range(30)]
+        told = b"CHAT/1.0 RECEIVE *server* ERR TOO_MANY - too many connections\n"
+        assert [person.read_line() for person in people[25:]] == [told] * 5
+        people[0].login("alice")
+        people[24].login("zoe")
+        stack.close()
+        assert server.end(signal.SIGTERM) == 0
+    assert "Too many open files" not in server.log
+    assert len([line for line in server.log.splitlines() if " turned away " in line]) == 1
+
+
 @each_command
 def test_out_of_descriptors(command: list[str], log: Path) -> None:
     """Connections that can't be accepted wait, and have their turn when others go."""
-    limited = ["sh", "-c", 'ulimit -n 50 && exec "$@"', "sh", *command, "--port", "0"]
-    with spawn(limited, log) as server, ExitStack() as stack:
+    with (
+        spawn([*FEW, *command, "--port=0", "--max-connections=99"], log) as server,
+        ExitStack() as stack,
+    ):
         early = [stack.enter_context(SocketClient(server.address)) for _ in range(60)]
         early[0].login("alice")
         for client in early[:30]:

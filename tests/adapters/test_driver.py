@@ -13,7 +13,7 @@ from chatproto_sync._addresses import describe
 from chatproto_sync._carrier import Carrier
 from chatproto_sync._command import greeting
 from chatproto_sync._driver import PAUSE, Driver
-from chatproto_sync._listeners import close_listeners, open_listeners
+from chatproto_sync._listeners import open_listeners
 
 from .servers import TIMEOUT
 
@@ -33,7 +33,7 @@ def clock() -> Clock:
 @pytest.fixture
 def driver(clock: Clock) -> Iterator[Driver]:
     broker: ChatBroker[Carrier] = ChatBroker()
-    driver = Driver(broker, open_listeners("127.0.0.1", 0, None), clock)
+    driver = Driver(broker, open_listeners("127.0.0.1", 0), clock=clock)
     driver.listen()
     yield driver
     driver.close()
@@ -42,7 +42,7 @@ def driver(clock: Clock) -> Iterator[Driver]:
 @pytest.fixture
 def address(driver: Driver) -> Any:
     """Where the driver listens."""
-    return driver.listeners[0].getsockname()
+    return driver.listeners.sockets[0].getsockname()
 
 
 class FailingAccept:
@@ -177,9 +177,9 @@ def test_open_listeners_leaves_nothing_open(monkeypatch: pytest.MonkeyPatch) -> 
             ],
         )
         with pytest.raises(OSError, match="assign"):
-            open_listeners("two.example", port, None)
+            open_listeners("two.example", port)
         monkeypatch.undo()
-        close_listeners(open_listeners("127.0.0.1", port, None))
+        open_listeners("127.0.0.1", port).close()
         assert taken.fileno() != -1
 
 

@@ -5,6 +5,7 @@ import logging
 import socket
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -85,17 +86,19 @@ def test_port_in_use(start: Start) -> None:
 
 
 def test_queue_larger_than_the_sockets_buffers(start: Start) -> None:
-    """Partial writes: nothing is lost or doubled between them."""
+    """Partial writes, and a sender that has to wait: nothing is lost or doubled between them."""
     count, data = 4000, b"x" * 4000
+    lines = [b"CHAT/1.0 SEND bob %d %b\n" % (number, data) for number in range(count)]
     with (
-        start(port=0, limits=Limits(queue_bytes=1 << 26)) as server,
+        start(port=0) as server,
         clients(server.addresses[0], "alice", "bob") as (alice, bob),
+        ThreadPoolExecutor() as pool,
     ):
-        for number in range(count):
-            alice.write(b"CHAT/1.0 SEND bob %d %b\n" % (number, data))
-        alice.flush("alice")
+        writing = pool.submit(alice.write, b"".join(lines))
         for number in range(count):
             assert bob.read_line() == b"CHAT/1.0 RECEIVE alice %d %b\n" % (number, data)
+        writing.result()
+        alice.flush("alice")
         bob.flush("bob")
 
 

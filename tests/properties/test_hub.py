@@ -17,6 +17,7 @@ from chatproto import (
     Group,
     Invalid,
     Leave,
+    Limits,
     Login,
     Logout,
     Policy,
@@ -27,6 +28,12 @@ from chatproto import (
 
 NAMES = st.sampled_from(["alice", "bob", "carol", "dave"])
 GROUPS = st.sampled_from(["g1", "g2", "g3"])
+LIMITS = [
+    Limits(),
+    Limits(max_groups=2),
+    Limits(max_groups_per_connection=1),
+    Limits(max_members=2),
+]
 DATA = st.binary(max_size=3).map(lambda data: data.replace(b"\n", b"").rstrip(b"\r"))
 
 
@@ -43,13 +50,21 @@ class HubMachine(RuleBasedStateMachine):
         self.names: dict[int, str | None] = {}
         self.gone: set[int] = set()
         self.groups: dict[str, tuple[str, list[str]]] = {}
+        self.limits = Limits()
+        # Because of whom each group exists, as long as they are there.
+        self.makers: dict[str, int] = {}
 
     @initialize(
-        duplicate_login=st.sampled_from(DuplicateLogin), broadcasting=st.sampled_from(Broadcasting)
+        duplicate_login=st.sampled_from(DuplicateLogin),
+        broadcasting=st.sampled_from(Broadcasting),
+        limits=st.sampled_from(LIMITS),
     )
-    def choose(self, duplicate_login: DuplicateLogin, broadcasting: Broadcasting) -> None:
+    def choose(
+        self, duplicate_login: DuplicateLogin, broadcasting: Broadcasting, limits: Limits
+    ) -> None:
         self.policy = Policy(duplicate_login=duplicate_login, broadcasting=broadcasting)
-        self.hub = ChatHub(self.policy)
+        self.limits = limits
+        self.hub = ChatHub(self.policy, limits)
 
     @rule(target=cids, name=st.none() | NAMES)
     def connect(self, name: str | None) -> int:
@@ -92,6 +107,7 @@ class HubMachine(RuleBasedStateMachine):
     def forget(self, cid: int) -> None:
         del self.names[cid]
         self.gone.add(cid)
+        self.makers = {group: maker for group, maker in self.makers.items() if maker != cid}
 
     @rule(cid=cids, name=NAMES)
     def log_in(self, cid: int, name: str) -> None:
@@ -148,9 +164,16 @@ class HubMachine(RuleBasedStateMachine):
             self.is_refused(cid, event, ErrorCode.NOT_LOGGED_IN)
         elif group in self.groups:
             self.is_refused(cid, event, ErrorCode.GROUP_EXISTS)
+        elif (
+            len(event.members) > self.limits.max_members
+            or len(self.groups) == self.limits.max_groups
+            or list(self.makers.values()).count(cid) == self.limits.max_groups_per_connection
+        ):
+            self.is_refused(cid, event, ErrorCode.TOO_MANY)
         else:
             assert self.say(cid, event) == []
             self.groups[group] = (name, members)
+            self.makers[group] = cid
 
     @rule(cid=cids, group=GROUPS)
     def leave(self, cid: int, group: str) -> None:
@@ -171,6 +194,7 @@ class HubMachine(RuleBasedStateMachine):
                 self.groups[group] = (creator, rest)
             else:
                 del self.groups[group]
+                self.makers.pop(group, None)
 
     @rule(cid=cids, code=st.sampled_from([ErrorCode.MALFORMED, ErrorCode.TRUNCATED]))
     def say_nonsense(self, cid: int, code: ErrorCode) -> None:

@@ -1,0 +1,185 @@
+"""Acting on what connections say."""
+
+from collections.abc import Hashable, Sequence
+from typing import Final, Generic
+
+from ._actions import Action, ConnectionId, Deliver, Refuse
+from ._codec import encode
+from ._errors import ErrorCode
+from ._events import Broadcast, Event, Login, Logout
+from ._hub import ChatHub
+from ._journal import Journal
+from ._limits import Limits
+from ._link import Link
+from ._links import Links
+from ._logins import Logins
+from ._notices import Notices
+from ._policy import Policy
+from ._records import RECORDED, CloseReason
+
+SLICE: Final = 8192
+"""Octets that are parsed before they are acted on."""
+
+
+class Exchange(Generic[ConnectionId]):
+    """Where the hub's decisions meet the queues, and what stands between them.
+
+    Args:
+        policy: The matters of taste.
+        limits: What one connection may take, and all of them together.
+        notices: Whether to tell clients why something was refused.
+        ask: Whether to ask for each LOGIN if it is allowed.
+    """
+
+    def __init__(self, *, policy: Policy, limits: Limits, notices: bool, ask: bool) -> None:
+        self.hub: ChatHub[ConnectionId] = ChatHub(policy, limits)
+        self.links: Links[ConnectionId] = Links(limits)
+        self.logins: Logins[ConnectionId] = Logins(limits, ask=ask)
+        self.journal = Journal()
+        self._limits = limits
+        self._notices = Notices(limits, enabled=notices)
+
+    def hear(self, cid: ConnectionId, link: Link, data: bytes) -> None:
+        """Act on octets that a connection has sent."""
+        # In pieces: should a message have to wait, what comes after it is kept, and takes a tenth
+        # of the memory as long as it is not parsed.
+        for at in range(0, len(data), SLICE):
+            self.obey(cid, link, link.connection.receive_data(data[at : at + SLICE]))
+            if link.held:
+                self.keep(cid, link, data[at + SLICE :])
+                break
+            if link.closing is not None:
+                break
+
+    def keep(self, cid: ConnectionId, link: Link, data: bytes) -> None:
+        """Keep octets of a connection that waits."""
+        self.links.hold(cid, link, data)
+        for each in self.links.worst():
+            self.drop(each)
+
+    def resume(self, cid: ConnectionId) -> None:
+        """Have a connection that waited go on."""
+        link = self.links[cid]
+        backlog = self.links.let_go(cid, link)
+        events, link.events = link.events, []
+        reached, link.reached = link.reached, None
+        self.obey(cid, link, events, reached)
+        if link.held:
+            self.keep(cid, link, backlog)
+        elif link.closing is None:
+            self.hear(cid, link, backlog)
+        if link.done and not link.held and link.closing is None:
+            self.obey(cid, link, link.connection.receive_eof())
+
+    def obey(
+        self,
+        cid: ConnectionId,
+        link: Link,
+        events: Sequence[Event],
+        reached: frozenset[Hashable] | None = None,
+    ) -> None:
+        """Have the hub decide, and do what it says.
+
+        Args:
+            cid: Who said something.
+            link: Its link.
+            events: What it said.
+            reached: Who has what the first event says already; None when it has not been begun.
+        """
+        flow = self.links.flow
+        counters = self.journal.counters
+        for number, event in enumerate(events):
+            if reached is None and link.pace is not None and not link.pace.allow(self.links.now):
+                self.links.pause(cid)
+                self._hold(cid, link, events[number:], None)
+                return
+            actions: list[Action[ConnectionId]]
+            if type(event) is Login:
+                verdict = self.logins.check(cid, link, event.name, self.links.now)
+                if verdict is False:
+                    self._hold(cid, link, events[number:], frozenset())
+                    return
+                actions = (
+                    self.hub.handle(cid, event) if verdict is True else [Refuse(cid, *verdict)]
+                )
+            else:
+                actions = self.hub.handle(cid, event)
+            obeyed = True
+            for action in actions:
+                if isinstance(action, Deliver):
+                    line = encode(action.message)
+                    if len(line) > self._limits.max_line:
+                        text = "the line would be too long for its recipients"
+                        self._refuse(cid, link, event, ErrorCode.LINE_TOO_LONG, text)
+                        continue
+                    to = action.to
+                    if reached:
+                        to = tuple(each for each in to if each not in reached)
+                    broadcast = type(event) is Broadcast
+                    blockers = flow.blockers(to, broadcast=broadcast)
+                    if blockers:
+                        # First of all: what is queued now may end a blocker, or the sender.
+                        flow.wait(cid, next(iter(blockers)), broadcast=broadcast)
+                        to = tuple(each for each in to if each not in blockers)
+                        self._hold(cid, link, events[number:], (reached or frozenset()).union(to))
+                        self._queue(to, line)
+                        counters.deliveries += len(to)
+                        return
+                    self._queue(to, line)
+                    counters.messages += 1
+                    counters.deliveries += len(to)
+                elif isinstance(action, Refuse):
+                    self._refuse(cid, link, event, action.code, action.text)
+                    obeyed = False
+                elif action.code is None:
+                    if type(event) is Logout:
+                        reason = CloseReason.LOGGED_OUT
+                    else:
+                        reason = CloseReason.EOF if link.done else CloseReason.BAD_LINES
+                    self.close(cid, link, reason)
+                else:
+                    self.close(action.cid, self.links[action.cid], CloseReason.REPLACED)
+            if obeyed and type(event) in RECORDED:
+                self.journal.obeyed(link, event)
+                if type(event) is Login:
+                    self.logins.end(cid)
+            if link.closing is not None:
+                break
+            reached = None
+
+    def _hold(
+        self,
+        cid: ConnectionId,
+        link: Link,
+        events: Sequence[Event],
+        reached: frozenset[Hashable] | None,
+    ) -> None:
+        """Have a connection wait with what it has said."""
+        link.events = list(events)
+        link.reached = reached
+        self.links.hold(cid, link, b"")
+
+    def _refuse(
+        self, cid: ConnectionId, link: Link, event: Event, code: ErrorCode, text: str
+    ) -> None:
+        """Tell a connection why its event was not obeyed, unless it has been told enough."""
+        self.journal.counters.refusals[code] += 1
+        if line := self._notices.answer(link, event, code, text, self.links.now):
+            self._queue((cid,), line)
+
+    def _queue(self, to: tuple[ConnectionId, ...], line: bytes) -> None:
+        for cid in self.links.queue(to, line):
+            self.drop(cid)
+
+    def close(self, cid: ConnectionId, link: Link, reason: CloseReason) -> None:
+        """Have a connection end once its queue is written: nobody hears of it or from it now."""
+        self.hub.disconnect(cid)
+        self.logins.forget(cid)
+        self.links.close(cid, link, reason, self._notices.last_words(reason))
+
+    def drop(self, cid: ConnectionId) -> None:
+        """End a connection that does not take what is queued for it."""
+        link = self.links[cid]
+        if link.closing is None:
+            self.close(cid, link, CloseReason.SLOW_CONSUMER)
+        self.links.give_up(cid)

@@ -1,0 +1,210 @@
+"""A broker's connections: what is queued for each, and how each ends."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator
+from typing import Generic
+
+from ._actions import ConnectionId
+from ._deadlines import Deadlines
+from ._flow import Flow
+from ._limits import Limits
+from ._link import Link
+from ._records import CloseReason
+
+
+class Links(Generic[ConnectionId]):
+    """All connections, without what is said on them.
+
+    Args:
+        limits: What one connection may take, and all of them.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._limits = limits
+        self._by_id: dict[ConnectionId, Link] = {}
+        # A dict for a set that keeps its order: first queued, first written.
+        self.ready: dict[ConnectionId, None] = {}
+        """Those that want the adapter's attention."""
+        self.flow: Flow[ConnectionId] = Flow(limits)
+        """Who waits for whom."""
+        self.octets = 0
+        """All that is queued for somebody, or kept from senders that wait."""
+        self.now = 0.0
+        """The time of the last `tick`, in seconds."""
+        # Connections that are being closed: those with a queue still, and those that only have to
+        # close their half.
+        self._lingering: Deadlines[ConnectionId] = Deadlines(limits.linger)
+        self._parting: Deadlines[ConnectionId] = Deadlines(limits.goodbye)
+        # Connections that have said too much: for as long as one more line takes.
+        self._paused: Deadlines[ConnectionId] = Deadlines(1 / (limits.rate or 1.0))
+
+    def __iter__(self) -> Iterator[ConnectionId]:
+        return iter(self._by_id)
+
+    def __len__(self) -> int:
+        return len(self._by_id)
+
+    def __getitem__(self, cid: ConnectionId) -> Link:
+        return self._by_id[cid]
+
+    def get(self, cid: ConnectionId) -> Link | None:
+        """A connection; None when there is no such."""
+        return self._by_id.get(cid)
+
+    def items(self) -> Iterable[tuple[ConnectionId, Link]]:
+        """All of them, with their ids."""
+        return self._by_id.items()
+
+    def add(self, cid: ConnectionId, link: Link) -> None:
+        """Take on a connection.
+
+        Raises:
+            ValueError: There is such a connection already.
+        """
+        if cid in self._by_id:
+            raise ValueError(f"{cid!r} is connected already")
+        self._by_id[cid] = link
+
+    def remove(self, cid: ConnectionId) -> Link | None:
+        """Forget a connection; None when there is no such."""
+        link = self._by_id.pop(cid, None)
+        if link is not None:
+            self.flow.forget(cid)
+            self.octets -= len(link.outbox) + len(link.backlog)
+            self.ready.pop(cid, None)
+            self._lingering.stop(cid)
+            self._parting.stop(cid)
+            self._paused.stop(cid)
+        return link
+
+    def tick(self, now: float) -> Iterator[ConnectionId]:
+        """Let time pass, and give up on those whose time to end is over.
+
+        Returns:
+            Those that are too slow.
+        """
+        self.now = now
+        for deadlines in (self._lingering, self._parting):
+            for cid in deadlines.take_expired(now):
+                self.give_up(cid)
+        return self.flow.tick(now)
+
+    def queue(self, to: tuple[ConnectionId, ...], line: bytes) -> Iterable[ConnectionId]:
+        """Queue a line for each of some connections.
+
+        Returns:
+            Those that are too slow.
+        """
+        links, ready, high = self._by_id, self.ready, self.flow.high_water
+        slow: list[ConnectionId] = []
+        for cid in to:
+            outbox = links[cid].outbox
+            if not outbox:
+                ready[cid] = None
+            outbox += line
+            if len(outbox) > high:
+                self.flow.fill(cid, self.now)
+                if len(outbox) > self._limits.queue_bytes:
+                    slow.append(cid)
+        self.octets += len(line) * len(to)
+        if self.octets > self._limits.total_queue_bytes:
+            slow += self.worst()
+        return slow
+
+    def worst(self) -> Iterator[ConnectionId]:
+        """Those to give up, so that all together keep to their bound."""
+        over = self.octets - self._limits.total_queue_bytes
+        if over <= 0:
+            return
+        # Senders that wait for somebody's queue are not to blame for what is kept from them.
+        blame: Counter[ConnectionId] = Counter()
+        for cid, link in self._by_id.items():
+            blame[cid] += len(link.outbox)
+            blame[self.flow.cause(cid)] += len(link.backlog)
+        for cid, octets in blame.most_common():
+            if over <= 0:
+                return
+            over -= octets
+            yield cid
+
+    def sent(self, cid: ConnectionId, size: int) -> tuple[int, bool]:
+        """Take note that the first `size` octets of a queue are on their way.
+
+        Returns:
+            How many they were: fewer when the queue was given up while the adapter was writing. And
+            whether nothing else is to be done for the connection now.
+        """
+        link = self._by_id[cid]
+        outbox = link.outbox
+        before = len(outbox)
+        del outbox[:size]
+        left = len(outbox)
+        size = before - left
+        self.octets -= size
+        if (left or self.flow.watches(cid)) and link.closing is None:
+            self.flow.sent(cid, size, left, self.now)
+        return size, not left and link.closing is None and not link.held
+
+    def hold(self, cid: ConnectionId, link: Link, backlog: bytes) -> None:
+        """Have a connection wait, with what it has said further."""
+        link.held = True
+        link.backlog += backlog
+        self.octets += len(backlog)
+        self.ready[cid] = None
+
+    def pause(self, cid: ConnectionId) -> None:
+        """Have a connection wait until it may say one more line."""
+        self._paused.start(cid, self.now)
+
+    def take_rested(self) -> Iterator[ConnectionId]:
+        """Those that may say one more line."""
+        return self._paused.take_expired(self.now)
+
+    def let_go(self, cid: ConnectionId, link: Link) -> bytes:
+        """Have a connection wait no more.
+
+        Returns:
+            What it has said further.
+        """
+        link.held = False
+        backlog, link.backlog = link.backlog, b""
+        self.octets -= len(backlog)
+        self.ready[cid] = None
+        return backlog
+
+    def close(self, cid: ConnectionId, link: Link, reason: CloseReason, last_words: bytes) -> None:
+        """Have a connection end once its queue is written.
+
+        Args:
+            cid: Which.
+            link: Its link.
+            reason: Why.
+            last_words: What to queue for it, past the cap if need be: it must not cost the
+                connection what is queued already.
+        """
+        link.closing = reason
+        link.events, link.reached = [], None
+        self.let_go(cid, link)
+        self._paused.stop(cid)
+        self.flow.forget(cid)
+        self._lingering.start(cid, self.now)
+        link.outbox += last_words
+        self.octets += len(last_words)
+
+    def take_half_close(self, cid: ConnectionId) -> bool:
+        """Whether to end the stream to a connection now; true once."""
+        link = self._by_id[cid]
+        if link.closing is None or link.outbox or link.done or link.half_closed:
+            return False
+        link.half_closed = True
+        self._lingering.stop(cid)
+        self._parting.start(cid, self.now)
+        return True
+
+    def give_up(self, cid: ConnectionId) -> None:
+        """Wait no longer for a connection that is being closed."""
+        link = self._by_id[cid]
+        self.octets -= len(link.outbox)
+        link.outbox.clear()
+        link.done = True
+        self.ready[cid] = None

@@ -1,0 +1,163 @@
+"""Who may log in, as far as that is not a question of who else is there."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Generic, TypeAlias
+
+from ._actions import ConnectionId
+from ._deadlines import Deadlines
+from ._errors import ErrorCode
+from ._limits import Limits
+from ._link import Link
+from ._records import CloseReason
+
+Refusal: TypeAlias = tuple[ErrorCode, str]
+"""Why somebody may not log in: the code, and words for people."""
+
+UNDECIDED: Final = (ErrorCode.AUTH_FAILED, "it was not decided in time whether you may log in")
+REFUSED: Final = (ErrorCode.AUTH_FAILED, "you may not log in under that name")
+
+
+@dataclass(frozen=True, slots=True)
+class Credentials:
+    """Who is at the other end of a Unix socket, as the system knows it."""
+
+    pid: int
+    """The process that has connected."""
+    uid: int
+    """Its user."""
+    gid: int
+    """Its group."""
+
+
+@dataclass(frozen=True, slots=True)
+class LoginRequest:
+    """What is known of somebody who wants to log in, for the `authenticate` of a server."""
+
+    name: str
+    """The name that they want to have."""
+    peer: str
+    """Where they come from: `192.0.2.1:49152`, `[2001:db8::1]:49152`, `unix`."""
+    certificate: Mapping[str, Any] | None
+    """The certificate that they have proved to hold, as `ssl.SSLSocket.getpeercert` gives it; None
+    when there is none."""
+    credentials: Credentials | None
+    """Who they are on this machine; None when they do not come by a Unix socket."""
+
+
+@dataclass(frozen=True, slots=True)
+class Question(Generic[ConnectionId]):
+    """Whether somebody may log in, to be answered with `ChatBroker.answer`."""
+
+    token: int
+    """What to answer with."""
+    cid: ConnectionId
+    """The connection."""
+    name: str
+    """The name that it wants to have."""
+
+
+class Logins(Generic[ConnectionId]):
+    """What stands between a connection and its name.
+
+    Args:
+        limits: How long it may take, and how long a name may be.
+        ask: Whether there is somebody to ask.
+    """
+
+    def __init__(self, limits: Limits, *, ask: bool) -> None:
+        self._limits = limits
+        self._ask = ask
+        self._anonymous: Deadlines[ConnectionId] = Deadlines(limits.login_timeout)
+        self._insecure: Deadlines[ConnectionId] = Deadlines(limits.handshake_timeout)
+        self._undecided: Deadlines[ConnectionId] = Deadlines(limits.auth_timeout)
+        # The open question of each connection that has one; those among them that have not been
+        # taken yet; the answers that have come.
+        self._questions: dict[int, Question[ConnectionId]] = {}
+        self._tokens: dict[ConnectionId, int] = {}
+        self._asked: dict[int, ConnectionId] = {}
+        self._answers: dict[ConnectionId, Refusal | None] = {}
+        self._count = 0
+
+    def begin(self, cid: ConnectionId, now: float, *, secured: bool) -> None:
+        """Give a connection its time to log in, and to do its TLS handshake if it has to."""
+        self._anonymous.start(cid, now)
+        if not secured:
+            self._insecure.start(cid, now)
+
+    def secured(self, cid: ConnectionId) -> None:
+        """Take note that a connection has done its TLS handshake."""
+        self._insecure.stop(cid)
+
+    def end(self, cid: ConnectionId) -> None:
+        """Take note that a connection has logged in."""
+        self._anonymous.stop(cid)
+
+    def forget(self, cid: ConnectionId) -> None:
+        """Take note that a connection is not to log in any more."""
+        for deadlines in (self._anonymous, self._insecure, self._undecided):
+            deadlines.stop(cid)
+        self._answers.pop(cid, None)
+        token = self._tokens.pop(cid, None)
+        if token is not None:
+            self._close(token)
+
+    def check(self, cid: ConnectionId, link: Link, name: str, now: float) -> Refusal | bool:
+        """Whether a connection may have a name.
+
+        Returns:
+            True; False when that is not decided yet, and `link` has to wait; or why not.
+        """
+        if len(name.encode()) > self._limits.max_name:
+            return ErrorCode.BAD_NAME, f"a name has at most {self._limits.max_name} octets here"
+        if link.identities is not None and name not in link.identities:
+            return ErrorCode.AUTH_FAILED, "your certificate is for somebody else"
+        if not self._ask:
+            return True
+        if cid in self._answers:
+            return self._answers.pop(cid) or True
+        self._count += 1
+        self._tokens[cid] = self._count
+        self._asked[self._count] = cid
+        self._questions[self._count] = Question(self._count, cid, name)
+        self._undecided.start(cid, now)
+        return False
+
+    def take_questions(self) -> list[Question[ConnectionId]]:
+        """The questions since the last call, without those that are not open any more."""
+        questions = list(self._questions.values())
+        self._questions.clear()
+        return questions
+
+    def answer(self, token: int, *, allowed: bool) -> ConnectionId | None:
+        """Take an answer.
+
+        Returns:
+            The connection that waits for it; None when none does any more.
+        """
+        cid = self._asked.get(token)
+        if cid is not None:
+            self._decide(cid, None if allowed else REFUSED)
+        return cid
+
+    def take_late(self, now: float) -> Iterator[tuple[ConnectionId, CloseReason]]:
+        """Those that have not logged in in time, and why that is not forgiven."""
+        for cid in self._insecure.take_expired(now):
+            yield cid, CloseReason.HANDSHAKE_TIMEOUT
+        for cid in self._anonymous.take_expired(now):
+            yield cid, CloseReason.LOGIN_TIMEOUT
+
+    def take_undecided(self, now: float) -> Iterator[ConnectionId]:
+        """Those that can go on because their question was not answered in time."""
+        for cid in self._undecided.take_expired(now):
+            self._decide(cid, UNDECIDED)
+            yield cid
+
+    def _decide(self, cid: ConnectionId, refusal: Refusal | None) -> None:
+        self._answers[cid] = refusal
+        self._undecided.stop(cid)
+        self._close(self._tokens.pop(cid))
+
+    def _close(self, token: int) -> None:
+        del self._asked[token]
+        self._questions.pop(token, None)

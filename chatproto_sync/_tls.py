@@ -1,0 +1,105 @@
+"""TLS on the sockets of a server."""
+
+import contextlib
+import socket
+import ssl
+from collections.abc import Mapping
+from typing import Any, Final, TypeGuard
+
+WANTS_READ: Final = ssl.SSLWantReadError
+WANTS_WRITE: Final = ssl.SSLWantWriteError
+
+
+class ServerCertificate:
+    """A server's certificate in files, which may be replaced while it runs.
+
+    Args:
+        cert: The path of the certificate chain, PEM.
+        key: The path of its private key, PEM; None when it is in the same file.
+        client_ca: The path of the CA that clients' certificates are to be from, PEM; None when
+            clients need none.
+
+    Raises:
+        OSError: A file can't be read, or makes no sense.
+    """
+
+    def __init__(self, cert: str, key: str | None, client_ca: str | None) -> None:
+        self._files = cert, key
+        self.context = self._load()
+        """What connections are made with from now on."""
+        if client_ca is not None:
+            self.context.load_verify_locations(client_ca)
+            self.context.verify_mode = ssl.CERT_REQUIRED
+
+    def reload(self) -> None:
+        """Read the certificate again, for connections to come.
+
+        Raises:
+            OSError: A file can't be read, or makes no sense. The old one stays in use.
+        """
+        self._load()
+        self.context.load_cert_chain(*self._files)
+
+    def _load(self) -> ssl.SSLContext:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        # RFC 8996.
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.load_cert_chain(*self._files)
+        return context
+
+
+def is_tls(sock: socket.socket) -> TypeGuard[ssl.SSLSocket]:
+    """Whether a socket does TLS."""
+    return isinstance(sock, ssl.SSLSocket)
+
+
+def start_tls(sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
+    """Have an accepted, non-blocking socket do TLS; the handshake is still to come.
+
+    Raises:
+        OSError: The peer is gone; the socket is closed.
+    """
+    try:
+        return context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
+    except OSError:
+        sock.close()
+        raise
+
+
+def end_tls(sock: ssl.SSLSocket) -> None:
+    """Tell the peer that nothing more comes, and go on reading from it (RFC 8446, section 6.1).
+
+    Raises:
+        OSError: The connection is gone, or the word can't be sent now.
+    """
+    # What it wants to read is the peer's own goodbye, which comes like anything else.
+    with contextlib.suppress(WANTS_READ):
+        sock.unwrap()
+
+
+def identities_of(
+    context: ssl.SSLContext, certificate: Mapping[str, Any] | None
+) -> frozenset[str] | None:
+    """Who a peer has proved to be: the names that it may log in under.
+
+    They are the DNS names and mail addresses among the subject's alternative names; the common name
+    only if there are none of these (RFC 6125, section 6.4.4).
+
+    Args:
+        context: What the handshake was done with.
+        certificate: The peer's, as `ssl.SSLSocket.getpeercert` gives it.
+
+    Returns:
+        The names; None when the context asks for no certificate, so that anybody is welcome.
+    """
+    if context.verify_mode is ssl.CERT_NONE:
+        return None
+    fields = certificate or {}
+    names = {value for kind, value in fields.get("subjectAltName", ()) if kind in ("DNS", "email")}
+    return frozenset(names or _common_names(fields))
+
+
+def _common_names(fields: Mapping[str, Any]) -> set[str]:
+    return {
+        value for part in fields.get("subject", ()) for key, value in part if key == "commonName"
+    }

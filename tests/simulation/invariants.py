@@ -1,0 +1,124 @@
+"""What is true after every step, whatever has happened."""
+
+from collections import defaultdict
+
+from chatproto import CloseReason
+from chatproto._flow import WINDOW
+
+from .client import Client
+from .world import World
+
+# A window is looked at when time passes: every quarter of a second at least.
+LOOK = WINDOW + 0.25
+
+
+class Invariants:
+    """Looks at a world after each step.
+
+    Args:
+        world: What to look at.
+    """
+
+    def __init__(self, world: World) -> None:
+        self._world = world
+        self._flow = world.broker._links.flow
+        # Since when each sender waits for the queue that it waits for.
+        self._since: dict[tuple[int, int], float] = {}
+        # Those that did not drain when their queue was full, until it is full no more.
+        self._undrained: set[int] = set()
+
+    def check(self) -> None:
+        self.sums_add_up()
+        self.queues_keep_to_their_caps()
+        self.who_waits_is_not_read_from()
+        self.nobody_waits_too_long()
+        self.the_adapter_knows()
+
+    def sums_add_up(self) -> None:
+        world = self._world
+        counters = world.broker.snapshot()
+        links = [link for _, link in world.broker._links.items()]
+        assert counters.connections == len(world.clients) == len(links)
+        assert counters.queued == sum(len(link.outbox) + len(link.backlog) for link in links)
+        assert counters.waiting == len(self._flow._waits_for)
+        assert counters.accepted == world.count == len(links) + sum(counters.closes.values())
+
+    def queues_keep_to_their_caps(self) -> None:
+        world, limits = self._world, self._world.limits
+        # Last words are said past every bound.
+        words = 100 * sum(link.closing is not None for _, link in world.broker._links.items())
+        assert world.broker.snapshot().queued <= limits.total_queue_bytes + words
+        for cid, client in world.clients.items():
+            link = world.broker._links[cid]
+            queued = len(link.outbox)
+            if queued <= self._flow.high_water:
+                self._undrained.discard(cid)
+            elif link.closing is None and cid not in self._flow._draining:
+                self._undrained.add(cid)
+            cap = limits.queue_bytes
+            if cid not in self._undrained and link.closing is None:
+                notices = 200 * len(client.errors) + 200 * limits.notice_burst
+                cap = min(cap, self._flow.high_water + limits.max_line + notices)
+            assert queued <= cap + (100 if link.closing is not None else 0)
+
+    def who_waits_is_not_read_from(self) -> None:
+        broker = self._world.broker
+        held = {cid for cid, link in broker._links.items() if link.held}
+        for cid in held:
+            assert not broker.reading(cid)
+        # Everybody who waits waits for something that will come.
+        paused, asked = broker._links._paused._ends, broker._logins._tokens
+        assert held == self._flow._waits_for.keys() | paused.keys() | asked.keys()
+        for queue in self._flow._waits_for.values():
+            assert len(broker.outgoing(queue)) > self._flow.high_water // 2
+            assert queue in self._flow._full
+
+    def nobody_waits_too_long(self) -> None:
+        """A slow recipient may be waited for, one that takes nothing may not."""
+        world, now = self._world, self._world.now
+        pairs = self._flow._waits_for.items()
+        self._since = {pair: self._since.get(pair, now) for pair in pairs}
+        for (sender, queue), since in self._since.items():
+            taken = world.clients[queue].taken_since
+            if self._flow._waiters[queue][sender] and now - since > 2 * LOOK:
+                assert taken(now - 2 * LOOK) >= world.limits.drain_rate * WINDOW
+            if now - since > 2 * world.limits.queue_age + 0.5:
+                assert taken(now - 2 * world.limits.queue_age - 0.5) > 0
+
+    def the_adapter_knows(self) -> None:
+        """Whoever has news has been reported as ready."""
+        for cid, client in self._world.clients.items():
+            broker = self._world.broker
+            assert client.watched_for_writing == bool(broker.outgoing(cid))
+            assert client.watched_for_reading == broker.reading(cid)
+            assert not broker.finished(cid)
+
+    def all_is_heard(self) -> None:
+        """Nothing is missing at the end of any stream: each says one thing more, which arrives."""
+        world = self._world
+        open_clients = [client for client in world.clients.values() if world.open(client)]
+        by_name: dict[str | None, list[Client]] = defaultdict(list)
+        for client in open_clients:
+            by_name[client.name].append(client)
+        groups = world.broker._hub._groups
+        expected: list[tuple[Client, tuple[int, str]]] = []
+        for cid, target in list(world.ledger.steps):
+            sender = world.clients.get(cid)
+            if sender is None or sender not in by_name[sender.name]:
+                continue
+            name = target[1:]
+            if target[0] == "@":
+                sender.send(name, world.step_number)
+                recipients = by_name[name]
+            elif name in groups and sender.name in (groups[name].creator, *groups[name].members):
+                sender.broadcast(name, world.step_number)
+                members = [client for member in groups[name].members for client in by_name[member]]
+                recipients = [client for client in members if client is not sender]
+            else:
+                continue
+            expected += [(client, (cid, target)) for client in recipients]
+        world.rest()
+        for client, key in expected:
+            if client.cid in world.clients and key[0] in world.clients:
+                assert client.heard[key] == len(world.ledger.steps[key]) - 1
+        assert world.broker.snapshot().closes[CloseReason.BAD_LINES] == 0

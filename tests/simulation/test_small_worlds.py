@@ -1,0 +1,169 @@
+"""Few clients, tight limits, and every order of things that Hypothesis can think of."""
+
+from dataclasses import replace
+from math import inf
+
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
+
+from chatproto import DuplicateLogin, Limits, Policy
+
+from .client import Client
+from .invariants import Invariants
+from .world import World
+
+LIMITS = Limits(
+    max_line=512,
+    high_water=1500,
+    queue_bytes=6000,
+    total_queue_bytes=16000,
+    drain_rate=1000,
+    queue_age=3.0,
+    login_timeout=5.0,
+    auth_timeout=2.0,
+    linger=2.0,
+    goodbye=1.0,
+    grace=2.5,
+    max_groups_per_connection=2,
+    notice_burst=5,
+)
+NAMES = ["alice", "bob", "carol", "dave"]
+GROUPS = ["g0", "g1", "g2"]
+SPEEDS = st.sampled_from([inf, 20_000.0, 3000.0, 1500.0, 700.0, 10.0, 0.0])
+# One of those that are there.
+WHO = st.integers(0, 5)
+SIZES = st.sampled_from([0, 100, 300, 400])
+TIMES = st.sampled_from([1, 5, 30])
+# Wake-ups after something was said.
+STEPS = st.integers(0, 4)
+
+
+class SmallWorld(RuleBasedStateMachine):
+    """Clients do as they are told."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.world = World(LIMITS)
+        self.watch = Invariants(self.world)
+        self.renames = 0
+
+    @initialize(
+        rate=st.sampled_from([None, None, None, 40.0]),
+        duplicate_login=st.sampled_from(DuplicateLogin),
+        ask=st.sampled_from([False, False, False, True]),
+        seed=st.integers(0, 3),
+    )
+    def begin(
+        self, rate: float | None, duplicate_login: DuplicateLogin, ask: bool, seed: int
+    ) -> None:
+        policy = Policy(duplicate_login=duplicate_login)
+        self.world = World(replace(LIMITS, rate=rate), policy, ask=ask, seed=seed)
+        self.watch = Invariants(self.world)
+        for name in NAMES:
+            self.world.connect(name)
+        self.pass_time(1)
+        self.answer(allowed=True)
+        self.world.clients[1].say(f"GROUP g0 {' '.join(NAMES)}")
+        self.pass_time(1)
+
+    def pick(self, who: int) -> Client:
+        return list(self.world.clients.values())[who % len(self.world.clients)]
+
+    def pick_talker(self, who: int) -> Client | None:
+        client = self.pick(who)
+        return client if self.world.open(client) and client.name is not None else None
+
+    @rule(name=st.sampled_from(NAMES), speed=SPEEDS)
+    def connect(self, name: str, speed: float) -> None:
+        self.world.connect(name, speed=speed)
+
+    @precondition(lambda self: self.world.clients)
+    @rule(who=WHO, to=WHO, size=SIZES, times=TIMES, steps=STEPS)
+    def send(self, who: int, to: int, size: int, times: int, steps: int) -> None:
+        client = self.pick_talker(who)
+        if client is not None:
+            name = self.pick(to).name or "nobody"
+            for _ in range(times):
+                client.send(name, self.world.step_number, size)
+        self.pass_time(steps)
+
+    @precondition(lambda self: self.world.clients)
+    @rule(who=WHO, group=st.sampled_from(GROUPS), size=SIZES, times=TIMES, steps=STEPS)
+    def broadcast(self, who: int, group: str, size: int, times: int, steps: int) -> None:
+        client = self.pick_talker(who)
+        # Whoever hears of a group hears of it as long as it is there.
+        if client is not None and group in self.world.broker._hub._groups:
+            for _ in range(times):
+                client.broadcast(group, self.world.step_number, size)
+        self.pass_time(steps)
+
+    @precondition(lambda self: self.world.clients)
+    @rule(who=WHO, group=st.sampled_from(GROUPS))
+    def make_group(self, who: int, group: str) -> None:
+        client = self.pick_talker(who)
+        # A group that has ended is not made again: those who had left would be back.
+        if client is not None and not any(key[1] == f"#{group}" for key in self.world.ledger.steps):
+            client.say(f"GROUP {group} {' '.join(NAMES)}")
+        self.pass_time(1)
+
+    @precondition(lambda self: self.world.clients)
+    @rule(who=WHO, group=st.sampled_from(GROUPS))
+    def leave(self, who: int, group: str) -> None:
+        client = self.pick_talker(who)
+        if client is not None:
+            client.say(f"LEAVE {group}")
+
+    @precondition(lambda self: self.world.clients)
+    @rule(who=WHO)
+    def rename(self, who: int) -> None:
+        client = self.pick_talker(who)
+        if client is not None:
+            self.renames += 1
+            client.say(f"LOGIN renamed{self.renames}")
+
+    @precondition(lambda self: self.world.clients)
+    @rule(who=WHO, speed=SPEEDS)
+    def change_speed(self, who: int, speed: float) -> None:
+        self.pick(who).speed = speed
+
+    @precondition(lambda self: self.world.clients)
+    @rule(who=WHO, logout=st.booleans())
+    def end(self, who: int, logout: bool) -> None:
+        client = self.pick(who)
+        if logout:
+            client.say("LOGOUT")
+        client.ending = True
+
+    @precondition(lambda self: self.world.clients)
+    @rule(who=WHO)
+    def reset(self, who: int) -> None:
+        self.world.reset(self.pick(who))
+        self.pass_time(0)
+
+    @rule(allowed=st.booleans())
+    def answer(self, allowed: bool) -> None:
+        for question in self.world.broker.take_questions():
+            assert question.cid in self.world.clients
+            self.world.broker.answer(question.token, allowed=allowed)
+        self.pass_time(0)
+
+    @rule(steps=st.integers(1, 20))
+    def pass_time(self, steps: int) -> None:
+        self.world.settle()
+        self.watch.check()
+        for _ in range(steps):
+            self.world.step()
+            self.watch.check()
+
+    def teardown(self) -> None:
+        for client in self.world.clients.values():
+            client.speed = inf
+        self.world.rest()
+        self.watch.all_is_heard()
+        self.watch.check()
+        self.world.end()
+
+
+TestSmallWorlds = SmallWorld.TestCase
+TestSmallWorlds.settings = settings(max_examples=2 * settings().max_examples)

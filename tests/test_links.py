@@ -1,0 +1,269 @@
+"""chatproto._links: what is queued for each connection, and how each ends."""
+
+import pytest
+
+from chatproto import CloseReason, Limits
+from chatproto._link import Link
+from chatproto._links import Links
+
+LIMITS = Limits(
+    max_line=512,
+    high_water=1000,
+    queue_bytes=2000,
+    total_queue_bytes=5000,
+    linger=10.0,
+    goodbye=2.0,
+    rate=4.0,
+)
+
+
+def links_of(*cids: str, limits: Limits = LIMITS) -> Links[str]:
+    links: Links[str] = Links(limits)
+    for cid in cids:
+        links.add(cid, Link(cid, "", limits))
+    return links
+
+
+def queue(links: Links[str], size: int, *to: str) -> list[str]:
+    return list(links.queue(to, b"x" * size))
+
+
+def close(links: Links[str], cid: str, last_words: bytes = b"") -> None:
+    links.close(cid, links[cid], CloseReason.LOGGED_OUT, last_words)
+
+
+def test_connections_come_and_go() -> None:
+    links = links_of("a", "b")
+    assert (len(links), list(links)) == (2, ["a", "b"])
+    assert links.get("b") is links["b"]
+    assert dict(links.items()) == {"a": links["a"], "b": links["b"]}
+    gone = links["a"]
+    assert links.remove("a") is gone
+    assert links.remove("a") is None
+    assert links.get("a") is None
+    with pytest.raises(KeyError):
+        links["a"]
+
+
+def test_nobody_is_added_twice() -> None:
+    links = links_of("a")
+    there = links["a"]
+    with pytest.raises(ValueError, match="'a' is connected already"):
+        links.add("a", Link("other", "", LIMITS))
+    assert links["a"] is there
+
+
+def test_what_is_queued_is_ready_in_the_order_in_which_it_came() -> None:
+    links = links_of("a", "b", "c")
+    assert queue(links, 5, "c") == queue(links, 5, "a", "c") == []
+    assert list(links.ready) == ["c", "a"]
+    assert links["c"].outbox == b"x" * 10
+    assert links.octets == 15
+
+
+def test_a_queue_over_its_bound() -> None:
+    links = links_of("a", "b")
+    assert queue(links, 1999, "a") == []
+    assert queue(links, 1, "a", "b") == []
+    assert queue(links, 1, "a", "b") == ["a"]
+
+
+def test_a_queue_is_full_over_the_high_water_mark() -> None:
+    links = links_of("a", "b")
+    queue(links, 1000, "a")
+    assert not links.flow.blockers(("a", "b"), broadcast=False)
+    queue(links, 1, "a")
+    assert list(links.flow.blockers(("a", "b"), broadcast=False)) == ["a"]
+
+
+# All together
+
+
+def test_over_the_bound_of_all_the_longest_goes() -> None:
+    links = links_of("a", "b", "c", "d")
+    for cid, size in (("a", 1400), ("b", 1800), ("c", 1700), ("d", 100)):
+        assert queue(links, size, cid) == []
+    assert list(links.worst()) == []
+    assert queue(links, 1, "d") == ["b"]
+
+
+def test_as_many_go_as_have_to() -> None:
+    links = links_of(*"abcdefghij")
+    for cid in "abcdefghi":
+        queue(links, 500, cid)
+    # 9,500 octets are 4,500 too many.
+    assert queue(links, 500, *"abcdefghij") == list("abcde")
+
+
+def test_what_is_kept_from_a_sender_counts_too() -> None:
+    links = links_of("a", "b")
+    links.hold("a", links["a"], b"x" * 3000)
+    assert queue(links, 2000, "b") == []
+    assert list(links.worst()) == []
+    links.hold("a", links["a"], b"x")
+    assert links.octets == 5001
+    assert list(links.worst()) == ["a"]
+
+
+def test_the_only_one_may_be_one_too_many() -> None:
+    links = links_of("a")
+    links.hold("a", links["a"], b"x" * 5001)
+    assert list(links.worst()) == ["a"]
+
+
+def test_what_is_kept_from_senders_counts_against_what_they_wait_for() -> None:
+    """They have done nothing wrong, however much more they had to say than is queued there."""
+    links = links_of("a", "b", "c", "d")
+    queue(links, 1100, "d")
+    queue(links, 1900, "c")
+    for cid in "ab":
+        links.flow.wait(cid, "d", broadcast=False)
+        links.hold(cid, links[cid], b"x" * 1500)
+    assert list(links.worst()) == ["d"]
+
+
+# Writing
+
+
+def test_what_is_sent_is_gone() -> None:
+    links = links_of("a")
+    queue(links, 10, "a")
+    assert links.sent("a", 4) == (4, False)
+    assert links.octets == len(links["a"].outbox) == 6
+    assert links.sent("a", 100) == (6, True)
+    assert links.sent("a", 1) == (0, True)
+    assert links.octets == 0
+
+
+def test_writing_is_not_all_while_somebody_waits_or_ends() -> None:
+    links = links_of("a", "b")
+    links.hold("a", links["a"], b"")
+    assert links.sent("a", 0) == (0, False)
+    links.let_go("a", links["a"])
+    assert links.sent("a", 0) == (0, True)
+    close(links, "b")
+    assert links.sent("b", 0) == (0, False)
+
+
+def test_what_is_written_opens_a_queue() -> None:
+    links = links_of("a", "b")
+    queue(links, 1100, "a")
+    links.flow.wait("b", "a", broadcast=False)
+    links.sent("a", 599)
+    assert list(links.flow.take_released()) == []
+    links.sent("a", 1)
+    assert list(links.flow.take_released()) == ["b"]
+
+
+def test_the_time_of_a_queue_begins_with_the_first_write_that_leaves_something() -> None:
+    links = links_of("a", "b")
+    list(links.tick(100.0))
+    queue(links, 10, "a", "b")
+    links.sent("a", 10)
+    links.sent("b", 9)
+    assert list(links.tick(109.9)) == []
+    assert list(links.tick(110.0)) == ["b"]
+
+
+# Waiting
+
+
+def test_who_waits_is_ready_so_that_it_is_not_read_from() -> None:
+    links = links_of("a")
+    links.hold("a", links["a"], b"one")
+    links.hold("a", links["a"], b"two")
+    assert links["a"].held
+    assert list(links.ready) == ["a"]
+    assert links.octets == 6
+    links.ready.clear()
+    assert links.let_go("a", links["a"]) == b"onetwo"
+    assert not links["a"].held
+    assert list(links.ready) == ["a"]
+    assert links.octets == 0
+
+
+def test_a_pause_takes_as_long_as_a_line() -> None:
+    links = links_of("a")
+    list(links.tick(100.0))
+    links.pause("a")
+    list(links.tick(100.2))
+    assert list(links.take_rested()) == []
+    list(links.tick(100.25))
+    assert list(links.take_rested()) == ["a"]
+    assert list(links.take_rested()) == []
+
+
+# Ending
+
+
+def test_closing() -> None:
+    links = links_of("a", "b")
+    queue(links, 1100, "a")
+    links.hold("a", links["a"], b"said")
+    links.pause("a")
+    links.flow.wait("b", "a", broadcast=False)
+    links.ready.clear()
+    close(links, "a", b"bye")
+    assert links["a"].closing is CloseReason.LOGGED_OUT
+    assert links["a"].outbox.endswith(b"xbye")
+    assert not links["a"].held
+    assert links.octets == 1103
+    assert list(links.ready) == ["a"]
+    assert list(links.flow.take_released()) == ["b"]
+    list(links.tick(9.9))
+    assert list(links.take_rested()) == []
+
+
+def test_our_half_is_closed_once_and_when_all_is_written() -> None:
+    links = links_of("a")
+    assert not links.take_half_close("a")
+    close(links, "a", b"bye")
+    assert not links.take_half_close("a")
+    links.sent("a", 3)
+    assert links.take_half_close("a")
+    assert not links.take_half_close("a")
+
+
+def test_not_when_the_peer_is_done() -> None:
+    links = links_of("a")
+    close(links, "a")
+    links["a"].done = True
+    assert not links.take_half_close("a")
+
+
+def test_who_does_not_take_its_queue_in_time_is_given_up() -> None:
+    links = links_of("a")
+    list(links.tick(100.0))
+    close(links, "a", b"bye")
+    links.ready.clear()
+    list(links.tick(109.9))
+    assert list(links.ready) == []
+    list(links.tick(110.0))
+    assert links["a"].done
+    assert (bytes(links["a"].outbox), links.octets) == (b"", 0)
+    assert list(links.ready) == ["a"]
+
+
+def test_who_does_not_close_in_time_is_given_up() -> None:
+    links = links_of("a")
+    close(links, "a")
+    list(links.tick(9.0))
+    assert links.take_half_close("a")
+    list(links.tick(10.9))
+    assert not links["a"].done
+    list(links.tick(11.0))
+    assert links["a"].done
+
+
+def test_removing_leaves_nothing() -> None:
+    links = links_of("a", "b")
+    queue(links, 1100, "a")
+    links.sent("a", 0)
+    links.hold("a", links["a"], b"said")
+    links.flow.wait("a", "b", broadcast=False)
+    links.pause("a")
+    close(links, "b", b"bye")
+    for cid in "ab":
+        links.remove(cid)
+    assert (links.octets, links.flow.waiting, list(links.ready)) == (0, 0, [])
+    assert list(links.tick(1000.0)) == list(links.take_rested()) == []
