@@ -1,0 +1,300 @@
+"""What TLS costs a server: messages a second, CPU time, memory, handshakes; plain beside TLS.
+
+    .venv/bin/python benchmarks/tls.py
+
+Two servers (`python -m chatproto_sync`) run at the same time, one with TLS, and take turns with the
+same load over loopback; each figure is the median of three. The load is this process, which is in
+Python too and does its own half of the encryption: it says how busy it was. The server's CPU time
+for each message does not depend on that. For Linux (`/proc`); trustme makes the certificate.
+"""
+
+import contextlib
+import os
+import platform
+import selectors
+import socket
+import ssl
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from itertools import count
+from pathlib import Path
+from statistics import median
+from typing import Final, NamedTuple, Self
+
+import trustme
+
+from chatproto_sync._descriptors import use_all_descriptors
+
+ROUNDS: Final = 3
+WARM_UP: Final = 0.5
+SECONDS: Final = 2.5
+"""For which a load is measured, after those to warm up."""
+IDLE: Final = 2000
+"""Connections whose memory is measured."""
+HANDSHAKES: Final = 1000
+PIPELINED: Final = 100
+"""Messages that are sent at a time; the next ones when they have arrived."""
+BROADCASTS: Final = 10
+"""The same in the group."""
+
+TEXT: Final = b"what is said is about as long as this"
+
+
+class Server:
+    """A server in a process of its own.
+
+    Args:
+        certificate: What to do TLS with; None for none.
+        authority: What its clients trust.
+    """
+
+    def __init__(self, certificate: Path | None, authority: trustme.CA) -> None:
+        command = [sys.executable, "-m", "chatproto_sync", "--port=0", "--log-level=error"]
+        self.context: ssl.SSLContext | None = None
+        if certificate is not None:
+            command.append(f"--tls-cert={certificate}")
+            self.context = ssl.create_default_context()
+            authority.configure_trust(self.context)
+        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        assert self._process.stdout is not None
+        words = self._process.stdout.readline().removesuffix(".\n").rpartition(":")
+        self.port = int(words[2])
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._process.kill()
+        self._process.communicate()
+
+    @property
+    def cpu(self) -> float:
+        """Seconds of CPU time that it has used."""
+        stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
+        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
+
+    @property
+    def memory(self) -> float:
+        """Resident memory in kB."""
+        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
+        return pages * os.sysconf("SC_PAGE_SIZE") / 1024
+
+    def connect(self) -> socket.socket:
+        """A connection, its handshake done."""
+        sock = socket.create_connection(("127.0.0.1", self.port), 30)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        if self.context is None:
+            return sock
+        return self.context.wrap_socket(sock, server_hostname="127.0.0.1")
+
+    def log_in(self, name: str) -> socket.socket:
+        """A connection that is somebody's."""
+        sock = self.connect()
+        sock.sendall(f"CHAT/1.0 LOGIN {name}\nCHAT/1.0 SEND {name} here\n".encode())
+        if sock.recv(65536) != f"CHAT/1.0 RECEIVE {name} here\n".encode():
+            raise ConnectionError("the server does not let anybody in")
+        return sock
+
+
+Heard = Callable[[int, int], None]
+"""Called with the number of a connection and of the lines that it has got."""
+
+
+class Load(NamedTuple):
+    """One way to use a server."""
+
+    name: str
+    people: int
+    """How many connections it takes."""
+    begin: Callable[[Sequence[socket.socket], Sequence[str]], Heard]
+    """Given them and their names, has the first messages sent and says what follows on others."""
+
+
+def to_neighbours(names: Sequence[str]) -> list[bytes]:
+    """What each sends to the other one of its pair."""
+    return [b"CHAT/1.0 SEND %b %b\n" % (names[at ^ 1].encode(), TEXT) for at in range(len(names))]
+
+
+def ping_pong(socks: Sequence[socket.socket], names: Sequence[str]) -> Heard:
+    """Each pair sends one message to and fro."""
+    lines = to_neighbours(names)
+    for number in range(0, len(socks), 2):
+        socks[number].send(lines[number])
+
+    def heard(number: int, count: int) -> None:
+        socks[number].send(lines[number] * count)
+
+    return heard
+
+
+def pipelined(socks: Sequence[socket.socket], names: Sequence[str]) -> Heard:
+    """One of each pair sends to the other, so many at a time."""
+    lines = to_neighbours(names)
+    waiting = [PIPELINED - 1] * len(socks)
+
+    def heard(number: int, count: int) -> None:
+        waiting[number] += count
+        if waiting[number] == PIPELINED:
+            waiting[number] = 0
+            socks[number - 1].send(lines[number - 1] * PIPELINED)
+
+    for number in range(1, len(socks), 2):
+        heard(number, 1)
+    return heard
+
+
+def group(socks: Sequence[socket.socket], names: Sequence[str]) -> Heard:
+    """The first one talks to all others, a few broadcasts at a time."""
+    socks[0].send(f"CHAT/1.0 GROUP {names[0]} {' '.join(names)}\n".encode())
+    said = b"CHAT/1.0 BROADCAST %b %b\n" % (names[0].encode(), TEXT)
+    at_a_time = BROADCASTS * (len(socks) - 1)
+    waiting = at_a_time - 1
+
+    def heard(_number: int, count: int) -> None:
+        nonlocal waiting
+        waiting += count
+        if waiting == at_a_time:
+            waiting = 0
+            socks[0].send(said * BROADCASTS)
+
+    heard(0, 1)
+    return heard
+
+
+LOADS: Final = (
+    Load("ping-pong, 1 pair", 2, ping_pong),
+    Load("ping-pong, 100 pairs", 200, ping_pong),
+    Load("pipelined, 10 pairs", 20, pipelined),
+    Load("group of 100", 100, group),
+)
+
+SERIES: Final = count()
+"""So that names are new each time."""
+
+
+class Figures(NamedTuple):
+    """What one load has come to, or a median of these."""
+
+    rate: float
+    """Messages that arrived a second."""
+    cpu: float
+    """Microseconds of the server's CPU time for each."""
+    busy: float
+    """The part of the time in which the load itself was running."""
+
+
+def timed(server: Server, work: Callable[[], int]) -> Figures:
+    """Do something that says how often it was done."""
+    start, cpu, own = time.monotonic(), server.cpu, time.process_time()
+    times = work()
+    took = time.monotonic() - start
+    busy = (time.process_time() - own) / took
+    return Figures(times / took, (server.cpu - cpu) / times * 1e6, busy)
+
+
+def measure(load: Load, server: Server) -> Figures:
+    """Put a load on a server."""
+    with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
+        series = next(SERIES)
+        names = [f"u{series}-{number}" for number in range(load.people)]
+        socks = [stack.enter_context(server.log_in(name)) for name in names]
+        for number, sock in enumerate(socks):
+            sock.setblocking(False)
+            selector.register(sock, selectors.EVENT_READ, (sock, number))
+        heard = load.begin(socks, names)
+        carry(selector, heard, WARM_UP)
+        return timed(server, partial(carry, selector, heard, SECONDS))
+
+
+def carry(selector: selectors.BaseSelector, heard: Heard, seconds: float) -> int:
+    """Keep a load up for a while; how many messages arrived."""
+    total = 0
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        for key, _ in selector.select(0.1):
+            sock, number = key.data
+            try:
+                lines = sock.recv(65536).count(b"\n")
+            except (BlockingIOError, ssl.SSLWantReadError):
+                # A record of TLS that is not whole yet, or not a message.
+                continue
+            if lines:
+                total += lines
+                heard(number, lines)
+    return total
+
+
+def memory(server: Server) -> float:
+    """Kilobytes for each of many idle connections. Not the first ones: those cost more."""
+    with contextlib.ExitStack() as stack:
+        for number in range(100):
+            stack.enter_context(server.log_in(f"first{number}"))
+        before = server.memory
+        for number in range(IDLE):
+            stack.enter_context(server.log_in(f"idle{number}"))
+        return (server.memory - before) / IDLE
+
+
+def handshakes(server: Server) -> Figures:
+    """Connect, do the handshake, and leave, on four connections at a time."""
+
+    def visit(_: int) -> None:
+        server.connect().close()
+
+    with ThreadPoolExecutor(4) as pool:
+        list(pool.map(visit, range(HANDSHAKES // 10)))
+        return timed(server, lambda: len(list(pool.map(visit, range(HANDSHAKES)))))
+
+
+def interleaved(servers: Sequence[Server], use: Callable[[Server], Figures]) -> list[Figures]:
+    """The medians for each server of what they do in turns."""
+    taken = [[use(server) for server in servers] for _ in range(ROUNDS)]
+    columns = zip(*taken, strict=True)
+    return [Figures(*map(median, zip(*column, strict=True))) for column in columns]
+
+
+def show(name: str, plain: Figures, tls: Figures) -> None:
+    """One row of the table."""
+    print(
+        f"| {name:20} | {plain.rate:9,.0f} | {tls.rate:9,.0f} | {tls.rate / plain.rate:5.2f}"
+        f" | {plain.cpu:5.1f} | {tls.cpu:5.1f} | {tls.cpu / plain.cpu:5.2f}"
+        f" | {plain.busy:5.0%} | {tls.busy:5.0%} |",
+        flush=True,
+    )
+
+
+def main() -> None:
+    """Measure all of it, and print a table."""
+    use_all_descriptors()
+    authority = trustme.CA()
+    print(f"{os.cpu_count()} cores, Python {platform.python_version()}, {ssl.OPENSSL_VERSION}")
+    print(
+        "Each figure plain and with TLS: messages a second, microseconds of the server's CPU time"
+    )
+    print("for each, and how busy the load was. What is near 100% busy is itself what is measured.")
+    with tempfile.TemporaryDirectory() as folder:
+        certificate = Path(folder) / "cert.pem"
+        pem = authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem
+        pem.write_to_path(str(certificate))
+        kinds = partial(Server, None, authority), partial(Server, certificate, authority)
+        with kinds[0]() as plain, kinds[1]() as tls:
+            for load in LOADS:
+                show(load.name, *interleaved((plain, tls), partial(measure, load)))
+            [shaken] = interleaved((tls,), handshakes)
+        kilobytes: list[list[float]] = [[], []]
+        for _ in range(ROUNDS):
+            for start, taken in zip(kinds, kilobytes, strict=True):
+                # A new one each time: memory is not given back.
+                with start() as server:
+                    taken.append(memory(server))
+    print(f"handshakes: {shaken.rate:,.0f} a second, {shaken.cpu:,.0f} µs, {shaken.busy:.0%} busy")
+    print("kB for each idle connection: {:.1f}, {:.1f}".format(*map(median, kilobytes)))
+
+
+if __name__ == "__main__":
+    main()
