@@ -18,7 +18,7 @@ from ._chat_conversation import Conversation, Screen
 from ._chat_plain import Plain
 from ._client import Client
 from ._connect import connect
-from ._options import checked_name, connection_options, run_client
+from ._options import Server, checked_name, connection_options, run_client
 
 _ScreenOpener: TypeAlias = Callable[[Conversation], AbstractAsyncContextManager[Screen]]
 
@@ -38,14 +38,7 @@ def _checked_recipient(
     "--to-group", metavar="GROUP", callback=_checked_recipient, help="A group to talk to instead."
 )
 @connection_options
-def chat(
-    name: str,
-    to: Recipient | None,
-    to_group: Recipient | None,
-    host: str,
-    port: int,
-    unix: str | None,
-) -> None:
+def chat(name: str, to: Recipient | None, to_group: Recipient | None, server: Server) -> None:
     """Chat as NAME.
 
     What is typed goes to USER or to GROUP; /help lists what else can be typed. After the time, a
@@ -65,7 +58,7 @@ def chat(
     if to is not None and to_group is not None:
         raise click.UsageError("--to and --to-group exclude each other")
     open_screen = _screen_opener()
-    connection = connect(host, port, unix=unix, name=name, reconnect=True)
+    connection = connect(**server, name=name, reconnect=True)
     try:
         run_client(partial(_chat, connection, to or to_group, open_screen))
     except* BrokenPipeError:

@@ -16,7 +16,7 @@ from chatproto import ChatProtocolError, Message, Notice, Reconnected, visible
 
 from ._client import Client
 from ._connect import connect
-from ._options import connection_options, in_words, name_option, run_client
+from ._options import Server, connection_options, in_words, name_option, run_client
 from ._stdio import Output
 
 Item: TypeAlias = Message | Notice | Reconnected
@@ -27,7 +27,7 @@ Item: TypeAlias = Message | Notice | Reconnected
 @name_option
 @click.option("--json", "as_json", is_flag=True, help="Print a JSON object on each line.")
 @connection_options
-def listen(name: str, as_json: bool, host: str, port: int, unix: str | None) -> None:
+def listen(name: str, as_json: bool, server: Server) -> None:
     """Print what others send, until SIGINT or SIGTERM.
 
     That is every message to the user NAME or to a group with NAME in it. A connection that is lost
@@ -50,7 +50,7 @@ def listen(name: str, as_json: bool, host: str, port: int, unix: str | None) -> 
       2  wrong usage
     """  # noqa: D301
     output = Output()
-    connection = connect(host, port, unix=unix, name=name, reconnect=True)
+    connection = connect(**server, name=name, reconnect=True)
     try:
         run_client(partial(_listen, connection, output, as_json))
     except* BrokenPipeError:

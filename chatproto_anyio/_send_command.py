@@ -26,7 +26,7 @@ from chatproto._session import NOTICES_KEPT
 
 from ._client import Client
 from ._connect import connect
-from ._options import connection_options, in_words, name_option, run_client
+from ._options import Server, connection_options, in_words, name_option, run_client
 from ._stdio import Input
 
 COMPLAINED: Final = 3
@@ -39,9 +39,7 @@ COMPLAINED: Final = 3
 @connection_options
 @click.argument("to")
 @click.argument("text", metavar="[TEXT | -]", default="-")
-def send(
-    name: str, group: bool, host: str, port: int, unix: str | None, to: str, text: str
-) -> None:
+def send(name: str, group: bool, server: Server, to: str, text: str) -> None:
     """Send one message, or each line of standard input.
 
     The message goes to the user TO. Without TEXT, or with `-`, each line of standard input is a
@@ -63,7 +61,7 @@ def send(
     except LocalProtocolError as error:
         raise click.UsageError(error.text) from None
     source = Input() if from_input else data
-    sender = _Sender(connect(host, port, unix=unix, name=name), to, group=group)
+    sender = _Sender(connect(**server, name=name), to, group=group)
     run_client(partial(sender.send_all, source))
     if sender.complained_to:
         sys.exit(COMPLAINED)
