@@ -8,6 +8,7 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import IO
 
 from .servers import TIMEOUT
 
@@ -21,10 +22,54 @@ COMMANDS = {
 }
 
 
+class ErrorLog:
+    """What a process writes to standard error, as it comes.
+
+    Args:
+        stream: The process's standard error.
+        path: Where it is kept.
+    """
+
+    def __init__(self, stream: IO[str], path: Path) -> None:
+        self._stream = stream
+        self._path = path
+        self._path.touch()
+        self._news = threading.Condition()
+        self._ended = False
+        self._thread = threading.Thread(target=self._run)
+        self._thread.start()
+
+    def read(self) -> str:
+        """All that has come."""
+        with self._news:
+            return self._path.read_text(encoding="utf-8")
+
+    def wait_for(self, words: str) -> None:
+        """Wait until some words have come."""
+        with self._news:
+            self._news.wait_for(lambda: self._ended or words in self.read(), TIMEOUT)
+        assert words in self.read()
+
+    def wait_for_the_end(self) -> None:
+        """Wait until nothing more can come, because the process has ended."""
+        self._thread.join(TIMEOUT)
+
+    def _run(self) -> None:
+        with self._path.open("w", encoding="utf-8") as file:
+            for line in self._stream:
+                with self._news:
+                    file.write(line)
+                    file.flush()
+                    self._news.notify_all()
+        with self._news:
+            self._ended = True
+            self._news.notify_all()
+
+
 class Process:
     """A running server."""
 
-    def __init__(self, popen: subprocess.Popen[str], log: Path) -> None:
+    def __init__(self, popen: subprocess.Popen[str], log: ErrorLog) -> None:
         self.popen = popen
         self._log = log
         assert popen.stdout is not None
@@ -35,8 +80,14 @@ class Process:
 
     @property
     def log(self) -> str:
-        """What it has written to standard error."""
-        return self._log.read_text(encoding="utf-8")
+        """What it has written to standard error; all of it once it has ended."""
+        if self.popen.poll() is not None:
+            self._log.wait_for_the_end()
+        return self._log.read()
+
+    def wait_for_log(self, words: str) -> None:
+        """Wait until it has written some words to standard error."""
+        self._log.wait_for(words)
 
     def end(self, signal: int) -> int:
         """Send a signal, and wait for the status that it ends with."""
@@ -47,23 +98,23 @@ class Process:
 @contextlib.contextmanager
 def spawn(command: Sequence[str], log: Path, **environment: str) -> Iterator[Process]:
     """Run a server; it does not outlive the context."""
-    with (
-        log.open("w") as errors,
-        subprocess.Popen(
-            command,
-            stdout=subprocess.PIPE,
-            stderr=errors,
-            text=True,
-            env={**os.environ, **environment},
-        ) as popen,
-    ):
+    with subprocess.Popen(
+        command,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    ) as popen:
+        assert popen.stderr is not None
+        errors = ErrorLog(popen.stderr, log)
         watchdog = threading.Timer(2 * TIMEOUT, popen.kill)
         watchdog.start()
         try:
-            yield Process(popen, log)
+            yield Process(popen, errors)
         finally:
             watchdog.cancel()
             popen.kill()
+            errors.wait_for_the_end()
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:

@@ -1,9 +1,13 @@
 """Servers that ask the application who may log in."""
 
+import asyncio
 import logging
 import os
+import signal
+import sys
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
@@ -12,7 +16,9 @@ import pytest
 
 from chatproto import Limits, LoginRequest
 
-from .servers import TIMEOUT, SocketClient, Start, run_sync
+from .insides import counters, wait_until
+from .processes import spawn
+from .servers import KINDS, TIMEOUT, SocketClient, Start, run_sync
 
 REFUSED = b"CHAT/1.0 RECEIVE *server* ERR AUTH_FAILED LOGIN you may not log in under that name\n"
 UNDECIDED = (
@@ -147,44 +153,116 @@ def test_what_follows_waits_in_order(start: Start, gate: threading.Event) -> Non
         bob.flush("bob")
 
 
-def test_gone_before_the_answer(start: Start, gate: threading.Event) -> None:
+def test_gone_before_the_answer(
+    start: Start, gate: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer comes to nobody: the name is free, and nobody is there under it."""
     asked = threading.Event()
-    leaving: list[str] = []
 
     def decide(request: LoginRequest) -> bool:
-        if request.peer in leaving and not gate.is_set():
+        if request.name == "bob":
             asked.set()
             return gate.wait(TIMEOUT)
         return True
 
-    with asking(start, decide)(port=0) as server:
+    with (
+        asking(start, decide)(port=0) as server,
+        SocketClient(server.addresses[0]) as alice,
+    ):
+        alice.login("alice")
         with SocketClient(server.addresses[0]) as bob:
-            host, port = bob.socket.getsockname()
-            leaving.append(f"{host}:{port}")
-            bob.write(b"CHAT/1.0 LOGIN bob\n")
+            bob.write(b"CHAT/1.0 LOGIN bob\nCHAT/1.0 SEND alice boo")
             assert asked.wait(TIMEOUT)
             bob.reset()
         gate.set()
-        with SocketClient(server.addresses[0]) as another:
-            another.login("bobby")
+        wait_until(lambda: counters(server).connections == 1, alice, "alice")
+        assert counters(server).users == 1
+        alice.write(b"CHAT/1.0 SEND bob hi\n")
+        assert b"NO_SUCH_USER" in alice.read_line()
+        alice.flush("alice")
+    assert [each for each in caplog.records if each.levelno > logging.INFO] == []
 
 
 def test_end_of_the_server_does_not_wait_for_a_decision(
     start: Start, gate: threading.Event
 ) -> None:
-    asked = threading.Event()
+    asked, decided = threading.Event(), threading.Event()
 
     def decide(_: LoginRequest) -> bool:
         asked.set()
-        return gate.wait(2 * TIMEOUT)
+        gate.wait(TIMEOUT / 2)
+        decided.set()
+        return True
 
-    limits = Limits(grace=0.5, auth_timeout=10)
-    with asking(start, decide)(port=0, limits=limits) as server:
-        bob = SocketClient(server.addresses[0])
+    with ThreadPoolExecutor() as pool:
+        with asking(start, decide)(port=0) as server:
+            bob = SocketClient(server.addresses[0])
+            bob.write(b"CHAT/1.0 LOGIN bob\n")
+            assert asked.wait(TIMEOUT)
+            told = pool.submit(_read_to_the_end, bob)
+        # The server is gone, and he who decides has not noticed.
+        assert not decided.is_set()
+        [goodbye] = told.result(TIMEOUT)
+        assert b" ERR SHUTTING_DOWN " in goodbye
+
+
+def _read_to_the_end(client: SocketClient) -> list[bytes]:
+    with client:
+        return list(iter(client.read_line, b""))
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "asyncio-streams"])
+def test_a_decision_that_waits_for_a_cancelled_task(kind: str) -> None:
+    """Somebody else may have cancelled what several decisions wait for; the server is not meant."""
+
+    async def authenticate(request: LoginRequest) -> bool:
+        if request.name == "mallory":
+            task = asyncio.ensure_future(asyncio.sleep(TIMEOUT))
+            task.cancel()
+            await task
+        return True
+
+    with (
+        KINDS[kind](port=0, authenticate=authenticate) as server,
+        SocketClient(server.addresses[0]) as alice,
+        SocketClient(server.addresses[0]) as mallory,
+    ):
+        alice.login("alice")
+        mallory.write(b"CHAT/1.0 LOGIN mallory\n")
+        assert mallory.read_line() == REFUSED
+        alice.flush("alice")
+
+
+BLOCKING = """
+import threading
+from chatproto_sync import Server
+from chatproto_sync._command import greet
+from chatproto_sync._server import shutdown_on_signals
+
+def decide(request):
+    print("asked", flush=True)
+    return threading.Event().wait()
+
+server = Server(port=0, authenticate=decide)
+with shutdown_on_signals(server):
+    greet(server.addresses)
+    server.run()
+"""
+
+
+def test_end_of_the_process_does_not_wait_for_a_decision(tmp_path: Path) -> None:
+    """One that never comes: threads are what a process waits for unless told otherwise."""
+    with (
+        spawn([sys.executable, "-c", BLOCKING], tmp_path / "log") as process,
+        SocketClient(process.address) as bob,
+    ):
         bob.write(b"CHAT/1.0 LOGIN bob\n")
-        assert asked.wait(TIMEOUT)
-    with bob:
-        assert not gate.is_set()
+        assert process.popen.stdout is not None
+        assert process.popen.stdout.readline() == "asked\n"
+        process.popen.send_signal(signal.SIGTERM)
+        assert b" ERR SHUTTING_DOWN " in bob.read_line()
+        bob.close()
+        assert process.popen.wait(TIMEOUT) == 0
 
 
 def test_what_is_known_over_tcp(start: Start) -> None:

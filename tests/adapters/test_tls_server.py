@@ -4,7 +4,6 @@ import contextlib
 import functools
 import signal
 import ssl
-import time
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
@@ -14,7 +13,8 @@ import trustme
 import chatproto_sync
 from chatproto import Limits
 
-from .processes import COMMANDS, Process, spawn
+from .insides import Clock, counters, narrow_listener
+from .processes import COMMANDS, spawn
 from .servers import KINDS, TIMEOUT, SocketClient, Start
 
 DENIED = b"CHAT/1.0 RECEIVE *server* ERR AUTH_FAILED LOGIN your certificate is for somebody else\n"
@@ -144,6 +144,8 @@ def test_no_handshake(start: Start, data: bytes) -> None:
         alice.login("alice")
         mallory.write(data)
         alice.flush("alice")
+        # By now she is accepted. Where each connection has a task, it is the event loop's time.
+        Clock(server).skip(limits.handshake_timeout)
         # Maybe an alert of TLS, then the end; the client that is left notices nothing.
         rest = mallory.read_line()
         assert b"CHAT" not in rest
@@ -211,6 +213,28 @@ def test_end_of_the_server(start: Start) -> None:
         ]
 
 
+def test_end_of_the_server_with_much_queued(start: Start) -> None:
+    """All of it arrives, and then the goodbye: he begins to read when the server is ending."""
+    count = 100
+    with contextlib.ExitStack() as clients, ThreadPoolExecutor() as pool:
+        with start(
+            sockets=[narrow_listener()], ssl=server_context(), limits=Limits(high_water=1 << 19)
+        ) as server:
+            alice, bob = (
+                clients.enter_context(TlsClient(server.addresses[0], client_context()))
+                for _ in range(2)
+            )
+            alice.login("alice")
+            bob.login("bob")
+            alice.write((b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n") * count)
+            alice.flush("alice")
+            assert counters(server).queued > 100_000
+            told = pool.submit(lambda: [_read_to_the_end(alice), _read_to_the_end(bob)])
+        goodbye = [b"CHAT/1.0 RECEIVE *server* ERR SHUTTING_DOWN - the server is shutting down\n"]
+        line = b"CHAT/1.0 RECEIVE alice " + b"x" * 4000 + b"\n"
+        assert told.result(TIMEOUT) == [goodbye, [line] * count + goodbye]
+
+
 @pytest.mark.parametrize(
     "kind",
     [
@@ -255,13 +279,13 @@ def test_certificate_is_read_again(command: list[str], tmp_path: Path) -> None:
         assert _shown(alice) == _der(first)
         second.private_key_and_cert_chain_pem.write_to_path(str(path))
         process.popen.send_signal(signal.SIGHUP)
-        _wait_for_log(process, "the certificate has been read again")
+        process.wait_for_log("the certificate has been read again")
         with TlsClient(process.address, client_context()) as bob:
             bob.login("bob")
             assert _shown(bob) == _der(second)
             path.write_text("nonsense")
             process.popen.send_signal(signal.SIGHUP)
-            _wait_for_log(process, "the old certificate stays in use")
+            process.wait_for_log("the old certificate stays in use")
             bob.write(b"CHAT/1.0 SEND alice hi\n")
             assert alice.read_line() == b"CHAT/1.0 RECEIVE bob hi\n"
         with TlsClient(process.address, client_context()) as carol:
@@ -274,11 +298,3 @@ def _shown(client: TlsClient) -> bytes | None:
 
 def _der(certificate: trustme.LeafCert) -> bytes:
     return ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
-
-
-def _wait_for_log(process: Process, words: str) -> None:
-    end = time.monotonic() + TIMEOUT
-    while words not in process.log:
-        assert time.monotonic() < end, process.log
-        # A file has nothing to wait for.
-        time.sleep(0.01)

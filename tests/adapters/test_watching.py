@@ -25,15 +25,24 @@ os.execv(sys.argv[1], sys.argv[1:])
 """Starts a command the way systemd does, with a socket that listens."""
 
 
-def free_port() -> int:
-    with socket.create_server(("127.0.0.1", 0)) as probe:
-        port: int = probe.getsockname()[1]
+def reserved_port() -> int:
+    """A port that nobody is given by chance for a while, but that may be asked for by number.
+
+    That is how a port is after a connection on it was closed from its side (RFC 9293, TIME-WAIT).
+    """
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname(), TIMEOUT) as client,
+    ):
+        listener.accept()[0].close()
+        assert client.recv(1) == b""
+        port: int = listener.getsockname()[1]
         return port
 
 
 def test_metrics(command: list[str], tmp_path: Path) -> None:
     pytest.importorskip("prometheus_client")
-    port = free_port()
+    port = reserved_port()
     options = ["--port", "0", "--metrics-port", str(port)]
     with (
         spawn([*command, *options], tmp_path / "log") as process,
@@ -44,6 +53,8 @@ def test_metrics(command: list[str], tmp_path: Path) -> None:
         assert b"NO_SUCH_USER" in alice.read_line()
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT) as page:
             lines = page.read().decode().splitlines()
+        # Or the server would wait for her.
+        alice.close()
         assert process.end(signal.SIGTERM) == 0
     assert {
         "chatproto_connections 1.0",
