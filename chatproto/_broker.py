@@ -138,9 +138,7 @@ class ChatBroker(Generic[ConnectionId]):
         """
         if size < 0:
             raise ValueError(f"{size} octets can't have been sent")
-        size, idle = self._links.sent(cid, size)
-        self._counters.octets_out += size
-        return idle
+        return self._links.sent(cid, size)
 
     def disconnect(self, cid: ConnectionId) -> None:
         """Forget a connection: its transport is closed or has failed. An unknown one is fine."""
@@ -162,7 +160,9 @@ class ChatBroker(Generic[ConnectionId]):
             self._exchange.drop(cid)
         for cid, reason in self._logins.take_late(now):
             self._exchange.close(cid, self._links[cid], reason)
-        for cid in chain(self._links.take_rested(), self._logins.take_undecided(now)):
+        for cid in chain(
+            self._links.take_rested(), self._links.take_turns(), self._logins.take_undecided(now)
+        ):
             self._exchange.resume(cid)
         if now >= self._end:
             self.abandon()
@@ -203,12 +203,18 @@ class ChatBroker(Generic[ConnectionId]):
         """
         for cid in self._links.flow.take_released():
             self._exchange.resume(cid)
-        ready = list(self._links.ready)
-        self._links.ready.clear()
-        return ready
+        return self._links.take_ready()
+
+    @property
+    def busy(self) -> bool:
+        """Whether connections wait for their turn only: don't wait for anything before `tick`."""
+        return bool(self._links.turns)
 
     def outgoing(self, cid: ConnectionId) -> bytearray:
-        """What is queued for a connection: the queue itself, so do not change or keep it."""
+        """What is queued for a connection: the queue itself, as long as the connection is there.
+
+        Do not change it.
+        """
         return self._links[cid].outbox
 
     def reading(self, cid: ConnectionId) -> bool:
@@ -246,6 +252,7 @@ class ChatBroker(Generic[ConnectionId]):
             connections=len(self._links),
             users=self._hub.users,
             groups=self._hub.groups,
+            octets_out=self._links.octets_out,
             queued=self._links.octets,
             waiting=self._links.flow.waiting,
         )

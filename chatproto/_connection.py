@@ -47,6 +47,11 @@ class ChatConnection:
         """The name in the last LOGIN that passed; None before the first."""
         return self._name
 
+    @property
+    def undisturbed(self) -> bool:
+        """Whether a line begins with the next octet, and the last one was a good one."""
+        return not (self._bad_lines or self._lines.inside)
+
     def receive_data(self, data: bytes | bytearray | memoryview) -> list[Event]:
         """Take what the peer sent, in pieces of any size.
 

@@ -119,10 +119,8 @@ class ChatHub(Generic[ConnectionId]):
         name = self._names[cid]
         # What is said most comes first: each case that does not match costs a little.
         match event:
-            case Send() if name is not None:
-                return self._send(cid, name, event)
-            case Broadcast() if name is not None:
-                return self._broadcast(cid, name, event)
+            case Send() | Broadcast() if name is not None:
+                return self._deliver(cid, name, event)
             case Group() if name is not None:
                 return self._make_group(cid, name, event)
             case Leave() if name is not None:
@@ -145,34 +143,44 @@ class ChatHub(Generic[ConnectionId]):
             case _:
                 assert_never(event)
 
-    def _send(self, cid: ConnectionId, name: str, event: Send) -> list[Action[ConnectionId]]:
-        recipients = self._users.get(event.to)
-        if recipients:
-            return [Deliver(tuple(recipients), _new_receive(name, event.data))]
-        if is_reserved(event.to):
-            return []
-        return [Refuse(cid, ErrorCode.NO_SUCH_USER, f"{event.to} is not online")]
+    def recipients(
+        self, cid: ConnectionId, event: Send | Broadcast
+    ) -> tuple[ConnectionId, ...] | Refuse[ConnectionId]:
+        """Who gets a message, of a connection that is logged in; or why nobody does.
 
-    def _broadcast(
-        self, cid: ConnectionId, name: str, event: Broadcast
-    ) -> list[Action[ConnectionId]]:
+        Empty when that is nobody's business: there is no other member, or it is for the server.
+        """
+        if type(event) is Send:
+            connections = self._users.get(event.to)
+            if connections:
+                return tuple(connections)
+            if is_reserved(event.to):
+                return ()
+            return Refuse(cid, ErrorCode.NO_SUCH_USER, f"{event.to} is not online")
         group = self._groups.get(event.group)
         if group is None:
-            return [] if is_reserved(event.group) else [_no_such_group(cid, event.group)]
+            return () if is_reserved(event.group) else _no_such_group(cid, event.group)
+        name = self._names[cid]
         is_member = name in group.members
         if not (
             is_member or name == group.creator or self._policy.broadcasting is Broadcasting.ANYONE
         ):
-            return [_not_a_member(cid, event.group)]
+            return _not_a_member(cid, event.group)
         users = self._users
         recipients: list[ConnectionId] = []
         for member in group.members:
             recipients += users.get(member, ())
         if is_member:
             recipients.remove(cid)
-        if not recipients:
-            return []
-        return [Deliver(tuple(recipients), _new_receive(name, event.data))]
+        return tuple(recipients)
+
+    def _deliver(
+        self, cid: ConnectionId, name: str, event: Send | Broadcast
+    ) -> list[Action[ConnectionId]]:
+        recipients = self.recipients(cid, event)
+        if not isinstance(recipients, tuple):
+            return [recipients]
+        return [Deliver(recipients, _new_receive(name, event.data))] if recipients else []
 
     def _make_group(self, cid: ConnectionId, name: str, event: Group) -> list[Action[ConnectionId]]:
         if event.name in self._groups:

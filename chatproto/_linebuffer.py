@@ -55,6 +55,11 @@ class LineBuffer:
         return lines
 
     @property
+    def inside(self) -> bool:
+        """Whether a line has begun and not ended yet."""
+        return bool(self._partial) or self._discarding
+
+    @property
     def partial(self) -> bytes:
         """The line that has begun and not ended yet; empty when its report is already out."""
         return bytes(self._partial)

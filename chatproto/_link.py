@@ -7,6 +7,7 @@ from ._connection import ChatConnection
 from ._events import Event
 from ._limits import Limits, RateLimiter
 from ._records import CloseReason
+from ._run import Run
 from ._states import Role
 
 
@@ -36,6 +37,7 @@ class Link:
         "pace",
         "peer",
         "reached",
+        "run",
     )
 
     def __init__(self, peer: str, network: str, limits: Limits) -> None:
@@ -61,6 +63,8 @@ class Link:
         self.backlog = b""
         # Who has what the first of these events says already; None when it has not been begun.
         self.reached: frozenset[Hashable] | None = None
+        # What it has said last, if that was a message.
+        self.run: Run | None = None
         # Whether it has said anything yet.
         self.heard = False
         # How much it may be told, made with the first notice, and how much it may say.

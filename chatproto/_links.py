@@ -29,6 +29,8 @@ class Links(Generic[ConnectionId]):
         """Who waits for whom."""
         self.octets = 0
         """All that is queued for somebody, or kept from senders that wait."""
+        self.octets_out = 0
+        """All that was ever written."""
         self.now = 0.0
         """The time of the last `tick`, in seconds."""
         # Connections that are being closed: those with a queue still, and those that only have to
@@ -37,6 +39,8 @@ class Links(Generic[ConnectionId]):
         self._parting: Deadlines[ConnectionId] = Deadlines(limits.goodbye)
         # Connections that have said too much: for as long as one more line takes.
         self._paused: Deadlines[ConnectionId] = Deadlines(1 / (limits.rate or 1.0))
+        self.turns: dict[ConnectionId, None] = {}
+        """Those that have more to say than one turn takes."""
 
     def __iter__(self) -> Iterator[ConnectionId]:
         return iter(self._by_id)
@@ -46,10 +50,6 @@ class Links(Generic[ConnectionId]):
 
     def __getitem__(self, cid: ConnectionId) -> Link:
         return self._by_id[cid]
-
-    def get(self, cid: ConnectionId) -> Link | None:
-        """A connection; None when there is no such."""
-        return self._by_id.get(cid)
 
     def items(self) -> Iterable[tuple[ConnectionId, Link]]:
         """All of them, with their ids."""
@@ -75,6 +75,7 @@ class Links(Generic[ConnectionId]):
             self._lingering.stop(cid)
             self._parting.stop(cid)
             self._paused.stop(cid)
+            self.turns.pop(cid, None)
         return link
 
     def tick(self, now: float) -> Iterator[ConnectionId]:
@@ -111,6 +112,34 @@ class Links(Generic[ConnectionId]):
             slow += self.worst()
         return slow
 
+    def queue_all(self, to: tuple[ConnectionId, ...], lines: bytes) -> bool:
+        """Queue lines for each of some connections, if no rule can stand in between.
+
+        Returns:
+            False when one may; then nothing is queued.
+        """
+        links, ready = self._by_id, self.ready
+        octets = self.octets + len(lines) * len(to)
+        if octets > self._limits.total_queue_bytes or self.flow.blockers(to, broadcast=False):
+            return False
+        room = self.flow.high_water - len(lines)
+        for cid in to:
+            if len(links[cid].outbox) > room:
+                return False
+        for cid in to:
+            outbox = links[cid].outbox
+            if not outbox:
+                ready[cid] = None
+            outbox += lines
+        self.octets = octets
+        return True
+
+    def take_ready(self) -> list[ConnectionId]:
+        """Those that want the adapter's attention since the last call."""
+        ready = list(self.ready)
+        self.ready.clear()
+        return ready
+
     def worst(self) -> Iterator[ConnectionId]:
         """Those to give up, so that all together keep to their bound."""
         over = self.octets - self._limits.total_queue_bytes
@@ -127,23 +156,29 @@ class Links(Generic[ConnectionId]):
             over -= octets
             yield cid
 
-    def sent(self, cid: ConnectionId, size: int) -> tuple[int, bool]:
+    def sent(self, cid: ConnectionId, size: int) -> bool:
         """Take note that the first `size` octets of a queue are on their way.
 
+        They may be more than there are: the queue can be given up while the adapter is writing.
+
         Returns:
-            How many they were: fewer when the queue was given up while the adapter was writing. And
-            whether nothing else is to be done for the connection now.
+            Whether nothing else is to be done for the connection now.
         """
         link = self._by_id[cid]
         outbox = link.outbox
-        before = len(outbox)
-        del outbox[:size]
-        left = len(outbox)
-        size = before - left
+        left = len(outbox) - size
+        if left <= 0:
+            size, left = len(outbox), 0
+            outbox.clear()
+        else:
+            del outbox[:size]
         self.octets -= size
-        if (left or self.flow.watches(cid)) and link.closing is None:
+        self.octets_out += size
+        if link.closing is not None:
+            return False
+        if left or self.flow.watches(cid):
             self.flow.sent(cid, size, left, self.now)
-        return size, not left and link.closing is None and not link.held
+        return not (left or link.held)
 
     def hold(self, cid: ConnectionId, link: Link, backlog: bytes) -> None:
         """Have a connection wait, with what it has said further."""
@@ -159,6 +194,16 @@ class Links(Generic[ConnectionId]):
     def take_rested(self) -> Iterator[ConnectionId]:
         """Those that may say one more line."""
         return self._paused.take_expired(self.now)
+
+    def end_turn(self, cid: ConnectionId) -> None:
+        """Have a connection wait until the others have had their turn."""
+        self.turns[cid] = None
+
+    def take_turns(self) -> list[ConnectionId]:
+        """Those that have their turn again."""
+        turns = list(self.turns)
+        self.turns.clear()
+        return turns
 
     def let_go(self, cid: ConnectionId, link: Link) -> bytes:
         """Have a connection wait no more.
@@ -186,6 +231,7 @@ class Links(Generic[ConnectionId]):
         link.events, link.reached = [], None
         self.let_go(cid, link)
         self._paused.stop(cid)
+        self.turns.pop(cid, None)
         self.flow.forget(cid)
         self._lingering.start(cid, self.now)
         link.outbox += last_words

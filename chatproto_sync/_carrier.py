@@ -46,7 +46,15 @@ class SocketCarrier:
         address: The IP address that it leads to; empty when that is none.
     """
 
-    __slots__ = ("_broker", "_events", "_handshaking", "_selector", "_socket", "peer")
+    __slots__ = (
+        "_broker",
+        "_events",
+        "_handshaking",
+        "_outgoing",
+        "_selector",
+        "_socket",
+        "peer",
+    )
 
     def __init__(
         self,
@@ -64,6 +72,7 @@ class SocketCarrier:
         self._handshaking = is_tls(sock)
         selector.register(sock, self._events, self)
         broker.connect(self, peer, address=address, secured=not self._handshaking)
+        self._outgoing = broker.outgoing(self)
 
     @property
     def certificate(self) -> Mapping[str, Any] | None:
@@ -127,10 +136,11 @@ class SocketCarrier:
             return
         broker = self._broker
         try:
-            if outgoing := broker.outgoing(self):
+            if self._outgoing:
                 try:
                     # As nearly always: one write, and that was it.
-                    if broker.sent(self, self._socket.send(outgoing)) and self._events == READ:
+                    size = self._socket.send(self._outgoing)
+                    if broker.sent(self, size) and self._events == READ:
                         return
                 except (BlockingIOError, WANTS_READ, WANTS_WRITE):
                     broker.sent(self, 0)
@@ -142,7 +152,7 @@ class SocketCarrier:
         if broker.finished(self):
             self.close()
             return
-        events = WRITE if broker.outgoing(self) else 0
+        events = WRITE if self._outgoing else 0
         if broker.reading(self):
             events |= READ
         self._watch(events)

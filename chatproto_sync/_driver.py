@@ -7,9 +7,10 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
+from math import inf
 from random import shuffle
 from ssl import SSLContext
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
 from chatproto import ChatBroker, Limits, LoginRequest, Policy
 
@@ -29,6 +30,27 @@ PAUSE: Final = 1.0
 TICK: Final = 0.25
 """The longest time in seconds that may pass between two calls of `Driver.tick`."""
 
+RESOLUTION: Final = 0.01
+"""Seconds between two calls of the broker's `tick` while there is much to do."""
+
+SPELL: Final = 0.004
+"""Seconds after which a `step` ends though there is more to do, so that an event loop's other tasks
+have their turn."""
+
+ROUNDS: Final = 64
+"""How often it looks what there is to do until then, at the most."""
+
+DENSE: Final = 0.0001
+"""When there was something to do after so short a time in seconds, more is likely to come soon."""
+
+POLLS: Final = 40
+"""How often to look for it in vain, before waiting: to be woken up takes a process longer than to
+deliver a message."""
+
+Ready: TypeAlias = list[tuple[selectors.SelectorKey, int]]
+"""The sockets for which there is something to do, and what."""
+
+yield_to_others: Final[Callable[[], None]] = getattr(os, "sched_yield", lambda: None)
 
 logger: Final = logging.getLogger("chatproto.server")
 
@@ -67,6 +89,9 @@ class Driver:
         # Set by who can answer the broker's questions.
         self.ask: Callable[[int, LoginRequest], None] | None = None
         self._lag = 0.0
+        # When the broker was last told the time, and when a `step` last had nothing more to do.
+        self._ticked = -inf
+        self._rested = -inf
         self._answers: deque[tuple[int, bool]] = deque()
         self._waker = Waker()
         self.selector.register(self._waker, READ, self._waker)
@@ -126,20 +151,41 @@ class Driver:
         self.wake()
 
     def step(self, timeout: float) -> None:
-        """Do what there is to do.
+        """Do what there is to do, and what comes in meanwhile.
 
         Args:
             timeout: Seconds to wait when there is nothing.
         """
+        clock = self._clock
         ready = self.selector.select(timeout)
-        start = self.tick()
+        start = now = clock()
+        polls = POLLS if start - self._rested < DENSE else 1
+        for _ in range(ROUNDS):
+            self._work(ready, now)
+            before, now = now, clock()
+            self._lag = max(self._lag, now - before)
+            ready = self._poll(polls)
+            if not ready or now - start > SPELL:
+                break
+        self._rested = clock()
+
+    def _work(self, ready: Ready, now: float) -> None:
+        if now >= self._ticked + RESOLUTION or self.broker.busy or self._draining:
+            self._tick(now)
         for key, events in ready:
             key.data.ready(events)
         while self._answers:
             token, allowed = self._answers.popleft()
             self.broker.answer(token, allowed=allowed)
         self.settle()
-        self._lag = max(self._lag, self._clock() - start)
+
+    def _poll(self, times: int) -> Ready:
+        for _ in range(times):
+            ready = self.selector.select(0)
+            if ready:
+                return ready
+            yield_to_others()
+        return []
 
     def take_lag(self) -> float:
         """The longest time in seconds that a `step` has taken since the last call."""
@@ -158,12 +204,16 @@ class Driver:
             What the clock says.
         """
         now = self._clock()
+        self._tick(now)
+        return now
+
+    def _tick(self, now: float) -> None:
+        self._ticked = now
         self.broker.tick(now)
         for listener in self._accepting:
             listener.tick(now)
         if self._draining and self._abandoning:
             self.broker.abandon()
-        return now
 
     def settle(self) -> None:
         """Have the broker's decisions carried out."""
@@ -179,6 +229,8 @@ class Driver:
                 )
         for record in self.broker.take_records():
             logger.log(logging.INFO if record.important else logging.DEBUG, "%s", record)
+        if self.broker.busy:
+            self.wake()
 
     @property
     def takes_sockets(self) -> bool:

@@ -146,6 +146,9 @@ class BrokerModel:
         peer = self.peers[cid]
         *peer.lines, peer.partial = (peer.partial + octets).split(b"\n")
         self._run(cid)
+        if peer.held:
+            # What comes after the last line has not been looked at yet.
+            peer.backlog, peer.partial = peer.partial, b""
 
     def _run(self, cid: int) -> None:
         peer = self.peers[cid]

@@ -68,7 +68,8 @@ class Invariants:
             assert not broker.reading(cid)
         # Everybody who waits waits for something that will come.
         paused, asked = broker._links._paused._ends, broker._logins._tokens
-        assert held == self._flow._waits_for.keys() | paused.keys() | asked.keys()
+        turns = broker._links.turns
+        assert held == self._flow._waits_for.keys() | paused.keys() | asked.keys() | turns.keys()
         for queue in self._flow._waits_for.values():
             assert len(broker.outgoing(queue)) > self._flow.high_water // 2
             assert queue in self._flow._full

@@ -86,7 +86,9 @@ class World:
             self.broker.receive_eof(client.cid)
 
     def settle(self) -> None:
-        while ready := self.broker.take_ready():
+        while (ready := self.broker.take_ready()) or self.broker.busy:
+            if not ready:
+                self.broker.tick(self.now)
             clients = [self.clients[cid] for cid in ready if cid in self.clients]
             # Before anything is heard: it may be meant for a name that has just been given.
             for client in clients:

@@ -1,0 +1,122 @@
+"""chatproto._exchange: how much is done for one connection before the others have their turn."""
+
+import pytest
+
+from chatproto import ChatBroker, CloseReason, ErrorCode
+from chatproto._exchange import SLICE, TURN
+
+from .brokers import broker_of, heard, reason, say, settle
+
+
+def test_who_says_much_waits_for_the_others() -> None:
+    broker = broker_of("alice", "bob")
+    broker.receive(1, b"CHAT/1.0 LEAVE g\n" * 2 * TURN)
+    assert broker.busy
+    assert not broker.reading(1)
+    assert broker.snapshot().refusals.total() == TURN
+    assert broker.snapshot().waiting == 0
+    say(broker, 2, "SEND alice hi")
+    assert heard(broker, 1)[-1] == "bob hi"
+
+
+def test_its_turn_comes_with_the_next_tick() -> None:
+    broker = broker_of("alice", "bob")
+    broker.receive(1, b"CHAT/1.0 LEAVE g\n" * (2 * TURN + 1))
+    broker.tick(0.0)
+    assert broker.snapshot().refusals.total() == 2 * TURN
+    assert broker.busy
+    broker.tick(0.0)
+    assert broker.snapshot().refusals.total() == 2 * TURN + 1
+    assert not broker.busy
+    assert broker.reading(1)
+    assert broker.take_ready() == [1]
+    assert broker.snapshot().queued == len(broker.outgoing(1))
+
+
+def test_a_turn_that_is_just_enough() -> None:
+    broker = broker_of("alice")
+    broker.receive(1, b"CHAT/1.0 LEAVE g\n" * TURN)
+    assert not broker.busy
+    assert broker.reading(1)
+
+
+def test_each_of_them_has_turns() -> None:
+    broker = broker_of("alice", "bob")
+    for cid in (1, 2):
+        broker.receive(cid, b"CHAT/1.0 LEAVE g\n" * 2 * TURN)
+    assert broker.snapshot().refusals.total() == 2 * TURN
+    broker.tick(0.0)
+    assert broker.snapshot().refusals.total() == 4 * TURN
+    assert not broker.busy
+
+
+@pytest.mark.parametrize("between", [b"", b"CHAT/1.0 LEAVE g\n"], ids=["runs", "line by line"])
+def test_deliveries_count(between: bytes) -> None:
+    names = [f"user{number}" for number in range(101)]
+    broker = broker_of(*names)
+    say(broker, 1, "GROUP g " + " ".join(names))
+    line = b"CHAT/1.0 BROADCAST g " + b"x" * 3000 + b"\n" + between
+    broker.receive(1, line * 15)
+    # Each costs 101, or 102 with what is between.
+    assert broker.snapshot().messages == 10
+    assert broker.busy
+    broker.tick(0.0)
+    assert broker.snapshot().messages == 15
+    assert not broker.busy
+
+
+def test_runs_are_cheap() -> None:
+    broker = broker_of("alice", "bob")
+    broker.receive(1, b"CHAT/1.0 SEND bob hi\n" * 2 * TURN)
+    assert not broker.busy
+    assert broker.snapshot().messages == 2 * TURN
+
+
+def test_what_arrives_meanwhile_and_the_end_keep_their_order() -> None:
+    broker = broker_of("alice", "bob")
+    broker.receive(1, b"CHAT/1.0 LEAVE g\n" * TURN + b"CHAT/1.0 SEND bob 1\n")
+    broker.receive(1, b"CHAT/1.0 SEND bob 2\nCHAT/1.0 SEND bob 3")
+    broker.receive_eof(1)
+    assert not broker.finished(1)
+    broker.tick(0.0)
+    assert heard(broker, 2) == ["alice 1", "alice 2"]
+    assert broker.snapshot().refusals[ErrorCode.TRUNCATED] == 1
+    heard(broker, 1)
+    assert reason(broker, 1) is CloseReason.EOF
+    assert not broker.busy
+
+
+def test_who_is_closed_waits_for_no_turn() -> None:
+    for end in (ChatBroker.drain, lambda broker: broker.disconnect(1)):
+        broker = broker_of("alice")
+        broker.receive(1, b"CHAT/1.0 LEAVE g\n" * 2 * TURN)
+        end(broker)
+        assert not broker.busy
+        broker.tick(0.0)
+        assert broker.snapshot().refusals.total() == TURN
+
+
+def test_a_full_turn_and_a_full_queue() -> None:
+    """Waiting for a queue comes first; the turn after it is a new one."""
+    broker = broker_of("alice", "bob")
+    lines = b"CHAT/1.0 LEAVE g\n" * (TURN - 1)
+    broker.receive(1, b"CHAT/1.0 SEND bob " + b"x" * 3000 + b"\n")
+    broker.receive(1, (b"CHAT/1.0 SEND bob " + b"x" * 3000 + b"\n") * 21)
+    broker.receive(1, lines + b"CHAT/1.0 SEND bob " + b"x" * 3000 + b"\n" + lines * 2)
+    assert not broker.reading(1)
+    settle(broker)
+    while broker.busy:
+        broker.tick(0.0)
+        settle(broker)
+    assert broker.reading(1)
+    assert broker.snapshot().refusals.total() == 3 * (TURN - 1)
+    assert broker.snapshot().messages == 23
+
+
+def test_a_slice_is_less_than_a_line_may_be() -> None:
+    """Lines that are cut in pieces are put together again, whatever comes around them."""
+    broker = broker_of("alice", "bob")
+    data = b"x" * (4000 - SLICE % 7)
+    broker.receive(1, (b"CHAT/1.0 SEND bob %b\n\n" % data) * 3)
+    assert heard(broker, 2) == ["alice " + data.decode()] * 3
+    assert broker.snapshot().refusals.total() == 3
