@@ -7,15 +7,15 @@ from functools import partial
 from ssl import SSLContext
 
 import anyio
-from anyio.abc import ByteStream, SocketStream, TaskGroup, TaskStatus
-from anyio.streams.tls import TLSStream
+from anyio.abc import ByteStream, TaskStatus
+from anyio.lowlevel import checkpoint_if_cancelled
 
 from chatproto import Limits, LoginRequest, Policy
-from chatproto_sync._addresses import DEFAULT_PORT, prepare
-from chatproto_sync._driver import PAUSE, TICK, logger, open_driver
+from chatproto_sync._addresses import DEFAULT_PORT
+from chatproto_sync._driver import TICK, logger, open_driver
 
 from ._driver import StreamCarrier
-from ._streams import GONE
+from ._wakeups import drive, waiting
 
 
 class Server:
@@ -71,7 +71,6 @@ class Server:
             ask=authenticate is not None,
         )
         self._authenticate = authenticate
-        self._ssl = ssl
         self._limits = limits
         self.addresses = self._driver.addresses
         """Where it listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
@@ -89,23 +88,18 @@ class Server:
             RuntimeError: It has run already, or is closed.
         """
         driver = self._driver
-        driver.listen(accept=driver.takes_sockets)
+        driver.listen()
         try:
-            async with anyio.create_task_group() as tasks:
+            async with waiting(driver), anyio.create_task_group() as tasks:
                 tasks.start_soon(self._tick)
 
                 def ask(token: int, request: LoginRequest) -> None:
                     tasks.start_soon(self._decide, token, request)
 
                 driver.ask = ask
-                if not driver.takes_sockets:
-                    for listener in driver.listeners.sockets:
-                        tasks.start_soon(self._accept, listener, tasks)
                 task_status.started(self)
                 try:
-                    while True:
-                        await anyio.wait_readable(driver)
-                        driver.step(0)
+                    await drive(driver, until=lambda: False)
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._drain()
@@ -142,7 +136,10 @@ class Server:
         with anyio.move_on_after(self._limits.auth_timeout):
             try:
                 allowed = await self._authenticate(request) is True
-            except Exception:  # noqa: BLE001 - it is logged
+            except (Exception, anyio.get_cancelled_exc_class()) as error:  # noqa: BLE001 - logged
+                if not isinstance(error, Exception):
+                    # Goes on if it was not this task that was cancelled, but one it waited for.
+                    await checkpoint_if_cancelled()
                 # A bug there costs this login, and nobody else anything.
                 logger.exception("authenticate failed for %r", request.name)
         self._driver.answer(token, allowed)
@@ -150,63 +147,15 @@ class Server:
     async def _tick(self) -> None:
         while True:
             await anyio.sleep(TICK)
-            self._driver.tick()
-            self._driver.settle()
+            self._driver.wake()
 
     async def _drain(self) -> None:
-        self._driver.drain()
-        while self._driver.broker.connections:
-            with anyio.move_on_after(TICK):
-                await anyio.wait_readable(self._driver)
-            self._driver.step(0)
-
-    async def _accept(self, listener: socket.socket, tasks: TaskGroup) -> None:
-        """Where the selector has no descriptor: a task for each connection instead."""
-        failing = False
-        while True:
-            await anyio.wait_readable(listener)
-            try:
-                sock, _ = listener.accept()
-            except (BlockingIOError, ConnectionAbortedError):
-                # That one is gone; the next may not be.
-                continue
-            except OSError as error:
-                if not failing:
-                    logger.warning("can't accept connections, will go on trying: %s", error)
-                failing = True
-                await anyio.sleep(PAUSE)
-            else:
-                failing = False
-                tasks.start_soon(self._serve_socket, sock)
-
-    async def _serve_socket(self, sock: socket.socket) -> None:
-        try:
-            prepare(sock)
-            stream: ByteStream = await SocketStream.from_socket(sock)
-        except (OSError, ValueError):
-            # The peer has gone again; AnyIO's word for that is ValueError.
-            sock.close()
-            return
-        if self._ssl is not None:
-            secured = await self._shake_hands(stream, self._ssl)
-            if secured is None:
-                return
-            stream = secured
-        # Cancelling the server ends its connections by draining them.
-        with anyio.CancelScope(shield=True):
-            await self.serve_stream(stream)
-
-    async def _shake_hands(self, stream: ByteStream, context: SSLContext) -> ByteStream | None:
-        with anyio.move_on_after(self._limits.handshake_timeout):
-            try:
-                return await TLSStream.wrap(
-                    stream, server_side=True, ssl_context=context, standard_compatible=False
-                )
-            except (*GONE, anyio.EndOfStream):
-                # As with any connection that comes and goes.
-                pass
-        await anyio.aclose_forcefully(stream)
-        return None
+        driver = self._driver
+        driver.drain()
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._tick)
+            await drive(driver, until=lambda: not driver.broker.connections)
+            tasks.cancel_scope.cancel()
 
 
 async def serve(

@@ -162,17 +162,7 @@ def test_what_is_queued_is_counted_and_what_is_kept_from_a_sender() -> None:
 # What an adapter has to do for that
 
 
-@pytest.mark.parametrize(
-    "kind",
-    [
-        "sync",
-        "asyncio",
-        "trio",
-        # There the broker hears of a connection only once its handshake is done.
-        pytest.param("asyncio-streams", marks=pytest.mark.xfail(strict=True)),
-        pytest.param("trio-streams", marks=pytest.mark.xfail(strict=True)),
-    ],
-)
+@pytest.mark.parametrize("kind", KINDS)
 def test_a_connection_counts_before_its_handshake_is_done(kind: str) -> None:
     limits = Limits(max_connections=1)
     with (

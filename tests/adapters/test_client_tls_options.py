@@ -163,7 +163,6 @@ def test_on_a_unix_socket_the_host_is_the_certificates(tmp_path: Path, ca: str) 
         assert "not valid for 'else.example'" in check_refusal(arguments, "--host=else.example")
 
 
-@pytest.mark.xfail(reason="`connect` lets `ssl`'s ValueError through")
 @pytest.mark.parametrize("host", ["", ".example"])
 def test_a_host_that_no_certificate_can_be_for(tmp_path: Path, ca: str, host: str) -> None:
     with run_sync(unix=tmp_path / "chat", ssl=server_context()) as server:
