@@ -11,6 +11,7 @@ from anyio.abc import ByteStream
 
 from chatproto import Backoff, ChatSession, Limits, Message, Reconnected
 from chatproto_sync._addresses import DEFAULT_PORT, Target, make_target
+from chatproto_sync._transport import no_connection, no_such_host
 
 from ._client import Client
 from ._deadline import deadline
@@ -105,15 +106,22 @@ def connect(
     session = ChatSession(name, limits=limits, max_queue=max_queue)
     backoff = Backoff() if reconnect is True else reconnect or None
     link = Link(session, target, timeout, backoff)
-    return _connected(link, Client(session, link, timeout), timeout)
+    return _connected(link, Client(session, link, timeout), timeout, target)
 
 
 @asynccontextmanager
 async def _connected(
-    link: Link, client: Client[Any], timeout: float | None
+    link: Link, client: Client[Any], timeout: float | None, target: Target[Any]
 ) -> AsyncIterator[Client[Any]]:
     with deadline(timeout):
-        await link.log_in()
+        try:
+            await link.log_in()
+        except (TypeError, ValueError):
+            if target.ssl is None:
+                raise
+            # That is how `ssl` refuses a name, once there is a connection.
+            cause = no_such_host(target)
+            raise no_connection(target, cause) from cause
     try:
         yield client
     except BaseException:

@@ -1,14 +1,19 @@
 """Asking the application who may log in, on threads of its own."""
 
+import contextlib
 import logging
+import queue
+import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
-from typing import Final
+from typing import Final, TypeAlias
 
 from chatproto import LoginRequest
 
 THREADS: Final = 8
 """The most questions that are being answered at once."""
+
+Question: TypeAlias = tuple[int, LoginRequest]
+"""What was asked, after the driver's token for it."""
 
 logger: Final = logging.getLogger("chatproto.server")
 
@@ -29,21 +34,38 @@ class Authenticator:
     ) -> None:
         self._authenticate = authenticate
         self._answer = answer
-        self._threads = ThreadPoolExecutor(THREADS, thread_name_prefix="chatproto-authenticate")
+        # None has a thread end.
+        self._questions: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
+        self._threads = 0
+        # Threads that wait for a question.
+        self._idle = threading.Semaphore(0)
 
     def ask(self, token: int, request: LoginRequest) -> None:
         """Have a question answered, some time."""
-        self._threads.submit(self._decide, token, request)
+        self._questions.put((token, request))
+        if not self._idle.acquire(blocking=False) and self._threads < THREADS:
+            self._threads += 1
+            # A process does not wait for such a one to end, nor for a function that hangs.
+            threading.Thread(target=self._run, name="chatproto-authenticate", daemon=True).start()
 
     def close(self) -> None:
         """Ask no more. What is being answered is not waited for."""
-        self._threads.shutdown(wait=False, cancel_futures=True)
+        with contextlib.suppress(queue.Empty):
+            while True:
+                self._questions.get_nowait()
+        for _ in range(self._threads):
+            self._questions.put(None)
 
-    def _decide(self, token: int, request: LoginRequest) -> None:
+    def _run(self) -> None:
+        while (question := self._questions.get()) is not None:
+            token, request = question
+            self._answer(token, self._decide(request))
+            self._idle.release()
+
+    def _decide(self, request: LoginRequest) -> bool:
         try:
-            allowed = self._authenticate(request) is True
-        except Exception:
-            # A bug there costs this login, and nobody else anything.
+            return self._authenticate(request) is True
+        except BaseException:
+            # A bug there costs this login, and nobody else anything; an exit there no thread.
             logger.exception("authenticate failed for %r", request.name)
-            allowed = False
-        self._answer(token, allowed)
+            return False

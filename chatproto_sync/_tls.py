@@ -1,9 +1,10 @@
-"""TLS on the sockets of a server."""
+"""TLS on sockets."""
 
 import contextlib
 import socket
 import ssl
 from collections.abc import Mapping
+from traceback import walk_tb
 from typing import Any, Final, TypeGuard
 
 WANTS_READ: Final = ssl.SSLWantReadError
@@ -53,16 +54,40 @@ def is_tls(sock: socket.socket) -> TypeGuard[ssl.SSLSocket]:
     return isinstance(sock, ssl.SSLSocket)
 
 
-def start_tls(sock: socket.socket, context: ssl.SSLContext) -> ssl.SSLSocket:
-    """Have an accepted, non-blocking socket do TLS; the handshake is still to come.
+def start_tls(
+    sock: socket.socket,
+    context: ssl.SSLContext,
+    *,
+    server_side: bool = True,
+    server_hostname: str | None = None,
+) -> ssl.SSLSocket:
+    """Have a connected, non-blocking socket do TLS; the handshake is still to come.
+
+    Args:
+        sock: The socket. It is of no use any more.
+        context: What to do TLS with.
+        server_side: Whether this is the server's end.
+        server_hostname: Whose certificate a client expects; None for nobody's in particular.
 
     Raises:
-        OSError: The peer is gone; the socket is closed.
+        OSError: The peer is gone. As with every failure, the socket is closed.
+        TypeError: No certificate can be for that host.
+        ValueError: Likewise.
     """
     try:
-        return context.wrap_socket(sock, server_side=True, do_handshake_on_connect=False)
-    except OSError:
+        return context.wrap_socket(
+            sock,
+            server_side=server_side,
+            do_handshake_on_connect=False,
+            server_hostname=server_hostname,
+        )
+    except BaseException as error:
         sock.close()
+        # Its descriptor may be a new socket's by now, which nobody knows but the frames that have
+        # failed; the first one is this function's own.
+        for made in [each.f_locals.get("self") for each, _ in [*walk_tb(error.__traceback__)][1:]]:
+            if isinstance(made, ssl.SSLSocket):
+                made.close()
         raise
 
 

@@ -8,7 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
-from ssl import SSLWantReadError, SSLWantWriteError
+from ssl import SSLContext, SSLSocket, SSLWantReadError, SSLWantWriteError
 from typing import Any, TypeVar
 
 from chatproto import ChatTimeoutError, ConnectionLostError
@@ -16,6 +16,7 @@ from chatproto import ChatTimeoutError, ConnectionLostError
 from ._addresses import AF_UNIX, Target, prepare, resolve
 from ._carrier import READ, READ_SIZE, WRITE
 from ._deadline import Deadline
+from ._tls import start_tls
 
 _T = TypeVar("_T")
 
@@ -55,13 +56,7 @@ class Transport:
         try:
             self._connect(target, deadline)
             if target.ssl is not None:
-                with self._lock:
-                    sock = self._socket = target.ssl.wrap_socket(
-                        self._checked(),
-                        server_hostname=target.server_hostname,
-                        do_handshake_on_connect=False,
-                    )
-                self._do(sock.do_handshake, READ, deadline)
+                self._do(self._start_tls(target.ssl, target).do_handshake, READ, deadline)
         except ChatTimeoutError:
             # It is an OSError too.
             raise
@@ -142,6 +137,19 @@ class Transport:
 
         self._do(connect, WRITE, deadline)
 
+    def _start_tls(self, context: SSLContext, target: Target[socket.socket]) -> SSLSocket:
+        with self._lock:
+            try:
+                self._socket = sock = start_tls(
+                    self._checked(),
+                    context,
+                    server_side=False,
+                    server_hostname=target.server_hostname,
+                )
+            except (TypeError, ValueError) as error:
+                raise no_such_host(target) from error
+            return sock
+
     def _use(self, sock: socket.socket) -> None:
         """Have a socket in place of the one there was."""
         with self._lock:
@@ -204,6 +212,11 @@ def _wait(sock: socket.socket, events: int, deadline: Deadline) -> None:
 def no_connection(target: Target[Any], error: Exception) -> ConnectionLostError:
     """What to raise when a connection can't be made."""
     return ConnectionLostError(f"can't connect to {target}: {_reason(error)}")
+
+
+def no_such_host(target: Target[Any]) -> OSError:
+    """The cause when no certificate can be for the host that is expected."""
+    return OSError(f"{target.server_hostname!r} is not a host name")
 
 
 def lost(error: Exception) -> ConnectionLostError:

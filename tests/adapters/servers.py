@@ -6,7 +6,7 @@ import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import AbstractContextManager
+from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any, Protocol, Self
 
@@ -125,3 +125,19 @@ class SocketClient:
         line = b"%b flush\n" % name.encode()
         self.write(b"CHAT/1.0 SEND " + line)
         assert self.read_line() == b"CHAT/1.0 RECEIVE " + line
+
+
+@contextlib.contextmanager
+def clients(address: str, *names: str) -> Iterator[list[SocketClient]]:
+    """Clients that have logged in."""
+    with ExitStack() as stack:
+        found = [stack.enter_context(SocketClient(address)) for _ in names]
+        for client, name in zip(found, names, strict=True):
+            client.login(name)
+        yield found
+
+
+def in_thread(function: Callable[..., object], *args: object) -> threading.Thread:
+    thread = threading.Thread(target=function, args=args)
+    thread.start()
+    return thread

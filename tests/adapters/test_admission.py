@@ -9,11 +9,10 @@ from typing import Any
 import pytest
 
 from chatproto import Limits
-from chatproto_anyio import _server as anyio_server
-from chatproto_sync import _driver as sync_driver
+from chatproto_sync import _driver
 
-from .servers import TIMEOUT, SocketClient, Start
-from .test_server import clients
+from .insides import wait_until
+from .servers import TIMEOUT, SocketClient, Start, clients
 
 LACKING = [errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM]
 """What a system is short of when `accept` fails and the connection goes on waiting."""
@@ -45,11 +44,6 @@ def accept(monkeypatch: pytest.MonkeyPatch) -> FailingAccept:
     return FailingAccept(monkeypatch)
 
 
-def set_pause(monkeypatch: pytest.MonkeyPatch, seconds: float) -> None:
-    for module in (sync_driver, anyio_server):
-        monkeypatch.setattr(module, "PAUSE", seconds)
-
-
 @pytest.mark.parametrize("error", LACKING, ids=errno.errorcode.__getitem__)
 def test_a_system_that_lacks_something(
     start: Start,
@@ -59,7 +53,7 @@ def test_a_system_that_lacks_something(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Those who are there chat on, and those who wait are taken on once that is over."""
-    set_pause(monkeypatch, 0.0)
+    monkeypatch.setattr(_driver, "PAUSE", 0.0)
     with (
         start(port=0) as server,
         clients(server.addresses[0], "alice") as (alice,),
@@ -68,8 +62,7 @@ def test_a_system_that_lacks_something(
         with SocketClient(server.addresses[0]) as bob:
             for _ in range(3):
                 accept.called.clear()
-                alice.flush("alice")
-                assert accept.called.wait(TIMEOUT)
+                wait_until(accept.called.is_set, alice, "alice")
             accept.error = None
             alice.flush("alice")
             bob.login("bob")
@@ -82,7 +75,7 @@ def test_a_system_that_lacks_something(
 
 def test_it_backs_off(start: Start, accept: FailingAccept, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not ask again and again, for that would be all that it does."""
-    set_pause(monkeypatch, 1000.0)
+    monkeypatch.setattr(_driver, "PAUSE", 1000.0)
     with (
         start(port=0) as server,
         clients(server.addresses[0], "alice") as (alice,),
@@ -102,7 +95,7 @@ def test_a_connection_that_is_gone_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """That is no reason to make the next one wait, and no news."""
-    set_pause(monkeypatch, 1000.0)
+    monkeypatch.setattr(_driver, "PAUSE", 1000.0)
     with (
         start(port=0) as server,
         clients(server.addresses[0], "alice") as (alice,),

@@ -15,7 +15,7 @@ from .servers import TIMEOUT
 
 CHATPROTO = str(Path(sysconfig.get_path("scripts"), "chatproto"))
 
-CONNECTION = {"--host", "--port", "--unix"}
+CONNECTION = {"--host", "--port", "--unix", "--tls", "--tls-ca", "--tls-cert", "--tls-key"}
 
 CASES: list[tuple[list[str], set[str]]] = [
     ([""], set(cli.commands)),

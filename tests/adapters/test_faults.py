@@ -1,16 +1,19 @@
 """Peers and systems that fail: it costs the one connection, and nobody else anything."""
 
 import logging
+import select
+import socket
 from itertools import pairwise
 
 import pytest
 
-from chatproto import CloseReason, ErrorCode, Limits
+from chatproto import CloseReason, ConnectionLostError, ErrorCode, Limits
+from chatproto_sync._tls import start_tls
 
+from .clients import Connect, each_client
 from .insides import Clock, NarrowClient, counters, narrow_listener, wait_until
-from .servers import SocketClient, Start
-from .test_server import clients, in_thread
-from .test_tls_server import server_context
+from .servers import TIMEOUT, SocketClient, Start, clients, in_thread
+from .test_tls_server import client_context, server_context
 
 SERVER = b"CHAT/1.0 RECEIVE *server* ERR "
 LINE = b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n"
@@ -217,3 +220,34 @@ def test_health_probes_are_no_news(
     assert [each.getMessage() for each in told if each.levelno >= logging.WARNING] == []
     assert not [each for each in told if any(probe in each.getMessage() for probe in probes)]
     assert [each.exc_info for each in caplog.records if each.exc_info] == []
+
+
+@pytest.mark.parametrize("server_side", [True, False])
+def test_tls_with_a_peer_that_is_gone(server_side: bool) -> None:
+    """Nothing stays open, or there would be a warning."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        host, port = listener.getsockname()
+        peer = SocketClient(f"{host}:{port}")
+        sock, _ = listener.accept()
+    peer.reset()
+    assert select.select([sock], [], [], TIMEOUT)[0]
+    context, hostname = (server_context(), None) if server_side else (client_context(), host)
+    with pytest.raises(OSError, match=r"reset|not connected"):
+        start_tls(sock, context, server_side=server_side, server_hostname=hostname)
+    assert sock.fileno() == -1
+
+
+@each_client
+@pytest.mark.parametrize("hostname", ["", ".example", "a\0b"])
+def test_tls_with_a_host_that_is_none(connect: Connect, hostname: str) -> None:
+    here, there = socket.socketpair()
+    options = {"ssl": client_context(), "server_hostname": hostname}
+    with (
+        there,
+        pytest.raises(ConnectionLostError) as caught,
+        connect(transport=here, name="alice", **options),
+    ):
+        pytest.fail("connected")
+    assert str(caught.value) == f"can't connect to socket: {hostname!r} is not a host name"
+    assert isinstance(caught.value.__cause__, OSError)
+    assert here.fileno() == -1

@@ -14,8 +14,7 @@ from chatproto import CloseReason, Limits
 from chatproto_sync._carrier import READ_SIZE
 
 from .insides import Clock, NarrowClient, counters, narrow_listener, wait_until
-from .servers import TIMEOUT, SocketClient, Start
-from .test_server import clients
+from .servers import TIMEOUT, SocketClient, Start, clients
 
 SLOW = {CloseReason.SLOW_CONSUMER: 1}
 DATA = b"x" * 4000

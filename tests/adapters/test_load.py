@@ -15,8 +15,7 @@ from chatproto import CloseReason, Limits
 
 from .insides import NarrowClient, counters, wait_until
 from .processes import COMMANDS, spawn
-from .servers import TIMEOUT, SocketClient, Start
-from .test_server import clients
+from .servers import TIMEOUT, SocketClient, Start, clients
 
 STREAMS = """
 import selectors, sys

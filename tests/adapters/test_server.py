@@ -3,10 +3,9 @@
 import errno
 import logging
 import socket
-import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
@@ -17,27 +16,11 @@ import chatproto_anyio
 import chatproto_sync
 from chatproto import Limits
 
-from .servers import TIMEOUT, SocketClient, Start
+from .servers import TIMEOUT, SocketClient, Start, clients, in_thread
 
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc"
 )
-
-
-@contextmanager
-def clients(address: str, *names: str) -> Iterator[list[SocketClient]]:
-    """Clients that have logged in."""
-    with ExitStack() as stack:
-        found = [stack.enter_context(SocketClient(address)) for _ in names]
-        for client, name in zip(found, names, strict=True):
-            client.login(name)
-        yield found
-
-
-def in_thread(function: Callable[..., object], *args: object) -> threading.Thread:
-    thread = threading.Thread(target=function, args=args)
-    thread.start()
-    return thread
 
 
 def test_unix_socket(start: Start, tmp_path: Path) -> None:
@@ -100,30 +83,6 @@ def test_queue_larger_than_the_sockets_buffers(start: Start) -> None:
         writing.result()
         alice.flush("alice")
         bob.flush("bob")
-
-
-def test_reader_that_stops_is_closed_and_its_sender_goes_on(start: Start) -> None:
-    limits = Limits(queue_bytes=65536)
-    with (
-        start(port=0, limits=limits) as server,
-        clients(server.addresses[0], "alice", "bob") as (alice, bob),
-    ):
-        line = b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n"
-        notice = b"CHAT/1.0 RECEIVE *server* ERR NO_SUCH_USER SEND bob is not online\n"
-        alice.socket.settimeout(0)
-        told = b""
-        while notice not in told:
-            alice.socket.settimeout(TIMEOUT)
-            alice.write(line)
-            alice.write(b"CHAT/1.0 SEND alice ping\n")
-            told = alice.read_line()
-            while not told.endswith(b"alice ping\n"):
-                told += alice.read_line()
-        got = b"".join(iter(bob.read_line, b""))
-        whole, _, rest = got.rpartition(b"\n")
-        expected = b"CHAT/1.0 RECEIVE alice " + b"x" * 4000
-        assert set(whole.split(b"\n")) == {expected}
-        assert expected.startswith(rest)
 
 
 def test_four_senders_to_one_recipient(start: Start) -> None:
@@ -211,19 +170,22 @@ def test_log_tells_the_session(start: Start, caplog: pytest.LogCaptureFixture) -
 
 
 def test_end_tells_everybody_and_writes_what_is_queued(start: Start) -> None:
-    with ExitStack() as stack:
+
+    def read_to_the_end(client: SocketClient) -> list[bytes]:
+        with client:
+            return list(iter(client.read_line, b""))
+
+    with ExitStack() as stack, ThreadPoolExecutor() as pool:
         with start(port=0) as server:
             alice, bob = stack.enter_context(clients(server.addresses[0], "alice", "bob"))
             line = b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n"
             alice.write(line * 100)
             alice.flush("alice")
-            received: list[bytes] = []
-            reader = in_thread(lambda: received.extend(iter(bob.read_line, b"")))
-        reader.join()
-        assert received[:-1] == [b"CHAT/1.0 RECEIVE alice " + b"x" * 4000 + b"\n"] * 100
-        assert received[-1].startswith(b"CHAT/1.0 RECEIVE *server* ERR SHUTTING_DOWN - ")
-        assert b"SHUTTING_DOWN" in alice.read_line()
-        assert alice.read_line() == b""
+            reading = [pool.submit(read_to_the_end, client) for client in (alice, bob)]
+        [told], [*received, last] = (each.result(TIMEOUT) for each in reading)
+        assert received == [b"CHAT/1.0 RECEIVE alice " + b"x" * 4000 + b"\n"] * 100
+        assert told == last
+        assert told.startswith(b"CHAT/1.0 RECEIVE *server* ERR SHUTTING_DOWN - ")
 
 
 def test_what_is_written_arrives_although_the_peer_goes_on_talking(
