@@ -210,12 +210,9 @@ class ChatBroker(Generic[ConnectionId]):
         """Whether connections wait for their turn only: don't wait for anything before `tick`."""
         return bool(self._links.turns)
 
-    def outgoing(self, cid: ConnectionId) -> bytearray:
-        """What is queued for a connection: the queue itself, as long as the connection is there.
-
-        Do not change it.
-        """
-        return self._links[cid].outbox
+    def outgoing(self, cid: ConnectionId) -> bytes:
+        """What is to be written to a connection next: all that is queued, or about 64 KiB of it."""
+        return self._links.front(cid)
 
     def reading(self, cid: ConnectionId) -> bool:
         """Whether to read from a connection now. What one that is to end sends is thrown away."""
@@ -232,7 +229,7 @@ class ChatBroker(Generic[ConnectionId]):
     def finished(self, cid: ConnectionId) -> bool:
         """Whether to close a connection now: neither side has anything to say."""
         link = self._links[cid]
-        return link.closing is not None and link.done and not link.outbox
+        return link.closing is not None and link.done and not link.queued
 
     def take_records(self) -> list[Record]:
         """What has happened since the last call, for the log."""

@@ -68,7 +68,7 @@ class Limits:
 
     total_queue_bytes: int = 1 << 28
     """When more octets than this wait for all connections together, or from senders that have to
-    wait, the longest queue's connection is closed with SLOW_CONSUMER."""
+    wait, those with the longest queues are closed with SLOW_CONSUMER, until a sixteenth is free."""
 
     linger: float = 10.0
     """Seconds that a connection which is about to be closed has to take what is queued for it."""

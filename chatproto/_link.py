@@ -36,6 +36,7 @@ class Link:
         "outbox",
         "pace",
         "peer",
+        "queued",
         "reached",
         "run",
     )
@@ -48,7 +49,10 @@ class Link:
         self.connection = ChatConnection(Role.SERVER, limits)
         # The name that the hub has accepted; the connection's own may have been refused.
         self.name: str | None = None
-        self.outbox = bytearray()
+        # What is queued for it, as it was queued: a broadcast is the same object in every queue.
+        # And how many octets that is.
+        self.outbox: list[bytes] = []
+        self.queued = 0
         # Why it is to end. What is queued is written first; then our half is closed; then the peer
         # has a moment to close its own, because closing a socket on which something unread arrives
         # takes back what the peer has not read yet (RFC 1122, section 4.2.2.13).

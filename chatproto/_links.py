@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator
-from typing import Generic
+from typing import Final, Generic
 
 from ._actions import ConnectionId
 from ._deadlines import Deadlines
@@ -10,6 +10,9 @@ from ._flow import Flow
 from ._limits import Limits
 from ._link import Link
 from ._records import CloseReason
+
+WRITE_SIZE: Final = 1 << 16
+"""Octets that are worth a write of their own."""
 
 
 class Links(Generic[ConnectionId]):
@@ -70,7 +73,7 @@ class Links(Generic[ConnectionId]):
         link = self._by_id.pop(cid, None)
         if link is not None:
             self.flow.forget(cid)
-            self.octets -= len(link.outbox) + len(link.backlog)
+            self.octets -= link.queued + len(link.backlog)
             self.ready.pop(cid, None)
             self._lingering.stop(cid)
             self._parting.stop(cid)
@@ -98,16 +101,18 @@ class Links(Generic[ConnectionId]):
         """
         links, ready, high = self._by_id, self.ready, self.flow.high_water
         slow: list[ConnectionId] = []
+        size = len(line)
         for cid in to:
-            outbox = links[cid].outbox
-            if not outbox:
+            link = links[cid]
+            if not link.queued:
                 ready[cid] = None
-            outbox += line
-            if len(outbox) > high:
+            link.outbox.append(line)
+            link.queued += size
+            if link.queued > high:
                 self.flow.fill(cid, self.now)
-                if len(outbox) > self._limits.queue_bytes:
+                if link.queued > self._limits.queue_bytes:
                     slow.append(cid)
-        self.octets += len(line) * len(to)
+        self.octets += size * len(to)
         if self.octets > self._limits.total_queue_bytes:
             slow += self.worst()
         return slow
@@ -119,18 +124,20 @@ class Links(Generic[ConnectionId]):
             False when one may; then nothing is queued.
         """
         links, ready = self._by_id, self.ready
-        octets = self.octets + len(lines) * len(to)
+        size = len(lines)
+        octets = self.octets + size * len(to)
         if octets > self._limits.total_queue_bytes or self.flow.blockers(to, broadcast=False):
             return False
-        room = self.flow.high_water - len(lines)
+        room = self.flow.high_water - size
         for cid in to:
-            if len(links[cid].outbox) > room:
+            if links[cid].queued > room:
                 return False
         for cid in to:
-            outbox = links[cid].outbox
-            if not outbox:
+            link = links[cid]
+            if not link.queued:
                 ready[cid] = None
-            outbox += lines
+            link.outbox.append(lines)
+            link.queued += size
         self.octets = octets
         return True
 
@@ -142,19 +149,34 @@ class Links(Generic[ConnectionId]):
 
     def worst(self) -> Iterator[ConnectionId]:
         """Those to give up, so that all together keep to their bound."""
-        over = self.octets - self._limits.total_queue_bytes
-        if over <= 0:
+        bound = self._limits.total_queue_bytes
+        if self.octets <= bound:
             return
+        # Looking at all of them takes a while, so make room for a while.
+        over = self.octets - bound + bound // 16
         # Senders that wait for somebody's queue are not to blame for what is kept from them.
         blame: Counter[ConnectionId] = Counter()
         for cid, link in self._by_id.items():
-            blame[cid] += len(link.outbox)
+            blame[cid] += link.queued
             blame[self.flow.cause(cid)] += len(link.backlog)
         for cid, octets in blame.most_common():
             if over <= 0:
                 return
             over -= octets
             yield cid
+
+    def front(self, cid: ConnectionId) -> bytes:
+        """What is to be written of a queue next, which is not all of a long one."""
+        outbox = self._by_id[cid].outbox
+        if len(outbox) < 2:
+            return outbox[0] if outbox else b""
+        size = at = 0
+        while at < len(outbox) and size < WRITE_SIZE:
+            size += len(outbox[at])
+            at += 1
+        front = b"".join(outbox[:at])
+        outbox[:at] = [front]
+        return front
 
     def sent(self, cid: ConnectionId, size: int) -> bool:
         """Take note that the first `size` octets of a queue are on their way.
@@ -165,15 +187,14 @@ class Links(Generic[ConnectionId]):
             Whether nothing else is to be done for the connection now.
         """
         link = self._by_id[cid]
-        outbox = link.outbox
-        left = len(outbox) - size
-        if left <= 0:
-            size, left = len(outbox), 0
-            outbox.clear()
-        else:
-            del outbox[:size]
+        size = min(size, link.queued)
+        left = link.queued = link.queued - size
         self.octets -= size
         self.octets_out += size
+        if not left:
+            link.outbox.clear()
+        else:
+            _drop(link.outbox, size)
         if link.closing is not None:
             return False
         if left or self.flow.watches(cid):
@@ -234,13 +255,14 @@ class Links(Generic[ConnectionId]):
         self.turns.pop(cid, None)
         self.flow.forget(cid)
         self._lingering.start(cid, self.now)
-        link.outbox += last_words
+        link.outbox.append(last_words)
+        link.queued += len(last_words)
         self.octets += len(last_words)
 
     def take_half_close(self, cid: ConnectionId) -> bool:
         """Whether to end the stream to a connection now; true once."""
         link = self._by_id[cid]
-        if link.closing is None or link.outbox or link.done or link.half_closed:
+        if link.closing is None or link.queued or link.done or link.half_closed:
             return False
         link.half_closed = True
         self._lingering.stop(cid)
@@ -250,7 +272,18 @@ class Links(Generic[ConnectionId]):
     def give_up(self, cid: ConnectionId) -> None:
         """Wait no longer for a connection that is being closed."""
         link = self._by_id[cid]
-        self.octets -= len(link.outbox)
+        self.octets -= link.queued
         link.outbox.clear()
+        link.queued = 0
         link.done = True
         self.ready[cid] = None
+
+
+def _drop(outbox: list[bytes], size: int) -> None:
+    """Take so many octets off a queue that has more."""
+    at = 0
+    while (piece := len(outbox[at])) <= size:
+        size -= piece
+        at += 1
+    outbox[at] = outbox[at][size:]
+    del outbox[:at]

@@ -98,8 +98,7 @@ class StreamCarrier:
     async def _write(self) -> None:
         driver, broker = self._driver, self._driver.broker
         while not broker.finished(self):
-            # A copy, because the queue grows while this waits.
-            data = bytes(broker.outgoing(self)[:WRITE_SIZE])
+            data = broker.outgoing(self)[:WRITE_SIZE]
             if data:
                 broker.sent(self, 0)
                 await self._stream.send(data)

@@ -112,19 +112,22 @@ def prepare(sock: socket.socket) -> None:
     if sock.family != AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
-        for option, value in _TIMERS:
+        for option, value in _OPTIONS:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
 # Seconds of silence, seconds between probes, how many of them, and milliseconds for data to be
-# acknowledged. Not every platform has them all.
-_TIMERS: Final = [
+# acknowledged; then how many octets the system takes beyond those on their way: with much more it
+# says that there is room again so rarely that a slow reader looks like one that has stopped. Not
+# every platform has them all.
+_OPTIONS: Final = [
     (getattr(socket, name), value)
     for name, value in (
         ("TCP_KEEPIDLE", 60),
         ("TCP_KEEPINTVL", 10),
         ("TCP_KEEPCNT", 3),
         ("TCP_USER_TIMEOUT", 90_000),
+        ("TCP_NOTSENT_LOWAT", 16_384),
     )
     if hasattr(socket, name)
 ]

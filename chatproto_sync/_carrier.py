@@ -46,15 +46,7 @@ class SocketCarrier:
         address: The IP address that it leads to; empty when that is none.
     """
 
-    __slots__ = (
-        "_broker",
-        "_events",
-        "_handshaking",
-        "_outgoing",
-        "_selector",
-        "_socket",
-        "peer",
-    )
+    __slots__ = ("_broker", "_events", "_handshaking", "_selector", "_socket", "peer")
 
     def __init__(
         self,
@@ -72,7 +64,6 @@ class SocketCarrier:
         self._handshaking = is_tls(sock)
         selector.register(sock, self._events, self)
         broker.connect(self, peer, address=address, secured=not self._handshaking)
-        self._outgoing = broker.outgoing(self)
 
     @property
     def certificate(self) -> Mapping[str, Any] | None:
@@ -136,10 +127,10 @@ class SocketCarrier:
             return
         broker = self._broker
         try:
-            if self._outgoing:
+            if outgoing := broker.outgoing(self):
                 try:
                     # As nearly always: one write, and that was it.
-                    size = self._socket.send(self._outgoing)
+                    size = self._socket.send(outgoing)
                     if broker.sent(self, size) and self._events == READ:
                         return
                 except (BlockingIOError, WANTS_READ, WANTS_WRITE):
@@ -152,7 +143,7 @@ class SocketCarrier:
         if broker.finished(self):
             self.close()
             return
-        events = WRITE if self._outgoing else 0
+        events = WRITE if broker.outgoing(self) else 0
         if broker.reading(self):
             events |= READ
         self._watch(events)

@@ -125,7 +125,7 @@ def set_timers(patch: pytest.MonkeyPatch, **seconds: int) -> None:
     milliseconds = timers.pop("TCP_USER_TIMEOUT", 0) * 1000
     patch.setattr(
         _addresses,
-        "_TIMERS",
+        "_OPTIONS",
         [
             *((getattr(socket, name), value) for name, value in timers.items()),
             (socket.TCP_USER_TIMEOUT, milliseconds),

@@ -39,7 +39,9 @@ class Invariants:
         counters = world.broker.snapshot()
         links = [link for _, link in world.broker._links.items()]
         assert counters.connections == len(world.clients) == len(links)
-        assert counters.queued == sum(len(link.outbox) + len(link.backlog) for link in links)
+        assert counters.queued == sum(link.queued + len(link.backlog) for link in links)
+        for link in links:
+            assert link.queued == sum(map(len, link.outbox))
         assert counters.waiting == len(self._flow._waits_for)
         assert counters.accepted == world.count == len(links) + sum(counters.closes.values())
 
@@ -50,7 +52,7 @@ class Invariants:
         assert world.broker.snapshot().queued <= limits.total_queue_bytes + words
         for cid, client in world.clients.items():
             link = world.broker._links[cid]
-            queued = len(link.outbox)
+            queued = link.queued
             if queued <= self._flow.high_water:
                 self._undrained.discard(cid)
             elif link.closing is None and cid not in self._flow._draining:
@@ -71,7 +73,7 @@ class Invariants:
         turns = broker._links.turns
         assert held == self._flow._waits_for.keys() | paused.keys() | asked.keys() | turns.keys()
         for queue in self._flow._waits_for.values():
-            assert len(broker.outgoing(queue)) > self._flow.high_water // 2
+            assert broker._links[queue].queued > self._flow.high_water // 2
             assert queue in self._flow._full
 
     def nobody_waits_too_long(self) -> None:
