@@ -11,6 +11,7 @@ from ._admission import Admission, network_of
 from ._exchange import Exchange
 from ._limits import Limits
 from ._link import Link
+from ._links import front
 from ._logins import Question
 from ._policy import Policy
 from ._records import CloseReason, Counters, Record
@@ -54,6 +55,8 @@ class ChatBroker(Generic[ConnectionId]):
         )
         self._hub = self._exchange.hub
         self._links = self._exchange.links
+        # Its own way in, for what is done for each message.
+        self._by_id = self._links.by_id
         self._logins = self._exchange.logins
         self._journal = self._exchange.journal
         self._counters = self._journal.counters
@@ -107,13 +110,14 @@ class ChatBroker(Generic[ConnectionId]):
 
     def receive(self, cid: ConnectionId, data: bytes) -> None:
         """Take `data`, the next octets of a connection's stream."""
-        link = self._links[cid]
+        link = self._by_id[cid]
         self._counters.octets_in += len(data)
         if link.held:
             self._exchange.keep(cid, link, data)
         elif link.closing is None:
             if not link.heard:
                 self._journal.heard(link)
+            self._exchange.work = 0
             self._exchange.hear(cid, link, data)
 
     def receive_eof(self, cid: ConnectionId) -> None:
@@ -212,7 +216,8 @@ class ChatBroker(Generic[ConnectionId]):
 
     def outgoing(self, cid: ConnectionId) -> bytes:
         """What is to be written to a connection next: all that is queued, or about 64 KiB of it."""
-        return self._links.front(cid)
+        outbox = self._by_id[cid].outbox
+        return outbox[0] if len(outbox) == 1 else front(outbox)
 
     def reading(self, cid: ConnectionId) -> bool:
         """Whether to read from a connection now. What one that is to end sends is thrown away."""

@@ -42,15 +42,11 @@ class Exchange(Generic[ConnectionId]):
         self.journal = Journal()
         self._limits = limits
         self._notices = Notices(limits, enabled=notices)
-        # What this turn has come to; see TURN.
-        self._work = 0
+        self.work = 0
+        """What has been done in somebody's turn so far; see TURN."""
 
     def hear(self, cid: ConnectionId, link: Link, data: bytes) -> None:
-        """Act on octets that a connection has sent."""
-        self._work = 0
-        self._hear(cid, link, data)
-
-    def _hear(self, cid: ConnectionId, link: Link, data: bytes) -> None:
+        """Act on octets that a connection has sent, in what is left of its turn."""
         # In pieces: should a message have to wait, what comes after it is kept, and takes a tenth
         # of the memory as long as it is not parsed.
         at = 0
@@ -59,10 +55,12 @@ class Exchange(Generic[ConnectionId]):
             piece = data[at:end]
             at = end
             if not self._relay(cid, link, piece):
-                self.obey(cid, link, link.connection.receive_data(piece))
+                events = link.connection.receive_data(piece)
+                link.undisturbed = link.connection.undisturbed
+                self.obey(cid, link, events)
                 if link.closing is not None:
                     break
-            if self._work >= TURN and at < len(data) and not link.held:
+            if self.work >= TURN and at < len(data) and not link.held:
                 self.links.end_turn(cid)
                 self._hold(cid, link, (), None)
             if link.held:
@@ -75,7 +73,7 @@ class Exchange(Generic[ConnectionId]):
         Returns:
             False when it could have another; then nothing has happened.
         """
-        if link.name is None or link.pace is not None or not link.connection.undisturbed:
+        if link.name is None or link.pace is not None or not link.undisturbed:
             return False
         run = link.run
         lines = b"" if run is None else run.rewrite(data, self._limits.max_line)
@@ -93,7 +91,7 @@ class Exchange(Generic[ConnectionId]):
         counters = self.journal.counters
         counters.messages += number
         counters.deliveries += number * len(to)
-        self._work += 1 + len(to)
+        self.work += 1 + len(to)
         return True
 
     def keep(self, cid: ConnectionId, link: Link, data: bytes) -> None:
@@ -108,12 +106,12 @@ class Exchange(Generic[ConnectionId]):
         backlog = self.links.let_go(cid, link)
         events, link.events = link.events, []
         reached, link.reached = link.reached, None
-        self._work = 0
+        self.work = 0
         self.obey(cid, link, events, reached)
         if link.held:
             self.keep(cid, link, backlog)
         elif link.closing is None:
-            self._hear(cid, link, backlog)
+            self.hear(cid, link, backlog)
         if link.done and not link.held and link.closing is None:
             self.obey(cid, link, link.connection.receive_eof())
 
@@ -172,7 +170,7 @@ class Exchange(Generic[ConnectionId]):
                         counters.deliveries += len(to)
                         return
                     self._queue(to, line)
-                    self._work += len(to)
+                    self.work += len(to)
                     counters.messages += 1
                     counters.deliveries += len(to)
                 elif isinstance(action, Refuse):
@@ -194,8 +192,8 @@ class Exchange(Generic[ConnectionId]):
             if link.closing is not None:
                 break
             reached = None
-            self._work += 1
-            if self._work >= TURN and number + 1 < len(events):
+            self.work += 1
+            if self.work >= TURN and number + 1 < len(events):
                 self.links.end_turn(cid)
                 self._hold(cid, link, events[number + 1 :], None)
                 return

@@ -40,8 +40,8 @@ class Flow(Generic[ConnectionId]):
         )
         """More octets than this make a queue full."""
         self._share = limits.drain_rate * WINDOW
-        # The full queues, and of each how much has been taken since its window began.
-        self._full: dict[ConnectionId, int] = {}
+        self.full: dict[ConnectionId, int] = {}
+        """The full queues, and of each how much has been taken since its window began."""
         # Those among them that are emptied at a real rate.
         self._draining: set[ConnectionId] = set()
         self._windows: Deadlines[ConnectionId] = Deadlines(WINDOW)
@@ -52,9 +52,9 @@ class Flow(Generic[ConnectionId]):
         # Queues that are full no more but have waiters still, and those that wait for nothing now.
         self._opened: dict[ConnectionId, None] = {}
         self._released: OrderedDict[ConnectionId, None] = OrderedDict()
-        # The queues that could not be written at once, and of each how much of what was there when
-        # its time began is there still.
-        self._late: dict[ConnectionId, int] = {}
+        self.late: dict[ConnectionId, int] = {}
+        """The queues that could not be written at once, and of each how much of what was there when
+        its time began is there still."""
         self._ages: Deadlines[ConnectionId] = Deadlines(limits.queue_age)
 
     @property
@@ -64,8 +64,8 @@ class Flow(Generic[ConnectionId]):
 
     def fill(self, cid: ConnectionId, now: float) -> None:
         """Take note that a queue is over `high_water`."""
-        if cid not in self._full:
-            self._full[cid] = 0
+        if cid not in self.full:
+            self.full[cid] = 0
             self._draining.add(cid)
             self._opened.pop(cid, None)
             self._windows.start(cid, now)
@@ -74,7 +74,7 @@ class Flow(Generic[ConnectionId]):
         self, to: tuple[ConnectionId, ...], *, broadcast: bool
     ) -> Collection[ConnectionId]:
         """Those among some queues that a message has to wait for, in their order."""
-        full = self._draining if broadcast else self._full.keys()
+        full = self._draining if broadcast else self.full.keys()
         if not full or full.isdisjoint(to):
             return ()
         return dict.fromkeys(cid for cid in to if cid in full)
@@ -88,10 +88,6 @@ class Flow(Generic[ConnectionId]):
         """Whose queue a connection waits for; itself when it waits for none."""
         return self._waits_for.get(cid, cid)
 
-    def watches(self, cid: ConnectionId) -> bool:
-        """Whether it has to hear of what is written of a queue."""
-        return cid in self._late or cid in self._full
-
     def sent(self, cid: ConnectionId, size: int, left: int, now: float) -> None:
         """Take note that a queue was written, as far as that went.
 
@@ -102,15 +98,15 @@ class Flow(Generic[ConnectionId]):
             now: The time in seconds.
         """
         if not left:
-            if self._late.pop(cid, None) is not None:
+            if self.late.pop(cid, None) is not None:
                 self._ages.stop(cid)
-        elif self._late.get(cid, 0) > size:
-            self._late[cid] -= size
+        elif self.late.get(cid, 0) > size:
+            self.late[cid] -= size
         else:
-            self._late[cid] = left
+            self.late[cid] = left
             self._ages.start(cid, now)
-        if cid in self._full:
-            self._full[cid] += size
+        if cid in self.full:
+            self.full[cid] += size
             if left <= self.high_water // 2:
                 self._empty(cid)
                 if cid in self._waiters:
@@ -123,17 +119,17 @@ class Flow(Generic[ConnectionId]):
             Those that are too slow.
         """
         for cid in self._windows.take_expired(now):
-            if self._full[cid] >= self._share:
+            if self.full[cid] >= self._share:
                 self._draining.add(cid)
             elif cid in self._draining:
                 self._draining.discard(cid)
                 for sender, broadcast in list(self._waiters.get(cid, {}).items()):
                     if broadcast:
                         self._release(sender)
-            self._full[cid] = 0
+            self.full[cid] = 0
             self._windows.start(cid, now)
         for cid in self._ages.take_expired(now):
-            del self._late[cid]
+            del self.late[cid]
             yield cid
 
     def take_released(self) -> Iterator[ConnectionId]:
@@ -153,7 +149,7 @@ class Flow(Generic[ConnectionId]):
     def forget(self, cid: ConnectionId) -> None:
         """Have nobody wait for a queue that is going to be closed, nor its owner for any."""
         self._empty(cid)
-        if self._late.pop(cid, None) is not None:
+        if self.late.pop(cid, None) is not None:
             self._ages.stop(cid)
         self._opened.pop(cid, None)
         for sender in list(self._waiters.get(cid, ())):
@@ -174,6 +170,6 @@ class Flow(Generic[ConnectionId]):
             del self._waiters[queue]
 
     def _empty(self, cid: ConnectionId) -> None:
-        if self._full.pop(cid, None) is not None:
+        if self.full.pop(cid, None) is not None:
             self._draining.discard(cid)
             self._windows.stop(cid)

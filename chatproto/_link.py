@@ -39,6 +39,7 @@ class Link:
         "queued",
         "reached",
         "run",
+        "undisturbed",
     )
 
     def __init__(self, peer: str, network: str, limits: Limits) -> None:
@@ -69,6 +70,8 @@ class Link:
         self.reached: frozenset[Hashable] | None = None
         # What it has said last, if that was a message.
         self.run: Run | None = None
+        # Whether a line of it begins with the next octet, and the last one was a good one.
+        self.undisturbed = True
         # Whether it has said anything yet.
         self.heard = False
         # How much it may be told, made with the first notice, and how much it may say.

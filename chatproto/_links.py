@@ -24,7 +24,8 @@ class Links(Generic[ConnectionId]):
 
     def __init__(self, limits: Limits) -> None:
         self._limits = limits
-        self._by_id: dict[ConnectionId, Link] = {}
+        self.by_id: dict[ConnectionId, Link] = {}
+        """The connections."""
         # A dict for a set that keeps its order: first queued, first written.
         self.ready: dict[ConnectionId, None] = {}
         """Those that want the adapter's attention."""
@@ -46,17 +47,17 @@ class Links(Generic[ConnectionId]):
         """Those that have more to say than one turn takes."""
 
     def __iter__(self) -> Iterator[ConnectionId]:
-        return iter(self._by_id)
+        return iter(self.by_id)
 
     def __len__(self) -> int:
-        return len(self._by_id)
+        return len(self.by_id)
 
     def __getitem__(self, cid: ConnectionId) -> Link:
-        return self._by_id[cid]
+        return self.by_id[cid]
 
     def items(self) -> Iterable[tuple[ConnectionId, Link]]:
         """All of them, with their ids."""
-        return self._by_id.items()
+        return self.by_id.items()
 
     def add(self, cid: ConnectionId, link: Link) -> None:
         """Take on a connection.
@@ -64,13 +65,13 @@ class Links(Generic[ConnectionId]):
         Raises:
             ValueError: There is such a connection already.
         """
-        if cid in self._by_id:
+        if cid in self.by_id:
             raise ValueError(f"{cid!r} is connected already")
-        self._by_id[cid] = link
+        self.by_id[cid] = link
 
     def remove(self, cid: ConnectionId) -> Link | None:
         """Forget a connection; None when there is no such."""
-        link = self._by_id.pop(cid, None)
+        link = self.by_id.pop(cid, None)
         if link is not None:
             self.flow.forget(cid)
             self.octets -= link.queued + len(link.backlog)
@@ -99,7 +100,7 @@ class Links(Generic[ConnectionId]):
         Returns:
             Those that are too slow.
         """
-        links, ready, high = self._by_id, self.ready, self.flow.high_water
+        links, ready, high = self.by_id, self.ready, self.flow.high_water
         slow: list[ConnectionId] = []
         size = len(line)
         for cid in to:
@@ -123,10 +124,11 @@ class Links(Generic[ConnectionId]):
         Returns:
             False when one may; then nothing is queued.
         """
-        links, ready = self._by_id, self.ready
+        links, ready = self.by_id, self.ready
         size = len(lines)
         octets = self.octets + size * len(to)
-        if octets > self._limits.total_queue_bytes or self.flow.blockers(to, broadcast=False):
+        full = self.flow.full
+        if octets > self._limits.total_queue_bytes or (full and not full.keys().isdisjoint(to)):
             return False
         room = self.flow.high_water - size
         for cid in to:
@@ -156,7 +158,7 @@ class Links(Generic[ConnectionId]):
         over = self.octets - bound + bound // 16
         # Senders that wait for somebody's queue are not to blame for what is kept from them.
         blame: Counter[ConnectionId] = Counter()
-        for cid, link in self._by_id.items():
+        for cid, link in self.by_id.items():
             blame[cid] += link.queued
             blame[self.flow.cause(cid)] += len(link.backlog)
         for cid, octets in blame.most_common():
@@ -164,19 +166,6 @@ class Links(Generic[ConnectionId]):
                 return
             over -= octets
             yield cid
-
-    def front(self, cid: ConnectionId) -> bytes:
-        """What is to be written of a queue next, which is not all of a long one."""
-        outbox = self._by_id[cid].outbox
-        if len(outbox) < 2:
-            return outbox[0] if outbox else b""
-        size = at = 0
-        while at < len(outbox) and size < WRITE_SIZE:
-            size += len(outbox[at])
-            at += 1
-        front = b"".join(outbox[:at])
-        outbox[:at] = [front]
-        return front
 
     def sent(self, cid: ConnectionId, size: int) -> bool:
         """Take note that the first `size` octets of a queue are on their way.
@@ -186,7 +175,7 @@ class Links(Generic[ConnectionId]):
         Returns:
             Whether nothing else is to be done for the connection now.
         """
-        link = self._by_id[cid]
+        link = self.by_id[cid]
         size = min(size, link.queued)
         left = link.queued = link.queued - size
         self.octets -= size
@@ -197,8 +186,9 @@ class Links(Generic[ConnectionId]):
             _drop(link.outbox, size)
         if link.closing is not None:
             return False
-        if left or self.flow.watches(cid):
-            self.flow.sent(cid, size, left, self.now)
+        flow = self.flow
+        if left or cid in flow.late or cid in flow.full:
+            flow.sent(cid, size, left, self.now)
         return not (left or link.held)
 
     def hold(self, cid: ConnectionId, link: Link, backlog: bytes) -> None:
@@ -261,7 +251,7 @@ class Links(Generic[ConnectionId]):
 
     def take_half_close(self, cid: ConnectionId) -> bool:
         """Whether to end the stream to a connection now; true once."""
-        link = self._by_id[cid]
+        link = self.by_id[cid]
         if link.closing is None or link.queued or link.done or link.half_closed:
             return False
         link.half_closed = True
@@ -271,12 +261,24 @@ class Links(Generic[ConnectionId]):
 
     def give_up(self, cid: ConnectionId) -> None:
         """Wait no longer for a connection that is being closed."""
-        link = self._by_id[cid]
+        link = self.by_id[cid]
         self.octets -= link.queued
         link.outbox.clear()
         link.queued = 0
         link.done = True
         self.ready[cid] = None
+
+
+def front(outbox: list[bytes]) -> bytes:
+    """What is to be written of a queue next, which is not all of a long one."""
+    size = at = 0
+    while at < len(outbox) and size < WRITE_SIZE:
+        size += len(outbox[at])
+        at += 1
+    joined = b"".join(outbox[:at])
+    if at > 1:
+        outbox[:at] = [joined]
+    return joined
 
 
 def _drop(outbox: list[bytes], size: int) -> None:

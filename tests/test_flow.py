@@ -235,7 +235,7 @@ def test_a_queue_that_is_full_again_has_a_new_window() -> None:
 def test_who_takes_nothing_for_so_long_is_too_slow() -> None:
     flow = flow_of()
     flow.sent("q", 0, 10, 5.0)
-    assert flow.watches("q")
+    assert "q" in flow.late
     assert slow(flow, 14.9) == []
     assert slow(flow, 15.0) == ["q"]
     assert slow(flow, 100.0) == []
@@ -255,7 +255,7 @@ def test_who_has_taken_all_has_no_deadline() -> None:
     flow = flow_of()
     flow.sent("q", 0, 10, 0.0)
     flow.sent("q", 10, 0, 9.9)
-    assert not flow.watches("q")
+    assert "q" not in flow.late | flow.full
     flow.sent("q", 5, 0, 9.9)
     assert slow(flow, 100.0) == []
 
@@ -273,5 +273,5 @@ def test_who_is_gone_is_not_too_slow() -> None:
     flow.sent("q", 0, 10, 0.0)
     flow.forget("q")
     flow.forget("never seen")
-    assert not flow.watches("q")
+    assert "q" not in flow.late | flow.full
     assert slow(flow, 100.0) == []

@@ -4,7 +4,7 @@ import pytest
 
 from chatproto import CloseReason, Limits
 from chatproto._link import Link
-from chatproto._links import WRITE_SIZE, Links
+from chatproto._links import WRITE_SIZE, Links, front
 
 LIMITS = Limits(
     max_line=512,
@@ -55,7 +55,7 @@ def test_what_is_queued_is_ready_in_the_order_in_which_it_came() -> None:
     links = links_of("a", "b", "c")
     assert queue(links, 5, "c") == queue(links, 5, "a", "c") == []
     assert list(links.ready) == ["c", "a"]
-    assert links.front("c") == b"x" * 10
+    assert front(links["c"].outbox) == b"x" * 10
     assert links.octets == 15
 
 
@@ -127,7 +127,7 @@ def test_what_is_sent_is_gone() -> None:
     links = links_of("a")
     queue(links, 10, "a")
     assert not links.sent("a", 4)
-    assert links.octets == len(links.front("a")) == 6
+    assert links.octets == len(front(links["a"].outbox)) == 6
     assert links.octets_out == 4
     assert links.sent("a", 100)
     assert links.sent("a", 1)
@@ -142,15 +142,15 @@ def test_a_long_queue_is_written_in_parts() -> None:
     links.queue(("b",), b"x" * 3 * WRITE_SIZE)
     links.queue(("b",), b"y")
     stream = b""
-    while front := links.front("a"):
-        assert len(front) < WRITE_SIZE + 3000
-        assert links.front("a") is front
-        stream += front[:50_000]
-        links.sent("a", min(50_000, len(front)))
+    while part := front(links["a"].outbox):
+        assert len(part) < WRITE_SIZE + 3000
+        assert front(links["a"].outbox) is part
+        stream += part[:50_000]
+        links.sent("a", min(50_000, len(part)))
         assert links.octets == links["a"].queued + links["b"].queued
     assert stream == b"".join(b"%03d" % number * 1000 for number in range(40))
     # What is longer than that already is not copied.
-    assert links.front("b") == b"x" * 3 * WRITE_SIZE
+    assert front(links["b"].outbox) == b"x" * 3 * WRITE_SIZE
 
 
 def test_what_is_sent_may_end_in_any_piece() -> None:
@@ -159,7 +159,7 @@ def test_what_is_sent_may_end_in_any_piece() -> None:
         for line in (b"ab", b"c", b"def", b"ghi"):
             links.queue(("a",), line)
         assert not links.sent("a", size)
-        assert links.front("a") == b"abcdefghi"[size:]
+        assert front(links["a"].outbox) == b"abcdefghi"[size:]
 
 
 def test_writing_is_not_all_while_somebody_waits_or_ends() -> None:
@@ -232,7 +232,7 @@ def test_closing() -> None:
     links.ready.clear()
     close(links, "a", b"bye")
     assert links["a"].closing is CloseReason.LOGGED_OUT
-    assert links.front("a").endswith(b"xbye")
+    assert front(links["a"].outbox).endswith(b"xbye")
     assert not links["a"].held
     assert links.octets == 1103
     assert list(links.ready) == ["a"]
@@ -267,7 +267,7 @@ def test_who_does_not_take_its_queue_in_time_is_given_up() -> None:
     assert list(links.ready) == []
     list(links.tick(110.0))
     assert links["a"].done
-    assert (links.front("a"), links.octets) == (b"", 0)
+    assert (front(links["a"].outbox), links.octets) == (b"", 0)
     assert list(links.ready) == ["a"]
 
 

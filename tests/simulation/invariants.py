@@ -74,7 +74,7 @@ class Invariants:
         assert held == self._flow._waits_for.keys() | paused.keys() | asked.keys() | turns.keys()
         for queue in self._flow._waits_for.values():
             assert broker._links[queue].queued > self._flow.high_water // 2
-            assert queue in self._flow._full
+            assert queue in self._flow.full
 
     def nobody_waits_too_long(self) -> None:
         """A slow recipient may be waited for, one that takes nothing may not."""
