@@ -1,11 +1,16 @@
 """One end of one link: bytes in, events out; events in, bytes out."""
 
-from ._codec import decode, encode
+from typing import Final
+
+from ._codec import decode, decode_run, encode
 from ._errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 from ._events import Command, ConnectionClosed, Event, Invalid, Login, Logout
 from ._limits import Limits
 from ._linebuffer import LineBuffer
 from ._states import TRANSITIONS, Role, State, objection
+
+RUN: Final = 8
+"""The fewest lines that are worth a look whether they differ in their data only."""
 
 
 class ChatConnection:
@@ -72,7 +77,15 @@ class ChatConnection:
         max_line = self._limits.max_line
         allowed = TRANSITIONS[self._state][self._our_role.peer]
         # A reader may have used another kind of buffer; names and data are bytes.
-        for line in self._lines.feed(bytes(data)):
+        data = bytes(data)
+        if not self._lines.inside and data.count(b"\n") >= RUN:
+            end = data.rfind(b"\n") + 1
+            run = decode_run(data[:end], max_line)
+            if run and allowed.get(type(run[0])) is self._state:
+                self._bad_lines = 0
+                events += run
+                data = data[end:]
+        for line in self._lines.feed(data):
             event: Event
             try:
                 if len(line) == max_line:

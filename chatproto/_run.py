@@ -1,12 +1,7 @@
 """Many messages to one addressee, rewritten for the recipients at once."""
 
-from typing import Final
-
-from ._codec import VERSION, decode, encode
-from ._errors import RemoteProtocolError
+from ._codec import encode, read_heading
 from ._events import Broadcast, Receive, Send
-
-_WORDS: Final = (b"SEND", b"BROADCAST")
 
 
 class Run:
@@ -35,16 +30,12 @@ class Run:
     @classmethod
     def begin(cls, data: bytes, sender: str) -> "Run | None":
         """The run that the first of some lines begins; None when it is no message."""
-        words = data.split(b" ", 3)
-        if len(words) < 4 or words[0] != VERSION or words[1] not in _WORDS:
+        first = read_heading(data)
+        if first is None:
             return None
-        heading = b" ".join(words[:3]) + b" "
-        try:
-            event = decode(heading)
-        except RemoteProtocolError:
-            return None
-        assert isinstance(event, Send | Broadcast)  # noqa: S101 - for the type checker; see _WORDS
-        return cls(heading, event, sender)
+        heading, make, name = first
+        event = make(name, b"")
+        return None if isinstance(event, Receive) else cls(heading, event, sender)
 
     def rewrite(self, data: bytes, max_line: int) -> bytes:
         """What the recipients get.

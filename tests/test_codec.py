@@ -19,7 +19,7 @@ from chatproto import (
     RemoteProtocolError,
     Send,
 )
-from chatproto._codec import command_word, decode, encode
+from chatproto._codec import command_word, decode, decode_run, encode
 
 # The published tests of the reference server, reading and writing each command; then the edges.
 BOTH_WAYS: list[tuple[bytes, Command]] = [
@@ -172,3 +172,44 @@ def test_what_does_not_travel_is_not_written(event: Any) -> None:
 )
 def test_the_word_to_answer(line: bytes, word: str) -> None:
     assert command_word(line) == word
+
+
+# Runs
+
+
+def test_a_run_is_what_its_lines_are_alone() -> None:
+    data = [b"", b" x", b"CHAT/1.0 SEND bob ", b"\xff\0"]
+    lines = [encode(Send("bob", each)) for each in data]
+    assert decode_run(b"".join(lines), 512) == [decode(line[:-1]) for line in lines]
+    assert decode_run(lines[0], 512) == [Send("bob", b"")]
+    assert decode_run(encode(Receive("bob", b"hi")), 512) == [Receive("bob", b"hi")]
+    assert decode_run(encode(Broadcast("bob", b"hi")), 512) == [Broadcast("bob", b"hi")]
+
+
+@pytest.mark.parametrize(
+    "lines",
+    [
+        b"\n",
+        b"CHAT/1.0 LOGOUT\n",
+        b"CHAT/1.0 LOGIN a b\n",
+        b"CHAT/1.0 SEND bob\n",
+        b"CHAT/1.0 SEND  hi\n",
+        b"CHAT/1.0 SEND bob\nCHAT/1.0 SEND bob hi\n",
+        b"CHAT/1.0 SEND bob 1\nCHAT/1.0 SEND carol 2\n",
+        b"CHAT/1.0 SEND bob 1\nCHAT/1.0 BROADCAST bob 2\n",
+        b"CHAT/1.0 SEND bob 1\r\nCHAT/1.0 SEND bob 2\r\n",
+        b"CHAT/1.0 SEND bob 1\nCHAT/1.0 LOGOUT\n",
+        b"CHAT/2.0 SEND bob 1\n",
+        encode(Send("bob", b"1")) + encode(Send("bob", b"x" * (512 - len("CHAT/1.0 SEND bob ")))),
+    ],
+)
+def test_anything_else_is_no_run(lines: bytes) -> None:
+    assert decode_run(lines, 512) == []
+
+
+def test_the_longest_line_of_a_run() -> None:
+    longest = Send("bob", b"x" * (511 - len("CHAT/1.0 SEND bob ")))
+    assert decode_run(encode(Send("bob", b"1")) + encode(longest), 512) == [
+        Send("bob", b"1"),
+        longest,
+    ]

@@ -25,6 +25,7 @@ from chatproto import (
     testing,
 )
 from chatproto._codec import decode, encode
+from chatproto._connection import RUN
 from chatproto._linebuffer import LineBuffer
 
 if TYPE_CHECKING:
@@ -34,9 +35,9 @@ if TYPE_CHECKING:
 LIMITS = Limits(bad_lines=4)
 
 
-def heard(role: Role, chunks: list[bytes]) -> list[Event]:
+def heard(role: Role, chunks: list[bytes], limits: Limits = LIMITS) -> list[Event]:
     """What one end reports, from the first octet to the end of the stream."""
-    connection = ChatConnection(role, LIMITS)
+    connection = ChatConnection(role, limits)
     events = [event for chunk in chunks for event in connection.receive_data(chunk)]
     return events + connection.receive_eof()
 
@@ -158,3 +159,28 @@ def test_a_line_buffer_cuts_as_a_naive_one_does(draw: st.DataObject, stream: byt
     chunks = draw.draw(testing.chunkings(stream))
     assert [line for chunk in chunks for line in buffer.feed(chunk)] == expected
     assert buffer.partial == rest
+
+
+@given(
+    st.data(),
+    st.sampled_from(Role),
+    st.lists(
+        st.tuples(
+            st.sampled_from(["SEND bob", "SEND bücher", "BROADCAST bob", "RECEIVE bob", "SEND *x"]),
+            st.lists(testing.data(30) | st.just(b"x" * 505), min_size=RUN, max_size=RUN + 3),
+            st.just(b"") | testing.hostile_lines() | testing.valid_lines(),
+        ),
+        max_size=4,
+    ),
+)
+def test_lines_that_differ_in_their_data_only_are_read_like_others(
+    draw: st.DataObject, role: Role, runs: list[tuple[str, list[bytes], bytes]]
+) -> None:
+    stream = b"CHAT/1.0 LOGIN alice\n" if role is Role.SERVER and draw.draw(st.booleans()) else b""
+    for heading, parts, other in runs:
+        stream += b"".join(b"CHAT/1.0 %b %b\n" % (heading.encode(), part) for part in parts) + other
+    limits = Limits(max_line=512, bad_lines=30)
+    octets = [stream[at : at + 1] for at in range(len(stream))]
+    expected = heard(role, octets, limits)
+    assert heard(role, [stream], limits) == expected
+    assert heard(role, draw.draw(testing.chunkings(stream)), limits) == expected
