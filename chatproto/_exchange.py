@@ -6,7 +6,7 @@ from typing import Final, Generic
 from ._actions import Action, ConnectionId, Deliver, Refuse
 from ._codec import encode
 from ._errors import ErrorCode
-from ._events import Broadcast, Event, Login, Logout
+from ._events import Broadcast, Event, Group, Login, Logout
 from ._hub import ChatHub
 from ._journal import Journal
 from ._limits import Limits
@@ -22,7 +22,8 @@ SLICE: Final = 4096
 """Octets that are parsed before they are acted on."""
 
 TURN: Final = 1000
-"""Lines heard and messages delivered for one connection, before the others have their turn."""
+"""Lines heard, members of groups made and messages delivered for one connection, before the others
+have their turn."""
 
 
 class Exchange(Generic[ConnectionId]):
@@ -192,7 +193,7 @@ class Exchange(Generic[ConnectionId]):
             if link.closing is not None:
                 break
             reached = None
-            self.work += 1
+            self.work += 1 + len(event.members) if type(event) is Group else 1
             if self.work >= TURN and number + 1 < len(events):
                 self.links.end_turn(cid)
                 self._hold(cid, link, events[number + 1 :], None)

@@ -96,19 +96,15 @@ class Driver:
         self._waker = Waker()
         self.selector.register(self._waker, READ, self._waker)
 
-    def listen(self, *, accept: bool = True) -> None:
+    def listen(self) -> None:
         """Begin to serve.
-
-        Args:
-            accept: Whether to accept connections; otherwise that is left to the caller.
 
         Raises:
             RuntimeError: It has been closed.
         """
         if self.closed:
             raise RuntimeError("a server runs once")
-        if accept:
-            self._accepting = [_Listener(self, each) for each in self.listeners.sockets]
+        self._accepting = [_Listener(self, each) for each in self.listeners.sockets]
         logger.info("listening on %s", ", ".join(self.addresses))
 
     def take_on(self, sock: socket.socket, address: Any) -> None:
@@ -238,8 +234,8 @@ class Driver:
         return hasattr(self.selector, "fileno")
 
     def fileno(self) -> int:
-        """A descriptor that becomes readable when `step` has something to do."""
-        return self.selector.fileno() if self.takes_sockets else self._waker.fileno()
+        """A descriptor that becomes readable when `step` has something to do, if `takes_sockets`."""
+        return self.selector.fileno()
 
     def now(self) -> float:
         """The clock's time in seconds."""

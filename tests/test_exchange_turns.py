@@ -65,6 +65,18 @@ def test_deliveries_count(between: bytes) -> None:
     assert not broker.busy
 
 
+def test_members_of_groups_count() -> None:
+    broker = broker_of("alice")
+    say(broker, 1, *[f"GROUP g{number} " + "m " * 98 + "m" for number in range(5)])
+    assert broker.snapshot().groups == 5
+    lines = [f"CHAT/1.0 GROUP h{number} " + "m " * 98 + "m\n" for number in range(20)]
+    broker.receive(1, "".join(lines).encode())
+    # Each costs 100.
+    assert broker.snapshot().groups == 15
+    broker.tick(0.0)
+    assert broker.snapshot().groups == 25
+
+
 def test_runs_are_cheap() -> None:
     broker = broker_of("alice", "bob")
     broker.receive(1, b"CHAT/1.0 SEND bob hi\n" * 2 * TURN)
