@@ -234,7 +234,7 @@ class Driver:
         return hasattr(self.selector, "fileno")
 
     def fileno(self) -> int:
-        """A descriptor that becomes readable when `step` has something to do, if `takes_sockets`."""
+        """What becomes readable when `step` has something to do, if `takes_sockets`."""
         return self.selector.fileno()
 
     def now(self) -> float:

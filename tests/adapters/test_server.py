@@ -6,6 +6,7 @@ import socket
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,9 @@ import chatproto_sync
 from chatproto import Limits
 
 from .servers import TIMEOUT, SocketClient, Start, clients, in_thread
+
+# Half a megabyte waits for somebody before anybody waits for them.
+PATIENT = Limits(high_water=1 << 19)
 
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc"
@@ -176,7 +180,7 @@ def test_end_tells_everybody_and_writes_what_is_queued(start: Start) -> None:
             return list(iter(client.read_line, b""))
 
     with ExitStack() as stack, ThreadPoolExecutor() as pool:
-        with start(port=0) as server:
+        with start(port=0, limits=PATIENT) as server:
             alice, bob = stack.enter_context(clients(server.addresses[0], "alice", "bob"))
             line = b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n"
             alice.write(line * 100)
@@ -194,7 +198,7 @@ def test_what_is_written_arrives_although_the_peer_goes_on_talking(
     """A socket closed with something unread on it would take back what bob has not read yet."""
     caplog.set_level(logging.INFO, "chatproto.server")
     with (
-        start(port=0) as server,
+        start(port=0, limits=PATIENT) as server,
         clients(server.addresses[0], "alice", "bob") as (alice, bob),
     ):
         alice.write((b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n") * 100)
@@ -208,9 +212,10 @@ def test_what_is_written_arrives_although_the_peer_goes_on_talking(
 
 
 def test_end_does_not_wait_for_those_who_do_not_read(start: Start) -> None:
-    with ExitStack() as stack, start(port=0, limits=Limits(linger=0.1, goodbye=0.1)) as server:
+    limits = replace(PATIENT, linger=0.1, goodbye=0.1)
+    with ExitStack() as stack, start(port=0, limits=limits) as server:
         alice, _ = stack.enter_context(clients(server.addresses[0], "alice", "bob"))
-        alice.write((b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n") * 200)
+        alice.write((b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n") * 100)
         alice.flush("alice")
 
 
