@@ -4,13 +4,17 @@ import os
 import re
 import resource
 import signal
+import socket
 import subprocess
 import sys
 import tempfile
 import time
 from collections import Counter
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Self
+
+from _load import built
 
 COMMANDS: Final = {
     "asyncio": ("chatproto", "serve"),
@@ -19,7 +23,13 @@ COMMANDS: Final = {
 }
 """The kinds of servers, and what `python -m` runs for each."""
 
+LIMIT: Final = "limit"
+"""One more kind: the server in C to compare with. It needs a compiler."""
+
 MIB: Final = 1 << 20
+
+_AS_SYSTEMD: Final = 'export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"'
+"""For a shell: run a program that gets descriptor 3 as systemd would give it."""
 
 _CLOSED: Final = re.compile(r"(?:closed|probed) (\S+)(?: \(\S+\))?: (.+)")
 
@@ -34,16 +44,30 @@ class Server:
     """A running server. As a context manager it ends with the context.
 
     Args:
-        kind: One of `COMMANDS`.
+        kind: One of `COMMANDS`, or `LIMIT`.
+        options: More words for the command line.
+        inherits: A socket that it is to listen on; None for a port of its own.
     """
 
-    def __init__(self, kind: str) -> None:
+    def __init__(
+        self, kind: str, options: Sequence[str] = (), *, inherits: socket.socket | None = None
+    ) -> None:
+        command = [built(LIMIT) or LIMIT, "0"]
+        if kind != LIMIT:
+            command = [sys.executable, "-m", *COMMANDS[kind], "--port", "0", *options]
+        descriptors: tuple[int, ...] = ()
+        if inherits is not None:
+            descriptors = (inherits.fileno(),)
+            script = f"exec 3<&{inherits.fileno()}; {_AS_SYSTEMD}"
+            command = ["sh", "-c", script, "sh", *command]
+        start = time.monotonic()
         self._log = tempfile.TemporaryFile()  # noqa: SIM115 - closed in `__exit__`
         self._popen = subprocess.Popen(
-            [sys.executable, "-m", *COMMANDS[kind], "--port", "0"],
+            command,
             stdout=subprocess.PIPE,
             stderr=self._log,
             text=True,
+            pass_fds=descriptors,
         )
         self._rest = b""
         self._read = 0
@@ -62,6 +86,8 @@ class Server:
         if match is None:
             self._popen.kill()
             raise RuntimeError(f"the {kind} server does not start: {greeting!r}")
+        self.startup = time.monotonic() - start
+        """Seconds that it has taken to listen."""
         self.address = match[1], int(match[2])
         self.idle_descriptors = self.descriptors()
         """How many it has open when nobody is connected."""
@@ -80,6 +106,26 @@ class Server:
         self._log.close()
         if self._popen.stdout is not None:
             self._popen.stdout.close()
+
+    def connect(self) -> socket.socket:
+        """A connection."""
+        sock = socket.create_connection(self.address, 30)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        return sock
+
+    def log_in(self, name: str) -> socket.socket:
+        """A connection that is somebody's."""
+        sock = self.connect()
+        sock.sendall(f"CHAT/1.0 LOGIN {name}\nCHAT/1.0 SEND {name} here\n".encode())
+        if sock.recv(65536) != f"CHAT/1.0 RECEIVE {name} here\n".encode():
+            raise ConnectionError("the server does not let anybody in")
+        return sock
+
+    def cpu(self) -> float:
+        """Seconds of CPU time that it has used."""
+        stat = Path(f"/proc/{self._popen.pid}/stat").read_text(encoding="utf-8")
+        words = stat.rpartition(")")[2].split()
+        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> int:
         """Its resident size in octets."""

@@ -14,8 +14,6 @@ import platform
 import selectors
 import socket
 import ssl
-import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable, Sequence
@@ -24,11 +22,10 @@ from functools import partial
 from itertools import count
 from pathlib import Path
 from statistics import median
-from typing import Final, NamedTuple, Self
+from typing import Final, NamedTuple
 
+import _server
 import trustme
-
-from chatproto_sync._descriptors import use_all_descriptors
 
 ROUNDS: Final = 3
 WARM_UP: Final = 0.5
@@ -45,8 +42,8 @@ BROADCASTS: Final = 10
 TEXT: Final = b"what is said is about as long as this"
 
 
-class Server:
-    """A server in a process of its own.
+class Server(_server.Server):
+    """A server, with TLS or without.
 
     Args:
         certificate: What to do TLS with; None for none.
@@ -54,51 +51,20 @@ class Server:
     """
 
     def __init__(self, certificate: Path | None, authority: trustme.CA) -> None:
-        command = [sys.executable, "-m", "chatproto_sync", "--port=0", "--log-level=error"]
-        self.context: ssl.SSLContext | None = None
+        options = ["--log-level=error"]
+        self._context: ssl.SSLContext | None = None
         if certificate is not None:
-            command.append(f"--tls-cert={certificate}")
-            self.context = ssl.create_default_context()
-            authority.configure_trust(self.context)
-        self._process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
-        assert self._process.stdout is not None
-        words = self._process.stdout.readline().removesuffix(".\n").rpartition(":")
-        self.port = int(words[2])
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        self._process.kill()
-        self._process.communicate()
-
-    @property
-    def cpu(self) -> float:
-        """Seconds of CPU time that it has used."""
-        stat = Path(f"/proc/{self._process.pid}/stat").read_text().rpartition(")")[2].split()
-        return (int(stat[11]) + int(stat[12])) / os.sysconf("SC_CLK_TCK")
-
-    @property
-    def memory(self) -> float:
-        """Resident memory in kB."""
-        pages = int(Path(f"/proc/{self._process.pid}/statm").read_text().split()[1])
-        return pages * os.sysconf("SC_PAGE_SIZE") / 1024
+            options.append(f"--tls-cert={certificate}")
+            self._context = ssl.create_default_context()
+            authority.configure_trust(self._context)
+        super().__init__("sync", options)
 
     def connect(self) -> socket.socket:
         """A connection, its handshake done."""
-        sock = socket.create_connection(("127.0.0.1", self.port), 30)
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        if self.context is None:
+        sock = super().connect()
+        if self._context is None:
             return sock
-        return self.context.wrap_socket(sock, server_hostname="127.0.0.1")
-
-    def log_in(self, name: str) -> socket.socket:
-        """A connection that is somebody's."""
-        sock = self.connect()
-        sock.sendall(f"CHAT/1.0 LOGIN {name}\nCHAT/1.0 SEND {name} here\n".encode())
-        if sock.recv(65536) != f"CHAT/1.0 RECEIVE {name} here\n".encode():
-            raise ConnectionError("the server does not let anybody in")
-        return sock
+        return self._context.wrap_socket(sock, server_hostname="127.0.0.1")
 
 
 Heard = Callable[[int, int], None]
@@ -190,11 +156,11 @@ class Figures(NamedTuple):
 
 def timed(server: Server, work: Callable[[], int]) -> Figures:
     """Do something that says how often it was done."""
-    start, cpu, own = time.monotonic(), server.cpu, time.process_time()
+    start, cpu, own = time.monotonic(), server.cpu(), time.process_time()
     times = work()
     took = time.monotonic() - start
     busy = (time.process_time() - own) / took
-    return Figures(times / took, (server.cpu - cpu) / times * 1e6, busy)
+    return Figures(times / took, (server.cpu() - cpu) / times * 1e6, busy)
 
 
 def measure(load: Load, server: Server) -> Figures:
@@ -234,10 +200,10 @@ def memory(server: Server) -> float:
     with contextlib.ExitStack() as stack:
         for number in range(100):
             stack.enter_context(server.log_in(f"first{number}"))
-        before = server.memory
+        before = server.memory()
         for number in range(IDLE):
             stack.enter_context(server.log_in(f"idle{number}"))
-        return (server.memory - before) / IDLE
+        return (server.memory() - before) / IDLE / 1000
 
 
 def handshakes(server: Server) -> Figures:
@@ -270,7 +236,7 @@ def show(name: str, plain: Figures, tls: Figures) -> None:
 
 def main() -> None:
     """Measure all of it, and print a table."""
-    use_all_descriptors()
+    _server.use_all_descriptors()
     authority = trustme.CA()
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}, {ssl.OPENSSL_VERSION}")
     print(

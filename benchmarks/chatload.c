@@ -1,0 +1,300 @@
+/* chatload: a load for line-based chat servers that sends the next message when one has arrived.
+ *
+ *     chatload -p PORT [-H 127.0.0.1] [-P chat|irc|nats] -m pairs|group
+ *         -c N       pairs of connections, or members of the group besides the sender
+ *         -w N       messages of each sender that are on their way (1: ping-pong)
+ *         -n TOTAL   deliveries to wait for
+ *         -s SIZE    octets of what is said
+ *         -i N       more connections, which log in and then only sit there
+ *         -t SECS    give up after
+ *         -u PREFIX  what names begin with
+ *         -r         have both of each pair connect until they meet (chat only): several
+ *                    processes may share the port
+ *
+ * What is said has exactly one '|', so counting those counts deliveries, whatever a protocol puts
+ * around. Prints one line of key=value pairs. Exit 0 when all have arrived, 1 when not.
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SAMPLES 2000000
+
+typedef struct {
+    int fd, watched;
+    char name[32], *out;
+    size_t len, at, cap;
+    double *sent_at; /* A ring: when each message on its way was sent. */
+    long head, tail;
+} Conn;
+
+static const char *host = "127.0.0.1", *protocol = "chat", *mode = "pairs", *prefix = "u";
+static int port = 3333, count = 10, idle, size = 32, redial;
+static long window = 100, total = 100000, sampled;
+static double limit = 50, *samples;
+static char *text, to_group[32];
+static Conn *conns;
+static int number, epoll, chat, irc, group;
+
+static double now(void) {
+    struct timespec time;
+    clock_gettime(CLOCK_MONOTONIC, &time);
+    return time.tv_sec + time.tv_nsec / 1e9;
+}
+
+static void fail(const char *what) {
+    perror(what);
+    exit(2);
+}
+
+static void put(Conn *conn, const char *data, size_t len) {
+    if (conn->len + len > conn->cap) {
+        conn->cap = (conn->len + len) * 2;
+        conn->out = realloc(conn->out, conn->cap);
+    }
+    memcpy(conn->out + conn->len, data, len);
+    conn->len += len;
+}
+
+static void flush(Conn *conn) {
+    while (conn->at < conn->len) {
+        ssize_t sent = write(conn->fd, conn->out + conn->at, conn->len - conn->at);
+        if (sent < 0 && errno == EAGAIN) break;
+        if (sent < 0) fail("write");
+        conn->at += sent;
+    }
+    if (conn->at == conn->len) conn->at = conn->len = 0;
+    int watched = conn->len > 0;
+    if (watched == conn->watched) return;
+    struct epoll_event event = {.events = EPOLLIN | (watched ? EPOLLOUT : 0),
+                                .data.ptr = conn};
+    epoll_ctl(epoll, EPOLL_CTL_MOD, conn->fd, &event);
+    conn->watched = watched;
+}
+
+static void tell(Conn *conn, const char *format, ...) {
+    char line[256];
+    va_list words;
+    va_start(words, format);
+    put(conn, line, vsprintf(line, format, words));
+    va_end(words);
+}
+
+static void say(Conn *from, const char *command, const char *to) {
+    if (chat) tell(from, "CHAT/1.0 %s %s ", command, to);
+    else if (irc) tell(from, "PRIVMSG %s :", to);
+    else tell(from, "PUB %s %d\r\n", to, size);
+    put(from, text, size);
+    put(from, "\r\n" + chat, 2 - chat);
+}
+
+static void dial(Conn *conn) {
+    int one = 1;
+    struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
+    inet_pton(AF_INET, host, &address.sin_addr);
+    conn->fd = socket(AF_INET, SOCK_STREAM, 0);
+    if (connect(conn->fd, (void *)&address, sizeof address)) fail("connect");
+    setsockopt(conn->fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
+    fcntl(conn->fd, F_SETFL, O_NONBLOCK);
+    struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
+    epoll_ctl(epoll, EPOLL_CTL_ADD, conn->fd, &event);
+    if (chat) {
+        tell(conn, "CHAT/1.0 LOGIN %s\n", conn->name);
+        /* What comes back says that the login has been acted on. */
+        say(conn, "SEND", conn->name);
+    } else if (irc) {
+        tell(conn, "NICK %s\r\nUSER %s 0 * :u\r\n", conn->name, conn->name);
+    } else {
+        tell(conn, "CONNECT {\"verbose\":false,\"pedantic\":false,\"echo\":false}\r\n");
+        tell(conn, "SUB u.%s 1\r\n", conn->name);
+        if (group && conn - conns <= count) tell(conn, "SUB g 2\r\n");
+        tell(conn, "PING\r\n");
+    }
+    flush(conn);
+}
+
+/* Answers a PING with its PONG, or the server hangs up. */
+static void answer_ping(Conn *conn, char *data, size_t len) {
+    char *ping = len >= 4 && !memcmp(data, "PING", 4) ? data : memmem(data, len, "\nPING", 5);
+    if (ping && *ping == '\n') ping++;
+    char *end = ping ? memchr(ping, '\n', data + len - ping) : NULL;
+    if (!end) return;
+    ping[1] = 'O';
+    put(conn, ping, end - ping + 1);
+    flush(conn);
+}
+
+/* Reads what is there. Returns how many deliveries are in it. */
+static long hear(Conn *conn) {
+    static char buffer[1 << 18];
+    long deliveries = 0;
+    for (ssize_t got = sizeof buffer; got == sizeof buffer;) {
+        got = read(conn->fd, buffer, sizeof buffer);
+        if (got < 0 && errno == EAGAIN) break;
+        if (!got) errno = ECONNRESET;
+        if (got <= 0) fail("read");
+        char *at = buffer, *end = buffer + got;
+        for (; (at = memchr(at, '|', end - at)); at++) deliveries++;
+        if (!deliveries && !chat) answer_ping(conn, buffer, got);
+    }
+    return deliveries;
+}
+
+/* Waits for so many deliveries, or else for a second, for protocols that do not tell. */
+static void settle(long deliveries) {
+    struct epoll_event events[512];
+    double end = now() + (chat ? limit : 1);
+    while (now() < end && (deliveries > 0 || !chat)) {
+        int ready = epoll_wait(epoll, events, 512, 50);
+        for (int at = 0; at < ready; at++) {
+            if (events[at].events & EPOLLOUT) flush(events[at].data.ptr);
+            if (events[at].events & EPOLLIN) deliveries -= hear(events[at].data.ptr);
+        }
+    }
+    if (!chat || deliveries <= 0) return;
+    errno = ETIMEDOUT;
+    fail("login");
+}
+
+/* Has the second of a pair connect until it is where the first one is. */
+static void meet(Conn *first, Conn *second) {
+    for (int attempt = 1;; attempt++) {
+        struct pollfd both[2] = {{first->fd, POLLIN, 0}, {second->fd, POLLIN, 0}};
+        say(first, "SEND", second->name);
+        flush(first);
+        if (poll(both, 2, -1) < 0) fail("poll");
+        if (both[1].revents && hear(second)) return;
+        /* It was told that there is nobody of that name. */
+        hear(first);
+        close(second->fd);
+        sprintf(second->name, "%s%d.%d", prefix, (int)(second - conns), attempt);
+        dial(second);
+        settle(1);
+    }
+}
+
+static void make_group(void) {
+    sprintf(to_group, chat ? "%s-g%d" : irc ? "#%s" : "g", prefix, count);
+    if (chat) {
+        tell(conns, "CHAT/1.0 GROUP %s", to_group);
+        for (int at = 0; at <= count; at++) tell(conns, " %s", conns[at].name);
+        tell(conns, "\n");
+        say(conns, "SEND", conns->name);
+        flush(conns);
+    }
+    for (int at = 0; at <= count && irc; at++) {
+        tell(&conns[at], "JOIN %s\r\n", to_group);
+        flush(&conns[at]);
+    }
+    settle(1);
+}
+
+static void send_next(Conn *from, double when) {
+    char to[40];
+    from->sent_at[from->tail++ % (window + 1)] = when;
+    if (group) {
+        say(from, "BROADCAST", to_group);
+        return;
+    }
+    sprintf(to, chat || irc ? "%s" : "u.%s", (from + 1)->name);
+    say(from, "SEND", to);
+}
+
+/* Returns how many deliveries there were. */
+static long carry(double start) {
+    struct epoll_event events[512];
+    long got = 0, complete = 0;
+    for (Conn *from = conns; from < conns + (group ? 1 : 2 * count); from += 2) {
+        from->sent_at = malloc((window + 1) * sizeof(double));
+        for (long at = 0; at < window; at++) send_next(from, now());
+        flush(from);
+    }
+    while (got < total) {
+        int ready = epoll_wait(epoll, events, 512, 100);
+        double when = now();
+        if (when > start + limit) break;
+        for (int at = 0; at < ready; at++) {
+            Conn *conn = events[at].data.ptr, *from = group ? conns : conn - 1;
+            if (events[at].events & EPOLLOUT) flush(conn);
+            long heard = events[at].events & EPOLLIN ? hear(conn) : 0;
+            if (!heard) continue;
+            got += heard;
+            complete += heard;
+            /* A message to the group has arrived when it has at all its members. */
+            for (int each = group ? count : 1; complete >= each; complete -= each) {
+                double sent = from->sent_at[from->head++ % (window + 1)];
+                if (sampled < SAMPLES) samples[sampled++] = when - sent;
+                send_next(from, when);
+            }
+            flush(from);
+        }
+    }
+    return got;
+}
+
+static int compare(const void *a, const void *b) {
+    double x = *(const double *)a, y = *(const double *)b;
+    return (x > y) - (x < y);
+}
+
+static double quantile(int permille) {
+    return sampled ? samples[sampled * permille / 1000] * 1e6 : 0;
+}
+
+int main(int argc, char **argv) {
+    for (int option; (option = getopt(argc, argv, "p:P:H:m:c:w:n:s:i:t:u:r")) != -1;)
+        switch (option) {
+        case 'p': port = atoi(optarg); break; case 'H': host = optarg; break;
+        case 'P': protocol = optarg; break; case 'm': mode = optarg; break;
+        case 'c': count = atoi(optarg); break; case 'w': window = atol(optarg); break;
+        case 'n': total = atol(optarg); break; case 's': size = atoi(optarg); break;
+        case 'i': idle = atoi(optarg); break; case 't': limit = atof(optarg); break;
+        case 'u': prefix = optarg; break; case 'r': redial = 1; break;
+        default: return 2;
+        }
+    chat = !strcmp(protocol, "chat");
+    irc = !strcmp(protocol, "irc"), group = !strcmp(mode, "group");
+    struct rlimit most;
+    getrlimit(RLIMIT_NOFILE, &most);
+    most.rlim_cur = most.rlim_max;
+    setrlimit(RLIMIT_NOFILE, &most);
+    number = (group ? count + 1 : 2 * count) + idle;
+    conns = calloc(number, sizeof *conns);
+    samples = malloc(SAMPLES * sizeof *samples);
+    text = memset(malloc(size), 'x', size);
+    text[0] = '|', epoll = epoll_create1(0);
+    double dialled = now();
+    for (int at = 0; at < number; at++) {
+        sprintf(conns[at].name, "%s%d", prefix, at);
+        dial(&conns[at]);
+    }
+    settle(number);
+    dialled = now() - dialled;
+    if (group) make_group();
+    for (int at = 0; redial && at < 2 * count; at += 2) meet(&conns[at], &conns[at + 1]);
+    double start = now();
+    long got = carry(start);
+    double took = now() - start;
+    qsort(samples, sampled, sizeof *samples, compare);
+    struct rusage used;
+    getrusage(RUSAGE_SELF, &used);
+    printf("proto=%s mode=%s n=%d window=%ld size=%d idle=%d deliveries=%ld seconds=%.3f rate=%.0f"
+           " p50_us=%.0f p99_us=%.0f p999_us=%.0f connect_per_s=%.0f client_cpu=%.2f\n",
+           protocol, mode, count, window, size, idle, got, took, got / took, quantile(500),
+           quantile(990), quantile(999), number / dialled,
+           used.ru_utime.tv_sec + used.ru_stime.tv_sec +
+               (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
+    return got >= total ? 0 : 1;
+}

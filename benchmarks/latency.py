@@ -1,0 +1,193 @@
+"""How long a message takes while others flood the server, and what one connection can hold up.
+
+    .venv/bin/python benchmarks/run.py --only latency
+
+Ten pairs play ping-pong: alone; beside a flooder that has a thousand SENDs on their way and a
+broadcaster who floods a group of 500; and beside one connection that writes chunks of 64 KiB of
+lines that cost the server work and bring nobody anything. Where there are two cores, the load takes
+one of them. What the server does for one connection before the others have their turn is measured
+in process too, in CPU time, which does not depend on what else goes on in the machine.
+"""
+
+import contextlib
+import threading
+import time
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from typing import Final
+
+from _load import Load, Outcome, built, note
+from _server import COMMANDS, LIMIT, Server, use_all_descriptors
+from _table import Row
+
+from chatproto import ChatBroker
+
+PART: Final = "latency"
+PAIRS: Final = "-m pairs -c 10 -w 1"
+FLOODER: Final = "-m pairs -c 1 -w 1000 -u f"
+BROADCASTER: Final = "-m group -c 500 -w 10 -u b"
+FOREVER: Final = "1000000000000"
+BEGUN: Final = 1.5
+"""Seconds until those who flood are sure to do so."""
+
+CHUNK: Final = 1 << 16
+CHUNKS: Final = 20
+"""So many show how long a turn can be."""
+# Not only bad lines: a hundred in a row close the connection.
+BAD: Final = b"CHAT/1.0 NONSENSE\n" * 90 + b"CHAT/1.0 LEAVE nowhere\n"
+GROUP: Final = b"".join(b"CHAT/1.0 GROUP g%d flood a b c d\n" % at for at in range(100))
+LEAVE: Final = b"CHAT/1.0 GROUP g flood\nCHAT/1.0 LEAVE g\n"
+WASTE: Final = {"bad lines": BAD, "GROUP lines": GROUP, "GROUP and LEAVE lines": LEAVE}
+"""What costs the server work, and brings nobody anything."""
+
+Taken = dict[str, list[list[Outcome]]]
+"""For each kind of server and each time, what the pairs came to, and then what the others did."""
+
+
+def timed(server: Server, load: str, seconds: float) -> Load:
+    """A load that ends after a time, not after a number of messages."""
+    return Load(server.address, [*load.split(), "-n", FOREVER, "-t", str(seconds)])
+
+
+def alone(kind: str, seconds: float) -> list[Outcome]:
+    """What the pairs have when nobody else is there."""
+    with Server(kind) as server:
+        return [timed(server, PAIRS, seconds).outcome()]
+
+
+def crowded(kind: str, seconds: float) -> list[Outcome]:
+    """What the pairs, the flooder and the broadcaster have."""
+    with Server(kind) as server:
+        others = [timed(server, load, seconds + 2 * BEGUN) for load in (FLOODER, BROADCASTER)]
+        time.sleep(BEGUN)
+        outcome = timed(server, PAIRS, seconds).outcome()
+        return [outcome, *(other.outcome() for other in others)]
+
+
+def wasteful(lines: bytes, kind: str, seconds: float) -> list[Outcome]:
+    """What the pairs have while somebody wastes the server's time."""
+    with Server(kind) as server, wasting(server, lines):
+        time.sleep(BEGUN)
+        return [timed(server, PAIRS, seconds).outcome()]
+
+
+@contextlib.contextmanager
+def wasting(server: Server, lines: bytes) -> Iterator[None]:
+    """Have a thread write lines all the time, and another read what comes of it."""
+    chunk = memoryview(lines * (CHUNK // len(lines)))
+    done = threading.Event()
+    with server.log_in("flood") as sock, ThreadPoolExecutor(2) as pool:
+        # So that both look at `done` now and then.
+        sock.settimeout(0.2)
+
+        def write() -> None:
+            waiting = chunk
+            while not done.is_set():
+                with contextlib.suppress(TimeoutError):
+                    waiting = waiting[sock.send(waiting) :] or chunk
+
+        def read() -> None:
+            while not done.is_set():
+                with contextlib.suppress(TimeoutError):
+                    if not sock.recv(CHUNK):
+                        raise ConnectionError("the server has closed the connection")
+
+        futures = [pool.submit(write), pool.submit(read)]
+        try:
+            yield
+        finally:
+            done.set()
+            for future in futures:
+                future.result()
+
+
+def longest_turn(lines: bytes) -> float:
+    """Milliseconds of CPU time that a broker takes at most until it lets others have their turn."""
+    broker: ChatBroker[str] = ChatBroker()
+    broker.tick(0.0)
+    broker.connect("flood", "somewhere")
+    broker.receive("flood", b"CHAT/1.0 LOGIN flood\n")
+    longest = 0.0
+    for _ in range(CHUNKS):
+        turn = partial(broker.receive, "flood", lines * (CHUNK // len(lines)))
+        while True:
+            start = time.thread_time()
+            turn()
+            longest = max(longest, time.thread_time() - start)
+            for cid in broker.take_ready():
+                broker.sent(cid, len(broker.outgoing(cid)))
+            broker.take_records()
+            if not broker.busy:
+                break
+            turn = partial(broker.tick, 0.0)
+    if not broker.reading("flood"):
+        raise RuntimeError("the broker has had enough")
+    return longest * 1000
+
+
+def rows_of(name: str, taken: Taken, quiet: Taken | None) -> list[Row]:
+    """The latencies of each kind's pairs, as multiples of those when it is quiet, and what else."""
+    rows: list[Row] = []
+    for kind, rounds in taken.items():
+        pairs, *others = zip(*rounds, strict=True)
+        for key, label in (("p50", "p50"), ("p99", "p99"), ("p999", "p99.9")):
+            reference = [getattr(each[0], key) for each in quiet[kind]] if quiet else None
+            rows.append(
+                Row(
+                    part=PART,
+                    name=f"{name}, {kind}, {label}",
+                    unit="µs",
+                    values=[getattr(each, key) for each in pairs],
+                    reference=reference,
+                    note=note() or ("reference: alone" if quiet else ""),
+                )
+            )
+        rows += [
+            Row(
+                part=PART,
+                name=f"{who}, {kind}",
+                unit="messages/s",
+                values=[each.rate for each in outcomes],
+                note=note(),
+            )
+            for who, outcomes in zip(("the flooder", "the broadcaster"), others, strict=False)
+        ]
+    return rows
+
+
+def measure(*, repeat: int, quick: bool) -> list[Row]:
+    """Take all figures.
+
+    Args:
+        repeat: How often.
+        quick: Whether a third of the time will do.
+    """
+    use_all_descriptors()
+    seconds = 1.0 if quick else 3.0
+    known = [*COMMANDS, LIMIT] if built(LIMIT) else list(COMMANDS)
+    scenes: dict[str, tuple[list[str], Callable[[str, float], list[Outcome]]]] = {
+        "ping-pong alone": (known, alone),
+        "beside a flooder and a broadcaster": (known, crowded),
+    }
+    for what, lines in WASTE.items():
+        # `limit` does no work for these.
+        scenes[f"beside a flood of {what}"] = [*COMMANDS], partial(wasteful, lines)
+    taken: dict[str, Taken] = {
+        name: {kind: [] for kind in kinds} for name, (kinds, _) in scenes.items()
+    }
+    for _ in range(repeat):
+        for name, (kinds, take) in scenes.items():
+            for kind in kinds:
+                taken[name][kind].append(take(kind, seconds))
+    rows: list[Row] = []
+    quiet: Taken | None = None
+    for name, by_kind in taken.items():
+        rows += rows_of(name, by_kind, quiet)
+        quiet = quiet or by_kind
+    for what, lines in WASTE.items():
+        values = [longest_turn(lines) for _ in range(repeat)]
+        rows.append(
+            Row(part=PART, name=f"longest turn for {what}", unit="ms of CPU", values=values)
+        )
+    return rows

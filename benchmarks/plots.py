@@ -1,0 +1,130 @@
+"""Draws the curves of `growth.py`, and puts the table of the other parts into the documentation.
+
+    .venv/bin/python benchmarks/run.py --json figures.json
+    .venv/bin/python benchmarks/plots.py figures.json
+
+Each curve becomes an SVG in `docs/plots`; the table in `docs/performance.md` is replaced. The same
+figures make the same files. What the JSON does not have is left as it is.
+"""
+
+import argparse
+import json
+from collections.abc import Sequence
+from dataclasses import fields
+from pathlib import Path
+from typing import Final
+
+import matplotlib as mpl
+from _table import Row
+from growth import CURVES, Curve
+from matplotlib.figure import Figure
+from matplotlib.ticker import FuncFormatter
+
+DOCS: Final = Path(__file__).parent.parent / "docs"
+PAGE: Final = DOCS / "performance.md"
+BEGIN: Final = "<!-- the table: benchmarks/plots.py writes it -->\n"
+END: Final = "<!-- end of the table -->\n"
+
+
+def read(path: Path) -> tuple[str, list[Row]]:
+    """What the figures are from, and the figures."""
+    content = json.loads(path.read_text(encoding="utf-8"))
+    keys = [field.name for field in fields(Row)]
+    rows = [Row(**{key: row[key] for key in keys}) for row in content["rows"]]
+    machine = content["machine"]
+    return f"{machine['cores']} cores, {machine['system']}, {machine['python']}", rows
+
+
+def number(value: float, _: object = None) -> str:
+    """A number for people."""
+    if value >= 1e6:
+        return f"{value / 1e6:.3g} M"
+    return f"{value:,.0f}" if value >= 100 else f"{value:.3g}"
+
+
+def draw(curve: Curve, rows: Sequence[Row]) -> Path | None:
+    """Draw a curve; return where to, or None when it has no points."""
+    points = {each.name: each for each in rows if each.part == "growth"}
+    sizes = [size for size in curve.sizes if curve.point(size) in points]
+    if not sizes:
+        return None
+    found = [points[curve.point(size)] for size in sizes]
+    # For a file that depends on the figures alone, and is small.
+    with mpl.rc_context({"svg.hashsalt": "chatproto", "svg.fonttype": "none", "font.size": 9}):
+        figure = Figure(figsize=(4.8, 2.9), layout="constrained")
+        axes = figure.add_subplot()
+        axes.fill_between(
+            sizes,
+            [each.spread[0] for each in found],
+            [each.spread[1] for each in found],
+            color="#90a4ae",
+            alpha=0.4,
+            linewidth=0,
+        )
+        axes.plot(sizes, [each.median for each in found], color="#37474f", marker="o", markersize=4)
+        axes.set_xscale("log")
+        if curve.proportional:
+            axes.set_yscale("log")
+        else:
+            axes.set_ylim(bottom=0, top=1.15 * max(each.spread[1] for each in found))
+        axes.xaxis.set_major_formatter(FuncFormatter(number))
+        axes.yaxis.set_major_formatter(FuncFormatter(number))
+        axes.grid(color="#cfd8dc", linewidth=0.5)
+        axes.set_title(curve.name, loc="left", fontsize=10)
+        axes.spines[["top", "right"]].set_visible(False)
+        axes.set_xlabel(curve.what)
+        axes.set_ylabel(curve.unit)
+        path = DOCS / "plots" / f"{curve.file}.svg"
+        path.parent.mkdir(exist_ok=True)
+        figure.savefig(path, format="svg", metadata={"Date": None})
+    # It leaves spaces at the ends of lines.
+    lines = [line.rstrip() for line in path.read_text(encoding="utf-8").splitlines()]
+    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    return path
+
+
+def table(origin: str, rows: Sequence[Row]) -> str:
+    """The figures that are no points of a curve, as Markdown."""
+    lines = [
+        f"{origin}. Medians, in brackets the least and the most.",
+        "",
+        "| what | figure | ratio | of what | target |",
+        "| --- | --: | --: | --- | --- |",
+    ]
+    for each in rows:
+        if each.part == "growth":
+            continue
+        least, most = map(number, each.spread)
+        ratio = "" if each.ratio is None else f"{each.ratio:.2f}"
+        target = ""
+        if each.floor is not None:
+            target = f"ratio at least {each.floor:g}"
+        elif each.ceiling is not None:
+            target = f"at most {each.ceiling:g}"
+        if each.verdict in ("BELOW", "ABOVE"):
+            target += ": missed"
+        lines.append(
+            f"| {each.name} | {number(each.median)} {each.unit} ({least} to {most})"
+            f" | {ratio} | {each.note} | {target} |"
+        )
+    return "\n".join(lines) + "\n"
+
+
+def main() -> None:
+    """Draw what the command line names."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
+    parser.add_argument("figures", type=Path, help="what run.py has written with --json")
+    origin, rows = read(parser.parse_args().figures)
+    for curve in CURVES:
+        path = draw(curve, rows)
+        if path is not None:
+            print(path)
+    if any(each.part != "growth" for each in rows):
+        before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
+        _, _, after = rest.partition(END)
+        PAGE.write_text(f"{before}{BEGIN}\n{table(origin, rows)}\n{END}{after}", encoding="utf-8")
+        print(PAGE)
+
+
+if __name__ == "__main__":
+    main()
