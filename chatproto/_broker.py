@@ -22,7 +22,7 @@ class ChatBroker(Generic[ConnectionId]):
 
     An adapter does, for each wake-up:
 
-    1. `tick(now)`, once even before anything else;
+    1. `tick(now)`, once even before anything else; while `busy`, there is no waiting before it;
     2. `receive`, `receive_eof` or `disconnect` for each connection about which there is news;
     3. for each id of `take_ready()`: write `outgoing(cid)`, report `sent(cid, n)`; when that left
        something, go on once the transport takes more; when `take_half_close(cid)`, end the stream
@@ -155,7 +155,10 @@ class ChatBroker(Generic[ConnectionId]):
         self._journal.closed(link)
 
     def tick(self, now: float) -> None:
-        """Let time pass. Call it at each wake-up, and at least four times a second.
+        """Let time pass, and have those go on who wait for their turn.
+
+        Call it at each wake-up, or every few milliseconds when there are many, and at least four
+        times a second.
 
         Args:
             now: Seconds on any clock that does not run backwards.
@@ -211,7 +214,7 @@ class ChatBroker(Generic[ConnectionId]):
 
     @property
     def busy(self) -> bool:
-        """Whether connections wait for their turn only: don't wait for anything before `tick`."""
+        """Whether somebody waits for their turn: look for news if you like, then call `tick`."""
         return bool(self._links.turns)
 
     def outgoing(self, cid: ConnectionId) -> bytes:
