@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable
-from typing import Any, Final, NoReturn, TypeAlias
+from typing import Any, Final, NoReturn
 
 from ._errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 from ._events import (
@@ -16,6 +16,7 @@ from ._events import (
     Receive,
     Send,
     unchecked,
+    unchecked_run,
 )
 from ._names import NAMES
 
@@ -25,14 +26,16 @@ VERSION: Final = b"CHAT/1.0"
 # but a spoilt line.
 _TOKEN = re.compile(rb"[!-~]+")
 
-Make: TypeAlias = Callable[[str, bytes], Send | Broadcast | Receive]
-"""What makes an event of a name and data."""
-
-# Those that have them, which are all that is said often.
-_MAKERS: Final[dict[bytes, Make]] = {
+# What makes events of a name and data, which are all that is said often.
+_MAKERS: Final[dict[bytes, Callable[[str, bytes], Send | Broadcast | Receive]]] = {
     b"SEND": unchecked(Send),
     b"BROADCAST": unchecked(Broadcast),
     b"RECEIVE": unchecked(Receive),
+}
+_RUN_MAKERS: Final[dict[bytes, Callable[[str, list[bytes]], list[Any]]]] = {
+    b"SEND": unchecked_run(Send),
+    b"BROADCAST": unchecked_run(Broadcast),
+    b"RECEIVE": unchecked_run(Receive),
 }
 
 
@@ -61,27 +64,26 @@ def decode(line: bytes) -> Command:
         raise RemoteProtocolError(error.code, error.text) from None
 
 
-def read_heading(data: bytes) -> tuple[bytes, Make, str] | None:
+def read_heading(data: bytes) -> tuple[bytes, bytes, str] | None:
     """Read how a line begins that has a name and data.
 
     Args:
         data: Such a line, and whatever comes after it.
 
     Returns:
-        The line up to its data, what makes its event of name and data, and the name; None when it
-        is no such line.
+        The line up to its data, the command in it, and the name; None when it is no such line.
     """
     words = data.split(b" ", 3)
     if len(words) < 4 or words[0] != VERSION or words[1] not in _MAKERS:
         return None
     try:
-        return b" ".join(words[:3]) + b" ", _MAKERS[words[1]], NAMES[words[2]]
+        return b" ".join(words[:3]) + b" ", words[1], NAMES[words[2]]
     except LocalProtocolError:
         return None
 
 
 def decode_run(data: bytes, max_line: int) -> list[Command]:
-    """Read lines that differ in their data only, in a third of the time that they take alone.
+    """Read lines that differ in their data only, in a fourth of the time that they take alone.
 
     A line's heading says all but its data, and data holds no LF: so a split at each `LF heading`
     takes all of them apart in one call.
@@ -96,11 +98,11 @@ def decode_run(data: bytes, max_line: int) -> list[Command]:
     first = read_heading(data)
     if first is None or b"\r" in data:
         return []
-    heading, make, name = first
+    heading, word, name = first
     parts = data[len(heading) : -1].split(b"\n" + heading)
     if len(parts) != data.count(b"\n") or len(heading) + max(map(len, parts)) >= max_line:
         return []
-    return [make(name, each) for each in parts]
+    return _RUN_MAKERS[word](name, parts)
 
 
 def encode(event: Command) -> bytes:

@@ -33,9 +33,11 @@ class Run:
         first = read_heading(data)
         if first is None:
             return None
-        heading, make, name = first
-        event = make(name, b"")
-        return None if isinstance(event, Receive) else cls(heading, event, sender)
+        heading, word, name = first
+        if word == b"RECEIVE":
+            return None
+        event = Send(name, b"") if word == b"SEND" else Broadcast(name, b"")
+        return cls(heading, event, sender)
 
     def rewrite(self, data: bytes, max_line: int) -> bytes:
         """What the recipients get.
