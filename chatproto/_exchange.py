@@ -186,7 +186,7 @@ class Exchange(Generic[ConnectionId]):
                 else:
                     self.close(action.cid, self.links[action.cid], CloseReason.REPLACED)
             if obeyed and type(event) in RECORDED:
-                self.journal.obeyed(link, event)
+                self.journal.obeyed(link, event, self.links.now)
                 if type(event) is Login:
                     self.logins.end(cid)
                     link.run = None

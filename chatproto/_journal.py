@@ -1,11 +1,17 @@
 """What a broker remembers for those who run it."""
 
 from dataclasses import replace
+from typing import Final
 
-from ._events import Event, Group, Leave, Login
+from ._events import Event, Group, Leave, Login, Logout
 from ._limits import RateLimiter
 from ._link import Link
 from ._records import RECORDED, CloseReason, Counters, Happening, Record
+
+NEWS_BURST: Final = 20
+"""Renames, groups made and groups left that one connection has told of at once."""
+NEWS_RATE: Final = 1.0
+"""And a second in the long run."""
 
 
 class Journal:
@@ -23,9 +29,9 @@ class Journal:
         link.heard = True
         self._record(Happening.ACCEPTED, link)
 
-    def obeyed(self, link: Link, event: Event) -> None:
+    def obeyed(self, link: Link, event: Event, now: float) -> None:
         """Take note that an event of a type in `RECORDED` was obeyed."""
-        subject = ""
+        subject, first = "", link.name is None
         match event:
             case Login(name):
                 if name == link.name:
@@ -34,6 +40,12 @@ class Journal:
                 self.counters.logins += 1
             case Group(name=group) | Leave(group):
                 subject = group
+        if not first and type(event) is not Logout:
+            # What can be said any number of times is told of in moderation.
+            if link.news is None:
+                link.news = RateLimiter(NEWS_RATE, NEWS_BURST)
+            if not link.news.allow(now):
+                return
         self._record(RECORDED[type(event)], link, subject)
 
     def turned_away(self, link: Link, reason: CloseReason, now: float) -> None:

@@ -32,6 +32,7 @@ class Link:
         "identities",
         "name",
         "network",
+        "news",
         "notices",
         "outbox",
         "pace",
@@ -74,6 +75,8 @@ class Link:
         self.undisturbed = True
         # Whether it has said anything yet.
         self.heard = False
-        # How much it may be told, made with the first notice, and how much it may say.
+        # How much it may be told, and how much of what it does is told of, both made when they are
+        # needed first; and how much it may say.
         self.notices: RateLimiter | None = None
+        self.news: RateLimiter | None = None
         self.pace = None if limits.rate is None else RateLimiter(limits.rate, ceil(limits.rate))

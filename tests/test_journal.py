@@ -13,7 +13,7 @@ from chatproto import (
     Login,
     Logout,
 )
-from chatproto._journal import Journal
+from chatproto._journal import NEWS_BURST, Journal
 from chatproto._link import Link
 
 from .brokers import broker_of, heard, leaves, log, login, say
@@ -29,7 +29,7 @@ def test_what_is_obeyed_is_told() -> None:
     journal, link = Journal(), link_of()
     journal.heard(link)
     for event in (Login("alice"), Login("ali"), Group("g", ["bob"]), Leave("g"), Logout()):
-        journal.obeyed(link, event)
+        journal.obeyed(link, event, 0.0)
     assert [str(record) for record in journal.take()] == [
         "accepted from peer",
         "logged in alice (peer)",
@@ -42,9 +42,33 @@ def test_what_is_obeyed_is_told() -> None:
     assert journal.counters.logins == 2
 
 
+def test_what_somebody_does_again_and_again_is_told_of_in_moderation() -> None:
+    journal, link = Journal(), link_of()
+    journal.obeyed(link, Login("alice"), 0.0)
+    for number in range(NEWS_BURST):
+        journal.obeyed(link, Login(f"alice{number}"), 0.0)
+    assert len(journal.take()) == 1 + NEWS_BURST
+    journal.obeyed(link, Group("g"), 0.5)
+    journal.obeyed(link, Leave("g"), 0.5)
+    journal.obeyed(link, Login("ali"), 0.5)
+    assert journal.take() == []
+    # What is counted is counted all the same, and others have news of their own.
+    assert journal.counters.logins == NEWS_BURST + 2
+    assert link.name == "ali"
+    journal.obeyed(link_of("bob"), Group("h"), 0.5)
+    journal.obeyed(link, Leave("g"), 1.0)
+    journal.obeyed(link, Leave("g"), 1.0)
+    journal.obeyed(link, Logout(), 1.0)
+    assert [str(record) for record in journal.take()] == [
+        "group made h by bob (peer)",
+        "left g: ali (peer)",
+        "logged out ali (peer)",
+    ]
+
+
 def test_the_name_that_one_has_already_is_no_news() -> None:
     journal, link = Journal(), link_of("alice")
-    journal.obeyed(link, Login("alice"))
+    journal.obeyed(link, Login("alice"), 0.0)
     assert journal.take() == []
     assert journal.counters.logins == 0
 
