@@ -52,6 +52,11 @@ class Load:
             raise RuntimeError("clients can't log in")
         names = [each.name for each in members] + [f"{day}-bad{each}" for each in range(BAD)]
         members[0].write(f"CHAT/1.0 GROUP {day} {' '.join(names)}\n".encode())
+        # An echo that comes after it: nobody talks to the group before there is one.
+        echo = Numbered(members[0], "SEND", members[0].name, 100)
+        members[0].write(echo.take(1))
+        if not loop.run(20, lambda: members[0].got.get(echo.key) == 1):
+            raise RuntimeError("nobody can make a group")
         for sender, recipient in zip(pairs, pairs[1:] + pairs[:1], strict=True):
             self._pace(sender, self._stream(sender, "SEND", recipient.name, [recipient], 100))
         for sender in flooders:
