@@ -6,7 +6,7 @@ from typing import Final, Generic
 from ._actions import Action, ConnectionId, Deliver, Refuse
 from ._codec import encode
 from ._errors import ErrorCode
-from ._events import Broadcast, Event, Group, Login, Logout
+from ._events import Broadcast, Event, Group, Login, Logout, Send
 from ._hub import ChatHub
 from ._journal import Journal
 from ._limits import Limits
@@ -22,8 +22,8 @@ SLICE: Final = 4096
 """Octets that are parsed before they are acted on."""
 
 TURN: Final = 1000
-"""Lines heard, members of groups made and messages delivered for one connection, before the others
-have their turn."""
+"""Lines heard, members of groups looked at and messages delivered for one connection, before the
+others have their turn."""
 
 
 class Exchange(Generic[ConnectionId]):
@@ -92,7 +92,7 @@ class Exchange(Generic[ConnectionId]):
         counters = self.journal.counters
         counters.messages += number
         counters.deliveries += number * len(to)
-        self.work += 1 + len(to)
+        self.work += self.hub.cost(run.event) + len(to)
         return True
 
     def keep(self, cid: ConnectionId, link: Link, data: bytes) -> None:
@@ -193,11 +193,17 @@ class Exchange(Generic[ConnectionId]):
             if link.closing is not None:
                 break
             reached = None
-            self.work += 1 + len(event.members) if type(event) is Group else 1
+            self.work += self._cost(event)
             if self.work >= TURN and number + 1 < len(events):
                 self.links.end_turn(cid)
                 self._hold(cid, link, events[number + 1 :], None)
                 return
+
+    def _cost(self, event: Event) -> int:
+        """What an event is worth of a turn, whatever came of it."""
+        if isinstance(event, Send | Broadcast):
+            return self.hub.cost(event)
+        return 1 + len(event.members) if isinstance(event, Group) else 1
 
     def _hold(
         self,

@@ -174,6 +174,13 @@ class ChatHub(Generic[ConnectionId]):
             recipients.remove(cid)
         return tuple(recipients)
 
+    def cost(self, event: Send | Broadcast) -> int:
+        """How many have to be looked up for a message: members who are not online cost time too."""
+        if type(event) is Send:
+            return 1
+        group = self._groups.get(event.group)
+        return 1 if group is None else len(group.members)
+
     def _deliver(
         self, cid: ConnectionId, name: str, event: Send | Broadcast
     ) -> list[Action[ConnectionId]]:

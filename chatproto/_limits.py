@@ -1,6 +1,7 @@
 """How much of anything a peer may take."""
 
 from dataclasses import dataclass
+from math import isfinite
 
 from ._names import NAME_MAX
 
@@ -114,6 +115,8 @@ class Limits:
             value = getattr(self, field)
             if value is not None and not value > 0:
                 raise ValueError(f"{field} is more than 0")
+        if self.rate is not None and not isfinite(self.rate):
+            raise ValueError("rate is finite, or None for any")
         if not 0 < self.max_name <= NAME_MAX:
             raise ValueError(f"max_name is 1 to {NAME_MAX} octets")
         if self.queue_bytes < self.max_line:

@@ -11,7 +11,7 @@ from chatproto import Credentials
 from chatproto_sync._addresses import describe, host_of
 from chatproto_sync._carrier import READ_SIZE
 from chatproto_sync._driver import Driver
-from chatproto_sync._tls import identities_of
+from chatproto_sync._tls import certificate_of, identities_of
 from chatproto_sync._unix import credentials_of
 
 from ._streams import GONE, close
@@ -40,7 +40,7 @@ class StreamCarrier:
     def certificate(self) -> Mapping[str, Any] | None:
         """See `chatproto_sync._carrier.Carrier`."""
         tls = self._stream.extra(TLSAttribute.ssl_object, None)
-        return None if tls is None else tls.getpeercert()
+        return None if tls is None else certificate_of(tls)
 
     @property
     def credentials(self) -> Credentials | None:
@@ -64,7 +64,7 @@ class StreamCarrier:
             driver.broker.connect(self, self.peer, address=self._address)
             tls = self._stream.extra(TLSAttribute.ssl_object, None)
             if tls is not None:
-                driver.broker.secure(self, identities_of(tls.context, tls.getpeercert()))
+                driver.broker.secure(self, identities_of(tls.context, self.certificate))
             driver.settle()
             with self._scope:
                 async with anyio.create_task_group() as tasks:

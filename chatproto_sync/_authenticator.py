@@ -4,6 +4,7 @@ import contextlib
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Final, TypeAlias
 
@@ -12,8 +13,8 @@ from chatproto import LoginRequest
 THREADS: Final = 8
 """The most questions that are being answered at once."""
 
-Question: TypeAlias = tuple[int, LoginRequest]
-"""What was asked, after the driver's token for it."""
+Question: TypeAlias = tuple[float, int, LoginRequest]
+"""What was asked, after until when it is worth an answer and the driver's token for it."""
 
 logger: Final = logging.getLogger("chatproto.server")
 
@@ -25,15 +26,18 @@ class Authenticator:
         authenticate: The function; it may take its time.
         answer: Called on some thread with what the driver's question had as its token, and whether
             the login is allowed.
+        timeout: Seconds after which nobody waits for the answer any more.
     """
 
     def __init__(
         self,
         authenticate: Callable[[LoginRequest], bool],
         answer: Callable[[int, bool], None],
+        timeout: float,
     ) -> None:
         self._authenticate = authenticate
         self._answer = answer
+        self._timeout = timeout
         # None has a thread end.
         self._questions: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
         self._threads = 0
@@ -42,7 +46,7 @@ class Authenticator:
 
     def ask(self, token: int, request: LoginRequest) -> None:
         """Have a question answered, some time."""
-        self._questions.put((token, request))
+        self._questions.put((time.monotonic() + self._timeout, token, request))
         if not self._idle.acquire(blocking=False) and self._threads < THREADS:
             self._threads += 1
             # A process does not wait for such a one to end, nor for a function that hangs.
@@ -58,8 +62,9 @@ class Authenticator:
 
     def _run(self) -> None:
         while (question := self._questions.get()) is not None:
-            token, request = question
-            self._answer(token, self._decide(request))
+            until, token, request = question
+            if time.monotonic() < until:
+                self._answer(token, self._decide(request))
             self._idle.release()
 
     def _decide(self, request: LoginRequest) -> bool:

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from chatproto import ChatBroker, Credentials
 
-from ._tls import WANTS_READ, WANTS_WRITE, end_tls, identities_of, is_tls
+from ._tls import WANTS_READ, WANTS_WRITE, certificate_of, end_tls, identities_of, is_tls
 from ._unix import credentials_of
 
 READ: Final = selectors.EVENT_READ
@@ -68,7 +68,7 @@ class SocketCarrier:
     @property
     def certificate(self) -> Mapping[str, Any] | None:
         """See `Carrier`."""
-        return self._socket.getpeercert() if is_tls(self._socket) else None
+        return certificate_of(self._socket) if is_tls(self._socket) else None
 
     @property
     def credentials(self) -> Credentials | None:

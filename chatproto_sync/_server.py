@@ -69,7 +69,9 @@ class Server:
         )
         self._authenticator = None
         if authenticate is not None:
-            self._authenticator = Authenticator(authenticate, self._driver.answer)
+            self._authenticator = Authenticator(
+                authenticate, self._driver.answer, limits.auth_timeout
+            )
             self._driver.ask = self._authenticator.ask
         self._stopping = False
         self.addresses = self._driver.addresses

@@ -25,27 +25,33 @@ class ServerCertificate:
     """
 
     def __init__(self, cert: str, key: str | None, client_ca: str | None) -> None:
-        self._files = cert, key
-        self.context = self._load()
-        """What connections are made with from now on."""
-        if client_ca is not None:
-            self.context.load_verify_locations(client_ca)
-            self.context.verify_mode = ssl.CERT_REQUIRED
+        self._cert, self._key, self._client_ca = cert, key, client_ca
+        self._current = self._load()
+        self.context = self._current
+        """What connections are made with; each gets what was read last."""
+        # Reading a new certificate into the same context would not do: OpenSSL keeps one for each
+        # kind of key there, and might go on showing the old one.
+        self.context.sni_callback = self._choose
 
     def reload(self) -> None:
-        """Read the certificate again, for connections to come.
+        """Read the files again, for connections to come.
 
         Raises:
-            OSError: A file can't be read, or makes no sense. The old one stays in use.
+            OSError: A file can't be read, or makes no sense. What was read before stays in use.
         """
-        self._load()
-        self.context.load_cert_chain(*self._files)
+        self._current = self._load()
+
+    def _choose(self, connection: ssl.SSLObject, _name: str, _context: ssl.SSLContext) -> None:
+        connection.context = self._current
 
     def _load(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         # RFC 8996.
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(*self._files)
+        context.load_cert_chain(self._cert, self._key)
+        if self._client_ca is not None:
+            context.load_verify_locations(self._client_ca)
+            context.verify_mode = ssl.CERT_REQUIRED
         return context
 
 
@@ -100,6 +106,15 @@ def end_tls(sock: ssl.SSLSocket) -> None:
     # What it wants to read is the peer's own goodbye, which comes like anything else.
     with contextlib.suppress(WANTS_READ):
         sock.unwrap()
+
+
+def certificate_of(connection: ssl.SSLSocket | ssl.SSLObject) -> Mapping[str, Any] | None:
+    """The certificate that a peer has shown; empty when it is one that Python can't read."""
+    try:
+        return connection.getpeercert()
+    except ValueError:
+        # Octets in a name that are no text, for example. Whoever has signed it, it names nobody.
+        return {}
 
 
 def identities_of(

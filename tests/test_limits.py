@@ -39,6 +39,11 @@ def test_what_is_no_number_is_no_limit(field: str) -> None:
         Limits(**bad)
 
 
+def test_a_rate_without_end_is_no_limit() -> None:
+    with pytest.raises(ValueError, match="rate is finite"):
+        Limits(rate=float("inf"))
+
+
 @pytest.mark.parametrize("field", FIELDS)
 def test_limits_may_be_tight(field: str) -> None:
     tight: dict[str, Any] = {field: LEAST.get(field, 1)}

@@ -267,7 +267,9 @@ def _read_to_the_end(client: TlsClient) -> list[bytes]:
 @pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
 def test_certificate_is_read_again(command: list[str], tmp_path: Path) -> None:
-    first, second = (AUTHORITY().issue_cert("127.0.0.1") for _ in range(2))
+    # Of another kind, which OpenSSL would keep beside the first in one context.
+    first = AUTHORITY().issue_cert("127.0.0.1")
+    second = AUTHORITY().issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA)
     path, log = tmp_path / "cert.pem", tmp_path / "log"
     first.private_key_and_cert_chain_pem.write_to_path(str(path))
     options = ["--port", "0", "--tls-cert", str(path)]
