@@ -83,8 +83,12 @@ def draw(curve: Curve, rows: Sequence[Row]) -> Path | None:
     return path
 
 
+ELSEWHERE: Final = ("growth", "stages", "latency", "cores")
+"""Parts that have curves, or tables and words of their own."""
+
+
 def table(origin: str, rows: Sequence[Row]) -> str:
-    """The figures that are no points of a curve, as Markdown."""
+    """The figures that the page does not show in another way, as Markdown."""
     lines = [
         f"{origin}. Medians, in brackets the least and the most.",
         "",
@@ -92,7 +96,7 @@ def table(origin: str, rows: Sequence[Row]) -> str:
         "| --- | --: | --: | --- | --- |",
     ]
     for each in rows:
-        if each.part == "growth":
+        if each.part in ELSEWHERE:
             continue
         least, most = map(number, each.spread)
         ratio = "" if each.ratio is None else f"{each.ratio:.2f}"
@@ -119,7 +123,7 @@ def main() -> None:
         path = draw(curve, rows)
         if path is not None:
             print(path)
-    if any(each.part != "growth" for each in rows):
+    if any(each.part not in ELSEWHERE for each in rows):
         before, _, rest = PAGE.read_text(encoding="utf-8").partition(BEGIN)
         _, _, after = rest.partition(END)
         PAGE.write_text(f"{before}{BEGIN}\n{table(origin, rows)}\n{END}{after}", encoding="utf-8")
