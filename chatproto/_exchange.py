@@ -136,6 +136,7 @@ class Exchange(Generic[ConnectionId]):
         for number, event in enumerate(events):
             if reached is None and link.pace is not None and not link.pace.allow(self.links.now):
                 self.links.pause(cid)
+                counters.paused += 1
                 self._hold(cid, link, events[number:], None)
                 return
             actions: list[Action[ConnectionId]]

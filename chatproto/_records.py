@@ -137,6 +137,9 @@ class Counters:
     deliveries: int = 0
     """Messages put into recipients' queues; a broadcast counts once for each."""
 
+    paused: int = 0
+    """How often a connection had to wait before one more line, because of `Limits.rate`."""
+
     octets_in: int = 0
     """Octets read."""
 

@@ -22,6 +22,7 @@ _COUNTERS = {
     "logins": "LOGINs obeyed.",
     "messages": "SENDs and BROADCASTs that had a recipient.",
     "deliveries": "Messages put into recipients' queues.",
+    "paused": "How often a connection had to wait because of its rate.",
     "octets_in": "Octets read.",
     "octets_out": "Octets written.",
 }

@@ -36,6 +36,7 @@ def test_so_many_lines_go_at_once_and_then_one_at_a_time() -> None:
     assert heard(broker, 2) == ["alice 5"]
     assert broker.reading(1)
     assert 1 in broker.take_ready()
+    assert broker.snapshot().paused == 2
 
 
 def test_who_keeps_to_the_rate_never_waits() -> None:
