@@ -40,8 +40,16 @@ if __name__ == "__main__":
     parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio")
     arguments = parser.parse_args()
     problem = None
+    # Or trio would raise KeyboardInterrupt anywhere, in the midst of a `with` too.
+    at_checkpoints = {"restrict_keyboard_interrupt_to_checkpoints": True}
     try:
-        anyio.run(main, arguments.host, arguments.port, backend=arguments.backend)
+        anyio.run(
+            main,
+            arguments.host,
+            arguments.port,
+            backend=arguments.backend,
+            backend_options=at_checkpoints if arguments.backend == "trio" else {},
+        )
     except* KeyboardInterrupt:
         print("interrupted")
     except* ChatProtocolError as group:
