@@ -158,8 +158,9 @@ class SocketCarrier:
     def _half_close(self) -> None:
         sock = self._socket
         if is_tls(sock):
-            end_tls(sock)
-        socket.socket.shutdown(sock, socket.SHUT_WR)
+            self._watch(0)
+            self._socket = sock = end_tls(sock)
+        sock.shutdown(socket.SHUT_WR)
 
     def _watch(self, events: int) -> None:
         selector = self._selector

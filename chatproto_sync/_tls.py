@@ -97,15 +97,23 @@ def start_tls(
         raise
 
 
-def end_tls(sock: ssl.SSLSocket) -> None:
-    """Tell the peer that nothing more comes, and go on reading from it (RFC 8446, section 6.1).
+def end_tls(sock: ssl.SSLSocket) -> socket.socket:
+    """Tell the peer that nothing more comes (RFC 8446, section 6.1).
 
-    Raises:
-        OSError: The connection is gone, or the word can't be sent now.
+    What the peer still says can't be read as TLS for sure: data that comes after that word are an
+    error to OpenSSL.
+
+    Args:
+        sock: The connection. It is of no use any more.
+
+    Returns:
+        A plain socket in its place, to read until the peer ends the connection, and throw away.
     """
-    # What it wants to read is the peer's own goodbye, which comes like anything else.
-    with contextlib.suppress(WANTS_READ):
+    # It wants to read the peer's own goodbye, or has found something else, or can't write now:
+    # then the end of the stream has to do.
+    with contextlib.suppress(OSError):
         sock.unwrap()
+    return socket.socket(fileno=sock.detach())
 
 
 def certificate_of(connection: ssl.SSLSocket | ssl.SSLObject) -> Mapping[str, Any] | None:

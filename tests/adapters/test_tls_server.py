@@ -246,18 +246,6 @@ def test_end_of_the_server_with_much_queued(start: Start) -> None:
         assert told.result(TIMEOUT) == [goodbye, [line] * count + goodbye]
 
 
-def test_goodbye_of_tls(start: Start) -> None:
-    with (
-        start(port=0, ssl=server_context()) as server,
-        TlsClient(server.addresses[0], client_context()) as alice,
-    ):
-        alice.login("alice")
-        alice.write(b"CHAT/1.0 LOGOUT\n")
-        # With the goodbye already there, this says its own; without, it is an error.
-        assert alice.read_line() == b""
-        alice.tls.unwrap()
-
-
 def _read_to_the_end(client: TlsClient) -> list[bytes]:
     lines = list(iter(client.read_line, b""))
     client.close()
