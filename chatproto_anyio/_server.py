@@ -145,9 +145,12 @@ class Server:
         self._driver.answer(token, allowed)
 
     async def _tick(self) -> None:
+        driver = self._driver
         while True:
+            before = driver.now()
             await anyio.sleep(TICK)
-            self._driver.wake()
+            driver.note_lag(driver.now() - before - TICK)
+            driver.wake()
 
     async def _drain(self) -> None:
         driver = self._driver

@@ -3,6 +3,7 @@
 import selectors
 import socket
 from collections.abc import Hashable, Mapping
+from ssl import SSLContext
 from typing import Any, Final, Protocol
 
 from chatproto import ChatBroker, Credentials
@@ -46,7 +47,7 @@ class SocketCarrier:
         address: The IP address that it leads to; empty when that is none.
     """
 
-    __slots__ = ("_broker", "_events", "_handshaking", "_selector", "_socket", "peer")
+    __slots__ = ("_broker", "_context", "_events", "_selector", "_socket", "peer")
 
     def __init__(
         self,
@@ -61,9 +62,10 @@ class SocketCarrier:
         self._selector = selector
         self._socket = sock
         self._events = READ
-        self._handshaking = is_tls(sock)
+        # What a handshake is done with, until it is done.
+        self._context = sock.context if is_tls(sock) else None
         selector.register(sock, self._events, self)
-        broker.connect(self, peer, address=address, secured=not self._handshaking)
+        broker.connect(self, peer, address=address, secured=self._context is None)
 
     @property
     def certificate(self) -> Mapping[str, Any] | None:
@@ -77,15 +79,15 @@ class SocketCarrier:
 
     def ready(self, events: int) -> None:
         """Take what has arrived, write what could not be written before."""
-        if self._handshaking:
-            self._shake_hands()
+        if self._context is not None:
+            self._shake_hands(self._context)
             return
         if events & WRITE:
             self.carry()
         if events & READ and self._events & READ:
             self._read()
 
-    def _shake_hands(self) -> None:
+    def _shake_hands(self, context: SSLContext) -> None:
         sock = self._socket
         assert is_tls(sock)  # noqa: S101 - for the type checker; set so when this was made
         try:
@@ -97,9 +99,10 @@ class SocketCarrier:
         except OSError:
             self.close()
         else:
-            self._handshaking = False
+            self._context = None
             self._watch(READ)
-            self._broker.secure(self, identities_of(sock.context, self.certificate))
+            # The socket may have another context now, which decides nothing about names.
+            self._broker.secure(self, identities_of(context, self.certificate))
 
     def _read(self) -> None:
         broker = self._broker
@@ -108,8 +111,9 @@ class SocketCarrier:
         except (BlockingIOError, WANTS_READ):
             return
         except WANTS_WRITE:
-            # TLS has something to say of its own.
-            self._watch(READ | WRITE)
+            # TLS has something to say of its own first. Watched for what can be read too, a peer
+            # that never takes it would keep everybody busy.
+            self._watch(WRITE)
             return
         except OSError:
             self.close()
@@ -121,7 +125,7 @@ class SocketCarrier:
 
     def carry(self) -> None:
         """See `Carrier`."""
-        if self._handshaking:
+        if self._context is not None:
             # It is to be closed, and there is no way yet to tell why.
             self.close()
             return

@@ -1,5 +1,6 @@
 """How many connections the process can have."""
 
+import contextlib
 from dataclasses import replace
 from typing import Final
 
@@ -19,7 +20,9 @@ def use_all_descriptors() -> None:
     """Have this process open as many descriptors as it may be allowed."""
     if resource is not None:
         _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+        # Some systems allow any number, and then refuse to have it asked for.
+        with contextlib.suppress(OSError, ValueError):
+            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def fitted(limits: Limits) -> Limits:

@@ -9,23 +9,18 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from math import inf
 from random import shuffle
-from ssl import SSLContext
+from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any, Final, TypeAlias
 
 from chatproto import ChatBroker, Limits, LoginRequest, Policy
 
+from ._acceptor import Acceptor
 from ._addresses import describe, host_of, prepare
 from ._carrier import READ, Carrier, SocketCarrier
 from ._descriptors import fitted
 from ._listeners import Listeners, open_listeners
 from ._tls import start_tls
 from ._waker import Waker
-
-ACCEPTS: Final = 64
-"""The most connections taken on before those that are there have their turn."""
-
-PAUSE: Final = 1.0
-"""Seconds without accepting after that has failed for want of something."""
 
 TICK: Final = 0.25
 """The longest time in seconds that may pass between two calls of `Driver.tick`."""
@@ -82,7 +77,7 @@ class Driver:
         self.selector = selectors.DefaultSelector()
         self._ssl = ssl
         self._clock = clock
-        self._accepting: list[_Listener] = []
+        self._accepting: list[Acceptor] = []
         self._draining = False
         self._abandoning = False
         self.closed = False
@@ -104,7 +99,7 @@ class Driver:
         """
         if self.closed:
             raise RuntimeError("a server runs once")
-        self._accepting = [_Listener(self, each) for each in self.listeners.sockets]
+        self._accepting = [Acceptor(self, each) for each in self.listeners.sockets]
         logger.info("listening on %s", ", ".join(self.addresses))
 
     def take_on(self, sock: socket.socket, address: Any) -> None:
@@ -159,7 +154,7 @@ class Driver:
         for _ in range(ROUNDS):
             self._work(ready, now)
             before, now = now, clock()
-            self._lag = max(self._lag, now - before)
+            self.note_lag(now - before)
             ready = self._poll(polls)
             if not ready or now - start > SPELL:
                 break
@@ -183,8 +178,12 @@ class Driver:
             yield_to_others()
         return []
 
+    def note_lag(self, seconds: float) -> None:
+        """Take note that everybody had to wait, for something else than this."""
+        self._lag = max(self._lag, seconds)
+
     def take_lag(self) -> float:
-        """The longest time in seconds that a `step` has taken since the last call."""
+        """The longest time in seconds since the last call that everybody had to wait."""
         lag, self._lag = self._lag, 0.0
         return lag
 
@@ -276,57 +275,11 @@ def open_driver(
 
     Raises:
         OSError: It can't listen there.
-        ValueError: There is no such port, or the path is empty.
+        ValueError: There is no such port, the path is empty, or `ssl` is for clients.
     """
+    if ssl is not None and ssl.protocol is PROTOCOL_TLS_CLIENT:
+        raise ValueError("ssl is to be a server's context, and this one is a client's")
     broker: ChatBroker[Carrier] = ChatBroker(
         policy=policy, limits=fitted(limits), notices=notices, ask=ask
     )
     return Driver(broker, open_listeners(host, port, unix, unix_mode, sockets), ssl)
-
-
-class _Listener:
-    """A socket that connections come from."""
-
-    def __init__(self, driver: Driver, listener: socket.socket) -> None:
-        self._driver = driver
-        self._socket = listener
-        self._paused_until: float | None = None
-        self._failing = False
-        self._watch()
-
-    def ready(self, _events: int) -> None:
-        for _ in range(ACCEPTS):
-            try:
-                sock, address = self._socket.accept()
-            except BlockingIOError:
-                return
-            except ConnectionAbortedError:
-                # That one is gone; the next may not be.
-                continue
-            except OSError as error:
-                # Out of descriptors or memory, most likely. The connection is still waiting, so
-                # asking again at once would be a busy loop.
-                self._pause(error)
-                return
-            self._failing = False
-            self._driver.take_on(sock, address)
-
-    def tick(self, now: float) -> None:
-        if self._paused_until is not None and now >= self._paused_until:
-            self._paused_until = None
-            self._watch()
-
-    def stop(self) -> None:
-        if self._paused_until is None:
-            self._driver.selector.unregister(self._socket)
-
-    def _watch(self) -> None:
-        self._driver.selector.register(self._socket, READ, self)
-
-    def _pause(self, error: OSError) -> None:
-        self._driver.selector.unregister(self._socket)
-        self._paused_until = self._driver.now() + PAUSE
-        if not self._failing:
-            # Once, not once a second: a full disk of logs would be the next failure.
-            logger.warning("can't accept connections, will go on trying: %s", error)
-        self._failing = True

@@ -15,7 +15,7 @@ def notify(state: str) -> None:
     """Tell systemd how the server is doing, if it wants to know.
 
     Args:
-        state: `READY=1` or `STOPPING=1`.
+        state: `READY=1`, for example.
 
     Raises:
         OSError: It can't be told.

@@ -9,10 +9,11 @@ from typing import Any
 import pytest
 
 from chatproto import ChatBroker
+from chatproto_sync._acceptor import PAUSE
 from chatproto_sync._addresses import describe
 from chatproto_sync._carrier import Carrier
 from chatproto_sync._command import greeting
-from chatproto_sync._driver import PAUSE, Driver
+from chatproto_sync._driver import Driver
 from chatproto_sync._listeners import open_listeners
 
 from .servers import TIMEOUT

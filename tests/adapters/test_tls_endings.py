@@ -1,8 +1,12 @@
-"""How connections with TLS end."""
+"""How connections with TLS end, and servers that can't begin."""
 
 import socket
+from collections.abc import Callable
 
 import pytest
+
+import chatproto_anyio
+import chatproto_sync
 
 from .servers import Start
 from .test_tls_server import TlsClient, client_context, server_context
@@ -37,3 +41,9 @@ def test_what_is_said_too_late_costs_nothing(start: Start) -> None:
         for _ in range(5):
             assert alice.read_line() == b"CHAT/1.0 RECEIVE alice " + b"x" * 3000 + b"\n"
         assert alice.read_line() == b""
+
+
+@pytest.mark.parametrize("server", [chatproto_sync.Server, chatproto_anyio.Server])
+def test_a_clients_context_is_refused(server: Callable[..., object]) -> None:
+    with pytest.raises(ValueError, match="a server's context"):
+        server(port=0, ssl=client_context())
