@@ -159,11 +159,15 @@ class Server:
             elif level != "INFO":
                 self.complaints.append(text)
 
+    def too_slow(self) -> int:
+        """How many connections it has closed for being too slow, as far as the log is read."""
+        return sum(n for why, n in self.closes.items() if why.startswith("slow consumer"))
+
     def slow_since(self, name: str) -> float | None:
         """When somebody was closed for being too slow; None when that has not happened."""
         self.read_log()
         when, reason = self.closed.get(name, (0.0, ""))
-        return when if reason == "slow consumer" else None
+        return when if reason.startswith("slow consumer") else None
 
     def _size(self, field: str) -> int:
         status = Path(f"/proc/{self._popen.pid}/status").read_text(encoding="utf-8")

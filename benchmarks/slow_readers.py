@@ -248,7 +248,7 @@ def silent_crowd(kind: str) -> None:
 
         def all_gone() -> bool:
             server.read_log()
-            return server.closes["slow consumer"] >= crowd
+            return server.too_slow() >= crowd
 
         longest_gap(pairs.clients)
         start = time.monotonic()
@@ -258,7 +258,7 @@ def silent_crowd(kind: str) -> None:
         report("octets for each idle connection", f"{(idle - empty) / crowd:,.0f}")
         target = f"<= {limit / MIB:.0f}"
         report("growth while they do not read, MiB", f"{grown / MIB:.0f}", target, grown <= limit)
-        report("closed with SLOW_CONSUMER", server.closes["slow consumer"], f"{crowd}", all_gone())
+        report("closed with SLOW_CONSUMER", server.too_slow(), f"{crowd}", all_gone())
         report("a pair's messages/s before, meanwhile", f"{before:,.0f} {during:,.0f}")
         report("longest gap for that pair, s", f"{gap:.2f}")
         report("seconds until all are closed", f"{took:.1f}")

@@ -164,7 +164,7 @@ class ChatBroker(Generic[ConnectionId]):
             now: Seconds on any clock that does not run backwards.
         """
         for cid in self._links.tick(now):
-            self._exchange.drop(cid)
+            self._exchange.drop(cid, CloseReason.SLOW_CONSUMER)
         for cid, reason in self._logins.take_late(now):
             self._exchange.close(cid, self._links[cid], reason)
         for cid in chain(

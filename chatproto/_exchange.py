@@ -99,7 +99,7 @@ class Exchange(Generic[ConnectionId]):
         """Keep octets of a connection that waits."""
         self.links.hold(cid, link, data)
         for each in self.links.worst():
-            self.drop(each)
+            self.drop(each, CloseReason.FULL_QUEUES)
 
     def resume(self, cid: ConnectionId) -> None:
         """Have a connection that waited go on."""
@@ -227,8 +227,8 @@ class Exchange(Generic[ConnectionId]):
             self._queue((cid,), line)
 
     def _queue(self, to: tuple[ConnectionId, ...], line: bytes) -> None:
-        for cid in self.links.queue(to, line):
-            self.drop(cid)
+        for cid, reason in self.links.queue(to, line):
+            self.drop(cid, reason)
 
     def close(self, cid: ConnectionId, link: Link, reason: CloseReason) -> None:
         """Have a connection end once its queue is written: nobody hears of it or from it now."""
@@ -236,9 +236,9 @@ class Exchange(Generic[ConnectionId]):
         self.logins.forget(cid)
         self.links.close(cid, link, reason, self._notices.last_words(reason))
 
-    def drop(self, cid: ConnectionId) -> None:
+    def drop(self, cid: ConnectionId, reason: CloseReason) -> None:
         """End a connection that does not take what is queued for it."""
         link = self.links[cid]
         if link.closing is None:
-            self.close(cid, link, CloseReason.SLOW_CONSUMER)
+            self.close(cid, link, reason)
         self.links.give_up(cid)

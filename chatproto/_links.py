@@ -94,14 +94,16 @@ class Links(Generic[ConnectionId]):
                 self.give_up(cid)
         return self.flow.tick(now)
 
-    def queue(self, to: tuple[ConnectionId, ...], line: bytes) -> Iterable[ConnectionId]:
+    def queue(
+        self, to: tuple[ConnectionId, ...], line: bytes
+    ) -> Iterable[tuple[ConnectionId, CloseReason]]:
         """Queue a line for each of some connections.
 
         Returns:
-            Those that are too slow.
+            Those that are too slow, and by which rule.
         """
         links, ready, high = self.by_id, self.ready, self.flow.high_water
-        slow: list[ConnectionId] = []
+        slow: list[tuple[ConnectionId, CloseReason]] = []
         size = len(line)
         for cid in to:
             link = links[cid]
@@ -112,10 +114,10 @@ class Links(Generic[ConnectionId]):
             if link.queued > high:
                 self.flow.fill(cid, self.now)
                 if link.queued > self._limits.queue_bytes:
-                    slow.append(cid)
+                    slow.append((cid, CloseReason.FULL_QUEUE))
         self.octets += size * len(to)
         if self.octets > self._limits.total_queue_bytes:
-            slow += self.worst()
+            slow += [(cid, CloseReason.FULL_QUEUES) for cid in self.worst()]
         return slow
 
     def queue_all(self, to: tuple[ConnectionId, ...], lines: bytes) -> bool:

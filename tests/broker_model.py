@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 from math import inf
 
 from chatproto import Limits
+from chatproto._exchange import SLICE
 
 QUEUE = 1200
 HIGH = 600
@@ -133,7 +134,7 @@ class BrokerModel:
                 self.opened = [each for each in self.opened if each != cid]
         for cid in to:
             if len(self.peers[cid].queued) > QUEUE:
-                self._close(cid, "slow consumer")
+                self._close(cid, "slow consumer, its queue is full")
                 self._give_up(self.peers[cid])
 
     def _give_up(self, peer: Peer) -> None:
@@ -144,11 +145,14 @@ class BrokerModel:
 
     def _hear(self, cid: int, octets: bytes) -> None:
         peer = self.peers[cid]
-        *peer.lines, peer.partial = (peer.partial + octets).split(b"\n")
-        self._run(cid)
+        while octets and not peer.held and peer.reason is None:
+            end = octets.rfind(b"\n", 0, SLICE) + 1 or SLICE
+            *peer.lines, peer.partial = (peer.partial + octets[:end]).split(b"\n")
+            octets = octets[end:]
+            self._run(cid)
         if peer.held:
-            # What comes after the last line has not been looked at yet.
-            peer.backlog, peer.partial = peer.partial, b""
+            # This has not been looked at yet.
+            peer.backlog = octets
 
     def _run(self, cid: int) -> None:
         peer = self.peers[cid]

@@ -175,7 +175,7 @@ def test_who_is_told_too_much_of_its_own_errors_is_closed() -> None:
     """Notices wait for nothing: whoever makes so many errors has to read."""
     broker = broker_of("alice", "bob", limits=TIGHT)
     broker.receive(1, b"CHAT/1.0 SEND x hi\n" * 20 + b"CHAT/1.0 SEND bob hi\n")
-    assert reason(broker, 1) is CloseReason.SLOW_CONSUMER
+    assert reason(broker, 1) is CloseReason.FULL_QUEUE
     assert heard(broker, 2) == []
 
 
@@ -200,7 +200,7 @@ def test_who_says_too_much_while_it_waits_ends() -> None:
     assert broker.connections == 2
     broker.receive(1, b"x")
     assert broker.snapshot().queued == 0
-    assert reason(broker, 1) is CloseReason.SLOW_CONSUMER
+    assert reason(broker, 1) is CloseReason.FULL_QUEUES
     assert broker.reading(2)
 
 
@@ -209,7 +209,7 @@ def test_who_drowns_in_a_refused_login_runs_no_further() -> None:
     broker = broker_of("alice", "bob", limits=limits)
     say(broker, 1, message("alice", "alice", 500))
     broker.receive(1, b"CHAT/1.0 LOGIN longer\nCHAT/1.0 SEND bob hi\n")
-    assert reason(broker, 1) is CloseReason.SLOW_CONSUMER
+    assert reason(broker, 1) is CloseReason.FULL_QUEUE
     assert heard(broker, 2) == []
 
 

@@ -117,7 +117,7 @@ def test_the_queue_that_ends_another_one() -> None:
     fill(broker, 1, "alice", "bob", 800)
     say(broker, 1, message("alice", "carol", 100))
     say(broker, 1, "BROADCAST g hi")
-    assert reason(broker, 4) is CloseReason.SLOW_CONSUMER
+    assert reason(broker, 4) is CloseReason.FULL_QUEUES
     settle(broker, 2, 3)
     assert heard(broker, 2)[-1] == heard(broker, 3)[-1] == "alice hi"
     assert broker.reading(1)
@@ -158,7 +158,7 @@ def test_its_queue_grows_to_the_bound_and_then_it_is_closed() -> None:
         heard(broker, 2)
     assert broker.reading(3)
     say(broker, 1, "BROADCAST g hi")
-    assert reason(broker, 3) is CloseReason.SLOW_CONSUMER
+    assert reason(broker, 3) is CloseReason.FULL_QUEUE
     assert heard(broker, 2) == ["alice hi"]
     assert broker.reading(1)
 

@@ -183,7 +183,7 @@ def test_queue_bytes() -> None:
     assert len(broker.outgoing(1)) == 2000
     assert not broker.finished(1)
     say(broker, 2, "BROADCAST g ")
-    assert reason(broker, 1) is CloseReason.SLOW_CONSUMER
+    assert reason(broker, 1) is CloseReason.FULL_QUEUE
 
 
 def test_total_queue_bytes() -> None:
@@ -195,7 +195,7 @@ def test_total_queue_bytes() -> None:
     assert broker.snapshot().queued == 2000
     say(broker, 3, "SEND alice ")
     assert broker.snapshot().queued < 2000
-    assert reason(broker, 2) is CloseReason.SLOW_CONSUMER
+    assert reason(broker, 2) is CloseReason.FULL_QUEUES
     assert broker.reading(1)
 
 

@@ -24,7 +24,7 @@ def links_of(*cids: str, limits: Limits = LIMITS) -> Links[str]:
     return links
 
 
-def queue(links: Links[str], size: int, *to: str) -> list[str]:
+def queue(links: Links[str], size: int, *to: str) -> list[tuple[str, CloseReason]]:
     return list(links.queue(to, b"x" * size))
 
 
@@ -63,7 +63,7 @@ def test_a_queue_over_its_bound() -> None:
     links = links_of("a", "b")
     assert queue(links, 1999, "a") == []
     assert queue(links, 1, "a", "b") == []
-    assert queue(links, 1, "a", "b") == ["a"]
+    assert queue(links, 1, "a", "b") == [("a", CloseReason.FULL_QUEUE)]
 
 
 def test_a_queue_is_full_over_the_high_water_mark() -> None:
@@ -82,7 +82,7 @@ def test_over_the_bound_of_all_the_longest_goes() -> None:
     for cid, size in (("a", 1400), ("b", 1800), ("c", 1700), ("d", 100)):
         assert queue(links, size, cid) == []
     assert list(links.worst()) == []
-    assert queue(links, 1, "d") == ["b"]
+    assert queue(links, 1, "d") == [("b", CloseReason.FULL_QUEUES)]
 
 
 def test_as_many_go_as_have_to() -> None:
@@ -90,7 +90,8 @@ def test_as_many_go_as_have_to() -> None:
     for cid in "abcdefghi":
         queue(links, 500, cid)
     # 9,500 octets are 4,500 too many.
-    assert queue(links, 500, *"abcdefghij") == list("abcde")
+    slow = [(cid, CloseReason.FULL_QUEUES) for cid in "abcde"]
+    assert queue(links, 500, *"abcdefghij") == slow
 
 
 def test_what_is_kept_from_a_sender_counts_too() -> None:

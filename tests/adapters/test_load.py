@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from chatproto import CloseReason, Limits
+from chatproto import Limits
 
 from .insides import NarrowClient, counters, wait_until
 from .processes import COMMANDS, spawn
@@ -158,7 +158,7 @@ def test_churn_under_traffic(start: Start) -> None:
         assert counts == [each.result(TIMEOUT) for each in sent]
         assert min(counts) > 0
         closes = counters(server).closes
-        assert CloseReason.SLOW_CONSUMER not in closes
+        assert not any(reason.startswith("slow consumer") for reason in closes)
 
 
 class Pair:

@@ -70,3 +70,25 @@ def test_one_that_can_not_be_read_is_nobodys(start: Start, unreadable: ssl.SSLCo
             alice.write(b"CHAT/1.0 LOGIN alice\n")
             assert alice.read_line() == DENIED
             bob.flush("bob")
+
+
+def test_a_callback_that_changes_the_context_changes_no_names(start: Start) -> None:
+    """Names are bound by what the server was given, not by what a connection has ended up with."""
+    context = asking_context()
+    other = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    AUTHORITY().issue_cert("127.0.0.1").configure_cert(other)
+    AUTHORITY().configure_trust(other)
+
+    def choose(connection: ssl.SSLObject, *_: object) -> None:
+        connection.context = other
+
+    context.sni_callback = choose
+    try:
+        with (
+            start(port=0, ssl=context) as server,
+            TlsClient(server.addresses[0], client_context(AUTHORITY().issue_cert("eve"))) as eve,
+        ):
+            eve.write(b"CHAT/1.0 LOGIN alice\n")
+            assert eve.read_line() == DENIED
+    finally:
+        context.sni_callback = None

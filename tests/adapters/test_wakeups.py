@@ -16,6 +16,7 @@ from chatproto_anyio._wakeups import TaskSelector
 from chatproto_sync._carrier import READ, WRITE
 from chatproto_sync._driver import Driver
 
+from .insides import Clock, wait_until
 from .servers import KINDS, TIMEOUT, Running, clients
 
 pytestmark = pytest.mark.anyio
@@ -206,3 +207,11 @@ async def test_close(pair: tuple[socket.socket, socket.socket]) -> None:
         selector.close()
     assert [key.data for key in selector.get_map().values()] == ["alice"]
     selector.close()
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+def test_lag_counts_what_other_tasks_take(kind: str) -> None:
+    with KINDS[kind](port=0) as server, clients(server.addresses[0], "alice") as (alice,):
+        clock = Clock(server)
+        clock.skip(5.0)
+        wait_until(lambda: driver_of(server).take_lag() > 4.0, alice, "alice")

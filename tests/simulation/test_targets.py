@@ -96,7 +96,7 @@ def test_one_member_of_a_hundred_that_stops_or_trickles(speed: float) -> None:
     waits = run(world, 12.0)
     assert 0 < waits[0] <= LOOK < 1.0
     assert {heard(other, flooder, "#g") for other in others} == {400}
-    assert world.broker.snapshot().closes == {CloseReason.SLOW_CONSUMER: 1}
+    assert world.broker.snapshot().closes == {CloseReason.FULL_QUEUE: 1}
     assert stalled.cid not in world.clients
 
 
@@ -121,7 +121,7 @@ def test_several_members_that_stop() -> None:
         flooder.broadcast("g", world.step_number, 3000)
     assert run(world, 12.0)[0] <= LOOK
     assert {heard(other, flooder, "#g") for other in healthy} == {400}
-    assert world.broker.snapshot().closes == {CloseReason.SLOW_CONSUMER: 20}
+    assert world.broker.snapshot().closes == {CloseReason.FULL_QUEUE: 20}
 
 
 def test_a_group_of_members_that_are_all_slower_than_the_flooder() -> None:
@@ -161,7 +161,7 @@ def test_many_that_log_in_and_never_read() -> None:
         for talker, reader in zip(talkers, readers, strict=True):
             assert heard(reader, talker, f"@{reader.name}") == second + 1
     reasons = world.broker.snapshot().closes
-    assert reasons[CloseReason.SLOW_CONSUMER] > 100
+    assert reasons[CloseReason.FULL_QUEUES] > 100
     assert all(client.cid in world.clients for client in talkers + readers)
     assert world.broker.snapshot().queued > limits.total_queue_bytes / 2
 
@@ -181,7 +181,7 @@ def test_members_that_never_read_all_together() -> None:
             for _ in range(3):
                 flooder.broadcast(f"g{at}", world.step_number, 400)
         run(world, 1.0)
-    assert world.broker.snapshot().closes[CloseReason.SLOW_CONSUMER] >= 300
+    assert world.broker.snapshot().closes[CloseReason.FULL_QUEUES] >= 300
     assert flooder.cid in world.clients
 
 

@@ -13,6 +13,9 @@ READ_SIZE = 1 << 16
 PIECES = (1, 100, 5000, READ_SIZE, READ_SIZE)
 
 
+TOO_SLOW = (CloseReason.SLOW_CONSUMER, CloseReason.FULL_QUEUE, CloseReason.FULL_QUEUES)
+
+
 class World:
     """Everything at once.
 
@@ -115,7 +118,7 @@ class World:
         if broker.take_half_close(cid):
             client.ending = True
         if broker.finished(cid):
-            if broker._links[cid].closing is CloseReason.SLOW_CONSUMER:
+            if broker._links[cid].closing in TOO_SLOW:
                 self.too_slow.append(client)
             self.reset(client)
             return
