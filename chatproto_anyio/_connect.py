@@ -11,7 +11,6 @@ from anyio.abc import ByteStream
 
 from chatproto import Backoff, ChatSession, Limits, Message, Reconnected
 from chatproto_sync._addresses import DEFAULT_PORT, Target, make_target
-from chatproto_sync._transport import no_connection, no_such_host
 
 from ._client import Client
 from ._deadline import deadline
@@ -106,22 +105,15 @@ def connect(
     session = ChatSession(name, limits=limits, max_queue=max_queue)
     backoff = Backoff() if reconnect is True else reconnect or None
     link = Link(session, target, timeout, backoff)
-    return _connected(link, Client(session, link, timeout), timeout, target)
+    return _connected(link, Client(session, link, timeout), timeout)
 
 
 @asynccontextmanager
 async def _connected(
-    link: Link, client: Client[Any], timeout: float | None, target: Target[Any]
+    link: Link, client: Client[Any], timeout: float | None
 ) -> AsyncIterator[Client[Any]]:
     with deadline(timeout):
-        try:
-            await link.log_in()
-        except (TypeError, ValueError):
-            if target.ssl is None:
-                raise
-            # That is how `ssl` refuses a name, once there is a connection.
-            cause = no_such_host(target)
-            raise no_connection(target, cause) from cause
+        await link.log_in()
     try:
         yield client
     except BaseException:

@@ -11,7 +11,7 @@ from anyio.streams.tls import TLSStream
 
 from chatproto_sync._addresses import Target
 from chatproto_sync._carrier import READ_SIZE
-from chatproto_sync._transport import lost, no_connection
+from chatproto_sync._transport import lost, no_connection, no_such_host
 
 GOODBYE: Final = 1.0
 """Seconds that a stream may take to close."""
@@ -42,8 +42,12 @@ async def open_stream(target: Target[socket.socket | ByteStream]) -> ByteStream:
                 ssl_context=target.ssl,
                 standard_compatible=False,
             )
-        except BaseException:
+        except BaseException as error:
             await anyio.aclose_forcefully(stream)
+            # A certificate that is not good is a ValueError too.
+            if isinstance(error, TypeError | ValueError) and not isinstance(error, OSError):
+                # That is how `ssl` refuses a name.
+                raise no_such_host(target) from error
             raise
     except anyio.EndOfStream:
         raise no_connection(target, EOFError("the server has closed it")) from None
