@@ -1,40 +1,35 @@
 """How an event loop comes to know that the driver has something to do."""
 
 import asyncio
-import selectors
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from contextlib import asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any, Generic, cast
 
 import anyio
 from anyio.abc import TaskGroup
 from anyio.lowlevel import checkpoint, current_token
 
-from chatproto_sync._carrier import READ, WRITE
 from chatproto_sync._driver import Driver
+from chatproto_sync._poller import READ, WRITE, T
 
 if TYPE_CHECKING:
-    from _typeshed import FileDescriptorLike
+    from _typeshed import HasFileno
 
 
 @asynccontextmanager
 async def waiting(driver: Driver) -> AsyncIterator[None]:
     """See to it that there is a way to wait for the driver's sockets, as long as this lasts."""
-    if driver.takes_sockets:
+    if driver.fileno() is not None:
         yield
         return
     async with anyio.create_task_group() as tasks:
-        selector = TaskSelector(tasks)
-        for key in driver.selector.get_map().values():
-            selector.register(key.fileobj, key.events, key.data)
-        driver.selector.close()
-        # It does all that is asked of a selector without a descriptor.
-        driver.selector = cast("selectors.DefaultSelector", selector)
+        poller: TaskPoller[Any] = TaskPoller(tasks)
+        driver.use(poller)
         try:
             yield
         finally:
-            selector.close()
+            poller.close()
 
 
 async def drive(driver: Driver, until: Callable[[], bool]) -> None:
@@ -45,21 +40,22 @@ async def drive(driver: Driver, until: Callable[[], bool]) -> None:
         until: Asked before and after each `step` whether to return.
     """
     loop = current_token().native_token
+    fd = driver.fileno()
     wait: Callable[[], Awaitable[None]]
-    if not driver.takes_sockets:
-        wait = cast("TaskSelector", driver.selector).wait
-    elif not isinstance(loop, asyncio.AbstractEventLoop):
-        wait = partial(anyio.wait_readable, driver)
-    else:
-        await _drive_by_callback(driver, until, loop)
+    if fd is None:
+        wait = cast("TaskPoller[Any]", driver.poller).wait
+    elif isinstance(loop, asyncio.AbstractEventLoop):
+        await _drive_by_callback(driver, until, loop, fd)
         return
+    else:
+        wait = partial(anyio.wait_readable, fd)
     while not until():
         await wait()
         driver.step(0)
 
 
 async def _drive_by_callback(
-    driver: Driver, until: Callable[[], bool], loop: asyncio.AbstractEventLoop
+    driver: Driver, until: Callable[[], bool], loop: asyncio.AbstractEventLoop, fd: int
 ) -> None:
     # AnyIO's `wait_readable` would take the descriptor into the loop and out of it each time, for
     # which Linux looks at every socket behind it. Trio leaves it there.
@@ -78,15 +74,15 @@ async def _drive_by_callback(
         except Exception as error:  # noqa: BLE001 - `drive` raises it
             over.set_exception(error)
 
-    loop.add_reader(driver.fileno(), step)
+    loop.add_reader(fd, step)
     try:
         await over
     finally:
-        loop.remove_reader(driver.fileno())
+        loop.remove_reader(fd)
 
 
-class TaskSelector(selectors.BaseSelector):
-    """A selector that leaves waiting to the event loop: to two tasks for each socket.
+class TaskPoller(Generic[T]):
+    """A poller that leaves waiting to the event loop: to two tasks for each socket.
 
     For platforms whose own selectors are no descriptors, so that no event loop can wait for them.
 
@@ -97,42 +93,29 @@ class TaskSelector(selectors.BaseSelector):
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
-        self._watches: dict[FileDescriptorLike, _Watch] = {}
-        self._ready: dict[_Watch, int] = {}
+        self._watches: dict[HasFileno, _Watch[T]] = {}
+        self._ready: dict[_Watch[T], int] = {}
         self._some = anyio.Event()
-        # Set, and replaced, when `select` has taken what was ready.
+        # Set, and replaced, when `poll` has taken what was ready.
         self._taken = anyio.Event()
 
-    def register(
-        self, fileobj: "FileDescriptorLike", events: int, data: Any = None
-    ) -> selectors.SelectorKey:
-        """See `selectors.BaseSelector`."""
-        fd = fileobj if isinstance(fileobj, int) else fileobj.fileno()
-        watch = _Watch(selectors.SelectorKey(fileobj, fd, events, data))
-        self._watches[fileobj] = watch
+    def register(self, sock: "HasFileno", events: int, target: T) -> None:
+        """See `Poller`."""
+        watch = _Watch(sock.fileno(), events, target)
+        self._watches[sock] = watch
         self._tasks.start_soon(self._wait, watch, READ, anyio.wait_readable)
         self._tasks.start_soon(self._wait, watch, WRITE, anyio.wait_writable)
-        return watch.key
 
-    def modify(
-        self, fileobj: "FileDescriptorLike", events: int, data: Any = None
-    ) -> selectors.SelectorKey:
-        """See `selectors.BaseSelector`."""
-        watch = self._watches[fileobj]
-        watch.change(watch.key._replace(events=events, data=data))
-        return watch.key
+    def modify(self, sock: "HasFileno", events: int, target: T) -> None:
+        """See `Poller`."""
+        self._watches[sock].change(events, target)
 
-    def unregister(self, fileobj: "FileDescriptorLike") -> selectors.SelectorKey:
-        """See `selectors.BaseSelector`."""
-        watch = self._watches.pop(fileobj)
-        watch.stop()
-        return watch.key
+    def unregister(self, sock: "HasFileno") -> None:
+        """See `Poller`."""
+        self._watches.pop(sock).stop()
 
-    def select(
-        self,
-        timeout: float | None = None,  # noqa: ARG002 - the base class has it
-    ) -> list[tuple[selectors.SelectorKey, int]]:
-        """What is ready now; it never waits. See `selectors.BaseSelector`."""
+    def poll(self, timeout: float) -> list[tuple[T, int]]:  # noqa: ARG002 - other pollers wait
+        """What is ready now; it never waits. See `Poller`."""
         if not self._ready:
             # The driver asks often.
             return []
@@ -141,42 +124,45 @@ class TaskSelector(selectors.BaseSelector):
         self._taken.set()
         self._taken = anyio.Event()
         return [
-            (watch.key, wanted)
+            (watch.target, wanted)
             for watch, events in ready.items()
-            if (wanted := events & watch.key.events)
+            if (wanted := events & watch.events)
         ]
 
     async def wait(self) -> None:
         """Wait until something is ready."""
         await self._some.wait()
 
-    def get_map(self) -> Mapping["FileDescriptorLike", selectors.SelectorKey]:
-        """See `selectors.BaseSelector`."""
-        return {fileobj: watch.key for fileobj, watch in self._watches.items()}
+    def targets(self) -> Iterable[T]:
+        """See `Poller`."""
+        return [watch.target for watch in self._watches.values()]
+
+    def fileno(self) -> None:
+        """See `Poller`."""
 
     def close(self) -> None:
         """Wait for nothing any more. Twice is fine."""
         for watch in self._watches.values():
-            if watch.key.events:
+            if watch.events:
                 watch.stop()
         self._taken.set()
 
     async def _wait(
         self,
-        watch: "_Watch",
+        watch: "_Watch[T]",
         event: int,
-        wait: Callable[["FileDescriptorLike"], Awaitable[None]],
+        wait: Callable[[int], Awaitable[None]],
     ) -> None:
         with anyio.CancelScope(shield=True):
             # A descriptor of the same number may be closed just now, and AnyIO tidies up after it
             # by that number, when the task that waited for it has its turn.
             await checkpoint()
-            while watch.key.events:
-                if not watch.key.events & event:
+            while watch.events:
+                if not watch.events & event:
                     await watch.news.wait()
                     continue
                 try:
-                    await wait(watch.key.fd)
+                    await wait(watch.fd)
                 except anyio.ClosedResourceError:
                     # That is what `stop` does.
                     return
@@ -185,20 +171,23 @@ class TaskSelector(selectors.BaseSelector):
                 await self._taken.wait()
 
 
-class _Watch:
+class _Watch(Generic[T]):
     """What two tasks wait for."""
 
-    def __init__(self, key: selectors.SelectorKey) -> None:
-        self.key = key
+    def __init__(self, fd: int, events: int, target: T) -> None:
+        self.fd = fd
+        self.events = events
+        self.target = target
         # Set, and replaced, when something else is to be waited for.
         self.news = anyio.Event()
 
-    def change(self, key: selectors.SelectorKey) -> None:
-        self.key = key
+    def change(self, events: int, target: T) -> None:
+        self.events = events
+        self.target = target
         news, self.news = self.news, anyio.Event()
         news.set()
 
     def stop(self) -> None:
         """End the tasks; the socket may be closed then."""
-        self.change(self.key._replace(events=0))
-        anyio.notify_closing(self.key.fd)
+        self.change(0, self.target)
+        anyio.notify_closing(self.fd)

@@ -4,7 +4,7 @@ import logging
 import socket
 from typing import TYPE_CHECKING, Final
 
-from ._carrier import READ
+from ._poller import READ
 
 if TYPE_CHECKING:
     from ._driver import Driver
@@ -31,7 +31,7 @@ class Acceptor:
         self._socket = listener
         self._paused_until: float | None = None
         self._failing = False
-        self._watch()
+        self.watch()
 
     def ready(self, _events: int) -> None:
         """Take on those that have come."""
@@ -55,18 +55,19 @@ class Acceptor:
         """Go on after a pause."""
         if self._paused_until is not None and now >= self._paused_until:
             self._paused_until = None
-            self._watch()
+            self.watch()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """Accept no more."""
         if self._paused_until is None:
-            self._driver.selector.unregister(self._socket)
+            self._driver.poller.unregister(self._socket)
 
-    def _watch(self) -> None:
-        self._driver.selector.register(self._socket, READ, self)
+    def watch(self) -> None:
+        """Have the driver's poller tell of connections."""
+        self._driver.poller.register(self._socket, READ, self)
 
     def _pause(self, error: OSError) -> None:
-        self._driver.selector.unregister(self._socket)
+        self._driver.poller.unregister(self._socket)
         self._paused_until = self._driver.now() + PAUSE
         if not self._failing:
             # Once, not once a second: a full disk of logs would be the next failure.

@@ -1,6 +1,5 @@
 """One connection's transport: its bytes to the broker and back."""
 
-import selectors
 import socket
 from collections.abc import Hashable, Mapping
 from ssl import SSLContext
@@ -8,11 +7,9 @@ from typing import Any, Final, Protocol
 
 from chatproto import ChatBroker, Credentials
 
+from ._poller import READ, WRITE, Poller
 from ._tls import WANTS_READ, WANTS_WRITE, certificate_of, end_tls, identities_of, is_tls
 from ._unix import credentials_of
-
-READ: Final = selectors.EVENT_READ
-WRITE: Final = selectors.EVENT_WRITE
 
 READ_SIZE: Final = 65536
 """The most octets taken from one connection before the others have their turn."""
@@ -41,30 +38,30 @@ class SocketCarrier:
 
     Args:
         broker: Who decides.
-        selector: What waits for the socket.
+        poller: What waits for the socket.
         sock: The socket, non-blocking.
         peer: Where it leads, for the log.
         address: The IP address that it leads to; empty when that is none.
     """
 
-    __slots__ = ("_broker", "_context", "_events", "_selector", "_socket", "peer")
+    __slots__ = ("_broker", "_context", "_events", "_poller", "_socket", "peer")
 
     def __init__(
         self,
         broker: ChatBroker[Carrier],
-        selector: selectors.BaseSelector,
+        poller: Poller[Any],
         sock: socket.socket,
         peer: str,
         address: str,
     ) -> None:
         self.peer = peer
         self._broker = broker
-        self._selector = selector
+        self._poller = poller
         self._socket = sock
         self._events = READ
         # What a handshake is done with, until it is done.
         self._context = sock.context if is_tls(sock) else None
-        selector.register(sock, self._events, self)
+        poller.register(sock, self._events, self)
         broker.connect(self, peer, address=address, secured=self._context is None)
 
     @property
@@ -167,13 +164,13 @@ class SocketCarrier:
         sock.shutdown(socket.SHUT_WR)
 
     def _watch(self, events: int) -> None:
-        selector = self._selector
+        poller = self._poller
         if events == self._events:
             return
         if not events:
-            selector.unregister(self._socket)
+            poller.unregister(self._socket)
         elif self._events:
-            selector.modify(self._socket, events, self)
+            poller.modify(self._socket, events, self)
         else:
-            selector.register(self._socket, events, self)
+            poller.register(self._socket, events, self)
         self._events = events

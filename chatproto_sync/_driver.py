@@ -2,7 +2,6 @@
 
 import logging
 import os
-import selectors
 import socket
 import time
 from collections import deque
@@ -10,15 +9,16 @@ from collections.abc import Callable, Sequence
 from math import inf
 from random import shuffle
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
-from typing import Any, Final, TypeAlias
+from typing import Any, Final, Protocol
 
 from chatproto import ChatBroker, Limits, LoginRequest, Policy
 
 from ._acceptor import Acceptor
 from ._addresses import describe, host_of, prepare
-from ._carrier import READ, Carrier, SocketCarrier
+from ._carrier import Carrier, SocketCarrier
 from ._descriptors import fitted
 from ._listeners import Listeners, open_listeners
+from ._poller import READ, Poller, new_poller
 from ._tls import start_tls
 from ._waker import Waker
 
@@ -42,19 +42,26 @@ POLLS: Final = 40
 """How often to look for it in vain, before waiting: to be woken up takes a process longer than to
 deliver a message."""
 
-Ready: TypeAlias = list[tuple[selectors.SelectorKey, int]]
-"""The sockets for which there is something to do, and what."""
-
 yield_to_others: Final[Callable[[], None]] = getattr(os, "sched_yield", lambda: None)
 
 logger: Final = logging.getLogger("chatproto.server")
 
 
+class Target(Protocol):
+    """Whom news of a socket are for."""
+
+    def ready(self, events: int) -> None:
+        """Act on them."""
+
+    def close(self) -> None:
+        """Have no more of them."""
+
+
 class Driver:
     """Carries bytes between plain sockets and a broker, and decides nothing.
 
-    Every socket is in one selector. `chatproto_sync` waits in `step`; an event loop waits for the
-    selector's own descriptor and calls `step` when it is readable, so that a hundred ready sockets
+    Every socket is in one poller. `chatproto_sync` waits in `step`; an event loop waits for the
+    poller's own descriptor and calls `step` when it is readable, so that a hundred ready sockets
     cost it one task switch.
 
     Args:
@@ -74,7 +81,6 @@ class Driver:
         self.broker = broker
         self.listeners = listeners
         self.addresses = [describe(each.getsockname(), each.family) for each in listeners.sockets]
-        self.selector = selectors.DefaultSelector()
         self._ssl = ssl
         self._clock = clock
         self._accepting: list[Acceptor] = []
@@ -89,7 +95,7 @@ class Driver:
         self._rested = -inf
         self._answers: deque[tuple[int, bool]] = deque()
         self._waker = Waker()
-        self.selector.register(self._waker, READ, self._waker)
+        self.use(new_poller())
 
     def listen(self) -> None:
         """Begin to serve.
@@ -101,6 +107,13 @@ class Driver:
             raise RuntimeError("a server runs once")
         self._accepting = [Acceptor(self, each) for each in self.listeners.sockets]
         logger.info("listening on %s", ", ".join(self.addresses))
+
+    def use(self, poller: Poller[Target]) -> None:
+        """Wait for sockets with this one, before there are any connections."""
+        self.poller = poller
+        poller.register(self._waker, READ, self._waker)
+        for listener in self._accepting:
+            listener.watch()
 
     def take_on(self, sock: socket.socket, address: Any) -> None:
         """Serve a connection.
@@ -118,12 +131,12 @@ class Driver:
             # Some platforms report here that the peer has gone again.
             sock.close()
         else:
-            SocketCarrier(self.broker, self.selector, sock, peer, host)
+            SocketCarrier(self.broker, self.poller, sock, peer, host)
 
     def drain(self) -> None:
         """Begin to end; go on with `step` until the broker has no connections."""
         for listener in self._accepting:
-            listener.stop()
+            listener.close()
         self._accepting = []
         self.tick()
         logger.info("ending, with %d connections", self.broker.connections)
@@ -148,7 +161,7 @@ class Driver:
             timeout: Seconds to wait when there is nothing.
         """
         clock = self._clock
-        ready = self.selector.select(timeout)
+        ready = self.poller.poll(timeout)
         start = now = clock()
         polls = POLLS if start - self._rested < DENSE else 1
         for _ in range(ROUNDS):
@@ -160,19 +173,19 @@ class Driver:
                 break
         self._rested = clock()
 
-    def _work(self, ready: Ready, now: float) -> None:
+    def _work(self, ready: list[tuple[Target, int]], now: float) -> None:
         if now >= self._ticked + RESOLUTION or self.broker.busy or self._draining:
             self._tick(now)
-        for key, events in ready:
-            key.data.ready(events)
+        for target, events in ready:
+            target.ready(events)
         while self._answers:
             token, allowed = self._answers.popleft()
             self.broker.answer(token, allowed=allowed)
         self.settle()
 
-    def _poll(self, times: int) -> Ready:
+    def _poll(self, times: int) -> list[tuple[Target, int]]:
         for _ in range(times):
-            ready = self.selector.select(0)
+            ready = self.poller.poll(0)
             if ready:
                 return ready
             yield_to_others()
@@ -227,14 +240,9 @@ class Driver:
         if self.broker.busy:
             self.wake()
 
-    @property
-    def takes_sockets(self) -> bool:
-        """Whether `fileno` stands for every socket; the selectors of some platforms can't."""
-        return hasattr(self.selector, "fileno")
-
-    def fileno(self) -> int:
-        """What becomes readable when `step` has something to do, if `takes_sockets`."""
-        return self.selector.fileno()
+    def fileno(self) -> int | None:
+        """What becomes readable when `step` has something to do; None where no descriptor does."""
+        return self.poller.fileno()
 
     def now(self) -> float:
         """The clock's time in seconds."""
@@ -250,11 +258,11 @@ class Driver:
             return
         self.closed = True
         for listener in self._accepting:
-            listener.stop()
-        for key in list(self.selector.get_map().values()):
-            key.data.close()
+            listener.close()
+        for target in self.poller.targets():
+            target.close()
         self.settle()
-        self.selector.close()
+        self.poller.close()
         self.listeners.close()
 
 

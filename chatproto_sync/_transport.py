@@ -14,8 +14,9 @@ from typing import Any, TypeVar
 from chatproto import ChatTimeoutError, ConnectionLostError
 
 from ._addresses import AF_UNIX, Target, prepare, resolve
-from ._carrier import READ, READ_SIZE, WRITE
+from ._carrier import READ_SIZE
 from ._deadline import Deadline
+from ._poller import READ, WRITE
 from ._tls import start_tls
 
 _T = TypeVar("_T")

@@ -21,8 +21,8 @@ import chatproto_sync
 from chatproto import Backoff, ConnectionLostError, LocalProtocolError, Message, Reconnected
 from chatproto_sync import _link, _transport
 from chatproto_sync._addresses import prepare
-from chatproto_sync._carrier import WRITE
 from chatproto_sync._deadline import Deadline
+from chatproto_sync._poller import WRITE
 
 from .clients import Connect, Peer, each_client, played, where
 from .servers import TIMEOUT, Running

@@ -107,7 +107,8 @@ def test_a_reader_that_stops(start: Start, submit: Submit) -> None:
                 carol.write(b"CHAT/1.0 SEND dave %d %d\n" % (second, number))
                 line = b"CHAT/1.0 RECEIVE carol %d %d\n" % (second, number)
                 assert dave.read_line() == line
-            assert high_water < counters(server).queued <= most
+            # It may have taken a little more since then.
+            assert high_water // 2 < counters(server).queued <= most
             assert counters(server).waiting == 1
         assert counters(server).closes == {}
         # Not at once: who is just being written to has to have taken it within the ten seconds.

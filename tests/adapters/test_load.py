@@ -19,7 +19,8 @@ from .servers import TIMEOUT, SocketClient, Start, clients
 
 STREAMS = """
 import selectors, sys
-selectors.DefaultSelector = selectors.SelectSelector
+from chatproto_sync import _driver, _poller
+_driver.new_poller = lambda: _poller.SelectorPoller(selectors.SelectSelector())
 from chatproto.__main__ import main
 sys.argv[0] = "chatproto"
 main()

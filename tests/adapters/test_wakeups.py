@@ -1,7 +1,6 @@
 """How an event loop waits for a server's sockets."""
 
 import asyncio
-import selectors
 import socket
 from collections import Counter
 from collections.abc import AsyncIterator, Iterator
@@ -12,12 +11,13 @@ import anyio
 import pytest
 
 import chatproto_anyio
-from chatproto_anyio._wakeups import TaskSelector
-from chatproto_sync._carrier import READ, WRITE
+from chatproto_anyio._wakeups import TaskPoller
+from chatproto_sync import _driver
 from chatproto_sync._driver import Driver
+from chatproto_sync._poller import READ, WRITE
 
 from .insides import Clock, wait_until
-from .servers import KINDS, TIMEOUT, Running, clients
+from .servers import KINDS, TIMEOUT, Running, clients, without_descriptor
 
 pytestmark = pytest.mark.anyio
 
@@ -31,7 +31,7 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
 @pytest.fixture(params=["descriptor", "tasks"])
 def _each_way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
     if request.param == "tasks":
-        monkeypatch.setattr(selectors, "DefaultSelector", selectors.SelectSelector)
+        monkeypatch.setattr(_driver, "new_poller", without_descriptor)
 
 
 def driver_of(server: Running) -> Driver:
@@ -52,7 +52,9 @@ def test_asyncio_takes_the_descriptor_once(monkeypatch: pytest.MonkeyPatch) -> N
     with KINDS["asyncio"](port=0) as server, clients(server.addresses[0], "alice") as (alice,):
         for _ in range(10):
             alice.flush("alice")
-        assert added[driver_of(server).fileno()] == 1
+        fd = driver_of(server).fileno()
+        assert fd is not None
+        assert added[fd] == 1
 
 
 @pytest.mark.usefixtures("_each_way")
@@ -100,89 +102,89 @@ def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
 
 
 @asynccontextmanager
-async def open_selector() -> AsyncIterator[TaskSelector]:
+async def open_poller() -> AsyncIterator[TaskPoller[str]]:
     with anyio.fail_after(TIMEOUT):
         async with anyio.create_task_group() as tasks:
-            selector = TaskSelector(tasks)
+            poller: TaskPoller[str] = TaskPoller(tasks)
             try:
-                yield selector
+                yield poller
             finally:
-                selector.close()
+                poller.close()
 
 
-async def select(selector: TaskSelector) -> list[tuple[Any, int]]:
+async def poll(poller: TaskPoller[str]) -> list[tuple[str, int]]:
     """What is ready, once something is: for whom, and what."""
-    await selector.wait()
-    return [(key.data, events) for key, events in selector.select(0)]
+    await poller.wait()
+    return poller.poll(0)
 
 
 async def test_what_is_ready_is_said_until_it_is_done(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     here, there = pair
-    async with open_selector() as selector:
-        selector.register(here, READ, "alice")
+    async with open_poller() as poller:
+        poller.register(here, READ, "alice")
         there.send(b"x")
         for _ in range(3):
-            assert await select(selector) == [("alice", READ)]
-        selector.modify(here, READ | WRITE, "bob")
-        found = {event for _ in range(10) for data, event in await select(selector)}
+            assert await poll(poller) == [("alice", READ)]
+        poller.modify(here, READ | WRITE, "bob")
+        found = {event for _ in range(10) for data, event in await poll(poller)}
         assert found <= {READ, WRITE, READ | WRITE}
         assert READ | WRITE in {sum(found), *found}
         here.recv(1)
-        selector.modify(here, WRITE, "bob")
-        assert await select(selector) == [("bob", WRITE)]
+        poller.modify(here, WRITE, "bob")
+        assert await poll(poller) == [("bob", WRITE)]
 
 
 async def test_what_nobody_wants_to_know_is_not_said(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     here, there = pair
-    async with open_selector() as selector:
-        selector.register(here, READ, "alice")
+    async with open_poller() as poller:
+        poller.register(here, READ, "alice")
         there.send(b"x")
-        await selector.wait()
+        await poller.wait()
         # It is ready already when that ceases to be of interest.
-        selector.modify(here, WRITE, "alice")
-        assert selector.select(0) == []
-        assert await select(selector) == [("alice", WRITE)]
-        selector.modify(here, READ, "alice")
-        while (ready := await select(selector)) == []:
+        poller.modify(here, WRITE, "alice")
+        assert poller.poll(0) == []
+        assert await poll(poller) == [("alice", WRITE)]
+        poller.modify(here, READ, "alice")
+        while (ready := await poll(poller)) == []:
             pass
         assert ready == [("alice", READ)]
 
 
 async def test_the_same_socket_again(pair: tuple[socket.socket, socket.socket]) -> None:
     here, there = pair
-    async with open_selector() as selector:
-        selector.register(here, READ, "alice")
+    async with open_poller() as poller:
+        poller.register(here, READ, "alice")
         await anyio.wait_all_tasks_blocked()
-        selector.unregister(here)
-        selector.register(here, READ, "bob")
+        poller.unregister(here)
+        poller.register(here, READ, "bob")
         await anyio.wait_all_tasks_blocked()
         there.send(b"x")
-        assert await select(selector) == [("bob", READ)]
+        assert await poll(poller) == [("bob", READ)]
 
 
 async def test_another_socket_with_the_same_number(
     pair: tuple[socket.socket, socket.socket],
 ) -> None:
     here, there = pair
-    async with open_selector() as selector:
-        selector.register(here, READ, "alice")
+    async with open_poller() as poller:
+        poller.register(here, READ, "alice")
         await anyio.wait_all_tasks_blocked()
-        selector.unregister(here)
+        poller.unregister(here)
         number = here.fileno()
         here.close()
         here, far = socket.socketpair()
         with here, far:
             assert here.fileno() == number
-            selector.register(here, READ, "bob")
+            poller.register(here, READ, "bob")
             await anyio.wait_all_tasks_blocked()
             there.close()
             far.send(b"x")
-            assert await select(selector) == [("bob", READ)]
-            selector.unregister(here)
+            assert await poll(poller) == [("bob", READ)]
+            poller.unregister(here)
 
 
 async def test_cancellation_ends_no_connection(
@@ -190,23 +192,23 @@ async def test_cancellation_ends_no_connection(
 ) -> None:
     here, there = pair
     with anyio.CancelScope() as scope:
-        async with open_selector() as selector:
-            selector.register(here, READ, "alice")
+        async with open_poller() as poller:
+            poller.register(here, READ, "alice")
             scope.cancel()
             with anyio.CancelScope(shield=True):
                 await anyio.wait_all_tasks_blocked()
                 there.send(b"x")
-                assert await select(selector) == [("alice", READ)]
+                assert await poll(poller) == [("alice", READ)]
 
 
 async def test_close(pair: tuple[socket.socket, socket.socket]) -> None:
     """The tasks end; whom they waited for is still known, for they want to be closed too."""
-    async with open_selector() as selector:
-        selector.register(pair[0], READ, "alice")
+    async with open_poller() as poller:
+        poller.register(pair[0], READ, "alice")
         await anyio.wait_all_tasks_blocked()
-        selector.close()
-    assert [key.data for key in selector.get_map().values()] == ["alice"]
-    selector.close()
+        poller.close()
+    assert list(poller.targets()) == ["alice"]
+    poller.close()
 
 
 @pytest.mark.parametrize("kind", ["asyncio", "trio"])
