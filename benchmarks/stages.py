@@ -2,45 +2,48 @@
 
     .venv/bin/python benchmarks/run.py --only stages
 
-A message of 32 octets from one connection to another: by itself, as one of many in a piece, and
-line by line, as what is no run of messages goes. System calls are on a loopback connection whose
-other end nobody waits at, so that waking somebody up is not in them.
+A message of 32 octets from one connection to another: by itself, as one of many in a piece, and on
+the long way, which everything takes that is no message or needs a second look. What a server does
+at once for all that is ready is done for a hundred here. System calls are on loopback connections
+at whose other ends nobody waits, so that waking somebody up is not in them.
 """
 
-import selectors
 import socket
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack, contextmanager
 from typing import Final
 
 from _table import Row
 from _timing import in_turns
 
-from chatproto import ChatBroker, Login, Receive, Send
-from chatproto._codec import decode, encode
-from chatproto._hub import ChatHub
-from chatproto._limits import Limits
+from chatproto import ChatBroker, ChatConnection, ChatHub, Limits, Login, Receive, Role, Send
+from chatproto._codec import encode
 from chatproto._linebuffer import LineBuffer
 from chatproto._link import Link
-from chatproto._links import Links
-from chatproto._run import Run
+from chatproto._links import Links, front
+from chatproto_sync._poller import ONCE, READ, Poller, new_poller
 
 PART: Final = "stages"
-LOOPS: Final = 200
+LOOPS: Final = 10
 """How often a stage is done in a row, so that a clock's own time counts for nothing."""
-MANY: Final = 78
+READY: Final = 100
+"""Connections about which there is news at once."""
+MANY: Final = 77
 """Messages in a piece: as many as the broker looks at at once."""
-LINE: Final = b"CHAT/1.0 SEND bob " + b"x" * 32 + b"\n"
-MAX_LINE: Final = Limits().max_line
+TEXT: Final = b"x" * 32
 
 Work = Callable[[], object]
 
 
 def measure(*, repeat: int, quick: bool) -> list[Row]:
     """Take all the figures."""
+    with system_calls() as works:
+        calls = rows("by itself", READY, repeat, quick, works)
     return [
-        *rows("1 message", 1, repeat, quick, {**system_calls(LINE), **in_a_run(LINE)}),
-        *rows(f"{MANY} in a piece", MANY, repeat, quick, in_a_run(LINE * MANY)),
-        *rows("line by line", 1, repeat, quick, line_by_line()),
+        *calls,
+        *rows("by itself", READY, repeat, quick, short_way(1)),
+        *rows(f"{MANY} in a piece", READY * MANY, repeat, quick, short_way(MANY)),
+        *rows("on the long way", MANY, repeat, quick, long_way()),
     ]
 
 
@@ -68,96 +71,111 @@ def many_times(work: Work) -> Callable[[], None]:
     return loop
 
 
-def system_calls(data: bytes) -> dict[str, Work]:
-    """What the system takes, and the standard library around it."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        ours = socket.create_connection(listener.getsockname())
-        theirs, _ = listener.accept()
-    for sock in (ours, theirs):
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        sock.setblocking(False)
-    quiet, ready = selectors.DefaultSelector(), selectors.DefaultSelector()
-    quiet.register(ours, selectors.EVENT_READ)
-    ready.register(ours, selectors.EVENT_WRITE)
+@contextmanager
+def system_calls() -> Iterator[dict[str, Work]]:
+    """What the system takes for a message, and what Python takes to ask for it."""
+    poller: Poller[None] = new_poller()
+    pairs: list[tuple[socket.socket, socket.socket]] = []
+    line = line_to(1)
+    with ExitStack() as stack:
+        listener = stack.enter_context(socket.create_server(("127.0.0.1", 0)))
+        for _ in range(READY):
+            ours = stack.enter_context(socket.create_connection(listener.getsockname()))
+            theirs = stack.enter_context(listener.accept()[0])
+            for sock in (ours, theirs):
+                sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+                sock.setblocking(False)
+            pairs.append((ours, theirs))
 
-    def there_and_back() -> None:
-        ours.send(data)
-        theirs.recv(65536)
+            poller.register(ours, READ | ONCE, None)
 
-    return {
-        "look for news, in vain": lambda: quiet.select(0),
-        "look for news": lambda: ready.select(0),
-        "send and receive": there_and_back,
-    }
+        def send_and_receive() -> None:
+            for ours, theirs in pairs:
+                theirs.send(line)
+                ours.recv(65536)
+
+        def and_be_told() -> None:
+            for _, theirs in pairs:
+                theirs.send(line)
+            poller.poll(0)
+            for ours, _ in pairs:
+                ours.recv(65536)
+
+        yield {"send and receive": send_and_receive, "the same, and be told": and_be_told}
+    poller.close()
 
 
-def in_a_run(piece: bytes) -> dict[str, Work]:
-    """What a server does with messages to one addressee."""
-    run = Run.begin(piece, "alice")
-    assert run is not None
-    lines = run.rewrite(piece, MAX_LINE)
-    hub, links, broker = new_hub(), new_links(), new_broker()
+def short_way(messages: int) -> dict[str, Work]:
+    """What a broker does with so many messages in a piece, from each of those that are ready."""
+    broker, links = new_broker(READY), Links(Limits())
+    news = [(number, line_to(number ^ 1) * messages) for number in range(READY)]
+    to = [Link(number, "", "", Limits()) for number in range(READY)]
+    for link in to:
+        links.add(link)
 
-    def queue() -> None:
-        links.queue_all(("bob",), lines)
-        links.sent("bob", len(lines))
+    def queue_and_write() -> None:
+        for link, (_, data) in zip(to, news, strict=True):
+            links.queue_all((link,), data)
+        for cid in links.take_ready():
+            links.sent(links[cid], len(front(links[cid].outbox)))
 
     def all_of_it() -> None:
-        broker.receive("alice", piece)
-        for each in broker.take_ready():
-            broker.sent(each, len(broker.outgoing(each)))
+        broker.receive_all(news)
+        for cid in broker.take_ready():
+            broker.sent(cid, len(broker.outgoing(cid)))
 
     return {
-        "split, parse, validate, encode": lambda: run.rewrite(piece, MAX_LINE),
-        "route": lambda: hub.recipients("alice", run.event),
-        "queue, and take what was written": queue,
+        "queue, and take note of what was written": queue_and_write,
         "all that the broker does": all_of_it,
     }
 
 
-def line_by_line() -> dict[str, Work]:
-    """What it does with a line that stands for itself."""
-    buffer = LineBuffer(MAX_LINE)
-    hub, links = new_hub(), new_links()
-    event, message = Send("bob", b"x" * 32), Receive("alice", b"x" * 32)
-    line = encode(message)
+def long_way() -> dict[str, Work]:
+    """What it does with lines that need a second look."""
+    broker = new_broker(2)
+    # The short way has no use for a CR.
+    lines = line_to(1).replace(b"\n", b"\r\n") * MANY
+    buffer, connection = LineBuffer(Limits().max_line), ChatConnection(Role.SERVER)
+    connection.receive_data(b"CHAT/1.0 LOGIN alice\n")
+    event, message = Send("user1", TEXT), Receive("alice", TEXT)
+    hub: ChatHub[int] = ChatHub()
+    for number in (0, 1):
+        hub.connect(number)
+        hub.handle(number, Login(f"user{number}"))
 
-    def queue() -> None:
-        links.queue(("bob",), line)
-        links.sent("bob", len(line))
+    def route() -> None:
+        for _ in range(MANY):
+            hub.handle(0, event)
+
+    def write() -> None:
+        for _ in range(MANY):
+            encode(message)
+
+    def all_of_it() -> None:
+        broker.receive(0, lines)
+        for cid in broker.take_ready():
+            broker.sent(cid, len(broker.outgoing(cid)))
 
     return {
-        "split": lambda: buffer.feed(LINE),
-        "parse and validate": lambda: decode(LINE[:-1]),
-        "route": lambda: hub.handle("alice", event),
-        "encode": lambda: encode(message),
-        "queue, and take what was written": queue,
+        "split": lambda: buffer.feed(lines),
+        "split, parse, validate": lambda: connection.receive_data(lines),
+        "route": route,
+        "encode": write,
+        "all that the broker does": all_of_it,
     }
 
 
-def new_hub() -> ChatHub[str]:
-    """A hub with alice and bob."""
-    hub: ChatHub[str] = ChatHub()
-    for name in ("alice", "bob"):
-        hub.connect(name)
-        hub.handle(name, Login(name))
-    return hub
+def line_to(number: int) -> bytes:
+    """A message to somebody."""
+    return b"CHAT/1.0 SEND user%d %b\n" % (number, TEXT)
 
 
-def new_links() -> Links[str]:
-    """Their connections."""
-    links: Links[str] = Links(Limits())
-    for name in ("alice", "bob"):
-        links.add(name, Link(name, "", Limits()))
-    return links
-
-
-def new_broker() -> ChatBroker[str]:
-    """A broker with both."""
-    broker: ChatBroker[str] = ChatBroker()
+def new_broker(users: int) -> ChatBroker[int]:
+    """A broker with so many people."""
+    broker: ChatBroker[int] = ChatBroker()
     broker.tick(0.0)
-    for name in ("alice", "bob"):
-        broker.connect(name, name)
-        broker.receive(name, f"CHAT/1.0 LOGIN {name}\n".encode())
+    for number in range(users):
+        broker.connect(number, "somewhere")
+        broker.receive(number, b"CHAT/1.0 LOGIN user%d\n" % number)
     broker.take_ready()
     return broker

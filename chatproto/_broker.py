@@ -50,13 +50,10 @@ class ChatBroker(Generic[ConnectionId]):
         ask: bool = False,
     ) -> None:
         self._limits = limits
-        self._exchange: Exchange[ConnectionId] = Exchange(
-            policy=policy, limits=limits, notices=notices, ask=ask
-        )
+        self._exchange = Exchange(policy=policy, limits=limits, notices=notices, ask=ask)
         self._hub = self._exchange.hub
         self._links = self._exchange.links
-        # Its own way in, for what is done for each message.
-        self._by_id = self._links.by_id
+        self._by_id: dict[ConnectionId, Link] = self._links.by_id
         self._logins = self._exchange.logins
         self._journal = self._exchange.journal
         self._counters = self._journal.counters
@@ -85,18 +82,18 @@ class ChatBroker(Generic[ConnectionId]):
         Raises:
             ValueError: There is such a connection already.
         """
-        link = Link(peer, network_of(address), self._limits)
-        self._links.add(cid, link)
-        self._hub.connect(cid)
+        link = Link(cid, peer, network_of(address), self._limits)
+        self._links.add(link)
+        self._hub.connect(link)
         self._counters.accepted += 1
         reason = self._admission.enter(link.network)
         if self._draining:
-            self._exchange.close(cid, link, CloseReason.SHUTTING_DOWN)
+            self._exchange.close(link, CloseReason.SHUTTING_DOWN)
         elif reason is not None:
-            self._exchange.close(cid, link, reason)
+            self._exchange.close(link, reason)
             self._journal.turned_away(link, reason, self._links.now)
         else:
-            self._logins.begin(cid, self._links.now, secured=secured)
+            self._logins.begin(link, self._links.now, secured=secured)
 
     def secure(self, cid: ConnectionId, identities: Collection[str] | None) -> None:
         """Take note that a connection has done its TLS handshake.
@@ -105,28 +102,30 @@ class ChatBroker(Generic[ConnectionId]):
             cid: Which.
             identities: The names that it has proved to be; None when nobody has asked it.
         """
-        self._links[cid].identities = identities
-        self._logins.secured(cid)
+        link = self._by_id[cid]
+        link.identities = identities
+        self._logins.secured(link)
 
     def receive(self, cid: ConnectionId, data: bytes) -> None:
         """Take `data`, the next octets of a connection's stream."""
-        link = self._by_id[cid]
-        self._counters.octets_in += len(data)
-        if link.held:
-            self._exchange.keep(cid, link, data)
-        elif link.closing is None:
-            if not link.heard:
-                self._journal.heard(link)
-            self._exchange.work = 0
-            self._exchange.hear(cid, link, data)
+        self.receive_all([(cid, data)])
+
+    def receive_all(self, news: Collection[tuple[ConnectionId, bytes]]) -> None:
+        """Take the next octets of some connections' streams: the same for less.
+
+        Args:
+            news: The connections' ids and the octets, in the order in which they are acted on.
+        """
+        self._counters.octets_in += sum([len(data) for _, data in news])
+        self._exchange.hear_all(news)
 
     def receive_eof(self, cid: ConnectionId) -> None:
         """Take the end of a connection's stream. What is queued for it is still written."""
-        link = self._links[cid]
+        link = self._by_id[cid]
         link.done = True
-        self._links.ready[cid] = None
+        self._links.ready[link] = None
         if link.closing is None and not link.held:
-            self._exchange.obey(cid, link, link.connection.receive_eof())
+            self._exchange.obey(link, link.connection.receive_eof())
 
     def sent(self, cid: ConnectionId, size: int) -> bool:
         """Take note that the first `size` octets of `outgoing` are on their way.
@@ -142,15 +141,15 @@ class ChatBroker(Generic[ConnectionId]):
         """
         if size < 0:
             raise ValueError(f"{size} octets can't have been sent")
-        return self._links.sent(cid, size)
+        return self._links.sent(self._by_id[cid], size)
 
     def disconnect(self, cid: ConnectionId) -> None:
         """Forget a connection: its transport is closed or has failed. An unknown one is fine."""
         link = self._links.remove(cid)
         if link is None:
             return
-        self._hub.disconnect(cid)
-        self._logins.forget(cid)
+        self._hub.disconnect(link)
+        self._logins.forget(link)
         self._admission.leave(link.network)
         self._journal.closed(link)
 
@@ -163,22 +162,22 @@ class ChatBroker(Generic[ConnectionId]):
         Args:
             now: Seconds on any clock that does not run backwards.
         """
-        for cid in self._links.tick(now):
-            self._exchange.drop(cid, CloseReason.SLOW_CONSUMER)
-        for cid, reason in self._logins.take_late(now):
-            self._exchange.close(cid, self._links[cid], reason)
-        for cid in chain(
+        for link in self._links.tick(now):
+            self._exchange.drop(link, CloseReason.SLOW_CONSUMER)
+        for link, reason in self._logins.take_late(now):
+            self._exchange.close(link, reason)
+        for link in chain(
             self._links.take_rested(), self._links.take_turns(), self._logins.take_undecided(now)
         ):
-            self._exchange.resume(cid)
+            self._exchange.resume(link)
         if now >= self._end:
             self.abandon()
 
     def answer(self, token: int, *, allowed: bool) -> None:
         """Answer one of `take_questions`. That of a connection that is gone is fine."""
-        cid = self._logins.answer(token, allowed=allowed)
-        if cid is not None:
-            self._exchange.resume(cid)
+        link = self._logins.answer(token, allowed=allowed)
+        if link is not None:
+            self._exchange.resume(link)
 
     def drain(self) -> None:
         """Begin to end: tell everybody, and close each connection once its queue is written.
@@ -187,14 +186,14 @@ class ChatBroker(Generic[ConnectionId]):
         """
         self._draining = True
         self._end = self._links.now + self._limits.grace
-        for cid, link in self._links.items():
+        for link in self._by_id.values():
             if link.closing is None:
-                self._exchange.close(cid, link, CloseReason.SHUTTING_DOWN)
+                self._exchange.close(link, CloseReason.SHUTTING_DOWN)
 
     def abandon(self) -> None:
         """End now: give up on every connection and on what is queued for it. After `drain`."""
-        for cid in self._links:
-            self._links.give_up(cid)
+        for link in self._by_id.values():
+            self._links.give_up(link)
 
     # What the adapter asks
 
@@ -208,8 +207,8 @@ class ChatBroker(Generic[ConnectionId]):
 
         Those that waited for somebody's queue go on here, so ask until there are none.
         """
-        for cid in self._links.flow.take_released():
-            self._exchange.resume(cid)
+        for link in self._links.flow.take_released():
+            self._exchange.resume(link)
         return self._links.take_ready()
 
     @property
@@ -224,7 +223,7 @@ class ChatBroker(Generic[ConnectionId]):
 
     def reading(self, cid: ConnectionId) -> bool:
         """Whether to read from a connection now. What one that is to end sends is thrown away."""
-        link = self._links[cid]
+        link = self._by_id[cid]
         return not link.done and not link.held
 
     def take_half_close(self, cid: ConnectionId) -> bool:
@@ -232,11 +231,11 @@ class ChatBroker(Generic[ConnectionId]):
 
         A transport that can't do that is closed instead, as if `finished` were true.
         """
-        return self._links.take_half_close(cid)
+        return self._links.take_half_close(self._by_id[cid])
 
     def finished(self, cid: ConnectionId) -> bool:
         """Whether to close a connection now: neither side has anything to say."""
-        link = self._links[cid]
+        link = self._by_id[cid]
         return link.closing is not None and link.done and not link.queued
 
     def take_records(self) -> list[Record]:

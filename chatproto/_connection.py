@@ -53,6 +53,11 @@ class ChatConnection:
         return self._name
 
     @property
+    def inside(self) -> bool:
+        """Whether the peer has begun a line and not ended it."""
+        return self._lines.inside
+
+    @property
     def undisturbed(self) -> bool:
         """Whether a line begins with the next octet, and the last one was a good one."""
         return not (self._bad_lines or self._lines.inside)

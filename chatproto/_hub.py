@@ -55,15 +55,15 @@ class ChatHub(Generic[ConnectionId]):
         self._made: dict[ConnectionId, set[str]] = {}
         self._makers: dict[str, ConnectionId] = {}
         self._names: dict[ConnectionId, str | None] = {}
-        # Who is online. Dicts for sets that keep their order: messages go out in the same order
-        # each time.
-        self._users: dict[str, dict[ConnectionId, None]] = {}
+        # Dicts for sets that keep their order: messages go out in the same order each time.
+        self.online: dict[str, dict[ConnectionId, None]] = {}
+        """Who is online: the connections that are logged in under each name, for looking only."""
         self._groups: dict[str, _Group] = {}
 
     @property
     def users(self) -> int:
         """How many names are online."""
-        return len(self._users)
+        return len(self.online)
 
     @property
     def groups(self) -> int:
@@ -119,8 +119,10 @@ class ChatHub(Generic[ConnectionId]):
         name = self._names[cid]
         # What is said most comes first: each case that does not match costs a little.
         match event:
-            case Send() | Broadcast() if name is not None:
-                return self._deliver(cid, name, event)
+            case Send() if name is not None:
+                return self._send(cid, name, event)
+            case Broadcast() if name is not None:
+                return self._broadcast(cid, name, event)
             case Group() if name is not None:
                 return self._make_group(cid, name, event)
             case Leave() if name is not None:
@@ -143,51 +145,50 @@ class ChatHub(Generic[ConnectionId]):
             case _:
                 assert_never(event)
 
-    def recipients(
-        self, cid: ConnectionId, event: Send | Broadcast
+    def audience(
+        self, cid: ConnectionId, group: str
     ) -> tuple[ConnectionId, ...] | Refuse[ConnectionId]:
-        """Who gets a message, of a connection that is logged in; or why nobody does.
+        """Who gets a BROADCAST of a connection that is logged in; or why nobody does.
 
         Empty when that is nobody's business: there is no other member, or it is for the server.
         """
-        if type(event) is Send:
-            connections = self._users.get(event.to)
-            if connections:
-                return tuple(connections)
-            if is_reserved(event.to):
-                return ()
-            return Refuse(cid, ErrorCode.NO_SUCH_USER, f"{event.to} is not online")
-        group = self._groups.get(event.group)
-        if group is None:
-            return () if is_reserved(event.group) else _no_such_group(cid, event.group)
+        there = self._groups.get(group)
+        if there is None:
+            return () if is_reserved(group) else _no_such_group(cid, group)
         name = self._names[cid]
-        is_member = name in group.members
+        is_member = name in there.members
         if not (
-            is_member or name == group.creator or self._policy.broadcasting is Broadcasting.ANYONE
+            is_member or name == there.creator or self._policy.broadcasting is Broadcasting.ANYONE
         ):
-            return _not_a_member(cid, event.group)
-        users = self._users
-        recipients: list[ConnectionId] = []
-        for member in group.members:
-            recipients += users.get(member, ())
+            return _not_a_member(cid, group)
+        online = self.online
+        audience: list[ConnectionId] = []
+        for member in there.members:
+            audience += online.get(member, ())
         if is_member:
-            recipients.remove(cid)
-        return tuple(recipients)
+            audience.remove(cid)
+        return tuple(audience)
 
-    def cost(self, event: Send | Broadcast) -> int:
-        """How many have to be looked up for a message: members who are not online cost time too."""
-        if type(event) is Send:
-            return 1
-        group = self._groups.get(event.group)
-        return 1 if group is None else len(group.members)
+    def members(self, group: str) -> int:
+        """How many members a group has, online or not; 0 when there is no such group."""
+        there = self._groups.get(group)
+        return 0 if there is None else len(there.members)
 
-    def _deliver(
-        self, cid: ConnectionId, name: str, event: Send | Broadcast
+    def _send(self, cid: ConnectionId, name: str, event: Send) -> list[Action[ConnectionId]]:
+        connections = self.online.get(event.to)
+        if connections:
+            return [Deliver(tuple(connections), _new_receive(name, event.data))]
+        if is_reserved(event.to):
+            return []
+        return [Refuse(cid, ErrorCode.NO_SUCH_USER, f"{event.to} is not online")]
+
+    def _broadcast(
+        self, cid: ConnectionId, name: str, event: Broadcast
     ) -> list[Action[ConnectionId]]:
-        recipients = self.recipients(cid, event)
-        if not isinstance(recipients, tuple):
-            return [recipients]
-        return [Deliver(recipients, _new_receive(name, event.data))] if recipients else []
+        audience = self.audience(cid, event.group)
+        if isinstance(audience, Refuse):
+            return [audience]
+        return [Deliver(audience, _new_receive(name, event.data))] if audience else []
 
     def _make_group(self, cid: ConnectionId, name: str, event: Group) -> list[Action[ConnectionId]]:
         if event.name in self._groups:
@@ -227,7 +228,7 @@ class ChatHub(Generic[ConnectionId]):
         if new_name == name:
             return []
         actions: list[Action[ConnectionId]] = []
-        others = self._users.get(new_name, ())
+        others = self.online.get(new_name, ())
         if others and self._policy.duplicate_login is DuplicateLogin.REJECT:
             return [Refuse(cid, ErrorCode.NAME_IN_USE, f"{new_name} is logged in already")]
         if others and self._policy.duplicate_login is DuplicateLogin.REPLACE:
@@ -237,14 +238,14 @@ class ChatHub(Generic[ConnectionId]):
         if name is not None:
             self._leave_name(cid, name)
         self._names[cid] = new_name
-        self._users.setdefault(new_name, {})[cid] = None
+        self.online.setdefault(new_name, {})[cid] = None
         return actions
 
     def _leave_name(self, cid: ConnectionId, name: str) -> None:
-        connections = self._users[name]
+        connections = self.online[name]
         del connections[cid]
         if not connections:
-            del self._users[name]
+            del self.online[name]
 
 
 def _no_such_group(cid: ConnectionId, group: str) -> Refuse[ConnectionId]:

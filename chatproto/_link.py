@@ -1,20 +1,21 @@
 """What a broker keeps for one connection."""
 
-from collections.abc import Collection, Hashable
+from collections.abc import Collection
 from math import ceil
+from typing import Any
 
 from ._connection import ChatConnection
 from ._events import Event
 from ._limits import Limits, RateLimiter
 from ._records import CloseReason
-from ._run import Run
 from ._states import Role
 
 
 class Link:
-    """A connection, as far as a broker is concerned.
+    """A connection, as far as a broker is concerned. Inside of it, it is its own id.
 
     Args:
+        cid: What the adapter knows it by.
         peer: Where it comes from, for the log.
         network: Whose connections it counts with; empty for nobody's.
         limits: What it may take.
@@ -22,11 +23,13 @@ class Link:
 
     __slots__ = (
         "backlog",
+        "cid",
         "closing",
         "connection",
         "done",
         "events",
         "half_closed",
+        "heading",
         "heard",
         "held",
         "identities",
@@ -39,11 +42,11 @@ class Link:
         "peer",
         "queued",
         "reached",
-        "run",
         "undisturbed",
     )
 
-    def __init__(self, peer: str, network: str, limits: Limits) -> None:
+    def __init__(self, cid: Any, peer: str, network: str, limits: Limits) -> None:
+        self.cid = cid
         self.peer = peer
         self.network = network
         # The names that it may log in under; None for any.
@@ -68,9 +71,10 @@ class Link:
         self.events: list[Event] = []
         self.backlog = b""
         # Who has what the first of these events says already; None when it has not been begun.
-        self.reached: frozenset[Hashable] | None = None
-        # What it has said last, if that was a message.
-        self.run: Run | None = None
+        self.reached: frozenset[Link] | None = None
+        # What its messages begin with for those who get them, up to the data. Empty until it is
+        # logged in, and for those whose lines are counted one by one.
+        self.heading = b""
         # Whether a line of it begins with the next octet, and the last one was a good one.
         self.undisturbed = True
         # Whether it has said anything yet.

@@ -57,7 +57,7 @@ class Question(Generic[ConnectionId]):
     """The name that it wants to have."""
 
 
-class Logins(Generic[ConnectionId]):
+class Logins:
     """What stands between a connection and its name.
 
     Args:
@@ -68,41 +68,41 @@ class Logins(Generic[ConnectionId]):
     def __init__(self, limits: Limits, *, ask: bool) -> None:
         self._limits = limits
         self._ask = ask
-        self._anonymous: Deadlines[ConnectionId] = Deadlines(limits.login_timeout)
-        self._insecure: Deadlines[ConnectionId] = Deadlines(limits.handshake_timeout)
-        self._undecided: Deadlines[ConnectionId] = Deadlines(limits.auth_timeout)
+        self._anonymous: Deadlines[Link] = Deadlines(limits.login_timeout)
+        self._insecure: Deadlines[Link] = Deadlines(limits.handshake_timeout)
+        self._undecided: Deadlines[Link] = Deadlines(limits.auth_timeout)
         # The open question of each connection that has one; those among them that have not been
         # taken yet; the answers that have come.
-        self._questions: dict[int, Question[ConnectionId]] = {}
-        self._tokens: dict[ConnectionId, int] = {}
-        self._asked: dict[int, ConnectionId] = {}
-        self._answers: dict[ConnectionId, Refusal | None] = {}
+        self._questions: dict[int, Question[Any]] = {}
+        self._tokens: dict[Link, int] = {}
+        self._asked: dict[int, Link] = {}
+        self._answers: dict[Link, Refusal | None] = {}
         self._count = 0
 
-    def begin(self, cid: ConnectionId, now: float, *, secured: bool) -> None:
+    def begin(self, link: Link, now: float, *, secured: bool) -> None:
         """Give a connection its time to log in, and to do its TLS handshake if it has to."""
-        self._anonymous.start(cid, now)
+        self._anonymous.start(link, now)
         if not secured:
-            self._insecure.start(cid, now)
+            self._insecure.start(link, now)
 
-    def secured(self, cid: ConnectionId) -> None:
+    def secured(self, link: Link) -> None:
         """Take note that a connection has done its TLS handshake."""
-        self._insecure.stop(cid)
+        self._insecure.stop(link)
 
-    def end(self, cid: ConnectionId) -> None:
+    def end(self, link: Link) -> None:
         """Take note that a connection has logged in."""
-        self._anonymous.stop(cid)
+        self._anonymous.stop(link)
 
-    def forget(self, cid: ConnectionId) -> None:
+    def forget(self, link: Link) -> None:
         """Take note that a connection is not to log in any more."""
         for deadlines in (self._anonymous, self._insecure, self._undecided):
-            deadlines.stop(cid)
-        self._answers.pop(cid, None)
-        token = self._tokens.pop(cid, None)
+            deadlines.stop(link)
+        self._answers.pop(link, None)
+        token = self._tokens.pop(link, None)
         if token is not None:
             self._close(token)
 
-    def check(self, cid: ConnectionId, link: Link, name: str, now: float) -> Refusal | bool:
+    def check(self, link: Link, name: str, now: float) -> Refusal | bool:
         """Whether a connection may have a name.
 
         Returns:
@@ -114,49 +114,49 @@ class Logins(Generic[ConnectionId]):
             return ErrorCode.AUTH_FAILED, "your certificate is for somebody else"
         if not self._ask:
             return True
-        if cid in self._answers:
-            return self._answers.pop(cid) or True
+        if link in self._answers:
+            return self._answers.pop(link) or True
         self._count += 1
-        self._tokens[cid] = self._count
-        self._asked[self._count] = cid
-        self._questions[self._count] = Question(self._count, cid, name)
-        self._undecided.start(cid, now)
+        self._tokens[link] = self._count
+        self._asked[self._count] = link
+        self._questions[self._count] = Question(self._count, link.cid, name)
+        self._undecided.start(link, now)
         return False
 
-    def take_questions(self) -> list[Question[ConnectionId]]:
+    def take_questions(self) -> list[Question[Any]]:
         """The questions since the last call, without those that are not open any more."""
         questions = list(self._questions.values())
         self._questions.clear()
         return questions
 
-    def answer(self, token: int, *, allowed: bool) -> ConnectionId | None:
+    def answer(self, token: int, *, allowed: bool) -> Link | None:
         """Take an answer.
 
         Returns:
             The connection that waits for it; None when none does any more.
         """
-        cid = self._asked.get(token)
-        if cid is not None:
-            self._decide(cid, None if allowed else REFUSED)
-        return cid
+        link = self._asked.get(token)
+        if link is not None:
+            self._decide(link, None if allowed else REFUSED)
+        return link
 
-    def take_late(self, now: float) -> Iterator[tuple[ConnectionId, CloseReason]]:
+    def take_late(self, now: float) -> Iterator[tuple[Link, CloseReason]]:
         """Those that have not logged in in time, and why that is not forgiven."""
-        for cid in self._insecure.take_expired(now):
-            yield cid, CloseReason.HANDSHAKE_TIMEOUT
-        for cid in self._anonymous.take_expired(now):
-            yield cid, CloseReason.LOGIN_TIMEOUT
+        for link in self._insecure.take_expired(now):
+            yield link, CloseReason.HANDSHAKE_TIMEOUT
+        for link in self._anonymous.take_expired(now):
+            yield link, CloseReason.LOGIN_TIMEOUT
 
-    def take_undecided(self, now: float) -> Iterator[ConnectionId]:
+    def take_undecided(self, now: float) -> Iterator[Link]:
         """Those that can go on because their question was not answered in time."""
-        for cid in self._undecided.take_expired(now):
-            self._decide(cid, UNDECIDED)
-            yield cid
+        for link in self._undecided.take_expired(now):
+            self._decide(link, UNDECIDED)
+            yield link
 
-    def _decide(self, cid: ConnectionId, refusal: Refusal | None) -> None:
-        self._answers[cid] = refusal
-        self._undecided.stop(cid)
-        self._close(self._tokens.pop(cid))
+    def _decide(self, link: Link, refusal: Refusal | None) -> None:
+        self._answers[link] = refusal
+        self._undecided.stop(link)
+        self._close(self._tokens.pop(link))
 
     def _close(self, token: int) -> None:
         del self._asked[token]

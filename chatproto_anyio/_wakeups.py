@@ -1,7 +1,7 @@
 """How an event loop comes to know that the driver has something to do."""
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, cast
@@ -93,28 +93,34 @@ class TaskPoller(Generic[T]):
 
     def __init__(self, tasks: TaskGroup) -> None:
         self._tasks = tasks
-        self._watches: dict[HasFileno, _Watch[T]] = {}
-        self._ready: dict[_Watch[T], int] = {}
+        self._watches: dict[int, _Watch] = {}
+        self.targets: dict[int, T] = {}
+        self._ready: dict[_Watch, int] = {}
         self._some = anyio.Event()
         # Set, and replaced, when `poll` has taken what was ready.
         self._taken = anyio.Event()
 
     def register(self, sock: "HasFileno", events: int, target: T) -> None:
         """See `Poller`."""
-        watch = _Watch(sock.fileno(), events, target)
-        self._watches[sock] = watch
+        watch = _Watch(sock.fileno(), events)
+        self._watches[watch.fd] = watch
+        self.targets[watch.fd] = target
         self._tasks.start_soon(self._wait, watch, READ, anyio.wait_readable)
         self._tasks.start_soon(self._wait, watch, WRITE, anyio.wait_writable)
 
     def modify(self, sock: "HasFileno", events: int, target: T) -> None:
         """See `Poller`."""
-        self._watches[sock].change(events, target)
+        fd = sock.fileno()
+        self._watches[fd].change(events)
+        self.targets[fd] = target
 
     def unregister(self, sock: "HasFileno") -> None:
         """See `Poller`."""
-        self._watches.pop(sock).stop()
+        fd = sock.fileno()
+        del self.targets[fd]
+        self._watches.pop(fd).stop()
 
-    def poll(self, timeout: float) -> list[tuple[T, int]]:  # noqa: ARG002 - other pollers wait
+    def poll(self, timeout: float) -> list[tuple[int, int]]:  # noqa: ARG002 - other pollers wait
         """What is ready now; it never waits. See `Poller`."""
         if not self._ready:
             # The driver asks often.
@@ -124,7 +130,7 @@ class TaskPoller(Generic[T]):
         self._taken.set()
         self._taken = anyio.Event()
         return [
-            (watch.target, wanted)
+            (watch.fd, wanted)
             for watch, events in ready.items()
             if (wanted := events & watch.events)
         ]
@@ -132,10 +138,6 @@ class TaskPoller(Generic[T]):
     async def wait(self) -> None:
         """Wait until something is ready."""
         await self._some.wait()
-
-    def targets(self) -> Iterable[T]:
-        """See `Poller`."""
-        return [watch.target for watch in self._watches.values()]
 
     def fileno(self) -> None:
         """See `Poller`."""
@@ -149,7 +151,7 @@ class TaskPoller(Generic[T]):
 
     async def _wait(
         self,
-        watch: "_Watch[T]",
+        watch: "_Watch",
         event: int,
         wait: Callable[[int], Awaitable[None]],
     ) -> None:
@@ -171,23 +173,21 @@ class TaskPoller(Generic[T]):
                 await self._taken.wait()
 
 
-class _Watch(Generic[T]):
+class _Watch:
     """What two tasks wait for."""
 
-    def __init__(self, fd: int, events: int, target: T) -> None:
+    def __init__(self, fd: int, events: int) -> None:
         self.fd = fd
         self.events = events
-        self.target = target
         # Set, and replaced, when something else is to be waited for.
         self.news = anyio.Event()
 
-    def change(self, events: int, target: T) -> None:
+    def change(self, events: int) -> None:
         self.events = events
-        self.target = target
         news, self.news = self.news, anyio.Event()
         news.set()
 
     def stop(self) -> None:
         """End the tasks; the socket may be closed then."""
-        self.change(0, self.target)
+        self.change(0)
         anyio.notify_closing(self.fd)

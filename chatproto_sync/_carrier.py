@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from chatproto import ChatBroker, Credentials
 
-from ._poller import READ, WRITE, Poller
+from ._poller import ONCE, READ, WRITE, Poller
 from ._tls import WANTS_READ, WANTS_WRITE, certificate_of, end_tls, identities_of, is_tls
 from ._unix import credentials_of
 
@@ -42,9 +42,10 @@ class SocketCarrier:
         sock: The socket, non-blocking.
         peer: Where it leads, for the log.
         address: The IP address that it leads to; empty when that is none.
+        news: Where to put what has arrived.
     """
 
-    __slots__ = ("_broker", "_context", "_events", "_poller", "_socket", "peer")
+    __slots__ = ("_broker", "_context", "_events", "_news", "_poller", "_socket", "peer")
 
     def __init__(
         self,
@@ -53,15 +54,17 @@ class SocketCarrier:
         sock: socket.socket,
         peer: str,
         address: str,
+        news: list[tuple[Carrier, bytes]],
     ) -> None:
         self.peer = peer
+        self._news = news
         self._broker = broker
         self._poller = poller
         self._socket = sock
         self._events = READ
         # What a handshake is done with, until it is done.
         self._context = sock.context if is_tls(sock) else None
-        poller.register(sock, self._events, self)
+        poller.register(sock, self._wanted(), self)
         broker.connect(self, peer, address=address, secured=self._context is None)
 
     @property
@@ -79,10 +82,13 @@ class SocketCarrier:
         if self._context is not None:
             self._shake_hands(self._context)
             return
-        if events & WRITE:
+        if events != READ:
             self.carry()
-        if events & READ and self._events & READ:
+        if events != WRITE and self._events & READ:
             self._read()
+            if events & ~(READ | WRITE):
+                # What stands behind the data, such as the end of it, is not told again.
+                self._watch_anew()
 
     def _shake_hands(self, context: SSLContext) -> None:
         sock = self._socket
@@ -102,7 +108,6 @@ class SocketCarrier:
             self._broker.secure(self, identities_of(context, self.certificate))
 
     def _read(self) -> None:
-        broker = self._broker
         try:
             data = self._socket.recv(READ_SIZE)
         except (BlockingIOError, WANTS_READ):
@@ -116,9 +121,12 @@ class SocketCarrier:
             self.close()
             return
         if data:
-            broker.receive(self, data)
+            self._news.append((self, data))
+            if len(data) == READ_SIZE:
+                # There may be more.
+                self._watch_anew()
         else:
-            broker.receive_eof(self)
+            self._broker.receive_eof(self)
 
     def carry(self) -> None:
         """See `Carrier`."""
@@ -164,13 +172,22 @@ class SocketCarrier:
         sock.shutdown(socket.SHUT_WR)
 
     def _watch(self, events: int) -> None:
-        poller = self._poller
-        if events == self._events:
+        before, self._events = self._events, events
+        if events == before:
             return
         if not events:
-            poller.unregister(self._socket)
-        elif self._events:
-            poller.modify(self._socket, events, self)
+            self._poller.unregister(self._socket)
+        elif before:
+            self._poller.modify(self._socket, self._wanted(), self)
         else:
-            poller.register(self._socket, events, self)
-        self._events = events
+            self._poller.register(self._socket, self._wanted(), self)
+
+    def _watch_anew(self) -> None:
+        """Be told again of what is there."""
+        if self._events:
+            self._poller.modify(self._socket, self._wanted(), self)
+
+    def _wanted(self) -> int:
+        # TLS gives out a record at a time, so there a short read does not mean that all is read.
+        once = self._events == READ and not is_tls(self._socket)
+        return READ | ONCE if once else self._events

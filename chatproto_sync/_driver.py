@@ -94,6 +94,8 @@ class Driver:
         self._ticked = -inf
         self._rested = -inf
         self._answers: deque[tuple[int, bool]] = deque()
+        # What has been read and not been told the broker yet.
+        self._news: list[tuple[Carrier, bytes]] = []
         self._waker = Waker()
         self.use(new_poller())
 
@@ -131,7 +133,7 @@ class Driver:
             # Some platforms report here that the peer has gone again.
             sock.close()
         else:
-            SocketCarrier(self.broker, self.poller, sock, peer, host)
+            SocketCarrier(self.broker, self.poller, sock, peer, host, self._news)
 
     def drain(self) -> None:
         """Begin to end; go on with `step` until the broker has no connections."""
@@ -164,26 +166,31 @@ class Driver:
         ready = self.poller.poll(timeout)
         start = now = clock()
         polls = POLLS if start - self._rested < DENSE else 1
-        for _ in range(ROUNDS):
+        for left in reversed(range(ROUNDS)):
             self._work(ready, now)
             before, now = now, clock()
             self.note_lag(now - before)
-            ready = self._poll(polls)
-            if not ready or now - start > SPELL:
+            # What is polled is told of once, so it has to be worked on.
+            ready = self._poll(polls) if left and now - start <= SPELL else []
+            if not ready:
                 break
         self._rested = clock()
 
-    def _work(self, ready: list[tuple[Target, int]], now: float) -> None:
+    def _work(self, ready: list[tuple[int, int]], now: float) -> None:
         if now >= self._ticked + RESOLUTION or self.broker.busy or self._draining:
             self._tick(now)
-        for target, events in ready:
-            target.ready(events)
+        targets = self.poller.targets
+        for fd, events in ready:
+            targets[fd].ready(events)
+        if self._news:
+            self.broker.receive_all(self._news)
+            self._news.clear()
         while self._answers:
             token, allowed = self._answers.popleft()
             self.broker.answer(token, allowed=allowed)
         self.settle()
 
-    def _poll(self, times: int) -> list[tuple[Target, int]]:
+    def _poll(self, times: int) -> list[tuple[int, int]]:
         for _ in range(times):
             ready = self.poller.poll(0)
             if ready:
@@ -259,7 +266,7 @@ class Driver:
         self.closed = True
         for listener in self._accepting:
             listener.close()
-        for target in self.poller.targets():
+        for target in list(self.poller.targets.values()):
             target.close()
         self.settle()
         self.poller.close()

@@ -2,14 +2,19 @@
 
 import select
 import selectors
-from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from _typeshed import HasFileno
 
-READ: Final = selectors.EVENT_READ
-WRITE: Final = selectors.EVENT_WRITE
+READ: Final = 1
+"""There is something to read. This and `WRITE` are `EPOLLIN` and `EPOLLOUT`, which not every
+platform's `select` has."""
+WRITE: Final = 4
+"""There is room to write."""
+ONCE: Final = 1 << 31 | 1 << 13
+"""Beside `READ`: tell of what has come once and not until it is read, if the platform can; and tell
+that the peer has closed. They are `EPOLLET` and `EPOLLRDHUP`."""
 
 MOST: Final = 128
 """The most sockets that `EpollPoller.poll` gives at once; the next call goes on with the others. It
@@ -23,24 +28,28 @@ T = TypeVar("T")
 class Poller(Protocol[T]):
     """Sockets, what they are watched for, and on whose behalf."""
 
+    targets: dict[int, T]
+    """On whose behalf each descriptor is watched, for looking only."""
+
     def register(self, sock: "HasFileno", events: int, target: T) -> None:
         """Watch a socket."""
 
     def modify(self, sock: "HasFileno", events: int, target: T) -> None:
-        """Watch it for something else."""
+        """Watch it for something else, or for the same anew: what is there already is told of."""
 
     def unregister(self, sock: "HasFileno") -> None:
         """Watch it no longer. It is to be called before the socket is closed."""
 
-    def poll(self, timeout: float) -> list[tuple[T, int]]:
-        """Those for whom there is something to do, and what, which may be more than they asked for.
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
+        """What is ready, and for what.
 
         Args:
             timeout: Seconds to wait when there is nothing.
-        """
 
-    def targets(self) -> Iterable[T]:
-        """On whose behalf anything is watched."""
+        Returns:
+            Descriptors, each with `READ`, `WRITE` or both; or with anything else, which may mean
+            both: the peer has closed, or the connection has failed.
+        """
 
     def fileno(self) -> int | None:
         """What is readable when `poll` has something to give; None when no descriptor says so."""
@@ -58,37 +67,29 @@ class EpollPoller(Generic[T]):
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self._targets: dict[int, T] = {}
+        self.targets: dict[int, T] = {}
 
     def register(self, sock: "HasFileno", events: int, target: T) -> None:
         """See `Poller`."""
         fd = sock.fileno()
-        self._epoll.register(fd, _EPOLL[events])
-        self._targets[fd] = target
+        self._epoll.register(fd, events)
+        self.targets[fd] = target
 
     def modify(self, sock: "HasFileno", events: int, target: T) -> None:
         """See `Poller`."""
         fd = sock.fileno()
-        self._epoll.modify(fd, _EPOLL[events])
-        self._targets[fd] = target
+        self._epoll.modify(fd, events)
+        self.targets[fd] = target
 
     def unregister(self, sock: "HasFileno") -> None:
         """See `Poller`."""
         fd = sock.fileno()
-        del self._targets[fd]
+        del self.targets[fd]
         self._epoll.unregister(fd)
 
-    def poll(self, timeout: float) -> list[tuple[T, int]]:
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
         """See `Poller`."""
-        targets = self._targets
-        return [
-            (targets[fd], READ if events == _IN else _news(events))
-            for fd, events in self._epoll.poll(timeout, MOST)
-        ]
-
-    def targets(self) -> Iterable[T]:
-        """See `Poller`."""
-        return list(self._targets.values())
+        return self._epoll.poll(timeout, MOST)
 
     def fileno(self) -> int:
         """See `Poller`."""
@@ -97,17 +98,6 @@ class EpollPoller(Generic[T]):
     def close(self) -> None:
         """See `Poller`."""
         self._epoll.close()
-
-
-_IN: Final = 1
-_OUT: Final = 4
-_EPOLL: Final = {READ: _IN, WRITE: _OUT, READ | WRITE: _IN | _OUT}
-"""What epoll calls them: `EPOLLIN` and `EPOLLOUT`, which not every platform's `select` has."""
-
-
-def _news(events: int) -> int:
-    """What epoll's news are about. A connection that has failed is ready for anything."""
-    return (READ if events & ~_OUT else 0) | (WRITE if events & ~_IN else 0)
 
 
 class SelectorPoller(Generic[T]):
@@ -119,26 +109,25 @@ class SelectorPoller(Generic[T]):
 
     def __init__(self, selector: selectors.BaseSelector) -> None:
         self._selector = selector
+        self.targets: dict[int, T] = {}
 
     def register(self, sock: "HasFileno", events: int, target: T) -> None:
         """See `Poller`."""
-        self._selector.register(sock, events, target)
+        key = self._selector.register(sock, _theirs(events))
+        self.targets[key.fd] = target
 
     def modify(self, sock: "HasFileno", events: int, target: T) -> None:
         """See `Poller`."""
-        self._selector.modify(sock, events, target)
+        key = self._selector.modify(sock, _theirs(events))
+        self.targets[key.fd] = target
 
     def unregister(self, sock: "HasFileno") -> None:
         """See `Poller`."""
-        self._selector.unregister(sock)
+        del self.targets[self._selector.unregister(sock).fd]
 
-    def poll(self, timeout: float) -> list[tuple[T, int]]:
+    def poll(self, timeout: float) -> list[tuple[int, int]]:
         """See `Poller`."""
-        return [(key.data, events) for key, events in self._selector.select(timeout)]
-
-    def targets(self) -> Iterable[T]:
-        """See `Poller`."""
-        return [key.data for key in self._selector.get_map().values()]
+        return [(key.fd, _ours(events)) for key, events in self._selector.select(timeout)]
 
     def fileno(self) -> int | None:
         """See `Poller`."""
@@ -148,6 +137,18 @@ class SelectorPoller(Generic[T]):
     def close(self) -> None:
         """See `Poller`."""
         self._selector.close()
+
+
+def _theirs(events: int) -> int:
+    """What `selectors` calls them."""
+    read = selectors.EVENT_READ if events & READ else 0
+    return read | selectors.EVENT_WRITE if events & WRITE else read
+
+
+def _ours(events: int) -> int:
+    """What they are called here."""
+    read = READ if events & selectors.EVENT_READ else 0
+    return read | WRITE if events & selectors.EVENT_WRITE else read
 
 
 def new_poller() -> Poller[T]:

@@ -8,6 +8,7 @@ import socket
 import threading
 from collections.abc import Callable, Iterator
 from functools import partial
+from selectors import EVENT_READ, EVENT_WRITE
 from ssl import SSLContext, SSLSocket, SSLWantReadError, SSLWantWriteError
 from typing import Any, TypeVar
 
@@ -16,7 +17,6 @@ from chatproto import ChatTimeoutError, ConnectionLostError
 from ._addresses import AF_UNIX, Target, prepare, resolve
 from ._carrier import READ_SIZE
 from ._deadline import Deadline
-from ._poller import READ, WRITE
 from ._tls import start_tls
 
 _T = TypeVar("_T")
@@ -57,7 +57,7 @@ class Transport:
         try:
             self._connect(target, deadline)
             if target.ssl is not None:
-                self._do(self._start_tls(target.ssl, target).do_handshake, READ, deadline)
+                self._do(self._start_tls(target.ssl, target).do_handshake, EVENT_READ, deadline)
         except ChatTimeoutError:
             # It is an OSError too.
             raise
@@ -76,7 +76,7 @@ class Transport:
             ChatTimeoutError: Nothing did in time. The connection is as it was.
             ConnectionLostError: The connection is gone.
         """
-        return self._do(lambda: self._checked().recv(READ_SIZE), READ, deadline)
+        return self._do(lambda: self._checked().recv(READ_SIZE), EVENT_READ, deadline)
 
     def send(self, data: bytes, deadline: Deadline) -> None:
         """Write all of `data`.
@@ -87,7 +87,7 @@ class Transport:
         """
         rest = memoryview(data)
         while rest:
-            rest = rest[self._do(partial(self._send, rest), WRITE, deadline) :]
+            rest = rest[self._do(partial(self._send, rest), EVENT_WRITE, deadline) :]
 
     def close(self) -> None:
         """Close it. Threads that wait for it are woken, and lose it."""
@@ -136,7 +136,7 @@ class Transport:
             if error not in (0, errno.EISCONN):
                 raise OSError(error, os.strerror(error))
 
-        self._do(connect, WRITE, deadline)
+        self._do(connect, EVENT_WRITE, deadline)
 
     def _start_tls(self, context: SSLContext, target: Target[socket.socket]) -> SSLSocket:
         with self._lock:
@@ -178,9 +178,9 @@ class Transport:
                 except BlockingIOError:
                     wanted = events
                 except SSLWantReadError:
-                    wanted = READ
+                    wanted = EVENT_READ
                 except SSLWantWriteError:
-                    wanted = WRITE
+                    wanted = EVENT_WRITE
                 except OSError as error:
                     raise lost(error) from error
                 _wait(self._checked(), wanted, deadline)

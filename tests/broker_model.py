@@ -146,7 +146,9 @@ class BrokerModel:
     def _hear(self, cid: int, octets: bytes) -> None:
         peer = self.peers[cid]
         while octets and not peer.held and peer.reason is None:
-            end = octets.rfind(b"\n", 0, SLICE) + 1 or SLICE
+            # The rest of a line by itself, then as many lines as a slice has.
+            find = octets.find if peer.partial else octets.rfind
+            end = find(b"\n", 0, SLICE) + 1 or SLICE
             *peer.lines, peer.partial = (peer.partial + octets[:end]).split(b"\n")
             octets = octets[end:]
             self._run(cid)

@@ -20,7 +20,7 @@ from .brokers import broker_of, heard, leaves, log, login, say
 
 
 def link_of(name: str | None = None) -> Link:
-    link = Link("peer", "", Limits())
+    link = Link(1, "peer", "", Limits())
     link.name = name
     return link
 

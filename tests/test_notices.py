@@ -84,7 +84,7 @@ def test_without_notices_there_are_no_last_words(reason: CloseReason) -> None:
 
 def test_an_answer_to_a_line() -> None:
     limits = Limits(notice_burst=2, notice_rate=1.0)
-    notices, link = Notices(limits, enabled=True), Link("peer", "", limits)
+    notices, link = Notices(limits, enabled=True), Link(1, "peer", "", limits)
     event = Send("bob", b"hi")
     line = b"CHAT/1.0 RECEIVE *server* ERR NO_SUCH_USER SEND who?\n"
     for now, answer in ((0.0, line), (0.0, line), (0.0, b""), (1.0, line), (1.0, b"")):
@@ -92,5 +92,5 @@ def test_an_answer_to_a_line() -> None:
 
 
 def test_no_answers_when_they_are_off() -> None:
-    notices, link = Notices(Limits(), enabled=False), Link("peer", "", Limits())
+    notices, link = Notices(Limits(), enabled=False), Link(1, "peer", "", Limits())
     assert notices.answer(link, Logout(), ErrorCode.MALFORMED, "no", 0.0) == b""

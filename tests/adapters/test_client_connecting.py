@@ -22,7 +22,6 @@ from chatproto import Backoff, ConnectionLostError, LocalProtocolError, Message,
 from chatproto_sync import _link, _transport
 from chatproto_sync._addresses import prepare
 from chatproto_sync._deadline import Deadline
-from chatproto_sync._poller import WRITE
 
 from .clients import Connect, Peer, each_client, played, where
 from .servers import TIMEOUT, Running
@@ -134,7 +133,7 @@ def test_closing_wakes_who_connects_to_somebody_silent(monkeypatch: pytest.Monke
     wait = _transport._wait
 
     def note(sock: socket.socket, events: int, deadline: Deadline) -> None:
-        if events == WRITE:
+        if events == selectors.EVENT_WRITE:
             connecting.set()
         wait(sock, events, deadline)
 

@@ -4,6 +4,7 @@ import errno
 import logging
 import socket
 from collections.abc import Iterator
+from contextlib import ExitStack
 from typing import Any
 
 import pytest
@@ -11,10 +12,11 @@ import pytest
 from chatproto import ChatBroker
 from chatproto_sync._acceptor import PAUSE
 from chatproto_sync._addresses import describe
-from chatproto_sync._carrier import Carrier
+from chatproto_sync._carrier import READ_SIZE, Carrier
 from chatproto_sync._command import greeting
-from chatproto_sync._driver import Driver
+from chatproto_sync._driver import ROUNDS, Driver
 from chatproto_sync._listeners import open_listeners
+from chatproto_sync._poller import MOST
 
 from .servers import TIMEOUT
 
@@ -126,6 +128,58 @@ def test_drain_while_accepting_is_paused(
         clock.now += PAUSE
         driver.step(0)
         assert driver.broker.connections == 0
+
+
+# Linux tells once of what has come. So nothing may depend on being told again.
+
+
+def test_the_end_that_comes_with_data(driver: Driver, address: tuple[str, int]) -> None:
+    with socket.create_connection(address, TIMEOUT) as client:
+        client.sendall(b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice hi\n")
+        client.shutdown(socket.SHUT_WR)
+        driver.step(TIMEOUT)
+        for _ in range(ROUNDS):
+            driver.step(0)
+        assert driver.broker.connections == 0
+        assert client.recv(100) == b"CHAT/1.0 RECEIVE alice hi\n"
+        assert client.recv(100) == b""
+
+
+def test_the_end_that_comes_after_data(driver: Driver, address: tuple[str, int]) -> None:
+    with socket.create_connection(address, TIMEOUT) as client:
+        client.sendall(b"CHAT/1.0 LOGIN alice\n")
+        driver.step(TIMEOUT)
+        client.shutdown(socket.SHUT_WR)
+        driver.step(TIMEOUT)
+        assert driver.broker.connections == 0
+
+
+def test_more_than_is_read_at_once(driver: Driver, address: tuple[str, int]) -> None:
+    line = b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n"
+    lines = line * (READ_SIZE // len(line) + 1)
+    with socket.create_connection(address, TIMEOUT) as client:
+        client.sendall(b"CHAT/1.0 LOGIN alice\n")
+        driver.step(TIMEOUT)
+        before = driver.broker.snapshot().octets_in
+        client.sendall(lines)
+        for _ in range(ROUNDS):
+            driver.step(0)
+        assert driver.broker.snapshot().octets_in == before + len(lines)
+
+
+def test_news_of_more_than_one_poll_gives(driver: Driver, address: tuple[str, int]) -> None:
+    with ExitStack() as stack:
+        clients: list[socket.socket] = []
+        for number in range(MOST + MOST // 2):
+            client = stack.enter_context(socket.create_connection(address, TIMEOUT))
+            client.sendall(b"CHAT/1.0 LOGIN user%d\n" % number)
+            driver.step(TIMEOUT)
+            clients.append(client)
+        for number, client in enumerate(clients):
+            client.sendall(b"CHAT/1.0 SEND user%d hi\n" % number)
+        for _ in range(ROUNDS):
+            driver.step(0)
+        assert driver.broker.snapshot().messages == len(clients)
 
 
 def test_wake_may_be_asked_for_often(driver: Driver) -> None:

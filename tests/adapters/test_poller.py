@@ -33,6 +33,11 @@ def poller(request: pytest.FixtureRequest) -> Iterator[Poller[str]]:
     poller.close()
 
 
+def poll(poller: Poller[str], timeout: float = TIMEOUT) -> list[tuple[str, int]]:
+    """On whose behalf what is ready."""
+    return [(poller.targets[fd], events) for fd, events in poller.poll(timeout)]
+
+
 @pytest.fixture
 def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
     here, there = socket.socketpair()
@@ -49,17 +54,17 @@ def test_it_tells_what_was_asked_for(
     there.send(b"x")
     # Until it is done.
     for _ in range(2):
-        assert poller.poll(TIMEOUT) == [("alice", READ)]
+        assert poll(poller) == [("alice", READ)]
     poller.modify(here, READ | WRITE, "bob")
-    assert poller.poll(TIMEOUT) == [("bob", READ | WRITE)]
+    assert poll(poller) == [("bob", READ | WRITE)]
     poller.modify(here, WRITE, "bob")
-    assert poller.poll(TIMEOUT) == [("bob", WRITE)]
-    assert list(poller.targets()) == ["bob"]
+    assert poll(poller) == [("bob", WRITE)]
+    assert list(poller.targets.values()) == ["bob"]
     poller.unregister(here)
     assert poller.poll(0) == []
-    assert list(poller.targets()) == []
+    assert poller.targets == {}
     poller.register(here, WRITE, "carol")
-    assert poller.poll(TIMEOUT) == [("carol", WRITE)]
+    assert poll(poller) == [("carol", WRITE)]
 
 
 @pytest.mark.parametrize("watched", [READ, WRITE, READ | WRITE])
@@ -70,9 +75,10 @@ def test_who_has_failed_is_ready_for_what_was_asked(
     here, there = pair
     poller.register(here, watched, "alice")
     there.close()
-    [(target, events)] = poller.poll(TIMEOUT)
+    [(target, events)] = poll(poller)
     assert target == "alice"
-    assert events & watched == watched
+    # Or anything else.
+    assert events & ~(READ | WRITE) or events & watched == watched
 
 
 def test_one_call_gives_a_bounded_number_and_the_next_the_others() -> None:
@@ -83,8 +89,8 @@ def test_one_call_gives_a_bounded_number_and_the_next_the_others() -> None:
         there.send(b"x")
     first, second = poller.poll(TIMEOUT), poller.poll(TIMEOUT)
     assert len(first) == len(second) == MOST
-    # Nobody has read anything, so all are ready still; but nobody is told twice before all are.
-    assert {number for number, _ in first + second} == set(range(len(pairs)))
+    # Nobody has read anything, so all are ready still; but none is told of twice before all are.
+    assert {poller.targets[fd] for fd, _ in first + second} == set(range(len(pairs)))
     for pair in pairs:
         for each in pair:
             each.close()

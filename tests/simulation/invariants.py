@@ -4,6 +4,7 @@ from collections import defaultdict
 
 from chatproto import CloseReason
 from chatproto._flow import WINDOW
+from chatproto._link import Link
 
 from .client import Client
 from .world import World
@@ -23,7 +24,7 @@ class Invariants:
         self._world = world
         self._flow = world.broker._links.flow
         # Since when each sender waits for the queue that it waits for.
-        self._since: dict[tuple[int, int], float] = {}
+        self._since: dict[tuple[Link, Link], float] = {}
         # Those that did not drain when their queue was full, until it is full no more.
         self._undrained: set[int] = set()
 
@@ -37,7 +38,7 @@ class Invariants:
     def sums_add_up(self) -> None:
         world = self._world
         counters = world.broker.snapshot()
-        links = [link for _, link in world.broker._links.items()]
+        links = world.broker._by_id.values()
         assert counters.connections == len(world.clients) == len(links)
         assert counters.queued == sum(link.queued + len(link.backlog) for link in links)
         for link in links:
@@ -48,14 +49,14 @@ class Invariants:
     def queues_keep_to_their_caps(self) -> None:
         world, limits = self._world, self._world.limits
         # Last words are said past every bound.
-        words = 100 * sum(link.closing is not None for _, link in world.broker._links.items())
+        words = 100 * sum(link.closing is not None for link in world.broker._by_id.values())
         assert world.broker.snapshot().queued <= limits.total_queue_bytes + words
         for cid, client in world.clients.items():
             link = world.broker._links[cid]
             queued = link.queued
             if queued <= self._flow.high_water:
                 self._undrained.discard(cid)
-            elif link.closing is None and cid not in self._flow._draining:
+            elif link.closing is None and link not in self._flow._draining:
                 self._undrained.add(cid)
             cap = limits.queue_bytes
             if cid not in self._undrained and link.closing is None:
@@ -65,15 +66,15 @@ class Invariants:
 
     def who_waits_is_not_read_from(self) -> None:
         broker = self._world.broker
-        held = {cid for cid, link in broker._links.items() if link.held}
-        for cid in held:
-            assert not broker.reading(cid)
+        held = {link for link in broker._by_id.values() if link.held}
+        for link in held:
+            assert not broker.reading(link.cid)
         # Everybody who waits waits for something that will come.
         paused, asked = broker._links._paused._ends, broker._logins._tokens
         turns = broker._links.turns
         assert held == self._flow._waits_for.keys() | paused.keys() | asked.keys() | turns.keys()
         for queue in self._flow._waits_for.values():
-            assert broker._links[queue].queued > self._flow.high_water // 2
+            assert queue.queued > self._flow.high_water // 2
             assert queue in self._flow.full
 
     def nobody_waits_too_long(self) -> None:
@@ -82,7 +83,7 @@ class Invariants:
         pairs = self._flow._waits_for.items()
         self._since = {pair: self._since.get(pair, now) for pair in pairs}
         for (sender, queue), since in self._since.items():
-            taken = world.clients[queue].taken_since
+            taken = world.clients[queue.cid].taken_since
             if self._flow._waiters[queue][sender] and now - since > 2 * LOOK:
                 assert taken(now - 2 * LOOK) >= world.limits.drain_rate * WINDOW
             if now - since > 2 * world.limits.queue_age + 0.5:

@@ -1,13 +1,15 @@
-"""Messages taken a run at a time have the effect that they have one by one."""
+"""Messages that go the short way have the effect that they have on the long one."""
 
+from collections.abc import Iterable, Iterator
+from itertools import groupby
 from unittest.mock import patch
 
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatproto import ChatBroker, Limits, testing
-from chatproto._exchange import Exchange
-from chatproto._run import Run
+from chatproto._link import Link
+from chatproto._relay import Relay
 
 LIMITS = [
     Limits(),
@@ -43,8 +45,16 @@ def conversations(draw: st.DrawFn) -> list[tuple[int, bytes | int]]:
     return said
 
 
-def outcome(limits: Limits, conversation: list[tuple[int, bytes | int]]) -> list[object]:
-    """Everything that can be seen from outside."""
+def outcome(
+    limits: Limits, conversation: list[tuple[int, bytes | int]], *, at_once: bool
+) -> list[object]:
+    """Everything that can be seen from outside.
+
+    Args:
+        limits: The broker's.
+        conversation: See above.
+        at_once: Whether to tell the broker at once what is said until somebody takes something.
+    """
     broker: ChatBroker[int] = ChatBroker(limits=limits)
     broker.tick(0.0)
     for cid, name in enumerate(USERS):
@@ -52,36 +62,41 @@ def outcome(limits: Limits, conversation: list[tuple[int, bytes | int]]) -> list
         broker.receive(cid, f"CHAT/1.0 LOGIN {name}\n".encode())
     broker.receive(0, "CHAT/1.0 GROUP g alice bob bücher\n".encode())
     seen: list[object] = []
-    for number, (cid, data) in enumerate(conversation):
+    talk = groupby(conversation, lambda each: isinstance(each[1], int))
+    for number, (_, said) in enumerate(talk):
         broker.tick(number / 10)
-        if isinstance(data, int):
-            size = min(data, len(broker.outgoing(cid)))
-            seen.append(bytes(broker.outgoing(cid)[:size]))
-            broker.sent(cid, size)
-        elif broker.reading(cid):
-            broker.receive(cid, data)
+        news: list[tuple[int, bytes]] = []
+        for cid, data in said:
+            if isinstance(data, int):
+                size = min(data, len(broker.outgoing(cid)))
+                seen.append(broker.outgoing(cid)[:size])
+                broker.sent(cid, size)
+            elif broker.reading(cid):
+                news.append((cid, data))
+        for some in [news] if at_once else [[each] for each in news]:
+            broker.receive_all(some)
         seen.append([broker.take_ready(), broker.take_ready()])
         seen.append([(broker.reading(each), broker.finished(each)) for each in range(len(USERS))])
-    seen.append([bytes(broker.outgoing(each)) for each in range(len(USERS))])
+    seen.append([broker.outgoing(each) for each in range(len(USERS))])
     return [*seen, broker.snapshot(), broker.take_records()]
 
 
 @given(st.sampled_from(LIMITS), conversations())
 @example(LIMITS[1], [(0, b"CHAT/1.0 SEND bob 1\nCHAT/1.0 SEND bob 2\n" * 20), (1, 700)])
-def test_a_run_has_the_same_effect(
+def test_both_ways_have_one_effect(
     limits: Limits, conversation: list[tuple[int, bytes | int]]
 ) -> None:
-    fast = outcome(limits, conversation)
-    with patch.object(Exchange, "_relay", _never):
-        assert outcome(limits, conversation) == fast
+    fast = outcome(limits, conversation, at_once=True)
+    assert outcome(limits, conversation, at_once=False) == fast
+    with patch.object(Relay, "deliver", _nothing), patch.object(Relay, "deliver_run", _never):
+        assert outcome(limits, conversation, at_once=False) == fast
+    with patch.object(Relay, "deliver", _nothing):
+        assert outcome(limits, conversation, at_once=True) == fast
 
 
-def test_runs_are_taken_as_such() -> None:
-    """The other test compares something."""
-    with patch.object(Run, "rewrite", autospec=True, side_effect=Run.rewrite) as rewrite:
-        outcome(Limits(), [(0, b"CHAT/1.0 BROADCAST g 1\nCHAT/1.0 BROADCAST g 2\n")])
-    assert rewrite.called
+def _nothing(relay: Relay, news: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Link, bytes]]:
+    return ((relay._links[cid], data) for cid, data in news)
 
 
-def _never(*_: object) -> bool:
-    return False
+def _never(*_: object) -> int:
+    return 0
