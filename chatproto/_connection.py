@@ -83,9 +83,9 @@ class ChatConnection:
         allowed = TRANSITIONS[self._state][self._our_role.peer]
         # A reader may have used another kind of buffer; names and data are bytes.
         data = bytes(data)
-        if not self._lines.inside and data.count(b"\n") >= RUN:
+        if not self._lines.inside and (number := data.count(b"\n")) >= RUN:
             end = data.rfind(b"\n") + 1
-            run = decode_run(data[:end], max_line)
+            run = decode_run(data[:end], number, max_line)
             if run and allowed.get(type(run[0])) is self._state:
                 self._bad_lines = 0
                 events += run

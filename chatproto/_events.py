@@ -5,7 +5,7 @@ TypeError.
 """
 
 from collections import deque
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from itertools import repeat
 from typing import Any, TypeAlias, TypeVar, final
@@ -200,16 +200,18 @@ def unchecked(cls: Callable[[str, bytes], _T]) -> Callable[[str, bytes], _T]:
     return make
 
 
-def unchecked_run(cls: Callable[[str, bytes], _T]) -> Callable[[str, list[bytes]], list[_T]]:
-    """The same for many with one first field, in two thirds of the time: its loops are all in C."""
+def unchecked_run(
+    cls: Callable[[str, bytes], _T],
+) -> Callable[[Iterable[str], Sequence[bytes]], list[_T]]:
+    """The same for many at once, in two thirds of the time: its loops are all in C."""
     slots: Any = cls
     set_first, set_second = (getattr(slots, field).__set__ for field in slots.__slots__)
     new = slots.__new__
 
-    def make(first: str, seconds: list[bytes]) -> list[_T]:
+    def make(firsts: Iterable[str], seconds: Sequence[bytes]) -> list[_T]:
         events: list[_T] = list(map(new, repeat(slots, len(seconds))))
         # A deque without room for anything is the quickest way to have an iterator run.
-        deque(map(set_first, events, repeat(first)), 0)
+        deque(map(set_first, events, firsts), 0)
         deque(map(set_second, events, seconds), 0)
         return events
 

@@ -10,6 +10,7 @@ from ._events import Broadcast, Event, Group, Login, Logout, Receive
 from ._hub import ChatHub
 from ._journal import Journal
 from ._limits import Limits
+from ._linebuffer import LF
 from ._link import Link
 from ._links import Links
 from ._logins import Logins
@@ -20,8 +21,6 @@ from ._relay import Relay
 
 SLICE: Final = 4096
 """Octets that are parsed before they are acted on."""
-
-LF: Final = 10
 
 TURN: Final = 1000
 """Lines heard, members of groups looked at and messages delivered for one connection, before the

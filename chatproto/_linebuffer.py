@@ -1,5 +1,11 @@
 """Cutting a byte stream into lines without ever holding much of it."""
 
+from typing import Final
+
+# Numbers, because to look for one in bytes takes a tenth of the time that bytes of one octet take.
+CR: Final = 13
+LF: Final = 10
+
 
 class LineBuffer:
     """Collects octets, gives out lines.
@@ -42,7 +48,7 @@ class LineBuffer:
                 partial.clear()
         # One pass in C decides whether any line needs a second look. The CR of a first line may
         # have come with an earlier call.
-        if lines and (max(map(len, lines)) >= limit or b"\r" in data or lines[0].endswith(b"\r")):
+        if lines and (max(map(len, lines)) >= limit or CR in data or lines[0].endswith(b"\r")):
             lines = [
                 line[:limit] if len(line) >= limit else line.removesuffix(b"\r") for line in lines
             ]

@@ -1,5 +1,6 @@
 """chatproto._codec: one line at a time (protocol.md, sections 1 and 4)."""
 
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -177,13 +178,19 @@ def test_the_word_to_answer(line: bytes, word: str) -> None:
 # Runs
 
 
-def test_a_run_is_what_its_lines_are_alone() -> None:
+def run_of(*lines: bytes) -> list[Command]:
+    return decode_run(b"".join(lines), len(lines), 512)
+
+
+@pytest.mark.parametrize("names", [["bob"], ["bob", "carol"], ["bob", "bücher", "bob", "b"]])
+@pytest.mark.parametrize("make", [Send, Broadcast, Receive])
+def test_a_run_is_what_its_lines_are_alone(
+    make: Callable[[str, bytes], Command], names: list[str]
+) -> None:
     data = [b"", b" x", b"CHAT/1.0 SEND bob ", b"\xff\0"]
-    lines = [encode(Send("bob", each)) for each in data]
-    assert decode_run(b"".join(lines), 512) == [decode(line[:-1]) for line in lines]
-    assert decode_run(lines[0], 512) == [Send("bob", b"")]
-    assert decode_run(encode(Receive("bob", b"hi")), 512) == [Receive("bob", b"hi")]
-    assert decode_run(encode(Broadcast("bob", b"hi")), 512) == [Broadcast("bob", b"hi")]
+    events = [make(name, each) for each in data for name in names]
+    assert run_of(*map(encode, events)) == events
+    assert run_of(encode(events[0])) == events[:1]
 
 
 @pytest.mark.parametrize(
@@ -195,21 +202,22 @@ def test_a_run_is_what_its_lines_are_alone() -> None:
         b"CHAT/1.0 SEND bob\n",
         b"CHAT/1.0 SEND  hi\n",
         b"CHAT/1.0 SEND bob\nCHAT/1.0 SEND bob hi\n",
-        b"CHAT/1.0 SEND bob 1\nCHAT/1.0 SEND carol 2\n",
+        b"CHAT/1.0 SEND bob hi\nCHAT/1.0 SEND carol\n",
+        b"CHAT/1.0 SEND bob hi\nCHAT/1.0 SEND  hi\n",
+        b"CHAT/1.0 SEND bob hi\nCHAT/1.0 SEND b\tb hi\n",
         b"CHAT/1.0 SEND bob 1\nCHAT/1.0 BROADCAST bob 2\n",
         b"CHAT/1.0 SEND bob 1\r\nCHAT/1.0 SEND bob 2\r\n",
         b"CHAT/1.0 SEND bob 1\nCHAT/1.0 LOGOUT\n",
         b"CHAT/2.0 SEND bob 1\n",
-        encode(Send("bob", b"1")) + encode(Send("bob", b"x" * (512 - len("CHAT/1.0 SEND bob ")))),
     ],
 )
 def test_anything_else_is_no_run(lines: bytes) -> None:
-    assert decode_run(lines, 512) == []
+    assert run_of(*lines.splitlines(keepends=True)) == []
 
 
-def test_the_longest_line_of_a_run() -> None:
-    longest = Send("bob", b"x" * (511 - len("CHAT/1.0 SEND bob ")))
-    assert decode_run(encode(Send("bob", b"1")) + encode(longest), 512) == [
-        Send("bob", b"1"),
-        longest,
-    ]
+@pytest.mark.parametrize("other", ["bob", "carol"])
+def test_the_longest_line_of_a_run(other: str) -> None:
+    fits = 511 - len("CHAT/1.0 SEND bob ")
+    events: list[Command] = [Send(other, b"1"), Send("bob", b"x" * fits)]
+    assert run_of(*map(encode, events)) == events
+    assert run_of(encode(events[0]), encode(Send("bob", b"x" * (fits + 1)))) == []
