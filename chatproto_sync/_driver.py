@@ -50,7 +50,7 @@ logger: Final = logging.getLogger("chatproto.server")
 class Target(Protocol):
     """Whom news of a socket are for."""
 
-    def ready(self, events: int) -> None:
+    def ready(self, events: int, /) -> None:
         """Act on them."""
 
     def close(self) -> None:

@@ -50,6 +50,7 @@ class Poller(Protocol[T]):
             Descriptors, each with `READ`, `WRITE` or both; or with anything else, which may mean
             both: the peer has closed, or the connection has failed.
         """
+        ...
 
     def fileno(self) -> int | None:
         """What is readable when `poll` has something to give; None when no descriptor says so."""
@@ -151,7 +152,7 @@ def _ours(events: int) -> int:
     return read | WRITE if events & selectors.EVENT_WRITE else read
 
 
-def new_poller() -> Poller[T]:
+def new_poller() -> Poller[Any]:
     """The fastest that this platform has."""
     if hasattr(select, "epoll"):
         return EpollPoller()

@@ -72,12 +72,20 @@ def test_all_is_sorted_and_complete(module: ModuleType) -> None:
 
 
 def test_all_has_everything_that_the_package_imports() -> None:
+    for name in chatproto.__all__:
+        getattr(chatproto, name)
     public = {
         name
         for name, value in vars(chatproto).items()
         if not name.startswith("_") and not isinstance(value, ModuleType)
     }
-    assert public | {"__version__"} == set(chatproto.__all__)
+    # What the package needs to import things later.
+    assert public - {"TYPE_CHECKING", "import_module"} | {"__version__"} == set(chatproto.__all__)
+
+
+def test_the_package_shows_all_that_it_has() -> None:
+    assert set(chatproto.__all__) <= set(dir(chatproto))
+    assert not hasattr(chatproto, "ChatBrocker")
 
 
 def test_all_of_testing_is_all_that_it_defines() -> None:
@@ -116,6 +124,13 @@ def test_the_core_brings_in_nothing_of_the_world() -> None:
     brought = modules_after("import chatproto") - modules_after("pass")
     assert "chatproto" in brought
     assert brought.isdisjoint(WORLDLY)
+
+
+def test_the_codec_brings_in_no_server_and_no_client() -> None:
+    brought = modules_after("from chatproto import ChatConnection, Role, Send")
+    assert "chatproto._connection" in brought
+    assert brought.isdisjoint({"chatproto._hub", "chatproto._broker", "chatproto._session"})
+    assert "chatproto._broker" in modules_after("from chatproto import ChatBroker")
 
 
 def test_the_watch_over_imports_would_notice() -> None:
