@@ -10,9 +10,9 @@ import anyio
 import click
 
 from chatproto_sync._command import (
+    announce,
     cannot_listen,
     certificate_of,
-    greet,
     log_to_stderr,
     parameters_of,
     reload,
@@ -20,7 +20,6 @@ from chatproto_sync._command import (
 from chatproto_sync._descriptors import use_all_descriptors
 from chatproto_sync._metrics import serving_metrics
 from chatproto_sync._options import OPTIONS, Option
-from chatproto_sync._systemd import notify
 from chatproto_sync._tls import ServerCertificate
 
 from ._server import Server
@@ -104,8 +103,7 @@ async def _run(
             stack.enter_context(
                 serving_metrics(server._driver, values["host"], values["metrics_port"])
             )
-        greet(server.addresses)
-        notify("READY=1")
+        announce(server.addresses)
         async with anyio.create_task_group() as tasks:
             with anyio.CancelScope() as scope:
                 tasks.start_soon(_obey_signals, signals, server, scope, certificate)

@@ -11,9 +11,9 @@ from typing import Any
 from chatproto import __version__
 
 from ._command import (
+    announce,
     cannot_listen,
     certificate_of,
-    greet,
     log_to_stderr,
     parameters_of,
     reload,
@@ -21,7 +21,6 @@ from ._command import (
 from ._descriptors import use_all_descriptors
 from ._options import OPTIONS, Option
 from ._server import Server, shutdown_on_signals
-from ._systemd import notify
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -55,8 +54,7 @@ def main(arguments: Sequence[str]) -> int:
         stack.enter_context(shutdown_on_signals(server))
         if hasattr(signal, "SIGHUP"):
             signal.signal(signal.SIGHUP, lambda *_: reload(certificate))
-        greet(server.addresses)
-        notify("READY=1")
+        announce(server.addresses)
         server.run()
     return 0
 

@@ -1,6 +1,7 @@
 """What both commands that run a server say and take."""
 
 import contextlib
+import gc
 import logging
 import os
 import shlex
@@ -10,7 +11,7 @@ from typing import Any
 
 from ._driver import logger
 from ._options import LOG_FORMATS, POLICIES, limits_of
-from ._systemd import inherited_sockets
+from ._systemd import inherited_sockets, notify
 from ._tls import ServerCertificate
 
 
@@ -75,6 +76,15 @@ def reload(certificate: ServerCertificate | None) -> None:
 def reason_of(error: Exception) -> object:
     """What an error has to say, for people."""
     return error.strerror if isinstance(error, OSError) and error.strerror else error
+
+
+def announce(addresses: Sequence[str]) -> None:
+    """Tell whoever has started a server that it listens."""
+    # What is there now is there for good. To look no more at it spares the garbage collector half
+    # of its longest pause.
+    gc.freeze()
+    greet(addresses)
+    notify("READY=1")
 
 
 def greet(addresses: Sequence[str]) -> None:
