@@ -1,6 +1,6 @@
 """All links together: what a server decides, without the sockets it decides about."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from itertools import chain
 from math import inf
@@ -29,6 +29,9 @@ class ChatBroker(Generic[ConnectionId]):
        to it; when `finished(cid)`, close the transport and call `disconnect(cid)`; and read from
        it only as long as `reading(cid)`;
     4. `take_records()`, for the log; they are kept until then.
+
+    Who has many connections does 2 and 3 for all of them at once, in two thirds of the time, with
+    `receive_all`, `take_outgoing` and `sent_all`.
 
     Every connection gets what was accepted for it in order and without a hole, or it is closed.
     Methods take a connection's id first, and raise KeyError when there is no such connection.
@@ -143,6 +146,17 @@ class ChatBroker(Generic[ConnectionId]):
             raise ValueError(f"{size} octets can't have been sent")
         return self._links.sent(self._by_id[cid], size)
 
+    def sent_all(self, sent: Iterable[tuple[ConnectionId, int]]) -> list[ConnectionId]:
+        """Take note of what is on its way to some connections: the same as `sent` for less.
+
+        Args:
+            sent: The connections' ids, and of each how many octets.
+
+        Returns:
+            Those for which that was not all, or something else is to be done.
+        """
+        return self._links.sent_all(sent)
+
     def disconnect(self, cid: ConnectionId) -> None:
         """Forget a connection: its transport is closed or has failed. An unknown one is fine."""
         link = self._links.remove(cid)
@@ -207,9 +221,13 @@ class ChatBroker(Generic[ConnectionId]):
 
         Those that waited for somebody's queue go on here, so ask until there are none.
         """
-        for link in self._links.flow.take_released():
-            self._exchange.resume(link)
+        self._release()
         return self._links.take_ready()
+
+    def take_outgoing(self) -> list[tuple[ConnectionId, bytes]]:
+        """`take_ready`, each with its `outgoing`: the same for less."""
+        self._release()
+        return self._links.take_outgoing()
 
     @property
     def busy(self) -> bool:
@@ -218,8 +236,7 @@ class ChatBroker(Generic[ConnectionId]):
 
     def outgoing(self, cid: ConnectionId) -> bytes:
         """What is to be written to a connection next: all that is queued, or about 64 KiB of it."""
-        outbox = self._by_id[cid].outbox
-        return outbox[0] if len(outbox) == 1 else front(outbox)
+        return front(self._by_id[cid].outbox)
 
     def reading(self, cid: ConnectionId) -> bool:
         """Whether to read from a connection now. What one that is to end sends is thrown away."""
@@ -260,3 +277,8 @@ class ChatBroker(Generic[ConnectionId]):
             queued=self._links.octets,
             waiting=self._links.flow.waiting,
         )
+
+    def _release(self) -> None:
+        """Have those go on that waited for somebody's queue."""
+        for link in self._links.flow.take_released():
+            self._exchange.resume(link)

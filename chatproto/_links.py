@@ -147,6 +147,12 @@ class Links:
         self.ready.clear()
         return ready
 
+    def take_outgoing(self) -> list[tuple[Any, bytes]]:
+        """The same, each with what is to be written next."""
+        ready = [(link.cid, front(link.outbox)) for link in self.ready]
+        self.ready.clear()
+        return ready
+
     def worst(self) -> Iterator[Link]:
         """Those to give up, so that all together keep to their bound."""
         bound = self._most
@@ -189,6 +195,28 @@ class Links:
         if left or (flow.late and link in flow.late) or (flow.full and link in flow.full):
             flow.sent(link, size, left, self.now)
         return not (left or link.held)
+
+    def sent_all(self, sent: Iterable[tuple[Any, int]]) -> list[Any]:
+        """The same for many, in half of the time where all is well.
+
+        Returns:
+            Those for which something else is to be done.
+        """
+        by_id, flow = self.by_id, self.flow
+        unwatched = not (flow.late or flow.full)
+        others: list[Any] = []
+        octets = 0
+        for cid, size in sent:
+            link = by_id[cid]
+            if size == link.queued and unwatched and link.closing is None and not link.held:
+                link.queued = 0
+                link.outbox.clear()
+                octets += size
+            elif not self.sent(link, size):
+                others.append(cid)
+        self.octets -= octets
+        self.octets_out += octets
+        return others
 
     def hold(self, link: Link, backlog: bytes) -> None:
         """Have a connection wait, with what it has said further."""
@@ -267,6 +295,8 @@ class Links:
 
 def front(outbox: list[bytes]) -> bytes:
     """What is to be written of a queue next, which is not all of a long one."""
+    if len(outbox) == 1:
+        return outbox[0]
     size = at = 0
     while at < len(outbox) and size < WRITE_SIZE:
         size += len(outbox[at])

@@ -48,6 +48,10 @@ class StreamCarrier:
         sock = self._stream.extra(SocketAttribute.raw_socket, None)
         return None if sock is None else credentials_of(sock)
 
+    def write(self, data: bytes) -> int:  # noqa: ARG002 - it has a task for that
+        """See `chatproto_sync._carrier.Carrier`."""
+        return 0
+
     def carry(self) -> None:
         """See `chatproto_sync._carrier.Carrier`."""
         if self._driver.broker.finished(self):

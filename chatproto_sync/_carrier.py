@@ -29,6 +29,14 @@ class Carrier(Hashable, Protocol):
     def credentials(self) -> Credentials | None:
         """Who the peer is on this machine; None when that is not known."""
 
+    def write(self, data: bytes) -> int:
+        """Write what is queued, where that is likely to be all that there is to do.
+
+        Returns:
+            How many octets have been written, of which the broker is to be told; 0 when it is for
+            `carry` to see what there is to do.
+        """
+
     def carry(self) -> None:
         """Write what is queued as far as that goes without waiting; end when it is time to."""
 
@@ -128,6 +136,16 @@ class SocketCarrier:
         else:
             self._broker.receive_eof(self)
 
+    def write(self, data: bytes) -> int:
+        """See `Carrier`."""
+        if not data or self._events != READ or self._context is not None:
+            return 0
+        try:
+            return self._socket.send(data)
+        except OSError:
+            # `carry` will find out what it is.
+            return 0
+
     def carry(self) -> None:
         """See `Carrier`."""
         if self._context is not None:
@@ -138,10 +156,7 @@ class SocketCarrier:
         try:
             if outgoing := broker.outgoing(self):
                 try:
-                    # As nearly always: one write, and that was it.
-                    size = self._socket.send(outgoing)
-                    if broker.sent(self, size) and self._events == READ:
-                        return
+                    broker.sent(self, self._socket.send(outgoing))
                 except (BlockingIOError, WANTS_READ, WANTS_WRITE):
                     broker.sent(self, 0)
             if broker.take_half_close(self):

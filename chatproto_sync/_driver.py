@@ -232,8 +232,16 @@ class Driver:
 
     def settle(self) -> None:
         """Have the broker's decisions carried out."""
-        while ready := self.broker.take_ready():
-            for carrier in ready:
+        while ready := self.broker.take_outgoing():
+            sent: list[tuple[Carrier, int]] = []
+            others: list[Carrier] = []
+            for carrier, data in ready:
+                if size := carrier.write(data):
+                    sent.append((carrier, size))
+                else:
+                    others.append(carrier)
+            others += self.broker.sent_all(sent)
+            for carrier in others:
                 carrier.carry()
         if self.ask is not None:
             for question in self.broker.take_questions():

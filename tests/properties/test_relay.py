@@ -66,16 +66,25 @@ def outcome(
     for number, (_, said) in enumerate(talk):
         broker.tick(number / 10)
         news: list[tuple[int, bytes]] = []
+        taken: list[tuple[int, int]] = []
         for cid, data in said:
-            if isinstance(data, int):
-                size = min(data, len(broker.outgoing(cid)))
-                seen.append(broker.outgoing(cid)[:size])
-                broker.sent(cid, size)
-            elif broker.reading(cid):
-                news.append((cid, data))
-        for some in [news] if at_once else [[each] for each in news]:
-            broker.receive_all(some)
-        seen.append([broker.take_ready(), broker.take_ready()])
+            if not isinstance(data, int):
+                news += [(cid, data)] * broker.reading(cid)
+            elif octets := broker.outgoing(cid)[:data]:
+                seen.append(octets)
+                taken.append((cid, len(octets)))
+        if at_once:
+            broker.receive_all(news)
+            seen.append(broker.sent_all(taken))
+        else:
+            for cid, octets in news:
+                broker.receive(cid, octets)
+            seen.append([cid for cid, size in taken if not broker.sent(cid, size)])
+        if at_once:
+            seen.append(broker.take_outgoing())
+        else:
+            seen.append([(cid, broker.outgoing(cid)) for cid in broker.take_ready()])
+        assert broker.take_ready() == broker.take_outgoing() == []
         seen.append([(broker.reading(each), broker.finished(each)) for each in range(len(USERS))])
     seen.append([broker.outgoing(each) for each in range(len(USERS))])
     return [*seen, broker.snapshot(), broker.take_records()]
