@@ -5,8 +5,8 @@
 Ten pairs play ping-pong: alone; beside a flooder that has a thousand SENDs on their way and a
 broadcaster who floods a group of 500; and beside one connection that writes chunks of 64 KiB of
 lines that cost the server work and bring nobody anything. Where there are two cores, the load takes
-one of them. What the server does for one connection before the others have their turn is measured
-in process too, in CPU time, which does not depend on what else goes on in the machine.
+one of them. What a broker does at a stretch, for one that floods and for a hundred, is measured in
+process too, in CPU time, which does not depend on what else goes on in the machine.
 """
 
 import contextlib
@@ -32,8 +32,10 @@ BEGUN: Final = 1.5
 """Seconds until those who flood are sure to do so."""
 
 CHUNK: Final = 1 << 16
-CHUNKS: Final = 20
-"""So many show how long a turn can be."""
+CHUNKS: Final = 5
+"""So many show how long a round can be."""
+CROWD: Final = 100
+"""Connections that flood at the same time."""
 # Not only bad lines: a hundred in a row close the connection.
 BAD: Final = b"CHAT/1.0 NONSENSE\n" * 90 + b"CHAT/1.0 LEAVE nowhere\n"
 GROUP: Final = b"".join(b"CHAT/1.0 GROUP g%d flood a b c d\n" % at for at in range(100))
@@ -102,26 +104,27 @@ def wasting(server: Server, lines: bytes) -> Iterator[None]:
                 future.result()
 
 
-def longest_turn(lines: bytes) -> float:
-    """Milliseconds of CPU time that a broker takes at most until it lets others have their turn."""
-    broker: ChatBroker[str] = ChatBroker()
+def longest_round(lines: bytes, flooders: int) -> float:
+    """Milliseconds of CPU time until a broker looks again at who has something to say, at most."""
+    broker: ChatBroker[int] = ChatBroker()
     broker.tick(0.0)
-    broker.connect("flood", "somewhere")
-    broker.receive("flood", b"CHAT/1.0 LOGIN flood\n")
+    for cid in range(flooders):
+        broker.connect(cid, "somewhere")
+        broker.receive(cid, b"CHAT/1.0 LOGIN flood%d\n" % cid)
+    news = [(cid, lines * (CHUNK // len(lines))) for cid in range(flooders)]
     longest = 0.0
     for _ in range(CHUNKS):
-        turn = partial(broker.receive, "flood", lines * (CHUNK // len(lines)))
+        turn = partial(broker.receive_all, news)
         while True:
             start = time.thread_time()
             turn()
             longest = max(longest, time.thread_time() - start)
-            for cid in broker.take_ready():
-                broker.sent(cid, len(broker.outgoing(cid)))
+            broker.sent_all([(cid, len(data)) for cid, data in broker.take_outgoing()])
             broker.take_records()
             if not broker.busy:
                 break
             turn = partial(broker.tick, 0.0)
-    if not broker.reading("flood"):
+    if not broker.reading(0):
         raise RuntimeError("the broker has had enough")
     return longest * 1000
 
@@ -186,8 +189,8 @@ def measure(*, repeat: int, quick: bool) -> list[Row]:
         rows += rows_of(name, by_kind, quiet)
         quiet = quiet or by_kind
     for what, lines in WASTE.items():
-        values = [longest_turn(lines) for _ in range(repeat)]
-        rows.append(
-            Row(part=PART, name=f"longest turn for {what}", unit="ms of CPU", values=values)
-        )
+        for flooders in (1, CROWD):
+            values = [longest_round(lines, flooders) for _ in range(repeat)]
+            name = f"longest round with {flooders} who flood with {what}"
+            rows.append(Row(part=PART, name=name, unit="ms of CPU", values=values))
     return rows

@@ -180,9 +180,8 @@ class ChatBroker(Generic[ConnectionId]):
             self._exchange.drop(link, CloseReason.SLOW_CONSUMER)
         for link, reason in self._logins.take_late(now):
             self._exchange.close(link, reason)
-        for link in chain(
-            self._links.take_rested(), self._links.take_turns(), self._logins.take_undecided(now)
-        ):
+        self._exchange.take_turns()
+        for link in chain(self._links.take_rested(), self._logins.take_undecided(now)):
             self._exchange.resume(link)
         if now >= self._end:
             self.abandon()

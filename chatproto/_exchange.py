@@ -26,6 +26,10 @@ TURN: Final = 1000
 """Lines heard, members of groups looked at and messages delivered for one connection, before the
 others have their turn."""
 
+ROUND: Final = 2 * TURN
+"""The same for all connections together, before there is a look at who else has something to say.
+What goes the short way does not count: that many of them would take a few milliseconds."""
+
 
 class Exchange:
     """Where the hub's decisions meet the queues, and what stands between them.
@@ -52,14 +56,20 @@ class Exchange:
         Args:
             news: Their ids, and the octets.
         """
+        done = 0
         for link, data in self._relay.deliver(news):
             if link.held:
                 self.keep(link, data)
             elif link.closing is None:
                 if not link.heard:
                     self.journal.heard(link)
-                self.links.work = 0
-                self.hear(link, data)
+                if done < ROUND:
+                    self.links.work = 0
+                    self.hear(link, data)
+                    done += self.links.work
+                else:
+                    self._end_turn(link)
+                    self.keep(link, data)
 
     def hear(self, link: Link, data: bytes) -> None:
         """Act on octets that a connection has sent, in what is left of its turn."""
@@ -86,8 +96,7 @@ class Exchange:
                     break
             at += done
             if at < size and self.links.work >= TURN and not link.held:
-                self.links.end_turn(link)
-                self._hold(link, (), None)
+                self._end_turn(link)
             if link.held:
                 self.keep(link, data[at:])
                 break
@@ -97,6 +106,15 @@ class Exchange:
         self.links.hold(link, data)
         for each in self.links.worst():
             self.drop(each, CloseReason.FULL_QUEUES)
+
+    def take_turns(self) -> None:
+        """Have those go on that have waited for their turn, the first ones first."""
+        done, turns = 0, self.links.turns
+        for _ in range(len(turns)):
+            if done >= ROUND or not turns:
+                return
+            self.resume(turns.popitem(last=False)[0])
+            done += self.links.work
 
     def resume(self, link: Link) -> None:
         """Have a connection that waited go on."""
@@ -191,8 +209,7 @@ class Exchange:
             reached = None
             self.links.work += self._cost(event)
             if self.links.work >= TURN and number + 1 < len(events):
-                self.links.end_turn(link)
-                self._hold(link, events[number + 1 :], None)
+                self._end_turn(link, events[number + 1 :])
                 return
 
     def _cost(self, event: Event) -> int:
@@ -200,6 +217,11 @@ class Exchange:
         if isinstance(event, Broadcast):
             return 1 + self.hub.members(event.group)
         return 1 + len(event.members) if isinstance(event, Group) else 1
+
+    def _end_turn(self, link: Link, events: Sequence[Event] = ()) -> None:
+        """Have a connection wait until the others have had their turn."""
+        self.links.turns[link] = None
+        self._hold(link, events, None)
 
     def _hold(
         self,

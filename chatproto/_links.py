@@ -1,6 +1,6 @@
 """A broker's connections: what is queued for each, and how each ends."""
 
-from collections import Counter
+from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final
 
@@ -45,7 +45,8 @@ class Links:
         self._parting: Deadlines[Link] = Deadlines(limits.goodbye)
         # Connections that have said too much: for as long as one more line takes.
         self._paused: Deadlines[Link] = Deadlines(1 / (limits.rate or 1.0))
-        self.turns: dict[Link, None] = {}
+        # Ordered for the reason in `Deadlines`.
+        self.turns: OrderedDict[Link, None] = OrderedDict()
         """Those that have more to say than one turn takes."""
 
     def __iter__(self) -> Iterator[Any]:
@@ -232,16 +233,6 @@ class Links:
     def take_rested(self) -> Iterator[Link]:
         """Those that may say one more line."""
         return self._paused.take_expired(self.now)
-
-    def end_turn(self, link: Link) -> None:
-        """Have a connection wait until the others have had their turn."""
-        self.turns[link] = None
-
-    def take_turns(self) -> list[Link]:
-        """Those that have their turn again."""
-        turns = list(self.turns)
-        self.turns.clear()
-        return turns
 
     def let_go(self, link: Link) -> bytes:
         """Have a connection wait no more.

@@ -2,10 +2,10 @@
 
 import pytest
 
-from chatproto import ChatBroker, CloseReason, ErrorCode
-from chatproto._exchange import SLICE, TURN
+from chatproto import ChatBroker, CloseReason, DuplicateLogin, ErrorCode, Policy
+from chatproto._exchange import ROUND, SLICE, TURN
 
-from .brokers import broker_of, heard, reason, say, settle
+from .brokers import broker_of, heard, leaves, reason, say, settle
 
 
 def test_who_says_much_waits_for_the_others() -> None:
@@ -132,6 +132,59 @@ def test_a_full_turn_and_a_full_queue() -> None:
     assert broker.reading(1)
     assert broker.snapshot().refusals.total() == 3 * (TURN - 1)
     assert broker.snapshot().messages == 23
+
+
+# All together
+
+
+CROWD = [f"user{number}" for number in range(10)]
+MUCH = b"CHAT/1.0 LEAVE g\n" * TURN * 2
+
+
+def test_all_together_do_not_take_longer_than_a_round() -> None:
+    broker = broker_of(*CROWD, "alice", "bob")
+    news = [(cid, MUCH) for cid, _ in enumerate(CROWD, 1)]
+    broker.receive_all([*news, (11, b"CHAT/1.0 SEND bob hi\n")])
+    assert broker.snapshot().refusals.total() == ROUND
+    # Who only has something to say waits for nobody who has much.
+    assert heard(broker, 12) == ["alice hi"]
+    for rounds in range(2, len(CROWD) * 2 * TURN // ROUND + 1):
+        assert broker.busy
+        assert not broker.reading(len(CROWD))
+        broker.tick(0.0)
+        assert broker.snapshot().refusals.total() == ROUND * rounds
+    assert not broker.busy
+    assert all(broker.reading(cid) for cid, _ in news)
+    assert broker.snapshot().queued == sum(len(broker.outgoing(cid)) for cid, _ in news)
+
+
+def test_what_had_to_wait_for_the_next_round_keeps_its_order() -> None:
+    broker = broker_of(*CROWD, "alice", "bob")
+    broker.receive_all([(cid, MUCH) for cid in (1, 2)])
+    broker.receive_all([(1, MUCH), (2, MUCH), (11, b"CHAT/1.0 SEND bob 1\r\nCHAT/1.0 SEND bo")])
+    assert heard(broker, 12) == ["alice 1"]
+    broker.receive_all([(cid, MUCH) for cid in (3, 4)] + [(11, b"b 2\nCHAT/1.0 SEND bob 3\n")])
+    broker.receive(11, b"CHAT/1.0 SEND bob 4\n")
+    assert heard(broker, 12) == []
+    while broker.busy:
+        broker.tick(0.0)
+    assert heard(broker, 12) == ["alice 2", "alice 3", "alice 4"]
+
+
+def test_who_is_replaced_while_waiting_for_a_turn() -> None:
+    broker = broker_of("alice", "bob", policy=Policy(duplicate_login=DuplicateLogin.REPLACE))
+    line = b"CHAT/1.0 LEAVE g\n"
+    broker.receive_all([(1, line * TURN + b"CHAT/1.0 LOGIN bob\n"), (2, line * (TURN + 1))])
+    broker.tick(0.0)
+    assert broker.snapshot().refusals.total() == 2 * TURN
+    heard(broker, 2)
+    assert reason_after_leaving(broker, 2) is CloseReason.REPLACED
+    assert not broker.busy
+
+
+def reason_after_leaving(broker: ChatBroker[int], cid: int) -> CloseReason:
+    assert leaves(broker, cid)
+    return reason(broker, cid)
 
 
 def test_a_slice_is_less_than_a_line_may_be() -> None:
