@@ -129,6 +129,11 @@ def encode(event: Command) -> bytes:
     return writer(event)
 
 
+def received_from(sender: str) -> bytes:
+    """What the RECEIVE of somebody's data begins with, up to the data."""
+    return b"CHAT/1.0 RECEIVE %b " % sender.encode()
+
+
 def command_word(line: bytes) -> str:
     """The command that a line names, well-formed or not; `-` when it names none.
 

@@ -4,9 +4,9 @@ from collections.abc import Collection, Iterable, Sequence
 from typing import Any, Final
 
 from ._actions import Action, Deliver, Refuse
-from ._codec import encode
+from ._codec import encode, received_from
 from ._errors import ErrorCode
-from ._events import Broadcast, Event, Group, Login, Logout, Receive
+from ._events import Broadcast, Event, Group, Login, Logout
 from ._hub import ChatHub
 from ._journal import Journal
 from ._limits import Limits
@@ -203,7 +203,7 @@ class Exchange:
                 if type(event) is Login:
                     self.logins.end(link)
                     if link.pace is None:
-                        link.heading = encode(Receive(event.name, b""))[:-1]
+                        link.heading = received_from(event.name)
             if link.closing is not None:
                 break
             reached = None
