@@ -20,7 +20,7 @@ from chatproto import ChatBroker, ChatConnection, ChatHub, Limits, Login, Receiv
 from chatproto._codec import encode
 from chatproto._linebuffer import LineBuffer
 from chatproto._link import Link
-from chatproto._links import Links, front
+from chatproto._links import Links
 from chatproto_sync._poller import ONCE, READ, Poller, new_poller
 
 PART: Final = "stages"
@@ -116,13 +116,11 @@ def short_way(messages: int) -> dict[str, Work]:
     def queue_and_write() -> None:
         for link, (_, data) in zip(to, news, strict=True):
             links.queue_all((link,), data)
-        for cid in links.take_ready():
-            links.sent(links[cid], len(front(links[cid].outbox)))
+        links.sent_all([(cid, len(data)) for cid, data in links.take_outgoing()])
 
     def all_of_it() -> None:
         broker.receive_all(news)
-        for cid in broker.take_ready():
-            broker.sent(cid, len(broker.outgoing(cid)))
+        broker.sent_all([(cid, len(data)) for cid, data in broker.take_outgoing()])
 
     return {
         "queue, and take note of what was written": queue_and_write,
