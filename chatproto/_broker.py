@@ -11,8 +11,8 @@ from ._admission import Admission, network_of
 from ._exchange import Exchange
 from ._limits import Limits
 from ._link import Link
-from ._links import front
 from ._logins import Question
+from ._outbox import front
 from ._policy import Policy
 from ._records import CloseReason, Counters, Record
 
@@ -117,7 +117,8 @@ class ChatBroker(Generic[ConnectionId]):
         """Take the next octets of some connections' streams: the same for less.
 
         Args:
-            news: The connections' ids and the octets, in the order in which they are acted on.
+            news: The connections' ids and the octets, in the order in which they are acted on. What
+                stands before an id that is not known is acted on too.
         """
         self._counters.octets_in += sum([len(data) for _, data in news])
         self._exchange.hear_all(news)
@@ -142,8 +143,6 @@ class ChatBroker(Generic[ConnectionId]):
         Raises:
             ValueError: It is negative.
         """
-        if size < 0:
-            raise ValueError(f"{size} octets can't have been sent")
         return self._links.sent(self._by_id[cid], size)
 
     def sent_all(self, sent: Iterable[tuple[ConnectionId, int]]) -> list[ConnectionId]:
@@ -154,6 +153,9 @@ class ChatBroker(Generic[ConnectionId]):
 
         Returns:
             Those for which that was not all, or something else is to be done.
+
+        Raises:
+            ValueError: One of these numbers is negative. What stands before it is taken note of.
         """
         return self._links.sent_all(sent)
 
@@ -170,7 +172,7 @@ class ChatBroker(Generic[ConnectionId]):
     def tick(self, now: float) -> None:
         """Let time pass, and have those go on who wait for their turn.
 
-        Call it at each wake-up, or every few milliseconds when there are many, and at least four
+        Call it at each wake-up, or every few milliseconds when there are many, and at least ten
         times a second.
 
         Args:
@@ -213,7 +215,7 @@ class ChatBroker(Generic[ConnectionId]):
     @property
     def connections(self) -> int:
         """How many connections there are, those being closed among them."""
-        return len(self._links)
+        return len(self._by_id)
 
     def take_ready(self) -> list[ConnectionId]:
         """The connections that want attention since the last call: to be written to, or closed.
@@ -269,7 +271,7 @@ class ChatBroker(Generic[ConnectionId]):
         """The counters as they stand."""
         return replace(
             self._journal.snapshot(),
-            connections=len(self._links),
+            connections=len(self._by_id),
             users=self._hub.users,
             groups=self._hub.groups,
             octets_out=self._links.octets_out,

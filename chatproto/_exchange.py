@@ -12,7 +12,7 @@ from ._journal import Journal
 from ._limits import Limits
 from ._linebuffer import LF
 from ._link import Link
-from ._links import Links
+from ._links import TURN, Links
 from ._logins import Logins
 from ._notices import Notices
 from ._policy import Policy
@@ -22,13 +22,9 @@ from ._relay import Relay
 SLICE: Final = 4096
 """Octets that are parsed before they are acted on."""
 
-TURN: Final = 1000
-"""Lines heard, members of groups looked at and messages delivered for one connection, before the
-others have their turn."""
-
 ROUND: Final = 2 * TURN
 """The same for all connections together, before there is a look at who else has something to say.
-What goes the short way does not count: that many of them would take a few milliseconds."""
+A message by itself on the short way does not count: it goes to a few connections at the most."""
 
 
 class Exchange:
@@ -181,6 +177,7 @@ class Exchange:
                         to = tuple(each for each in to if each not in blockers)
                         self._hold(link, events[number:], (reached or frozenset()).union(to))
                         self._queue(to, line)
+                        self.links.work += len(to)
                         counters.deliveries += len(to)
                         return
                     self._queue(to, line)

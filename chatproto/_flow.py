@@ -9,8 +9,9 @@ from ._deadlines import Deadlines
 from ._limits import Limits
 
 WINDOW: Final = 0.35
-"""Seconds over which a full queue is watched. With a tick every 0.25 s, nobody waits for a second
-because of somebody who takes nothing."""
+"""Seconds over which a full queue is watched. Somebody who takes nothing more may still have taken
+enough in the first of two windows. With a tick every 0.1 s nobody waits for a second because of
+that."""
 
 
 class Flow(Generic[ConnectionId]):

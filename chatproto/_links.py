@@ -8,10 +8,12 @@ from ._deadlines import Deadlines
 from ._flow import Flow
 from ._limits import Limits
 from ._link import Link
+from ._outbox import drop, front
 from ._records import CloseReason
 
-WRITE_SIZE: Final = 1 << 16
-"""Octets that are worth a write of their own."""
+TURN: Final = 1000
+"""Lines heard, members of groups looked at and messages delivered for one connection, before the
+others have their turn. What is delivered at once counts as one line."""
 
 
 class Links:
@@ -34,7 +36,7 @@ class Links:
         self.octets = 0
         """All that is queued for somebody, or kept from senders that wait."""
         self.work = 0
-        """What has been done in somebody's turn so far: see `Exchange`."""
+        """What has been done in somebody's turn so far."""
         self.octets_out = 0
         """All that was ever written."""
         self.now = 0.0
@@ -48,15 +50,6 @@ class Links:
         # Ordered for the reason in `Deadlines`.
         self.turns: OrderedDict[Link, None] = OrderedDict()
         """Those that have more to say than one turn takes."""
-
-    def __iter__(self) -> Iterator[Any]:
-        return iter(self.by_id)
-
-    def __len__(self) -> int:
-        return len(self.by_id)
-
-    def __getitem__(self, cid: Any) -> Link:
-        return self.by_id[cid]
 
     def add(self, link: Link) -> None:
         """Take on a connection.
@@ -179,7 +172,12 @@ class Links:
 
         Returns:
             Whether nothing else is to be done for the connection now.
+
+        Raises:
+            ValueError: They are fewer than none.
         """
+        if size < 0:
+            raise ValueError(f"{size} octets can't have been sent")
         left = link.queued - size
         if left < 0:
             size, left = link.queued, 0
@@ -187,7 +185,7 @@ class Links:
         self.octets -= size
         self.octets_out += size
         if left:
-            _drop(link.outbox, size)
+            drop(link.outbox, size)
         else:
             link.outbox.clear()
         if link.closing is not None:
@@ -207,16 +205,18 @@ class Links:
         unwatched = not (flow.late or flow.full)
         others: list[Any] = []
         octets = 0
-        for cid, size in sent:
-            link = by_id[cid]
-            if size == link.queued and unwatched and link.closing is None and not link.held:
-                link.queued = 0
-                link.outbox.clear()
-                octets += size
-            elif not self.sent(link, size):
-                others.append(cid)
-        self.octets -= octets
-        self.octets_out += octets
+        try:
+            for cid, size in sent:
+                link = by_id[cid]
+                if size == link.queued and unwatched and link.closing is None and not link.held:
+                    link.queued = 0
+                    link.outbox.clear()
+                    octets += size
+                elif not self.sent(link, size):
+                    others.append(cid)
+        finally:
+            self.octets -= octets
+            self.octets_out += octets
         return others
 
     def hold(self, link: Link, backlog: bytes) -> None:
@@ -282,27 +282,3 @@ class Links:
         link.queued = 0
         link.done = True
         self.ready[link] = None
-
-
-def front(outbox: list[bytes]) -> bytes:
-    """What is to be written of a queue next, which is not all of a long one."""
-    if len(outbox) == 1:
-        return outbox[0]
-    size = at = 0
-    while at < len(outbox) and size < WRITE_SIZE:
-        size += len(outbox[at])
-        at += 1
-    joined = b"".join(outbox[:at])
-    if at > 1:
-        outbox[:at] = [joined]
-    return joined
-
-
-def _drop(outbox: list[bytes], size: int) -> None:
-    """Take so many octets off a queue that has more."""
-    at = 0
-    while (piece := len(outbox[at])) <= size:
-        size -= piece
-        at += 1
-    outbox[at] = outbox[at][size:]
-    del outbox[:at]

@@ -1,7 +1,7 @@
 """The short way for messages: from the sender's line to the recipients' without an event."""
 
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any
+from typing import Any, Final
 
 from ._actions import Refuse
 from ._codec import VERSION
@@ -9,9 +9,12 @@ from ._hub import ChatHub
 from ._limits import Limits
 from ._linebuffer import CR
 from ._link import Link
-from ._links import Links
+from ._links import TURN, Links
 from ._names import NAMES
 from ._records import Counters
+
+FEW: Final = 16
+"""Connections that a message by itself goes to without being counted as work."""
 
 
 class Relay:
@@ -69,10 +72,15 @@ class Relay:
                 and 0 < len(rest) == rest.find(b"\n") + 1
                 and (to := online.get(names.get(words[2], "")))
             ):
-                line = link.heading + rest
-                if len(line) <= most and len(data) <= most and queue_all(to, line):
+                line, number = link.heading + rest, len(to)
+                if (
+                    number <= FEW
+                    and len(line) <= most
+                    and len(data) <= most
+                    and queue_all(to, line)
+                ):
                     counters.messages += 1
-                    counters.deliveries += len(to)
+                    counters.deliveries += number
                     continue
             yield link, data
 
@@ -117,9 +125,16 @@ class Relay:
         return len(data)
 
     def _deliver_each(self, link: Link, data: bytes) -> int:
-        """The same for lines that begin differently."""
-        lines = iter(data.split(b"\n")[:-1])
-        for _, line in self.deliver((link.cid, each + b"\n") for each in lines):
+        """The same for lines that begin differently, until the turn is over."""
+        at = 0
+
+        def lines() -> Iterator[tuple[Any, bytes]]:
+            nonlocal at
+            while at < len(data) and self._links.work < TURN:
+                start, at = at, data.index(b"\n", at) + 1
+                yield link.cid, data[start:at]
+
+        for _, line in self.deliver(lines()):
             if not self.deliver_run(link, line):
-                return len(data) - len(line) - sum(len(each) + 1 for each in lines)
-        return len(data)
+                return at - len(line)
+        return at

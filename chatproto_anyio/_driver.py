@@ -1,4 +1,4 @@
-"""What an event loop adds to the selector driver: connections that are not plain sockets."""
+"""What an event loop adds to the driver: connections that are not plain sockets."""
 
 from collections.abc import Mapping
 from typing import Any, Final

@@ -36,6 +36,7 @@ class Carrier(Hashable, Protocol):
             How many octets have been written, of which the broker is to be told; 0 when it is for
             `carry` to see what there is to do.
         """
+        ...
 
     def carry(self) -> None:
         """Write what is queued as far as that goes without waiting; end when it is time to."""
@@ -131,7 +132,8 @@ class SocketCarrier:
         if data:
             self._news.append((self, data))
             if len(data) == READ_SIZE:
-                # There may be more.
+                # There may be more. (A read ends at urgent data too, for which CHAT has no use:
+                # what is behind that waits until something comes.)
                 self._watch_anew()
         else:
             self._broker.receive_eof(self)

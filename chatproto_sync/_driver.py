@@ -9,7 +9,7 @@ from collections.abc import Callable, Sequence
 from math import inf
 from random import shuffle
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from chatproto import ChatBroker, Limits, LoginRequest, Policy
 
@@ -18,11 +18,11 @@ from ._addresses import describe, host_of, prepare
 from ._carrier import Carrier, SocketCarrier
 from ._descriptors import fitted
 from ._listeners import Listeners, open_listeners
-from ._poller import READ, Poller, new_poller
+from ._poller import READ, Poller, Target, new_poller
 from ._tls import start_tls
 from ._waker import Waker
 
-TICK: Final = 0.25
+TICK: Final = 0.1
 """The longest time in seconds that may pass between two calls of `Driver.tick`."""
 
 RESOLUTION: Final = 0.01
@@ -45,16 +45,6 @@ deliver a message."""
 yield_to_others: Final[Callable[[], None]] = getattr(os, "sched_yield", lambda: None)
 
 logger: Final = logging.getLogger("chatproto.server")
-
-
-class Target(Protocol):
-    """Whom news of a socket are for."""
-
-    def ready(self, events: int, /) -> None:
-        """Act on them."""
-
-    def close(self) -> None:
-        """Have no more of them."""
 
 
 class Driver:
@@ -90,7 +80,7 @@ class Driver:
         # Set by who can answer the broker's questions.
         self.ask: Callable[[int, LoginRequest], None] | None = None
         self._lag = 0.0
-        # When the broker was last told the time, and when a `step` last had nothing more to do.
+        # When the broker was last told the time, and when a `step` last ended.
         self._ticked = -inf
         self._rested = -inf
         self._answers: deque[tuple[int, bool]] = deque()

@@ -25,6 +25,16 @@ T = TypeVar("T")
 """Whom news of a socket is for."""
 
 
+class Target(Protocol):
+    """Whom a driver has its news for."""
+
+    def ready(self, events: int, /) -> None:
+        """Act on them."""
+
+    def close(self) -> None:
+        """Have no more of them."""
+
+
 class Poller(Protocol[T]):
     """Sockets, what they are watched for, and on whose behalf."""
 
@@ -128,7 +138,11 @@ class SelectorPoller(Generic[T]):
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
         """See `Poller`."""
-        return [(key.fd, _ours(events)) for key, events in self._selector.select(timeout)]
+        ready: dict[int, int] = {}
+        # kqueue tells of reading and of writing one after the other.
+        for key, events in self._selector.select(timeout):
+            ready[key.fd] = ready.get(key.fd, 0) | _ours(events)
+        return list(ready.items())
 
     def fileno(self) -> int | None:
         """See `Poller`."""

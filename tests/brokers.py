@@ -59,7 +59,7 @@ def answer(broker: ChatBroker[int], *allowed: bool) -> list[str]:
 
 def settle(broker: ChatBroker[int], *slow: int) -> None:
     """Write all that is queued for all but some connections, until there is nothing to do."""
-    ready = list(broker._links)
+    ready = list(broker._by_id)
     while ready:
         for cid in ready:
             if cid not in slow:

@@ -3,7 +3,8 @@
 import pytest
 
 from chatproto import ChatBroker, CloseReason, DuplicateLogin, ErrorCode, Policy
-from chatproto._exchange import ROUND, SLICE, TURN
+from chatproto._exchange import ROUND, SLICE
+from chatproto._links import TURN
 
 from .brokers import broker_of, heard, leaves, reason, say, settle
 

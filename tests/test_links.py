@@ -6,7 +6,8 @@ import pytest
 
 from chatproto import CloseReason, Limits
 from chatproto._link import Link
-from chatproto._links import WRITE_SIZE, Links, front
+from chatproto._links import Links
+from chatproto._outbox import WRITE_SIZE, front
 
 LIMITS = Limits(
     max_line=512,
@@ -31,37 +32,37 @@ def ids(links: Iterable[Link]) -> list[str]:
 
 
 def queue(links: Links, size: int, *to: str) -> list[tuple[str, CloseReason]]:
-    slow = links.queue([links[cid] for cid in to], b"x" * size)
+    slow = links.queue([links.by_id[cid] for cid in to], b"x" * size)
     return [(link.cid, reason) for link, reason in slow]
 
 
 def close(links: Links, cid: str, last_words: bytes = b"") -> None:
-    links.close(links[cid], CloseReason.LOGGED_OUT, last_words)
+    links.close(links.by_id[cid], CloseReason.LOGGED_OUT, last_words)
 
 
 def test_connections_come_and_go() -> None:
     links = links_of("a", "b")
-    assert (len(links), list(links)) == (2, ["a", "b"])
-    gone = links["a"]
+    assert list(links.by_id) == ["a", "b"]
+    gone = links.by_id["a"]
     assert links.remove("a") is gone
     assert links.remove("a") is None
     with pytest.raises(KeyError):
-        links["a"]
+        links.by_id["a"]
 
 
 def test_nobody_is_added_twice() -> None:
     links = links_of("a")
-    there = links["a"]
+    there = links.by_id["a"]
     with pytest.raises(ValueError, match="'a' is connected already"):
         links.add(Link("a", "other", "", LIMITS))
-    assert links["a"] is there
+    assert links.by_id["a"] is there
 
 
 def test_what_is_queued_is_ready_in_the_order_in_which_it_came() -> None:
     links = links_of("a", "b", "c")
     assert queue(links, 5, "c") == queue(links, 5, "a", "c") == []
     assert ids(links.ready) == ["c", "a"]
-    assert front(links["c"].outbox) == b"x" * 10
+    assert front(links.by_id["c"].outbox) == b"x" * 10
     assert links.octets == 15
 
 
@@ -75,9 +76,9 @@ def test_a_queue_over_its_bound() -> None:
 def test_a_queue_is_full_over_the_high_water_mark() -> None:
     links = links_of("a", "b")
     queue(links, 1000, "a")
-    assert not links.flow.blockers((links["a"], links["b"]), broadcast=False)
+    assert not links.flow.blockers((links.by_id["a"], links.by_id["b"]), broadcast=False)
     queue(links, 1, "a")
-    assert ids(links.flow.blockers((links["a"], links["b"]), broadcast=False)) == ["a"]
+    assert ids(links.flow.blockers((links.by_id["a"], links.by_id["b"]), broadcast=False)) == ["a"]
 
 
 # All together
@@ -102,17 +103,17 @@ def test_as_many_go_as_have_to() -> None:
 
 def test_what_is_kept_from_a_sender_counts_too() -> None:
     links = links_of("a", "b")
-    links.hold(links["a"], b"x" * 3000)
+    links.hold(links.by_id["a"], b"x" * 3000)
     assert queue(links, 2000, "b") == []
     assert ids(links.worst()) == []
-    links.hold(links["a"], b"x")
+    links.hold(links.by_id["a"], b"x")
     assert links.octets == 5001
     assert ids(links.worst()) == ["a"]
 
 
 def test_the_only_one_may_be_one_too_many() -> None:
     links = links_of("a")
-    links.hold(links["a"], b"x" * 5001)
+    links.hold(links.by_id["a"], b"x" * 5001)
     assert ids(links.worst()) == ["a"]
 
 
@@ -122,8 +123,8 @@ def test_what_is_kept_from_senders_counts_against_what_they_wait_for() -> None:
     queue(links, 1100, "d")
     queue(links, 1900, "c")
     for cid in "ab":
-        links.flow.wait(links[cid], links["d"], broadcast=False)
-        links.hold(links[cid], b"x" * 1500)
+        links.flow.wait(links.by_id[cid], links.by_id["d"], broadcast=False)
+        links.hold(links.by_id[cid], b"x" * 1500)
     assert ids(links.worst()) == ["d"]
 
 
@@ -133,59 +134,75 @@ def test_what_is_kept_from_senders_counts_against_what_they_wait_for() -> None:
 def test_what_is_sent_is_gone() -> None:
     links = links_of("a")
     queue(links, 10, "a")
-    assert not links.sent(links["a"], 4)
-    assert links.octets == len(front(links["a"].outbox)) == 6
+    assert not links.sent(links.by_id["a"], 4)
+    assert links.octets == len(front(links.by_id["a"].outbox)) == 6
     assert links.octets_out == 4
-    assert links.sent(links["a"], 100)
-    assert links.sent(links["a"], 1)
+    assert links.sent(links.by_id["a"], 100)
+    assert links.sent(links.by_id["a"], 1)
     assert links.octets == 0
     assert links.octets_out == 10
+
+
+def test_what_is_sent_to_many_is_as_if_it_were_to_each() -> None:
+    links = links_of("a", "b", "c", "d")
+    queue(links, 10, "a", "b", "c")
+    links.hold(links.by_id["d"], b"")
+    assert links.sent_all([("a", 10), ("b", 4), ("c", 11), ("d", 0)]) == ["b", "d"]
+    assert (links.octets, links.octets_out) == (6, 24)
+
+
+def test_nothing_can_be_unsent() -> None:
+    links = links_of("a", "b")
+    queue(links, 10, "a", "b")
+    with pytest.raises(ValueError, match="-5 octets"):
+        links.sent_all([("a", 10), ("b", -5)])
+    assert (links.octets, links.octets_out) == (10, 10)
 
 
 def test_a_long_queue_is_written_in_parts() -> None:
     links = links_of("a", "b")
     for number in range(40):
-        links.queue([links["a"]], b"%03d" % number * 1000)
-    links.queue([links["b"]], b"x" * 3 * WRITE_SIZE)
-    links.queue([links["b"]], b"y")
+        links.queue([links.by_id["a"]], b"%03d" % number * 1000)
+    links.queue([links.by_id["b"]], b"x" * 3 * WRITE_SIZE)
+    links.queue([links.by_id["b"]], b"y")
     stream = b""
-    while part := front(links["a"].outbox):
+    while part := front(links.by_id["a"].outbox):
         assert len(part) < WRITE_SIZE + 3000
-        assert front(links["a"].outbox) is part
+        assert front(links.by_id["a"].outbox) is part
         stream += part[:50_000]
-        links.sent(links["a"], min(50_000, len(part)))
-        assert links.octets == links["a"].queued + links["b"].queued
+        links.sent(links.by_id["a"], min(50_000, len(part)))
+        assert links.octets == links.by_id["a"].queued + links.by_id["b"].queued
     assert stream == b"".join(b"%03d" % number * 1000 for number in range(40))
     # What is longer than that already is not copied.
-    assert front(links["b"].outbox) == b"x" * 3 * WRITE_SIZE
+    assert front(links.by_id["b"].outbox) == b"x" * 3 * WRITE_SIZE
 
 
 def test_what_is_sent_may_end_in_any_piece() -> None:
     for size in range(1, 9):
         links = links_of("a")
         for line in (b"ab", b"c", b"def", b"ghi"):
-            links.queue([links["a"]], line)
-        assert not links.sent(links["a"], size)
-        assert front(links["a"].outbox) == b"abcdefghi"[size:]
+            links.queue([links.by_id["a"]], line)
+        assert not links.sent(links.by_id["a"], size)
+        assert front(links.by_id["a"].outbox) == b"abcdefghi"[size:]
 
 
 def test_writing_is_not_all_while_somebody_waits_or_ends() -> None:
     links = links_of("a", "b")
-    links.hold(links["a"], b"")
-    assert not links.sent(links["a"], 0)
-    links.let_go(links["a"])
-    assert links.sent(links["a"], 0)
+    links.hold(links.by_id["a"], b"")
+    assert not links.sent(links.by_id["a"], 0)
+    links.let_go(links.by_id["a"])
+    assert links.sent(links.by_id["a"], 0)
     close(links, "b")
-    assert not links.sent(links["b"], 0)
+    assert not links.sent(links.by_id["b"], 0)
 
 
 def test_what_is_written_opens_a_queue() -> None:
     links = links_of("a", "b")
     queue(links, 1100, "a")
-    links.flow.wait(links["b"], links["a"], broadcast=False)
-    links.sent(links["a"], 599)
+    links.flow.wait(links.by_id["b"], links.by_id["a"], broadcast=False)
+    links.sent(links.by_id["a"], 599)
     assert ids(links.flow.take_released()) == []
-    links.sent(links["a"], 1)
+    links.sent(links.by_id["a"], 1)
     assert ids(links.flow.take_released()) == ["b"]
 
 
@@ -193,8 +210,8 @@ def test_the_time_of_a_queue_begins_with_the_first_write_that_leaves_something()
     links = links_of("a", "b")
     list(links.tick(100.0))
     queue(links, 10, "a", "b")
-    links.sent(links["a"], 10)
-    links.sent(links["b"], 9)
+    links.sent(links.by_id["a"], 10)
+    links.sent(links.by_id["b"], 9)
     assert ids(links.tick(109.9)) == []
     assert ids(links.tick(110.0)) == ["b"]
 
@@ -204,14 +221,14 @@ def test_the_time_of_a_queue_begins_with_the_first_write_that_leaves_something()
 
 def test_who_waits_is_ready_so_that_it_is_not_read_from() -> None:
     links = links_of("a")
-    links.hold(links["a"], b"one")
-    links.hold(links["a"], b"two")
-    assert links["a"].held
+    links.hold(links.by_id["a"], b"one")
+    links.hold(links.by_id["a"], b"two")
+    assert links.by_id["a"].held
     assert ids(links.ready) == ["a"]
     assert links.octets == 6
     links.ready.clear()
-    assert links.let_go(links["a"]) == b"onetwo"
-    assert not links["a"].held
+    assert links.let_go(links.by_id["a"]) == b"onetwo"
+    assert not links.by_id["a"].held
     assert ids(links.ready) == ["a"]
     assert links.octets == 0
 
@@ -219,7 +236,7 @@ def test_who_waits_is_ready_so_that_it_is_not_read_from() -> None:
 def test_a_pause_takes_as_long_as_a_line() -> None:
     links = links_of("a")
     list(links.tick(100.0))
-    links.pause(links["a"])
+    links.pause(links.by_id["a"])
     list(links.tick(100.2))
     assert ids(links.take_rested()) == []
     list(links.tick(100.25))
@@ -233,14 +250,14 @@ def test_a_pause_takes_as_long_as_a_line() -> None:
 def test_closing() -> None:
     links = links_of("a", "b")
     queue(links, 1100, "a")
-    links.hold(links["a"], b"said")
-    links.pause(links["a"])
-    links.flow.wait(links["b"], links["a"], broadcast=False)
+    links.hold(links.by_id["a"], b"said")
+    links.pause(links.by_id["a"])
+    links.flow.wait(links.by_id["b"], links.by_id["a"], broadcast=False)
     links.ready.clear()
     close(links, "a", b"bye")
-    assert links["a"].closing is CloseReason.LOGGED_OUT
-    assert front(links["a"].outbox).endswith(b"xbye")
-    assert not links["a"].held
+    assert links.by_id["a"].closing is CloseReason.LOGGED_OUT
+    assert front(links.by_id["a"].outbox).endswith(b"xbye")
+    assert not links.by_id["a"].held
     assert links.octets == 1103
     assert ids(links.ready) == ["a"]
     assert ids(links.flow.take_released()) == ["b"]
@@ -250,19 +267,19 @@ def test_closing() -> None:
 
 def test_our_half_is_closed_once_and_when_all_is_written() -> None:
     links = links_of("a")
-    assert not links.take_half_close(links["a"])
+    assert not links.take_half_close(links.by_id["a"])
     close(links, "a", b"bye")
-    assert not links.take_half_close(links["a"])
-    links.sent(links["a"], 3)
-    assert links.take_half_close(links["a"])
-    assert not links.take_half_close(links["a"])
+    assert not links.take_half_close(links.by_id["a"])
+    links.sent(links.by_id["a"], 3)
+    assert links.take_half_close(links.by_id["a"])
+    assert not links.take_half_close(links.by_id["a"])
 
 
 def test_not_when_the_peer_is_done() -> None:
     links = links_of("a")
     close(links, "a")
-    links["a"].done = True
-    assert not links.take_half_close(links["a"])
+    links.by_id["a"].done = True
+    assert not links.take_half_close(links.by_id["a"])
 
 
 def test_who_does_not_take_its_queue_in_time_is_given_up() -> None:
@@ -273,8 +290,8 @@ def test_who_does_not_take_its_queue_in_time_is_given_up() -> None:
     list(links.tick(109.9))
     assert ids(links.ready) == []
     list(links.tick(110.0))
-    assert links["a"].done
-    assert (front(links["a"].outbox), links.octets) == (b"", 0)
+    assert links.by_id["a"].done
+    assert (front(links.by_id["a"].outbox), links.octets) == (b"", 0)
     assert ids(links.ready) == ["a"]
 
 
@@ -282,20 +299,20 @@ def test_who_does_not_close_in_time_is_given_up() -> None:
     links = links_of("a")
     close(links, "a")
     list(links.tick(9.0))
-    assert links.take_half_close(links["a"])
+    assert links.take_half_close(links.by_id["a"])
     list(links.tick(10.9))
-    assert not links["a"].done
+    assert not links.by_id["a"].done
     list(links.tick(11.0))
-    assert links["a"].done
+    assert links.by_id["a"].done
 
 
 def test_removing_leaves_nothing() -> None:
     links = links_of("a", "b")
     queue(links, 1100, "a")
-    links.sent(links["a"], 0)
-    links.hold(links["a"], b"said")
-    links.flow.wait(links["a"], links["b"], broadcast=False)
-    links.pause(links["a"])
+    links.sent(links.by_id["a"], 0)
+    links.hold(links.by_id["a"], b"said")
+    links.flow.wait(links.by_id["a"], links.by_id["b"], broadcast=False)
+    links.pause(links.by_id["a"])
     close(links, "b", b"bye")
     for cid in "ab":
         links.remove(cid)

@@ -4,10 +4,12 @@ from unittest.mock import patch
 
 import pytest
 
-from chatproto import ChatBroker, Limits
-from chatproto._exchange import SLICE, Exchange
+from chatproto import ChatBroker, DuplicateLogin, Limits, Policy
+from chatproto._exchange import ROUND, SLICE, Exchange
+from chatproto._links import TURN
+from chatproto._relay import FEW
 
-from .brokers import broker_of, say
+from .brokers import NARROW, broker_of, fill, login, say
 
 LIMITS = Limits(max_line=512)
 LONG_NAME = "somebody-with-a-long-name"
@@ -56,7 +58,7 @@ def test_many_alike(broker: ChatBroker[int]) -> None:
     assert is_short(broker, send(*data))
     assert broker.outgoing(2) == receive(*data)
     # They are one object in the queue, so nobody has taken them apart.
-    assert len(broker._links[2].outbox) == 1
+    assert len(broker._by_id[2].outbox) == 1
 
 
 def test_many_different_ones(broker: ChatBroker[int]) -> None:
@@ -164,6 +166,50 @@ def test_no_line_that_shrinks_is_longer_than_allowed(
     assert is_short(broker, send(*data, to=LONG_NAME))
     assert broker.outgoing(3) == receive(*data)
     assert not is_short(broker, send(*others, b"x" * (fits + 1), to=LONG_NAME))
+
+
+def test_who_waits_says_nothing_out_of_turn() -> None:
+    broker = broker_of("alice", "bob", "carol", limits=NARROW)
+    fill(broker, 1, "alice", "bob", 1200)
+    assert not broker.reading(1)
+    broker.receive(1, send(b"later", to="carol"))
+    assert broker.outgoing(3) == b""
+
+
+def test_who_is_closed_says_nothing() -> None:
+    broker = broker_of("alice", "bob", policy=Policy(duplicate_login=DuplicateLogin.REPLACE))
+    login(broker, 3, "alice")
+    broker.receive_all([(1, send(b"1")), (3, send(b"2"))])
+    assert broker.outgoing(2) == receive(b"2")
+
+
+def test_what_all_queues_have_no_room_for() -> None:
+    limits = Limits(max_line=512, high_water=600, queue_bytes=2000, total_queue_bytes=2000)
+    broker = broker_of("alice", "bob", "carol", "dave", limits=limits)
+    for to in ("alice", "bob", "carol"):
+        assert is_short(broker, send(b"x" * 450, to=to))
+    assert broker.snapshot().queued < 2000
+    assert not is_short(broker, send(b"x" * 450, to="dave") * 2)
+
+
+def test_a_name_of_many_connections_is_work() -> None:
+    """However short the way is, it is no way around turns and rounds."""
+    broker = broker_of("alice", *["many"] * (FEW + 1))
+    assert is_short(broker, send(b"hi", to="many"))
+    assert all(broker.outgoing(cid) == receive(b"hi") for cid in range(2, FEW + 3))
+    broker.receive_all([(1, send(b"hi", to="many"))] * ROUND)
+    assert broker.busy
+
+
+@pytest.mark.parametrize("online", [True, False])
+def test_lines_to_many_end_a_turn(online: bool) -> None:
+    members = [f"user{number}" for number in range(200)]
+    broker = broker_of("alice", *members) if online else broker_of("alice", "user0")
+    for group in "gh":
+        say(broker, 1, f"GROUP {group} alice " + " ".join(members))
+    broker.receive(1, (line("BROADCAST g", b"x") + line("BROADCAST h", b"x")) * 50)
+    assert broker.busy
+    assert broker._links.work < TURN + 2 * len(members) + 10
 
 
 def test_news_of_many_are_acted_on_in_order(broker: ChatBroker[int]) -> None:

@@ -167,6 +167,38 @@ def test_more_than_is_read_at_once(driver: Driver, address: tuple[str, int]) -> 
         assert driver.broker.snapshot().octets_in == before + len(lines)
 
 
+@pytest.mark.parametrize("seconds", [0.0, 1.0])
+def test_what_is_polled_is_worked_on(
+    driver: Driver, clock: Clock, address: tuple[str, int], seconds: float
+) -> None:
+    """However a step ends: because it has taken long, or because there is always more to do."""
+    with (
+        socket.create_connection(address, TIMEOUT) as alice,
+        socket.create_connection(address, TIMEOUT) as bob,
+    ):
+        for number, sock in enumerate((alice, bob)):
+            sock.sendall(b"CHAT/1.0 LOGIN user%d\n" % number)
+            driver.step(TIMEOUT)
+        said = 0
+
+        def say_more() -> float:
+            """Called between working and polling."""
+            nonlocal said
+            clock.now += seconds
+            (alice, bob)[said % 2].sendall(b"CHAT/1.0 SEND user0 hi\n")
+            said += 1
+            return clock.now
+
+        driver._clock = say_more
+        say_more()
+        driver.step(TIMEOUT)
+        driver._clock = clock
+        for _ in range(3):
+            driver.step(0)
+        assert said > 2
+        assert driver.broker.snapshot().messages == said
+
+
 def test_news_of_more_than_one_poll_gives(driver: Driver, address: tuple[str, int]) -> None:
     with ExitStack() as stack:
         clients: list[socket.socket] = []

@@ -67,6 +67,28 @@ def test_it_tells_what_was_asked_for(
     assert poll(poller) == [("carol", WRITE)]
 
 
+class Splitting(selectors.DefaultSelector):
+    """Tells of each event by itself, as kqueue does."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        return [
+            (key, each)
+            for key, events in super().select(timeout)
+            for each in (selectors.EVENT_READ, selectors.EVENT_WRITE)
+            if events & each
+        ]
+
+
+def test_a_socket_is_told_of_once(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Or it could be closed between the two."""
+    here, there = pair
+    poller: SelectorPoller[str] = SelectorPoller(Splitting())
+    poller.register(here, READ | WRITE, "alice")
+    there.send(b"x")
+    assert poll(poller) == [("alice", READ | WRITE)]
+    poller.close()
+
+
 @pytest.mark.parametrize("watched", [READ, WRITE, READ | WRITE])
 def test_who_has_failed_is_ready_for_what_was_asked(
     poller: Poller[str], pair: tuple[socket.socket, socket.socket], watched: int

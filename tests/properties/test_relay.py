@@ -105,7 +105,7 @@ def test_both_ways_have_one_effect(
 
 
 def _nothing(relay: Relay, news: Iterable[tuple[int, bytes]]) -> Iterator[tuple[Link, bytes]]:
-    return ((relay._links[cid], data) for cid, data in news)
+    return ((relay._links.by_id[cid], data) for cid, data in news)
 
 
 def _never(*_: object) -> int:

@@ -52,7 +52,7 @@ class Invariants:
         words = 100 * sum(link.closing is not None for link in world.broker._by_id.values())
         assert world.broker.snapshot().queued <= limits.total_queue_bytes + words
         for cid, client in world.clients.items():
-            link = world.broker._links[cid]
+            link = world.broker._by_id[cid]
             queued = link.queued
             if queued <= self._flow.high_water:
                 self._undrained.discard(cid)

@@ -100,7 +100,7 @@ class World:
                 self._carry(client)
 
     def _name(self, client: Client) -> None:
-        name = self.broker._links[client.cid].name
+        name = self.broker._by_id[client.cid].name
         if name is not None and name != client.name:
             client.name = name
             client.joined[name] = self.step_number
@@ -118,7 +118,7 @@ class World:
         if broker.take_half_close(cid):
             client.ending = True
         if broker.finished(cid):
-            if broker._links[cid].closing in TOO_SLOW:
+            if broker._by_id[cid].closing in TOO_SLOW:
                 self.too_slow.append(client)
             self.reset(client)
             return
@@ -129,7 +129,7 @@ class World:
         """Whether a connection is there and is not about to end."""
         return (
             client.cid in self.clients
-            and self.broker._links[client.cid].closing is None
+            and self.broker._by_id[client.cid].closing is None
             and not client.ending
         )
 
