@@ -73,7 +73,7 @@ class Link:
         # Who has what the first of these events says already; None when it has not been begun.
         self.reached: frozenset[Link] | None = None
         # What its messages begin with for those who get them, up to the data. Empty until it is
-        # logged in, and for those whose lines are counted one by one.
+        # logged in and once it is to end, and for those whose lines are counted one by one.
         self.heading = b""
         # Whether a line of it begins with the next octet, and the last one was a good one.
         self.undisturbed = True

@@ -143,7 +143,11 @@ class Links:
 
     def take_outgoing(self) -> list[tuple[Any, bytes]]:
         """The same, each with what is to be written next."""
-        ready = [(link.cid, front(link.outbox)) for link in self.ready]
+        ready = [
+            # Nearly always there is one piece, and a call for it would cost as much as all else.
+            (link.cid, link.outbox[0] if len(link.outbox) == 1 else front(link.outbox))
+            for link in self.ready
+        ]
         self.ready.clear()
         return ready
 
@@ -256,6 +260,7 @@ class Links:
                 connection what is queued already.
         """
         link.closing = reason
+        link.heading = b""
         link.events, link.reached = [], None
         self.let_go(link)
         self._paused.stop(link)

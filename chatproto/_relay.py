@@ -64,7 +64,6 @@ class Relay:
                 link.heading
                 and link.undisturbed
                 and not link.held
-                and link.closing is None
                 and len(words) == 4
                 and words[0] == VERSION
                 and words[1] == b"SEND"

@@ -7,7 +7,7 @@ from typing import Any, Final, Protocol
 
 from chatproto import ChatBroker, Credentials
 
-from ._poller import ONCE, READ, WRITE, Poller
+from ._poller import BOTH, ONCE, READ, WRITE, Poller
 from ._tls import WANTS_READ, WANTS_WRITE, certificate_of, end_tls, identities_of, is_tls
 from ._unix import credentials_of
 
@@ -95,7 +95,7 @@ class SocketCarrier:
             self.carry()
         if events != WRITE and self._events & READ:
             self._read()
-            if events & ~(READ | WRITE):
+            if events > BOTH:
                 # What stands behind the data, such as the end of it, is not told again.
                 self._watch_anew()
 

@@ -12,6 +12,8 @@ READ: Final = 1
 platform's `select` has."""
 WRITE: Final = 4
 """There is room to write."""
+BOTH: Final = READ | WRITE
+"""More than this means that the peer has closed, or that the connection has failed."""
 ONCE: Final = 1 << 31 | 1 << 13
 """Beside `READ`: tell of what has come once and not until it is read, if the platform can; and tell
 that the peer has closed. They are `EPOLLET` and `EPOLLRDHUP`."""
@@ -57,8 +59,7 @@ class Poller(Protocol[T]):
             timeout: Seconds to wait when there is nothing.
 
         Returns:
-            Descriptors, each with `READ`, `WRITE` or both; or with anything else, which may mean
-            both: the peer has closed, or the connection has failed.
+            Descriptors, each with `READ`, `WRITE` or both; or with more, which may mean both.
         """
         ...
 
