@@ -7,7 +7,7 @@ import pytest
 from chatproto import CloseReason, Limits
 from chatproto._link import Link
 from chatproto._links import Links
-from chatproto._outbox import WRITE_SIZE, front
+from chatproto._outbox import front
 
 LIMITS = Limits(
     max_line=512,
@@ -157,33 +157,6 @@ def test_nothing_can_be_unsent() -> None:
     with pytest.raises(ValueError, match="-5 octets"):
         links.sent_all([("a", 10), ("b", -5)])
     assert (links.octets, links.octets_out) == (10, 10)
-
-
-def test_a_long_queue_is_written_in_parts() -> None:
-    links = links_of("a", "b")
-    for number in range(40):
-        links.queue([links.by_id["a"]], b"%03d" % number * 1000)
-    links.queue([links.by_id["b"]], b"x" * 3 * WRITE_SIZE)
-    links.queue([links.by_id["b"]], b"y")
-    stream = b""
-    while part := front(links.by_id["a"].outbox):
-        assert len(part) < WRITE_SIZE + 3000
-        assert front(links.by_id["a"].outbox) is part
-        stream += part[:50_000]
-        links.sent(links.by_id["a"], min(50_000, len(part)))
-        assert links.octets == links.by_id["a"].queued + links.by_id["b"].queued
-    assert stream == b"".join(b"%03d" % number * 1000 for number in range(40))
-    # What is longer than that already is not copied.
-    assert front(links.by_id["b"].outbox) == b"x" * 3 * WRITE_SIZE
-
-
-def test_what_is_sent_may_end_in_any_piece() -> None:
-    for size in range(1, 9):
-        links = links_of("a")
-        for line in (b"ab", b"c", b"def", b"ghi"):
-            links.queue([links.by_id["a"]], line)
-        assert not links.sent(links.by_id["a"], size)
-        assert front(links.by_id["a"].outbox) == b"abcdefghi"[size:]
 
 
 def test_writing_is_not_all_while_somebody_waits_or_ends() -> None:
