@@ -143,7 +143,7 @@ def test_no_handshake(start: Start, data: bytes) -> None:
     ):
         alice.login("alice")
         mallory.write(data)
-        wait_until(lambda: counters(server).connections == 2, alice, "alice")
+        wait_until(lambda: counters(server).accepted == 2, alice, "alice")
         Clock(server).skip(limits.handshake_timeout)
         # Maybe an alert of TLS, then the end; the client that is left notices nothing.
         rest = mallory.read_line()
