@@ -1,8 +1,6 @@
 """The package as users meet it."""
 
 import importlib.metadata
-import subprocess
-import sys
 import tomllib
 from importlib import resources
 from pathlib import Path
@@ -13,21 +11,9 @@ import pytest
 import chatproto
 import chatproto.testing
 
-ROOT = Path(chatproto.__file__).parents[1]
+from .test_purity import loaded_after
 
-WORLDLY = [
-    "socket",
-    "ssl",
-    "select",
-    "selectors",
-    "asyncio",
-    "threading",
-    "logging",
-    "time",
-    "random",
-    "anyio",
-    "hypothesis",
-]
+ROOT = Path(chatproto.__file__).parents[1]
 
 # Literally from architecture.md.
 PROMISED = [
@@ -111,31 +97,11 @@ def test_everything_public_is_documented() -> None:
                 assert not value.__doc__.startswith(f"{name}(")
 
 
-def modules_after(statement: str) -> set[str]:
-    """What a fresh interpreter has loaded after a statement."""
-    code = f"{statement}\nimport sys\nprint(*sys.modules)"
-    run = subprocess.run(
-        [sys.executable, "-c", code], check=True, capture_output=True, text=True, cwd=ROOT
-    )
-    return set(run.stdout.split())
-
-
-def test_the_core_brings_in_nothing_of_the_world() -> None:
-    brought = modules_after("import chatproto") - modules_after("pass")
-    assert "chatproto" in brought
-    assert brought.isdisjoint(WORLDLY)
-
-
 def test_the_codec_brings_in_no_server_and_no_client() -> None:
-    brought = modules_after("from chatproto import ChatConnection, Role, Send")
+    brought = loaded_after("from chatproto import ChatConnection, Role, Send")
     assert "chatproto._connection" in brought
     assert brought.isdisjoint({"chatproto._hub", "chatproto._broker", "chatproto._session"})
-    assert "chatproto._broker" in modules_after("from chatproto import ChatBroker")
-
-
-def test_the_watch_over_imports_would_notice() -> None:
-    brought = modules_after("import socket, logging, random") - modules_after("pass")
-    assert {"socket", "selectors", "threading", "logging", "random"} <= brought
+    assert "chatproto._broker" in loaded_after("from chatproto import ChatBroker")
 
 
 @pytest.mark.parametrize("package", ["chatproto", "chatproto_sync", "chatproto_anyio"])
