@@ -22,7 +22,7 @@ from wsproto.connection import ConnectionType
 from wsproto.events import TextMessage
 
 from chatproto import ChatConnection, Limits, Receive, Role, Send, State
-from chatproto._codec import encode
+from chatproto.wire.codec import encode
 
 LINES: Final = 1000
 """Messages in one call."""

@@ -17,11 +17,11 @@ from _table import Row
 from _timing import in_turns
 
 from chatproto import ChatBroker, ChatConnection, ChatHub, Limits, Login, Receive, Role, Send
-from chatproto._codec import encode
-from chatproto._linebuffer import LineBuffer
-from chatproto._link import Link
-from chatproto._links import Links
-from chatproto_sync._poller import ONCE, READ, Poller, new_poller
+from chatproto.server.peer import Link
+from chatproto.server.peers import Links
+from chatproto.wire.codec import encode
+from chatproto.wire.line_buffer import LineBuffer
+from chatproto_sync.sockets.poller import ONCE, READ, Poller, new_poller
 
 PART: Final = "stages"
 LOOPS: Final = 10

@@ -9,8 +9,9 @@ What the codec has no use for is loaded when it is first asked for.
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from ._connection import ChatConnection
-from ._errors import (
+from ._version import __version__
+from .wire.connection import ChatConnection
+from .wire.errors import (
     ChatProtocolError,
     ChatTimeoutError,
     ConnectionLostError,
@@ -20,7 +21,7 @@ from ._errors import (
     ProtocolError,
     RemoteProtocolError,
 )
-from ._events import (
+from .wire.events import (
     Broadcast,
     Command,
     ConnectionClosed,
@@ -33,49 +34,48 @@ from ._events import (
     Receive,
     Send,
 )
-from ._limits import Limits
-from ._names import NAME_MAX, SERVER_NAME
-from ._states import TRANSITIONS, Role, State
-from ._version import __version__
+from .wire.limits import Limits
+from .wire.names import NAME_MAX, SERVER_NAME
+from .wire.states import TRANSITIONS, Role, State
 
 if TYPE_CHECKING:
-    from ._actions import Action, ConnectionId, Deliver, Disconnect, Refuse
-    from ._backoff import Backoff
-    from ._broker import ChatBroker
-    from ._echo import Echo
-    from ._hub import ChatHub
-    from ._logins import Credentials, LoginRequest, Question
-    from ._messages import Message, Notice, Reconnected
-    from ._policy import Broadcasting, DuplicateLogin, Policy
-    from ._records import CloseReason, Counters, Happening, Record, visible
-    from ._session import ChatSession
+    from .client.messages import Message, Notice, Reconnected
+    from .client.ping import Echo
+    from .client.reconnect import Backoff
+    from .client.session import ChatSession
+    from .routing.actions import Action, ConnectionId, Deliver, Disconnect, Refuse
+    from .routing.hub import ChatHub
+    from .routing.policy import Broadcasting, DuplicateLogin, Policy
+    from .server.broker import ChatBroker
+    from .server.log_events import CloseReason, Counters, Happening, Record, visible
+    from .server.logins import Credentials, LoginRequest, Question
 else:
     # The same for an interpreter: 13 of 28 ms that importing everything takes.
     _LATER = {
-        "Action": "_actions",
-        "Backoff": "_backoff",
-        "Broadcasting": "_policy",
-        "ChatBroker": "_broker",
-        "ChatHub": "_hub",
-        "ChatSession": "_session",
-        "CloseReason": "_records",
-        "ConnectionId": "_actions",
-        "Counters": "_records",
-        "Credentials": "_logins",
-        "Deliver": "_actions",
-        "Disconnect": "_actions",
-        "DuplicateLogin": "_policy",
-        "Echo": "_echo",
-        "Happening": "_records",
-        "LoginRequest": "_logins",
-        "Message": "_messages",
-        "Notice": "_messages",
-        "Policy": "_policy",
-        "Question": "_logins",
-        "Reconnected": "_messages",
-        "Record": "_records",
-        "Refuse": "_actions",
-        "visible": "_records",
+        "Action": "routing.actions",
+        "Backoff": "client.reconnect",
+        "Broadcasting": "routing.policy",
+        "ChatBroker": "server.broker",
+        "ChatHub": "routing.hub",
+        "ChatSession": "client.session",
+        "CloseReason": "server.log_events",
+        "ConnectionId": "routing.actions",
+        "Counters": "server.log_events",
+        "Credentials": "server.logins",
+        "Deliver": "routing.actions",
+        "Disconnect": "routing.actions",
+        "DuplicateLogin": "routing.policy",
+        "Echo": "client.ping",
+        "Happening": "server.log_events",
+        "LoginRequest": "server.logins",
+        "Message": "client.messages",
+        "Notice": "client.messages",
+        "Policy": "routing.policy",
+        "Question": "server.logins",
+        "Reconnected": "client.messages",
+        "Record": "server.log_events",
+        "Refuse": "routing.actions",
+        "visible": "server.log_events",
     }
 
     def __getattr__(name: str) -> object:

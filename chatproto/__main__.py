@@ -9,7 +9,7 @@ import sys
 def main() -> None:
     """Run the command, or say what to install for it."""
     try:
-        from chatproto_anyio.cli import cli
+        from chatproto_anyio.cli.main import cli
 
         cli(prog_name="chatproto")
     except ModuleNotFoundError as error:

@@ -2,8 +2,8 @@
 
 from chatproto_sync import DEFAULT_PORT
 
-from ._client import Client
-from ._connect import connect
-from ._server import Server, serve
+from .client.client import Client
+from .client.connect import connect
+from .server.server import Server, serve
 
 __all__ = ["DEFAULT_PORT", "Client", "Server", "connect", "serve"]

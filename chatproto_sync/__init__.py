@@ -1,8 +1,8 @@
 """CHAT/1.0 on blocking sockets and the standard library alone."""
 
-from ._addresses import DEFAULT_PORT
-from ._client import Client
-from ._connect import connect
-from ._server import Server, serve
+from .client.client import Client
+from .client.connect import connect
+from .server.server import Server, serve
+from .sockets.addresses import DEFAULT_PORT
 
 __all__ = ["DEFAULT_PORT", "Client", "Server", "connect", "serve"]

@@ -10,7 +10,9 @@ from typing import Any
 
 from chatproto import __version__
 
-from ._command import (
+from .server.server import Server, shutdown_on_signals
+from .service.options import OPTIONS, Option
+from .service.startup import (
     announce,
     cannot_listen,
     certificate_of,
@@ -18,9 +20,7 @@ from ._command import (
     parameters_of,
     reload,
 )
-from ._descriptors import use_all_descriptors
-from ._options import OPTIONS, Option
-from ._server import Server, shutdown_on_signals
+from .sockets.descriptors import use_all_descriptors
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -119,7 +119,7 @@ def _metrics(
     parser: argparse.ArgumentParser, server: Server, values: dict[str, Any]
 ) -> contextlib.AbstractContextManager[int]:
     try:
-        from ._metrics import serving_metrics
+        from .service.metrics import serving_metrics
     except ModuleNotFoundError as error:
         if error.name != "prometheus_client":
             raise

@@ -13,8 +13,8 @@ import pytest
 
 import chatproto_sync
 from chatproto import TRANSITIONS, ChatBroker, ConnectionLostError, ErrorCode, Message
-from chatproto_anyio._chat_commands import USAGES
-from chatproto_anyio.cli import cli
+from chatproto_anyio.cli.chat.parsing import USAGES
+from chatproto_anyio.cli.main import cli
 
 from .adapters.servers import SocketClient, run_sync
 

@@ -50,14 +50,14 @@ def test_says_what_to_install_for_one_command(
     def command(**_: str) -> None:
         importlib.import_module(package)
 
-    monkeypatch.setattr("chatproto_anyio.cli.cli", command)
+    monkeypatch.setattr("chatproto_anyio.cli.main.cli", command)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(SystemExit, match=f"^Error: the command needs the package {package}: "):
         main()
 
 
 def test_a_bug_is_not_taken_for_something_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.delitem(sys.modules, "chatproto_anyio.cli", raising=False)
-    monkeypatch.setitem(sys.modules, "chatproto_anyio.cli", None)
+    monkeypatch.delitem(sys.modules, "chatproto_anyio.cli.main", raising=False)
+    monkeypatch.setitem(sys.modules, "chatproto_anyio.cli.main", None)
     with pytest.raises(ModuleNotFoundError):
         main()

@@ -78,7 +78,8 @@ def test_all_of_testing_is_all_that_it_defines() -> None:
     defined = {
         name
         for name, value in vars(chatproto.testing).items()
-        if not name.startswith("_") and getattr(value, "__module__", "") == "chatproto.testing"
+        if not name.startswith("_")
+        and getattr(value, "__module__", "").startswith("chatproto.testing.")
     }
     assert defined | {"DATA_MAX"} == set(chatproto.testing.__all__)
 
@@ -99,9 +100,11 @@ def test_everything_public_is_documented() -> None:
 
 def test_the_codec_brings_in_no_server_and_no_client() -> None:
     brought = loaded_after("from chatproto import ChatConnection, Role, Send")
-    assert "chatproto._connection" in brought
-    assert brought.isdisjoint({"chatproto._hub", "chatproto._broker", "chatproto._session"})
-    assert "chatproto._broker" in loaded_after("from chatproto import ChatBroker")
+    assert "chatproto.wire.connection" in brought
+    assert brought.isdisjoint(
+        {"chatproto.routing.hub", "chatproto.server.broker", "chatproto.client.session"}
+    )
+    assert "chatproto.server.broker" in loaded_after("from chatproto import ChatBroker")
 
 
 @pytest.mark.parametrize("package", ["chatproto", "chatproto_sync", "chatproto_anyio"])

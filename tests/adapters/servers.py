@@ -15,8 +15,8 @@ from anyio.from_thread import start_blocking_portal
 
 import chatproto_anyio
 import chatproto_sync
-from chatproto_sync import _driver
-from chatproto_sync._poller import SelectorPoller
+from chatproto_sync.sockets import driver as driver_module
+from chatproto_sync.sockets.poller import SelectorPoller
 
 TIMEOUT = 20.0
 """Seconds after which a test that waits for a server has failed; none should take that long."""
@@ -65,7 +65,7 @@ def run_async(backend: str, **options: Any) -> Iterator[chatproto_anyio.Server]:
 def run_async_without_descriptor(backend: str, **options: Any) -> Iterator[chatproto_anyio.Server]:
     """As on platforms whose selectors are no descriptors: a task for each connection."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(_driver, "new_poller", without_descriptor)
+        patch.setattr(driver_module, "new_poller", without_descriptor)
         with run_async(backend, **options) as server:
             yield server
 

@@ -5,8 +5,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 
 from chatproto import ChatBroker
 
-from ..broker_model import GOODBYE, LIMITS, LINGER, BrokerModel, Peer
 from ..remains import remains
+from ..server.broker_model import GOODBYE, LIMITS, LINGER, BrokerModel, Peer
 
 NAMES = st.sampled_from(["alice", "bob", "carol"])
 # One of those that are there.

@@ -8,8 +8,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatproto import ChatBroker, Limits, testing
-from chatproto._link import Link
-from chatproto._relay import Relay
+from chatproto.server.fast_path import Relay
+from chatproto.server.peer import Link
 
 LIMITS = [
     Limits(),

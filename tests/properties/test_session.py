@@ -6,11 +6,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from chatproto import ChatSession, Echo, ErrorCode, Limits, Message, Notice, Receive, testing
-from chatproto._codec import encode
-from chatproto._messages import read_notice
-from chatproto._notices import notice
+from chatproto.client.messages import read_notice
+from chatproto.server.notices import notice
+from chatproto.wire.codec import encode
 
-from ..sessions import items, notices
+from ..client.sessions import items, notices
 
 # Few bad lines end a connection here, so that the end of one is among what is tried.
 LIMITS = Limits(bad_lines=4)

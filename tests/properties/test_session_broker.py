@@ -18,9 +18,9 @@ from chatproto import (
     Policy,
     Send,
 )
-from chatproto._codec import decode
+from chatproto.wire.codec import decode
 
-from ..sessions import CABLE, items
+from ..client.sessions import CABLE, items
 
 NAMES = st.sampled_from(["alice", "bob", "carol"])
 PEOPLE = st.integers(0, 2)

@@ -24,9 +24,9 @@ from chatproto import (
     State,
     testing,
 )
-from chatproto._codec import decode, encode
-from chatproto._connection import RUN
-from chatproto._linebuffer import LineBuffer
+from chatproto.wire.codec import decode, encode
+from chatproto.wire.connection import RUN
+from chatproto.wire.line_buffer import LineBuffer
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -3,8 +3,8 @@
 from collections import defaultdict
 
 from chatproto import CloseReason
-from chatproto._flow import WINDOW
-from chatproto._link import Link
+from chatproto.server.flow_control import WINDOW
+from chatproto.server.peer import Link
 
 from .client import Client
 from .world import World

@@ -1,0 +1,259 @@
+"""Who is who, and who gets what."""
+
+from collections.abc import Iterable
+from typing import Generic, assert_never
+
+from ..wire.codec import is_for_server
+from ..wire.errors import ErrorCode
+from ..wire.events import (
+    Broadcast,
+    ConnectionClosed,
+    Event,
+    Group,
+    Invalid,
+    Leave,
+    Login,
+    Logout,
+    Receive,
+    Send,
+    unchecked,
+)
+from ..wire.limits import Limits
+from ..wire.names import is_reserved
+from ..wire.states import Role, objection
+from .actions import Action, ConnectionId, Deliver, Disconnect, Refuse
+from .policy import Broadcasting, DuplicateLogin, Policy
+
+
+class _Group:
+    """A group: its members by name, online or not."""
+
+    __slots__ = ("creator", "members")
+
+    def __init__(self, creator: str, members: Iterable[str]) -> None:
+        self.creator = creator
+        # A dict for a set that keeps its order, as above.
+        self.members = dict.fromkeys(members)
+
+
+class ChatHub(Generic[ConnectionId]):
+    """The routing of CHAT/1.0 (protocol.md, section 2): events in, actions out.
+
+    A message costs what its recipients cost (a broadcast: the group's members, online or not),
+    however many connections, users and groups there are. Groups outlive the connections of their
+    members, as the protocol has it; everything else goes with the connection.
+
+    Args:
+        policy: The matters of taste.
+        limits: Those on groups count here.
+    """
+
+    def __init__(self, policy: Policy = Policy(), limits: Limits = Limits()) -> None:
+        self._policy = policy
+        self._limits = limits
+        # The groups that exist because of each connection, as long as it is there, and back.
+        self._made: dict[ConnectionId, set[str]] = {}
+        self._makers: dict[str, ConnectionId] = {}
+        self._names: dict[ConnectionId, str | None] = {}
+        # Dicts for sets that keep their order: messages go out in the same order each time.
+        self.online: dict[str, dict[ConnectionId, None]] = {}
+        """Who is online: the connections that are logged in under each name, for looking only."""
+        self._groups: dict[str, _Group] = {}
+
+    @property
+    def users(self) -> int:
+        """How many names are online."""
+        return len(self.online)
+
+    @property
+    def groups(self) -> int:
+        """How many groups there are."""
+        return len(self._groups)
+
+    def name_of(self, cid: ConnectionId) -> str | None:
+        """The name that a connection is logged in under; None before it is.
+
+        Raises:
+            KeyError: There is no such connection.
+        """
+        return self._names[cid]
+
+    def connect(self, cid: ConnectionId) -> None:
+        """Take on a connection, anonymous at first.
+
+        Args:
+            cid: What it will be known by, until `disconnect` or a `Disconnect`.
+
+        Raises:
+            ValueError: There is such a connection already.
+        """
+        if cid in self._names:
+            raise ValueError(f"{cid!r} is connected already")
+        self._names[cid] = None
+
+    def disconnect(self, cid: ConnectionId) -> None:
+        """Forget a connection. One that is not known, or not any more, is fine.
+
+        Args:
+            cid: Which.
+        """
+        name = self._names.pop(cid, None)
+        for group in self._made.pop(cid, ()):
+            del self._makers[group]
+        if name is not None:
+            self._leave_name(cid, name)
+
+    def handle(self, cid: ConnectionId, event: Event) -> list[Action[ConnectionId]]:
+        """Act on what a connection said.
+
+        Args:
+            cid: Who.
+            event: What; any event that `ChatConnection` reports on a server's side.
+
+        Returns:
+            What to do now, in order. Empty when all is well and nobody needs to hear of it.
+
+        Raises:
+            KeyError: There is no such connection.
+        """
+        name = self._names[cid]
+        # What is said most comes first: each case that does not match costs a little.
+        match event:
+            case Send() if name is not None:
+                return self._send(cid, name, event)
+            case Broadcast() if name is not None:
+                return self._broadcast(cid, name, event)
+            case Group() if name is not None:
+                return self._make_group(cid, name, event)
+            case Leave() if name is not None:
+                return self._leave_group(cid, name, event)
+            # A message to the server is never answered, whatever is wrong with it: a bot that
+            # answers the server's errors would never stop.
+            case Send(to=addressee) | Broadcast(group=addressee) if is_reserved(addressee):
+                return []
+            case Invalid(line=line) if is_for_server(line):
+                return []
+            case Send() | Broadcast() | Group() | Leave() | Receive():
+                return [Refuse(cid, *objection(Role.CLIENT, event))]
+            case Login():
+                return self._login(cid, name, event.name)
+            case Logout() | ConnectionClosed():
+                self.disconnect(cid)
+                return [Disconnect(cid, None)]
+            case Invalid():
+                return [Refuse(cid, event.code, event.text)]
+            case _:
+                assert_never(event)
+
+    def audience(
+        self, cid: ConnectionId, group: str
+    ) -> tuple[ConnectionId, ...] | Refuse[ConnectionId]:
+        """Who gets a BROADCAST of a connection that is logged in; or why nobody does.
+
+        Empty when that is nobody's business: there is no other member, or it is for the server.
+        """
+        there = self._groups.get(group)
+        if there is None:
+            return () if is_reserved(group) else _no_such_group(cid, group)
+        name = self._names[cid]
+        is_member = name in there.members
+        if not (
+            is_member or name == there.creator or self._policy.broadcasting is Broadcasting.ANYONE
+        ):
+            return _not_a_member(cid, group)
+        online = self.online
+        audience: list[ConnectionId] = []
+        for member in there.members:
+            audience += online.get(member, ())
+        if is_member:
+            audience.remove(cid)
+        return tuple(audience)
+
+    def members(self, group: str) -> int:
+        """How many members a group has, online or not; 0 when there is no such group."""
+        there = self._groups.get(group)
+        return 0 if there is None else len(there.members)
+
+    def _send(self, cid: ConnectionId, name: str, event: Send) -> list[Action[ConnectionId]]:
+        connections = self.online.get(event.to)
+        if connections:
+            return [Deliver(tuple(connections), _new_receive(name, event.data))]
+        if is_reserved(event.to):
+            return []
+        return [Refuse(cid, ErrorCode.NO_SUCH_USER, f"{event.to} is not online")]
+
+    def _broadcast(
+        self, cid: ConnectionId, name: str, event: Broadcast
+    ) -> list[Action[ConnectionId]]:
+        audience = self.audience(cid, event.group)
+        if isinstance(audience, Refuse):
+            return [audience]
+        return [Deliver(audience, _new_receive(name, event.data))] if audience else []
+
+    def _make_group(self, cid: ConnectionId, name: str, event: Group) -> list[Action[ConnectionId]]:
+        if event.name in self._groups:
+            return [Refuse(cid, ErrorCode.GROUP_EXISTS, f"there is a group {event.name} already")]
+        limits = self._limits
+        if len(event.members) > limits.max_members:
+            text = f"a group has at most {limits.max_members} members"
+        elif len(self._groups) >= limits.max_groups:
+            text = "there are too many groups"
+        elif len(self._made.get(cid, ())) >= limits.max_groups_per_connection:
+            text = "you have made too many groups"
+        else:
+            self._groups[event.name] = _Group(name, event.members)
+            self._made.setdefault(cid, set()).add(event.name)
+            self._makers[event.name] = cid
+            return []
+        return [Refuse(cid, ErrorCode.TOO_MANY, text)]
+
+    def _leave_group(
+        self, cid: ConnectionId, name: str, event: Leave
+    ) -> list[Action[ConnectionId]]:
+        group = self._groups.get(event.group)
+        if group is None:
+            return [_no_such_group(cid, event.group)]
+        if name not in group.members:
+            return [_not_a_member(cid, event.group)]
+        del group.members[name]
+        if not group.members:
+            del self._groups[event.group]
+            if event.group in self._makers:
+                self._made[self._makers.pop(event.group)].remove(event.group)
+        return []
+
+    def _login(
+        self, cid: ConnectionId, name: str | None, new_name: str
+    ) -> list[Action[ConnectionId]]:
+        if new_name == name:
+            return []
+        actions: list[Action[ConnectionId]] = []
+        others = self.online.get(new_name, ())
+        if others and self._policy.duplicate_login is DuplicateLogin.REJECT:
+            return [Refuse(cid, ErrorCode.NAME_IN_USE, f"{new_name} is logged in already")]
+        if others and self._policy.duplicate_login is DuplicateLogin.REPLACE:
+            for other in list(others):
+                self.disconnect(other)
+                actions.append(Disconnect(other, ErrorCode.NAME_IN_USE))
+        if name is not None:
+            self._leave_name(cid, name)
+        self._names[cid] = new_name
+        self.online.setdefault(new_name, {})[cid] = None
+        return actions
+
+    def _leave_name(self, cid: ConnectionId, name: str) -> None:
+        connections = self.online[name]
+        del connections[cid]
+        if not connections:
+            del self.online[name]
+
+
+def _no_such_group(cid: ConnectionId, group: str) -> Refuse[ConnectionId]:
+    return Refuse(cid, ErrorCode.NO_SUCH_GROUP, f"there is no group {group}")
+
+
+def _not_a_member(cid: ConnectionId, group: str) -> Refuse[ConnectionId]:
+    return Refuse(cid, ErrorCode.NOT_A_MEMBER, f"you are not a member of {group}")
+
+
+_new_receive = unchecked(Receive)

@@ -1,0 +1,218 @@
+"""Everything that can happen on a link, as immutable values (protocol.md, section 1).
+
+Each is checked when it is made: what can't travel can't be made. A field of the wrong type is a
+TypeError.
+"""
+
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
+from itertools import repeat
+from typing import Any, TypeAlias, TypeVar, final
+
+from .errors import ErrorCode, LocalProtocolError
+from .names import check_name, check_unreserved
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Login:
+    """Client to server: name this connection, or rename it.
+
+    Raises:
+        LocalProtocolError: BAD_NAME, or NAME_RESERVED when it starts with `*`.
+    """
+
+    name: str
+    """Who this connection is from now on; 1 to 64 octets as UTF-8."""
+
+    def __post_init__(self) -> None:
+        check_name(self.name)
+        check_unreserved(self.name)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Logout:
+    """Client to server: the last thing that this client says."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Send:
+    """Client to server: deliver data to every connection of one user.
+
+    Raises:
+        LocalProtocolError: BAD_NAME for the recipient, MALFORMED for data that no line can hold.
+    """
+
+    to: str
+    """The recipient's name."""
+
+    data: bytes
+    """What to deliver; any octets but LF, not ending with CR."""
+
+    def __post_init__(self) -> None:
+        check_name(self.to)
+        _check_data(self.data)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Broadcast:
+    """Client to server: deliver data to every other connection of a group's members.
+
+    Raises:
+        LocalProtocolError: BAD_NAME for the group, MALFORMED for data that no line can hold.
+    """
+
+    group: str
+    """The group's name."""
+
+    data: bytes
+    """What to deliver; any octets but LF, not ending with CR."""
+
+    def __post_init__(self) -> None:
+        check_name(self.group)
+        _check_data(self.data)
+
+
+@final
+@dataclass(frozen=True, slots=True, init=False)
+class Group:
+    """Client to server: make a group of exactly these members.
+
+    Args:
+        name: The group's name.
+        members: Their names, in any iterable; kept as a tuple.
+
+    Raises:
+        LocalProtocolError: BAD_NAME or NAME_RESERVED, for the group or any member.
+    """
+
+    name: str
+    """The group's name."""
+
+    members: tuple[str, ...]
+    """The members' names; may be empty."""
+
+    def __init__(self, name: str, members: Iterable[str] = ()) -> None:
+        if isinstance(members, str):
+            raise TypeError("members is an iterable of names, not one str")
+        members = tuple(members)
+        for each in (name, *members):
+            check_name(each)
+            check_unreserved(each)
+        object.__setattr__(self, "name", name)
+        object.__setattr__(self, "members", members)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Leave:
+    """Client to server: take me off a group.
+
+    Raises:
+        LocalProtocolError: BAD_NAME.
+    """
+
+    group: str
+    """The group's name."""
+
+    def __post_init__(self) -> None:
+        check_name(self.group)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Receive:
+    """Server to client: somebody sent you data.
+
+    Raises:
+        LocalProtocolError: BAD_NAME for the sender, MALFORMED for data that no line can hold.
+    """
+
+    sender: str
+    """Who sent it; `*server*` for the server's own notices."""
+
+    data: bytes
+    """What they sent; any octets but LF, not ending with CR. Escape it before you show it."""
+
+    def __post_init__(self) -> None:
+        check_name(self.sender)
+        _check_data(self.data)
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class Invalid:
+    """The peer sent a line that was not obeyed. That alone does not end the connection."""
+
+    code: ErrorCode
+    """Why not."""
+
+    line: bytes
+    """The line without its end; of an over-long one, as many octets as the limit allows."""
+
+    text: str = field(default="", compare=False)
+    """What is wrong with it, in words for people. Two that differ only here are equal."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
+class ConnectionClosed:
+    """Nothing more will be heard from the peer."""
+
+
+Command: TypeAlias = Login | Logout | Send | Broadcast | Group | Leave | Receive
+"""What travels as a line."""
+
+Event: TypeAlias = Command | Invalid | ConnectionClosed
+"""What `ChatConnection` reports."""
+
+
+def _check_data(data: bytes) -> None:
+    if not isinstance(data, bytes):
+        raise TypeError(f"data is bytes, not {type(data).__name__}")
+    if b"\n" in data or data.endswith(b"\r"):
+        raise LocalProtocolError(ErrorCode.MALFORMED, "data holds no LF and does not end with CR")
+
+
+_T = TypeVar("_T")
+
+
+def unchecked(cls: Callable[[str, bytes], _T]) -> Callable[[str, bytes], _T]:
+    """A second constructor for a two-field event, for values that its caller has just checked.
+
+    It makes the same value in a quarter of the time: the parser has made the checks already, and
+    a slot's own setter spares the frozen dataclass's detour.
+    """
+    slots: Any = cls
+    set_first, set_second = (getattr(slots, field).__set__ for field in slots.__slots__)
+    new = slots.__new__
+
+    def make(first: str, second: bytes) -> _T:
+        event: _T = new(slots)
+        set_first(event, first)
+        set_second(event, second)
+        return event
+
+    return make
+
+
+def unchecked_run(
+    cls: Callable[[str, bytes], _T],
+) -> Callable[[Iterable[str], Sequence[bytes]], list[_T]]:
+    """The same for many at once, in two thirds of the time: its loops are all in C."""
+    slots: Any = cls
+    set_first, set_second = (getattr(slots, field).__set__ for field in slots.__slots__)
+    new = slots.__new__
+
+    def make(firsts: Iterable[str], seconds: Sequence[bytes]) -> list[_T]:
+        events: list[_T] = list(map(new, repeat(slots, len(seconds))))
+        # A deque without room for anything is the quickest way to have an iterator run.
+        deque(map(set_first, events, firsts), 0)
+        deque(map(set_second, events, seconds), 0)
+        return events
+
+    return make

@@ -1,0 +1,4 @@
+"""The command `chatproto`.
+
+May import: everything, and click. Imported by: `chatproto.__main__`.
+"""

@@ -1,0 +1,133 @@
+"""`chatproto serve`: run a server."""
+
+import contextlib
+import importlib.util
+import signal
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+import anyio
+import click
+
+from chatproto_sync.service.metrics import serving_metrics
+from chatproto_sync.service.options import OPTIONS, Option
+from chatproto_sync.service.startup import (
+    announce,
+    cannot_listen,
+    certificate_of,
+    log_to_stderr,
+    parameters_of,
+    reload,
+)
+from chatproto_sync.sockets.descriptors import use_all_descriptors
+from chatproto_sync.sockets.tls import ServerCertificate
+
+from ..server.server import Server
+
+
+def _parsed(option: Option) -> Callable[[click.Context, click.Parameter, str | None], Any]:
+    """A callback that makes a value of a text."""
+
+    def parse(_context: click.Context, _param: click.Parameter, text: str | None) -> Any:
+        try:
+            return None if text is None else option.parse(text)
+        except ValueError as error:
+            raise click.BadParameter(str(error)) from None
+
+    return parse
+
+
+def _server_options(command: Callable[..., None]) -> Callable[..., None]:
+    for option in reversed(OPTIONS):
+        kind: Any = click.Path(readable=False) if option.metavar == "PATH" else str
+        if option.choices:
+            kind = click.Choice(option.choices, case_sensitive=False)
+        command = click.option(
+            f"--{option.name}",
+            type=bool if option.is_flag else kind,
+            callback=None if option.is_flag else _parsed(option),
+            is_flag=option.is_flag,
+            default=option.default,
+            metavar=option.metavar,
+            envvar=option.variable,
+            show_envvar=True,
+            show_default=option.default is not None and not option.is_flag,
+            help=f"{option.help[0].upper()}{option.help[1:]}.",
+        )(command)
+    return command
+
+
+@click.command()
+@_server_options
+@click.option(
+    "--backend",
+    type=click.Choice(["asyncio", "trio"]),
+    default="asyncio",
+    envvar="CHATPROTO_BACKEND",
+    show_envvar=True,
+    help="Event loop to run on.",
+)
+def serve(backend: str, **values: Any) -> None:
+    """Run a chat server until SIGINT or SIGTERM."""
+    if importlib.util.find_spec(backend) is None:
+        raise click.ClickException(
+            f"--backend {backend} needs the package {backend}: "
+            "pip install 'chatproto-sansio[server]', or '.[server]' in a checkout"
+        )
+    log_to_stderr(values["log_level"], values["log_format"])
+    use_all_descriptors()
+    try:
+        certificate = certificate_of(values)
+        parameters = parameters_of(values, certificate)
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
+    try:
+        anyio.run(_run, parameters, certificate, values, backend=backend)
+    except (OSError, ValueError) as error:
+        words = cannot_listen(values["host"], values["port"], values["unix"], error)
+        raise click.ClickException(words) from None
+
+
+async def _run(
+    parameters: dict[str, Any], certificate: ServerCertificate | None, values: dict[str, Any]
+) -> None:
+    with (
+        anyio.open_signal_receiver(*_SIGNALS) as signals,
+        contextlib.ExitStack() as stack,
+    ):
+        # Only now: whoever sees it listen may send a signal at once. It may block, as nothing else
+        # runs here yet; what it raises is all that comes out of here unwrapped.
+        server = Server(**parameters)
+        stack.callback(server.close)
+        if values["metrics_port"] is not None:
+            stack.enter_context(
+                serving_metrics(server._driver, values["host"], values["metrics_port"])
+            )
+        announce(server.addresses)
+        async with anyio.create_task_group() as tasks:
+            with anyio.CancelScope() as scope:
+                tasks.start_soon(_obey_signals, signals, server, scope, certificate)
+                await server.run()
+            tasks.cancel_scope.cancel()
+
+
+async def _obey_signals(
+    signals: AsyncIterator[signal.Signals],
+    server: Server,
+    scope: anyio.CancelScope,
+    certificate: ServerCertificate | None,
+) -> None:
+    """The first signal to end ends the server in good order, the second at once."""
+    async for number in signals:
+        if number not in (signal.SIGINT, signal.SIGTERM):
+            reload(certificate)
+        elif scope.cancel_called:
+            server.abandon()
+        else:
+            scope.cancel()
+
+
+# Not every platform has a way to hang up.
+_SIGNALS = [
+    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
+]

@@ -1,0 +1,4 @@
+"""A server on an event loop: the engine of `chatproto_sync.sockets`, and byte streams beside it.
+
+May import: `chatproto_sync.sockets` and `chatproto`. Imported by: the package and `cli`.
+"""

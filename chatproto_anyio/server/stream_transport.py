@@ -1,0 +1,130 @@
+"""What an event loop adds to the driver: connections that are not plain sockets."""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import anyio
+from anyio.abc import ByteStream, SocketAttribute
+from anyio.streams.tls import TLSAttribute
+
+from chatproto import Credentials
+from chatproto_sync.sockets.addresses import describe, host_of
+from chatproto_sync.sockets.driver import Driver
+from chatproto_sync.sockets.tls import certificate_of, identities_of
+from chatproto_sync.sockets.transport import READ_SIZE
+from chatproto_sync.sockets.unix import credentials_of
+
+from ..streams import GONE, close
+
+WRITE_SIZE: Final = 16384
+"""The most octets written to a stream at once. Only when they are gone, the broker hears of it."""
+
+
+class StreamCarrier:
+    """A connection on any byte stream: two tasks over the broker that the sockets use.
+
+    Args:
+        driver: Whose broker decides.
+        stream: The connection; closed at the end.
+    """
+
+    def __init__(self, driver: Driver, stream: ByteStream) -> None:
+        self.peer, self._address = _describe(stream)
+        self._driver = driver
+        self._stream = stream
+        self._scope = anyio.CancelScope()
+        # Set, and replaced, when the broker wants something of this one.
+        self._news = anyio.Event()
+
+    @property
+    def certificate(self) -> Mapping[str, Any] | None:
+        """See `chatproto_sync.sockets.transport.Carrier`."""
+        tls = self._stream.extra(TLSAttribute.ssl_object, None)
+        return None if tls is None else certificate_of(tls)
+
+    @property
+    def credentials(self) -> Credentials | None:
+        """See `chatproto_sync.sockets.transport.Carrier`."""
+        sock = self._stream.extra(SocketAttribute.raw_socket, None)
+        return None if sock is None else credentials_of(sock)
+
+    def write(self, data: bytes) -> int:  # noqa: ARG002 - it has a task for that
+        """See `chatproto_sync.sockets.transport.Carrier`."""
+        return 0
+
+    def carry(self) -> None:
+        """See `chatproto_sync.sockets.transport.Carrier`."""
+        if self._driver.broker.finished(self):
+            self._scope.cancel()
+        else:
+            news, self._news = self._news, anyio.Event()
+            news.set()
+
+    async def run(self) -> None:
+        """Carry until one side ends it. However that comes about, nothing of it is left."""
+        driver = self._driver
+        try:
+            driver.tick()
+            driver.broker.connect(self, self.peer, address=self._address)
+            tls = self._stream.extra(TLSAttribute.ssl_object, None)
+            if tls is not None:
+                driver.broker.secure(self, identities_of(tls.context, self.certificate))
+            driver.settle()
+            with self._scope:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._write)
+                    await self._read()
+        except* GONE:
+            # That the broker is told of it below says so.
+            pass
+        finally:
+            driver.broker.disconnect(self)
+            driver.settle()
+            # A drain may be waiting for this one.
+            driver.wake()
+            await close(self._stream)
+
+    async def _read(self) -> None:
+        driver, broker = self._driver, self._driver.broker
+        while True:
+            if not broker.reading(self):
+                await self._news.wait()
+                continue
+            try:
+                data = await self._stream.receive(READ_SIZE)
+            except anyio.EndOfStream:
+                broker.receive_eof(self)
+            else:
+                driver.tick()
+                broker.receive(self, data)
+            driver.settle()
+
+    async def _write(self) -> None:
+        driver, broker = self._driver, self._driver.broker
+        while not broker.finished(self):
+            data = broker.outgoing(self)[:WRITE_SIZE]
+            if data:
+                broker.sent(self, 0)
+                await self._stream.send(data)
+                broker.sent(self, len(data))
+                driver.settle()
+            elif broker.take_half_close(self):
+                try:
+                    await self._stream.send_eof()
+                except NotImplementedError:
+                    # TLS in AnyIO can only close as a whole, and says goodbye while it does.
+                    break
+            else:
+                await self._news.wait()
+        self._scope.cancel()
+
+
+def _describe(stream: ByteStream) -> tuple[str, str]:
+    """Where a stream leads, for people, and its IP address if it has one."""
+    try:
+        address = stream.extra(SocketAttribute.remote_address)
+        family = stream.extra(SocketAttribute.family)
+    except (anyio.TypedAttributeLookupError, OSError):
+        # Not every stream has a socket, and not every socket still has a peer.
+        return type(stream).__name__, ""
+    return describe(address, family), host_of(address, family)

@@ -1,0 +1,232 @@
+"""A client's connection: a socket that one thread reads while another one writes."""
+
+import contextlib
+import errno
+import os
+import selectors
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from functools import partial
+from selectors import EVENT_READ, EVENT_WRITE
+from ssl import SSLContext, SSLSocket, SSLWantReadError, SSLWantWriteError
+from typing import Any, TypeVar
+
+from chatproto import ChatTimeoutError, ConnectionLostError
+
+from ..sockets.addresses import AF_UNIX, Target, prepare, resolve
+from ..sockets.tls import start_tls
+from ..sockets.transport import READ_SIZE
+from .deadline import Deadline
+
+_T = TypeVar("_T")
+
+# What a system calls a connection that is not made yet.
+_UNDER_WAY = {
+    getattr(errno, name)
+    for name in ("EINPROGRESS", "EALREADY", "EINTR", "WSAEWOULDBLOCK")
+    if hasattr(errno, name)
+}
+
+
+class Transport:
+    """A socket, plain or TLS. Its errors are `ConnectionLostError`.
+
+    One thread may be in `receive` while another is in `send`, and any may `close` it under them, or
+    while it is opened.
+    """
+
+    def __init__(self) -> None:
+        self._socket: socket.socket | None = None
+        # TLS has one state for both directions.
+        self._lock = threading.Lock()
+        self._users = 0
+        self._closed = False
+
+    def open(self, target: Target[socket.socket], deadline: Deadline) -> None:
+        """Connect to a server, and do the TLS handshake if there is to be one.
+
+        Args:
+            target: Where.
+            deadline: Until when.
+
+        Raises:
+            ChatTimeoutError: It took too long.
+            ConnectionLostError: It can't be done.
+        """
+        try:
+            self._connect(target, deadline)
+            if target.ssl is not None:
+                self._do(self._start_tls(target.ssl, target).do_handshake, EVENT_READ, deadline)
+        except ChatTimeoutError:
+            # It is an OSError too.
+            raise
+        except ConnectionLostError as error:
+            cause = error.__cause__
+            if not isinstance(cause, OSError):
+                raise
+            raise no_connection(target, cause) from cause
+        except OSError as error:
+            raise no_connection(target, error) from error
+
+    def receive(self, deadline: Deadline) -> bytes:
+        """What has arrived, at least one octet; none at the end of the stream.
+
+        Raises:
+            ChatTimeoutError: Nothing did in time. The connection is as it was.
+            ConnectionLostError: The connection is gone.
+        """
+        return self._do(lambda: self._checked().recv(READ_SIZE), EVENT_READ, deadline)
+
+    def send(self, data: bytes, deadline: Deadline) -> None:
+        """Write all of `data`.
+
+        Raises:
+            ChatTimeoutError: That was not possible in time, and some of it may be written.
+            ConnectionLostError: The connection is gone.
+        """
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self._do(partial(self._send, rest), EVENT_WRITE, deadline) :]
+
+    def close(self) -> None:
+        """Close it. Threads that wait for it are woken, and lose it."""
+        with self._lock:
+            self._closed = True
+            if self._socket is None:
+                return
+            if not self._users:
+                self._socket.close()
+                return
+            # Closing a descriptor under a thread that uses it may hit somebody else's next one.
+            # TLS's own `shutdown` would forget its state.
+            with contextlib.suppress(OSError):
+                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+
+    def _connect(self, target: Target[socket.socket], deadline: Deadline) -> None:
+        if target.transport is not None:
+            self._use(target.transport)
+        elif target.unix is not None:
+            if AF_UNIX is None:
+                raise OSError("this platform has no Unix sockets")
+            self._connect_to(AF_UNIX, os.fspath(target.unix), deadline)
+        else:
+            *others, last = resolve(target.host, target.port)
+            for number, each in enumerate(others):
+                # Those after it get their share of the time too.
+                left = deadline.left()
+                share = None if left is None else left / (len(others) + 1 - number)
+                with contextlib.suppress(ConnectionLostError, ChatTimeoutError):
+                    return self._connect_to(*each, deadline.at_most(share))
+            self._connect_to(*last, deadline)
+        return None
+
+    def _connect_to(self, family: int, address: Any, deadline: Deadline) -> None:
+        self._use(socket.socket(family, socket.SOCK_STREAM))
+
+        def connect() -> None:
+            # The first call begins, the others tell how it went.
+            error = self._checked().connect_ex(address)
+            if error in _UNDER_WAY:
+                raise BlockingIOError
+            if error == errno.EAGAIN:
+                # A Unix socket's backlog is full; the system has no way to wait for room.
+                full = OSError(error, os.strerror(error))
+                raise lost(full) from full
+            if error not in (0, errno.EISCONN):
+                raise OSError(error, os.strerror(error))
+
+        self._do(connect, EVENT_WRITE, deadline)
+
+    def _start_tls(self, context: SSLContext, target: Target[socket.socket]) -> SSLSocket:
+        with self._lock:
+            try:
+                self._socket = sock = start_tls(
+                    self._checked(),
+                    context,
+                    server_side=False,
+                    server_hostname=target.server_hostname,
+                )
+            except (TypeError, ValueError) as error:
+                raise no_such_host(target) from error
+            return sock
+
+    def _use(self, sock: socket.socket) -> None:
+        """Have a socket in place of the one there was."""
+        with self._lock:
+            if self._socket is not None:
+                self._socket.close()
+            self._socket = sock
+            if self._closed:
+                sock.close()
+            prepare(self._checked())
+
+    def _checked(self) -> socket.socket:
+        if self._closed or self._socket is None:
+            raise ConnectionLostError("the connection is closed")
+        return self._socket
+
+    def _send(self, data: memoryview) -> int:
+        return self._checked().send(data)
+
+    def _do(self, operation: Callable[[], _T], events: int, deadline: Deadline) -> _T:
+        with self._using():
+            while True:
+                try:
+                    with self._lock:
+                        return operation()
+                except BlockingIOError:
+                    wanted = events
+                except SSLWantReadError:
+                    wanted = EVENT_READ
+                except SSLWantWriteError:
+                    wanted = EVENT_WRITE
+                except OSError as error:
+                    raise lost(error) from error
+                _wait(self._checked(), wanted, deadline)
+
+    @contextlib.contextmanager
+    def _using(self) -> Iterator[None]:
+        with self._lock:
+            if self._closed:
+                raise ConnectionLostError("the connection is closed")
+            self._users += 1
+        try:
+            yield
+        finally:
+            with self._lock:
+                self._users -= 1
+                if self._closed and not self._users and self._socket is not None:
+                    self._socket.close()
+
+
+def _wait(sock: socket.socket, events: int, deadline: Deadline) -> None:
+    left = deadline.left()
+    try:
+        with selectors.DefaultSelector() as selector:
+            selector.register(sock, events)
+            selector.select(left)
+    except OSError as error:
+        raise lost(error) from error
+
+
+def no_connection(target: Target[Any], error: Exception) -> ConnectionLostError:
+    """What to raise when a connection can't be made."""
+    return ConnectionLostError(f"can't connect to {target}: {_reason(error)}")
+
+
+def no_such_host(target: Target[Any]) -> OSError:
+    """The cause when no certificate can be for the host that is expected."""
+    return OSError(f"{target.server_hostname!r} is not a host name")
+
+
+def lost(error: Exception) -> ConnectionLostError:
+    """What to raise when a connection fails."""
+    return ConnectionLostError(f"the connection is lost: {_reason(error)}")
+
+
+def _reason(error: Exception) -> object:
+    if isinstance(error, ConnectionError) and error.errno:
+        # Event loops put their own words there.
+        return os.strerror(error.errno)
+    return error.strerror if isinstance(error, OSError) and error.strerror else error

@@ -1,0 +1,261 @@
+"""`chatproto chat` at a terminal: what is typed and what is shown."""
+
+import pty
+import re
+import signal
+import termios
+import unicodedata
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from chatproto import DuplicateLogin, Policy
+from chatproto_anyio.cli.chat.terminal import RawInput
+
+from ...servers import SocketClient, run_sync
+from .terminal import open_chat
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "chat")
+
+
+@pytest.fixture
+def bob(path: str) -> Iterator[SocketClient]:
+    """Somebody to talk to, on a server."""
+    with run_sync(unix=path), SocketClient(f"unix:{path}") as bob:
+        bob.login("bob")
+        yield bob
+
+
+def test_typing_survives_what_arrives(bob: SocketClient, path: str) -> None:
+    with open_chat(path, "--to", "bob") as terminal:
+        terminal.wait_for_prompt("alice -> bob:")
+        terminal.type("half a ")
+        terminal.wait_for_prompt("alice -> bob: half a")
+        bob.write(b"CHAT/1.0 SEND alice hi\nCHAT/1.0 SEND alice are you there?\n")
+        terminal.wait_for_line("<bob> hi")
+        terminal.wait_for_line(r"<bob> are you there\?")
+        terminal.wait_for_prompt("alice -> bob: half a")
+        terminal.type("message\r")
+        terminal.wait_for_line("-> bob: half a message")
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE alice half a message\n"
+
+
+def test_lines_are_told_apart_without_colours(bob: SocketClient, path: str) -> None:
+    with open_chat(path, NO_COLOR="1") as terminal:
+        terminal.wait_for_line(r"\* /help lists .*")
+        bob.write(b"CHAT/1.0 SEND alice hi\n")
+        terminal.wait_for_line("<bob> hi")
+        terminal.type("/msg bob hello\r/msg carol hello\r")
+        terminal.wait_for_line("-> bob: hello")
+        terminal.wait_for_line("! NO_SUCH_USER: carol is not online")
+        assert terminal.colours == set()
+
+
+def test_lines_are_told_apart_with_colours(bob: SocketClient, path: str) -> None:
+    with open_chat(path) as terminal:
+        terminal.wait_for_prompt("alice:")
+        bob.write(b"CHAT/1.0 SEND alice hi\n")
+        terminal.wait_for_line("<bob> hi")
+        terminal.type("/msg bob hello\r/msg carol hello\r")
+        terminal.wait_for_line("! NO_SUCH_USER: carol is not online")
+        terminal.wait_for_prompt("alice:")
+        heads = {line[6:].split()[0]: y for y, line in enumerate(terminal.lines[:-1])}
+        assert list(heads) == ["*", "<bob>", "->", "!"]
+        assert len({terminal.screen.buffer[y][6].fg for y in heads.values()}) == 4
+
+
+def test_who_is_talked_to(bob: SocketClient, path: str) -> None:
+    with open_chat(path) as terminal:
+        terminal.wait_for_prompt("alice:")
+        terminal.type("hi\r")
+        terminal.wait_for_line(r"\* nobody would hear that: .*")
+        terminal.type("/to bob\r")
+        terminal.wait_for_prompt("alice -> bob:")
+        terminal.type("/group team bob\r/to-group team\r")
+        terminal.wait_for_prompt("alice -> group team:")
+        terminal.type("hi all\r")
+        terminal.wait_for_line("-> group team: hi all")
+        terminal.type("/to\r")
+        terminal.wait_for_prompt("alice:")
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE alice hi all\n"
+
+
+@pytest.mark.usefixtures("bob")
+def test_tab_completes_commands(path: str) -> None:
+    with open_chat(path) as terminal:
+        terminal.wait_for_prompt("alice:")
+        terminal.type("/he\t")
+        terminal.wait_for_prompt("alice: /help")
+        terminal.type("\x03/t\t")
+        terminal.wait_for_prompt("alice: /to")
+        # There are two now.
+        terminal.type("\t")
+        terminal.wait_for(lambda lines: lines[-1].split()[:1] == ["/to-group"])
+        terminal.type("\t\t")
+        terminal.wait_for(lambda lines: any(line == "alice: /to-group" for line in lines))
+
+
+def test_tab_completes_names(bob: SocketClient, path: str) -> None:
+    with open_chat(path) as terminal:
+        terminal.wait_for_prompt("alice:")
+        bob.write(b"CHAT/1.0 SEND alice hi\n")
+        terminal.wait_for_line("<bob> hi")
+        # What follows comes at once, as on a slow line.
+        terminal.type("/msg b\tyou, too\r")
+        terminal.wait_for_line("-> bob: you, too")
+        terminal.type("/say team x\r")
+        terminal.wait_for_line("-> group team: x")
+        terminal.type("/leave t\t\r")
+        terminal.wait_for_line(r"\* asked to leave group team")
+
+
+@pytest.mark.usefixtures("bob")
+def test_history(path: str) -> None:
+    with open_chat(path, "--to", "bob") as terminal:
+        terminal.wait_for_prompt("alice -> bob:")
+        terminal.type("one\rtwo\r")
+        terminal.wait_for_line("-> bob: two")
+        terminal.type("\x1b[A")
+        terminal.wait_for_prompt("alice -> bob: two")
+        terminal.type("\x1b[A")
+        terminal.wait_for_prompt("alice -> bob: one")
+        terminal.type("\x1b[B again\r")
+        terminal.wait_for_line("-> bob: two again")
+
+
+def test_what_does_not_print_is_shown_and_not_obeyed(bob: SocketClient, path: str) -> None:
+    with open_chat(path) as terminal:
+        terminal.wait_for_prompt("alice:")
+        hostile = "\x1b]0;title\x07\x1b[31mred\x9b2J \u202egnp.exe \\ \u2028"
+        bob.write(f"CHAT/1.0 SEND alice {hostile}".encode() + b"\xff\n")
+        shown = r"\x1b]0;title\x07\x1b[31mred\x9b2J \u202egnp.exe \\ \u2028" + "\ufffd"
+        terminal.wait_for_line(re.escape(f"<bob> {shown}"))
+        bob.write("CHAT/1.0 LOGIN e\u202eve\nCHAT/1.0 SEND alice hi\n".encode())
+        terminal.wait_for_line(re.escape(r"<e\u202eve> hi"))
+        # Such a name is what Tab brings here, and then it is in what is typed and in the prompt.
+        terminal.type("/to e\t")
+        terminal.wait_for_prompt(r"alice: /to e\u202eve")
+        terminal.type("\x1b[D\x1b[D\x1b[D!\x7f\r")
+        terminal.wait_for_prompt(r"alice -> e\u202eve:")
+        terminal.type("it is \x1b[200~\x1b[31m\x1b[201~\\\r")
+        terminal.wait_for_line(re.escape(r"-> e\u202eve: it is \x1b[31m\\"))
+        for each in ("\x1b]0;", "\x1b[31mred", "\x9b", "\u202e", "\u2028"):
+            assert each.encode() not in terminal.raw
+    assert bob.read_line() == b"CHAT/1.0 RECEIVE alice it is \x1b[31m\\\n"
+
+
+@pytest.mark.parametrize(
+    ("text", "cells"),
+    [
+        ("日本語 wide", 11),
+        ("שלום עולם", 9),
+        ("مرحبا", 5),
+        ("cafe\u0301 u\u0308ber", 9),
+    ],
+    ids=["wide", "hebrew", "arabic", "combining"],
+)
+def test_other_scripts(bob: SocketClient, path: str, text: str, cells: int) -> None:
+    # The screen of the test puts together what it can.
+    shown = unicodedata.normalize("NFC", text)
+    with open_chat(path, "--to", "bob") as terminal:
+        terminal.wait_for_prompt("alice -> bob:")
+        terminal.type(text)
+        bob.write(f"CHAT/1.0 SEND alice {text}\n".encode())
+        terminal.wait_for_line(f"<bob> {shown}")
+        terminal.wait_for_prompt(f"alice -> bob: {shown}")
+        assert terminal.screen.cursor.x == len("alice -> bob: ") + cells
+        terminal.type("x\x7f\x01>\r")
+        terminal.wait_for_line(f"-> bob: >{shown}")
+    assert bob.read_line().decode() == f"CHAT/1.0 RECEIVE alice >{text}\n"
+
+
+def test_pasting_several_lines(bob: SocketClient, path: str) -> None:
+    with open_chat(path, "--to", "bob") as terminal:
+        terminal.wait_for_prompt("alice -> bob:")
+        terminal.paste("one\n\n  two\r\n//three\n")
+        # Nothing is sent before somebody has seen what it is.
+        terminal.wait_for(lambda lines: lines[-1].strip() == "//three")
+        terminal.type("\r")
+        terminal.wait_for_prompt("alice -> bob:")
+        terminal.wait_for_line("-> bob: /three")
+    received = [bob.read_line() for _ in range(3)]
+    assert received == [
+        b"CHAT/1.0 RECEIVE alice %b\n" % line for line in (b"one", b"  two", b"/three")
+    ]
+
+
+def test_names_that_leave_no_room(path: str) -> None:
+    name, other = "n" * 64, "名" * 21
+    with run_sync(unix=path), open_chat(path, columns=20) as terminal:
+        terminal.wait_for_prompt("alice:")
+        terminal.type(f"/nick {name}\r/to {other}\r")
+        terminal.wait_for_prompt("...名名:")
+        terminal.type("seen")
+        terminal.wait_for_prompt("...名名: seen")
+
+
+def test_another_name(path: str) -> None:
+    policy = Policy(duplicate_login=DuplicateLogin.REJECT)
+    with run_sync(unix=path, policy=policy), SocketClient(f"unix:{path}") as bob:
+        bob.login("bob")
+        with open_chat(path) as terminal:
+            terminal.wait_for_prompt("alice:")
+            terminal.type("/nick bob\r")
+            terminal.wait_for_line("! NAME_IN_USE: .*")
+            terminal.wait_for_prompt("alice:")
+            terminal.type("/nick *bob\r")
+            terminal.wait_for_line("! NAME_RESERVED: .*")
+            terminal.type("/nick carol\r")
+            terminal.wait_for_line(r"\* you are carol")
+            terminal.wait_for_prompt("carol:")
+
+
+@pytest.mark.usefixtures("bob")
+def test_help_and_ping(path: str) -> None:
+    with open_chat(path) as terminal:
+        terminal.wait_for_prompt("alice:")
+        terminal.type("/help\r")
+        terminal.wait_for_line(r"\* /quit +log out")
+        assert all(re.match(r"\d\d:\d\d \* ", line) for line in terminal.lines[:-1])
+        terminal.type("/ping\r")
+        terminal.wait_for_line(r"\* to the server and back: \d+\.\d ms")
+
+
+def test_ctrl_c_clears_the_line(bob: SocketClient, path: str) -> None:
+    with open_chat(path, "--to", "bob") as terminal:
+        terminal.wait_for_prompt("alice -> bob:")
+        terminal.type("oops\x03right\r")
+        terminal.wait_for_line("-> bob: right")
+    assert bob.read_line() == b"CHAT/1.0 RECEIVE alice right\n"
+
+
+def test_typing_while_much_arrives(bob: SocketClient, path: str) -> None:
+    letters = "the quick brown fox jumps over the lazy dog"
+    with open_chat(path, "--to", "bob") as terminal:
+        terminal.wait_for_prompt("alice -> bob:")
+        for number, letter in enumerate(letters):
+            bob.write(b"CHAT/1.0 SEND alice %d\n" % number * 20)
+            terminal.type(letter)
+            terminal.wait_for_line(f"<bob> {number}")
+        terminal.wait_for_prompt(f"alice -> bob: {letters}")
+        assert all(re.fullmatch(r"\d\d:\d\d <bob> \d+", line) for line in terminal.lines[:-1])
+        bob.write(b"CHAT/1.0 SEND alice %d\n" % 1000 * 5000)
+        terminal.type("\r")
+        # What the terminal shows of it may be gone from the screen as soon as it is there.
+        assert bob.read_line() == f"CHAT/1.0 RECEIVE alice {letters}\n".encode()
+        terminal.kill(signal.SIGTERM)
+        assert terminal.wait_for_end() == 0
+        assert terminal.is_as_before
+
+
+def test_the_terminal_shows_nothing_by_itself() -> None:
+    """Not even while lines are printed, when prompt_toolkit would have it."""
+    main, side = pty.openpty()
+    with open(main, "wb"), open(side) as stdin:  # noqa: PTH123
+        keyboard = RawInput(stdin)
+        with keyboard.raw_mode(), keyboard.cooked_mode():
+            assert not termios.tcgetattr(side)[3] & termios.ECHO

@@ -1,0 +1,146 @@
+"""`chatproto chat` at a terminal: how it ends, and how it goes on."""
+
+import re
+import signal
+import sys
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from chatproto import DuplicateLogin, Policy
+
+from ...client.misbehaving import MisbehavingServer, Peer
+from ...servers import SocketClient, run_sync
+from .terminal import CHAT, open_chat, open_terminal
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> str:
+    return str(tmp_path / "chat")
+
+
+def test_the_server_comes_back(path: str) -> None:
+    with ExitStack() as stack:
+        with run_sync(unix=path):
+            terminal = stack.enter_context(open_chat(path, "--to", "alice"))
+            terminal.wait_for_prompt("alice -> alice:")
+        terminal.wait_for_line("! SHUTTING_DOWN: .*")
+        terminal.type("still here\rtyping")
+        terminal.wait_for_line(r"\* no answer from the server so far: waiting")
+        stack.enter_context(run_sync(unix=path))
+        terminal.wait_for_line(r"\* the connection was lost for \d+\.\d s and is there again:.*")
+        terminal.wait_for_line("-> alice: still here")
+        terminal.wait_for_line("<alice> still here")
+        terminal.wait_for_prompt("alice -> alice: typing")
+
+
+@pytest.mark.parametrize("keys", ["\x04", "/quit\r", "\x03", "/quit\rmore\r"])
+def test_quitting(path: str, keys: str) -> None:
+    with run_sync(unix=path), SocketClient(f"unix:{path}") as bob:
+        bob.login("bob")
+        with open_chat(path, "--to", "bob") as terminal:
+            terminal.wait_for_prompt("alice -> bob:")
+            terminal.type("bye\r" + keys)
+            assert terminal.wait_for_end() == 0
+            assert terminal.is_as_before
+            assert re.fullmatch(r"\d\d:\d\d -> bob: bye", terminal.lines[-1])
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE alice bye\n"
+        bob.flush("bob")
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals(path: str, number: int) -> None:
+    with run_sync(unix=path), open_chat(path) as terminal:
+        terminal.wait_for_prompt("alice:")
+        terminal.type("half a line")
+        terminal.wait_for_prompt("alice: half a line")
+        terminal.kill(number)
+        assert terminal.wait_for_end() == 0
+        assert terminal.is_as_before
+        assert re.fullmatch(r"\d\d:\d\d \* /help lists .*", terminal.lines[-1])
+
+
+def test_a_signal_while_it_waits(path: str) -> None:
+    with ExitStack() as stack:
+        with run_sync(unix=path):
+            terminal = stack.enter_context(open_chat(path, "--to", "bob"))
+            terminal.wait_for_prompt("alice -> bob:")
+        terminal.wait_for_line("! SHUTTING_DOWN: .*")
+        terminal.type("hi\r")
+        terminal.wait_for_line(r"\* no answer from the server so far: waiting")
+        terminal.type("\x04")
+        terminal.wait_for(lambda lines: lines[-1].endswith("waiting"))
+        # As Ctrl-C does, now that the prompt is gone.
+        terminal.kill(signal.SIGINT)
+        assert terminal.wait_for_end() == 0
+        assert terminal.is_as_before
+
+
+def test_a_connection_that_stays_lost(path: str) -> None:
+    policy = Policy(duplicate_login=DuplicateLogin.REPLACE)
+    with run_sync(unix=path, policy=policy), open_chat(path, columns=200) as terminal:
+        terminal.wait_for_prompt("alice:")
+        with SocketClient(f"unix:{path}") as another:
+            another.login("alice")
+            assert terminal.wait_for_end() == 1
+        assert terminal.is_as_before
+        assert terminal.lines[-1].startswith("Error: the server has closed the connection: ")
+
+
+def test_a_server_that_confirms_nothing() -> None:
+    with MisbehavingServer([Peer.login, Peer.drain]) as server:
+        host, port = server.addresses[0].split(":")
+        where = ["--host", host, "--port", port]
+        with open_terminal([*CHAT, "alice", *where, "--to", "bob"], columns=200) as terminal:
+            terminal.wait_for_prompt("alice -> bob:")
+            terminal.type("hi\r\x04")
+            assert terminal.wait_for_end() == 1
+            assert terminal.is_as_before
+            words = "Error: the server has not confirmed what was said last"
+            assert terminal.lines[-1] == words
+
+
+def test_a_signal_while_the_terminal_does_not_answer(path: str) -> None:
+    """Between two messages prompt_toolkit waits to be told where the cursor is."""
+    with run_sync(unix=path), SocketClient(f"unix:{path}") as bob:
+        bob.login("bob")
+        with open_chat(path) as terminal:
+            terminal.wait_for_prompt("alice:")
+            terminal.screen.answer = lambda _: None
+            bob.write(b"CHAT/1.0 SEND alice one\n")
+            terminal.wait_for_line("<bob> one")
+            bob.write(b"CHAT/1.0 SEND alice two\n")
+            bob.flush("bob")
+            # Now it has that, but does not show it yet.
+            terminal.type("/msg bob I see\r")
+            assert bob.read_line() == b"CHAT/1.0 RECEIVE alice I see\n"
+            terminal.kill(signal.SIGTERM)
+            assert terminal.wait_for_end() == 0
+            assert terminal.is_as_before
+
+
+def test_no_server(path: str) -> None:
+    with open_chat(path, columns=200) as terminal:
+        assert terminal.wait_for_end() == 1
+        assert terminal.lines == [f"Error: can't connect to unix:{path}: No such file or directory"]
+
+
+def test_a_dumb_terminal(path: str) -> None:
+    with run_sync(unix=path), open_chat(path, "--to", "alice", TERM="dumb") as terminal:
+        terminal.type("hi\r")
+        terminal.wait_for_line("-> alice: hi")
+        terminal.wait_for_line("<alice> hi")
+        terminal.type("\x04")
+        assert terminal.wait_for_end() == 0
+        assert b"\x1b" not in terminal.raw
+        assert terminal.is_as_before
+
+
+def test_prompt_toolkit_is_missing(path: str) -> None:
+    code = "import sys; sys.modules['prompt_toolkit'] = None; from chatproto.__main__ import main"
+    command = [sys.executable, "-c", f"{code}; main()", "chat", "alice", "--unix", path]
+    with open_terminal(command, columns=200) as terminal:
+        assert terminal.wait_for_end() == 1
+        [line] = terminal.lines
+        assert line.startswith("Error: the command needs the package prompt_toolkit: pip install ")

@@ -1,0 +1,234 @@
+"""The commands, as processes."""
+
+import re
+import shutil
+import signal
+import subprocess
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+from ..processes import COMMANDS, spawn
+from ..servers import TIMEOUT, SocketClient
+
+each_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+
+
+@pytest.fixture
+def log(tmp_path: Path) -> Path:
+    return tmp_path / "log"
+
+
+class Netcat:
+    """Somebody at a terminal with `nc`."""
+
+    def __init__(self, program: str, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self.popen = subprocess.Popen(
+            [program, host, port], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+        )
+
+    def type(self, line: str) -> None:
+        assert self.popen.stdin is not None
+        self.popen.stdin.write(line + "\n")
+        self.popen.stdin.flush()
+
+    def read(self) -> str:
+        assert self.popen.stdout is not None
+        return self.popen.stdout.readline().removesuffix("\n")
+
+    def leave(self) -> None:
+        """Ctrl-D. `nc` then waits for the server to close, and ends."""
+        rest, _ = self.popen.communicate(timeout=TIMEOUT)
+        assert rest == ""
+
+    def login(self, name: str) -> None:
+        self.type(f"CHAT/1.0 LOGIN {name}")
+        self.flush(name)
+
+    def flush(self, name: str) -> None:
+        self.type(f"CHAT/1.0 SEND {name} are you there?")
+        assert self.read() == f"CHAT/1.0 RECEIVE {name} are you there?"
+
+
+@each_command
+def test_published_session_with_netcat(command: list[str], log: Path) -> None:
+    program = shutil.which("nc")
+    if program is None:
+        pytest.skip("nc is not installed")
+    names = ["zhangsan", "lisi", "wangwu", "zhaoliu"]
+    with spawn([*command, "--port", "0"], log) as server, ExitStack() as stack:
+        people = [Netcat(program, server.address) for _ in names]
+        for person in people:
+            stack.enter_context(person.popen)
+        for person, name in zip(people, names, strict=True):
+            person.login(name)
+        zhangsan, lisi, wangwu, zhaoliu = people
+
+        zhangsan.type("CHAT/1.0 SEND lisi hello lisi")
+        assert lisi.read() == "CHAT/1.0 RECEIVE zhangsan hello lisi"
+        zhangsan.type("CHAT/1.0 GROUP g1 zhangsan lisi wangwu")
+        zhangsan.type("CHAT/1.0 BROADCAST g1 hello all")
+        assert lisi.read() == "CHAT/1.0 RECEIVE zhangsan hello all"
+        assert wangwu.read() == "CHAT/1.0 RECEIVE zhangsan hello all"
+        wangwu.type("CHAT/1.0 LEAVE g1")
+        wangwu.flush("wangwu")
+        lisi.type("CHAT/1.0 BROADCAST g1 hello again")
+        assert zhangsan.read() == "CHAT/1.0 RECEIVE lisi hello again"
+        wangwu.flush("wangwu")
+        zhaoliu.flush("zhaoliu")
+        for person in people:
+            person.type("CHAT/1.0 LOGOUT")
+            person.leave()
+        assert server.end(signal.SIGTERM) == 0
+
+    lines = [line.split(maxsplit=3)[3] for line in server.log.splitlines()]
+    assert lines[0] == f"listening on {server.address}"
+    assert sum(line.startswith("accepted from 127.0.0.1:") for line in lines) == 4
+    told = [re.sub(r" \(.*\)", "", line) for line in lines if not line.startswith("accepted")]
+    assert told[1:5] == [f"logged in {name}" for name in names]
+    assert told[5:7] == ["group made g1 by zhangsan", "left g1: wangwu"]
+    # How many have closed by then is the kernel's affair.
+    ends = [line for line in told[7:] if not line.startswith("ending, with ")]
+    assert len(ends) == len(told) - 8
+    assert sorted(ends) == sorted(
+        [f"logged out {name}" for name in names] + [f"closed {name}: logged out" for name in names]
+    )
+
+
+@each_command
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_in_good_order(command: list[str], log: Path, number: int) -> None:
+    with spawn([*command, "--port", "0"], log) as server, SocketClient(server.address) as alice:
+        alice.login("alice")
+        server.popen.send_signal(number)
+        assert alice.read_line().startswith(b"CHAT/1.0 RECEIVE *server* ERR SHUTTING_DOWN ")
+        assert alice.read_line() == b""
+        alice.close()
+        assert server.popen.wait(TIMEOUT) == 0
+    assert "Traceback" not in server.log
+    assert "closed alice" in server.log
+
+
+@each_command
+def test_a_signal_right_after_the_greeting(command: list[str], log: Path) -> None:
+    with spawn([*command, "--port", "0"], log) as server:
+        assert server.end(signal.SIGTERM) == 0
+
+
+@each_command
+def test_a_signal_as_soon_as_the_log_says_that_it_listens(
+    command: list[str], tmp_path: Path
+) -> None:
+    socket_path = tmp_path / "chat"
+    with subprocess.Popen(
+        [*command, "--unix", str(socket_path)],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as popen:
+        assert popen.stderr is not None
+        assert "listening on" in popen.stderr.readline()
+        popen.send_signal(signal.SIGTERM)
+        assert popen.wait(TIMEOUT) == 0
+    assert not socket_path.exists()
+
+
+@each_command
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_second_signal_ends_it_at_once(command: list[str], log: Path, number: int) -> None:
+    """Although alice has not closed her half, for which it would wait otherwise."""
+    with (
+        spawn([*command, "--port", "0"], log) as server,
+        SocketClient(server.address) as alice,
+    ):
+        alice.login("alice")
+        server.popen.send_signal(number)
+        assert b"SHUTTING_DOWN" in alice.read_line()
+        assert alice.read_line() == b""
+        assert server.end(number) == 0
+        # It is cut, not closed: she has said nothing that could be lost.
+        assert "closed alice" in server.log
+    assert "Traceback" not in server.log
+    assert "Aborted" not in server.log
+
+
+@each_command
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+def test_a_greeting_that_nobody_reads_stops_no_server(command: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "chat"
+    with (
+        Path("/dev/full").open("w") as full,
+        subprocess.Popen(
+            [*command, "--unix", str(path)], stdout=full, stderr=subprocess.PIPE, text=True
+        ) as popen,
+    ):
+        assert popen.stderr is not None
+        assert "listening on" in popen.stderr.readline()
+        with SocketClient(f"unix:{path}") as alice:
+            alice.login("alice")
+        popen.send_signal(signal.SIGTERM)
+        assert popen.wait(TIMEOUT) == 0
+        assert "Traceback" not in popen.stderr.read()
+
+
+@each_command
+def test_greeting_can_be_followed(command: list[str], log: Path) -> None:
+    with spawn([*command, "--port", "0"], log) as server:
+        host, _, port = server.address.rpartition(":")
+        assert server.greeting[1].endswith(f" nc {host} {port}\n")
+        assert server.greeting[2].endswith(" CHAT/1.0 LOGIN alice\n")
+        with SocketClient(server.address) as client:
+            client.write(b"CHAT/1.0 LOGIN alice\n")
+            client.flush("alice")
+
+
+@each_command
+def test_unix_socket(command: list[str], tmp_path: Path, log: Path) -> None:
+    path = tmp_path / "chat"
+    with spawn([*command, "--unix", str(path)], log) as server:
+        assert server.address == f"unix:{path}"
+        with SocketClient(server.address) as alice:
+            alice.login("alice")
+        assert server.end(signal.SIGTERM) == 0
+    assert not path.exists()
+
+
+FEW = ["sh", "-c", 'ulimit -n 50 && exec "$@"', "sh"]
+"""Starts a command with few descriptors."""
+
+
+@each_command
+def test_no_more_connections_than_there_are_descriptors_for(command: list[str], log: Path) -> None:
+    """The others are told so, instead of waiting in a queue that nobody serves."""
+    with spawn([*FEW, *command, "--port=0"], log) as server, ExitStack() as stack:
+        people = [stack.enter_context(SocketClient(server.address)) for _ in range(30)]
+        told = b"CHAT/1.0 RECEIVE *server* ERR TOO_MANY - too many connections\n"
+        assert [person.read_line() for person in people[25:]] == [told] * 5
+        people[0].login("alice")
+        people[24].login("zoe")
+        stack.close()
+        assert server.end(signal.SIGTERM) == 0
+    assert "Too many open files" not in server.log
+    assert len([line for line in server.log.splitlines() if " turned away " in line]) == 1
+
+
+@each_command
+def test_out_of_descriptors(command: list[str], log: Path) -> None:
+    """Connections that can't be accepted wait, and have their turn when others go."""
+    with (
+        spawn([*FEW, *command, "--port=0", "--max-connections=99"], log) as server,
+        ExitStack() as stack,
+    ):
+        early = [stack.enter_context(SocketClient(server.address)) for _ in range(60)]
+        early[0].login("alice")
+        for client in early[:30]:
+            client.close()
+        early[-1].login("zoe")
+        stack.close()
+        assert server.end(signal.SIGTERM) == 0
+    warnings = [line for line in server.log.splitlines() if " WARNING " in line]
+    # One for each time that it began to fail, not one for each try.
+    assert 1 <= len(warnings) <= 3
+    assert "Too many open files" in warnings[0]

@@ -1,0 +1,300 @@
+"""The examples, as processes that talk to real servers."""
+
+import ast
+import contextlib
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+import chatproto_sync
+from chatproto import DuplicateLogin, Policy
+
+from ..clients import Peer
+from ..servers import TIMEOUT, SocketClient, run_sync
+
+EXAMPLES = Path(__file__).parents[3] / "examples"
+SCRIPTS = sorted(EXAMPLES.glob("*.py"))
+
+each_backend = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+
+
+class Bot:
+    """A running example."""
+
+    def __init__(self, popen: subprocess.Popen[str], errors: Path) -> None:
+        self.popen = popen
+        self._errors = errors
+
+    def read(self) -> str:
+        """The next line that it prints."""
+        assert self.popen.stdout is not None
+        return self.popen.stdout.readline()
+
+    @property
+    def errors(self) -> str:
+        return self._errors.read_text(encoding="utf-8")
+
+    def wait(self) -> None:
+        """Wait for its end, which has to be a good one."""
+        assert self.popen.wait(TIMEOUT) == 0
+        assert self.errors == ""
+
+    def end(self, number: int = signal.SIGINT) -> None:
+        self.popen.send_signal(number)
+        self.wait()
+
+
+@contextlib.contextmanager
+def running(folder: Path, script: str, *arguments: str) -> Iterator[Bot]:
+    """Run an example; it does not outlive the context."""
+    errors = folder / "errors"
+    command = [sys.executable, "-W", "error", str(EXAMPLES / script), *arguments]
+    with (
+        errors.open("w") as stderr,
+        subprocess.Popen(command, stdout=subprocess.PIPE, stderr=stderr, text=True) as popen,
+    ):
+        watchdog = threading.Timer(2 * TIMEOUT, popen.kill)
+        watchdog.start()
+        try:
+            yield Bot(popen, errors)
+        finally:
+            watchdog.cancel()
+            popen.kill()
+
+
+@pytest.fixture(autouse=True)
+def interruptible() -> Iterator[None]:
+    """Who ignores SIGINT, as what runs in the background may, has children that do."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+def where(server: chatproto_sync.Server) -> tuple[str, str]:
+    host, _, port = server.addresses[0].rpartition(":")
+    return host, port
+
+
+@pytest.fixture
+def server() -> Iterator[chatproto_sync.Server]:
+    with run_sync(port=0) as server:
+        yield server
+
+
+@pytest.fixture
+def alice(server: chatproto_sync.Server) -> Iterator[SocketClient]:
+    with SocketClient(server.addresses[0]) as client:
+        client.login("alice")
+        yield client
+
+
+@pytest.fixture
+def other() -> Iterator[chatproto_sync.Server]:
+    with run_sync(port=0) as server:
+        yield server
+
+
+@pytest.fixture
+def bob(other: chatproto_sync.Server) -> Iterator[SocketClient]:
+    with SocketClient(other.addresses[0]) as client:
+        client.login("bob")
+        yield client
+
+
+@pytest.fixture
+def relay(
+    server: chatproto_sync.Server, other: chatproto_sync.Server, tmp_path: Path
+) -> Iterator[Bot]:
+    with running(tmp_path, "relay.py", *where(server), *where(other)) as bot:
+        assert bot.read() == "logged in as relay on both\n"
+        yield bot
+
+
+@pytest.fixture
+def listener() -> Iterator[socket.socket]:
+    """Where the test itself plays the server."""
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        sock.settimeout(TIMEOUT)
+        yield sock
+
+
+def at(sock: socket.socket) -> tuple[str, str]:
+    return "127.0.0.1", str(sock.getsockname()[1])
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_the_docstring_says_how_to_run_it(path: Path) -> None:
+    docstring = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    assert f"\n    python examples/{path.name} 127.0.0.1 3333" in docstring
+
+
+def test_the_bare_bot_is_short() -> None:
+    assert len((EXAMPLES / "bare_bot.py").read_text(encoding="utf-8").splitlines()) < 40
+
+
+@pytest.mark.parametrize("path", SCRIPTS, ids=lambda path: path.name)
+def test_without_a_server(path: Path, tmp_path: Path) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        more = {"relay.py": at(taken), "blocking_bot.py": ["alice"]}.get(path.name, [])
+        with running(tmp_path, path.name, *at(taken), *more) as bot:
+            assert bot.popen.wait(TIMEOUT) == 1
+            assert bot.errors.startswith(f"{path.stem}: ")
+            assert bot.errors.count("\n") == 1
+
+
+@each_backend
+def test_echo(
+    backend: str, server: chatproto_sync.Server, alice: SocketClient, tmp_path: Path
+) -> None:
+    with running(tmp_path, "echo_bot.py", *where(server), "--backend", backend) as bot:
+        assert bot.read() == "logged in as echo\n"
+        alice.write(b"CHAT/1.0 SEND echo hello\nCHAT/1.0 SEND echo  \xff\r \x00\n")
+        assert alice.read_line() == b"CHAT/1.0 RECEIVE echo hello\n"
+        assert alice.read_line() == b"CHAT/1.0 RECEIVE echo  \xff\r \x00\n"
+        bot.end()
+
+
+def test_echo_does_not_answer_itself(
+    server: chatproto_sync.Server, alice: SocketClient, tmp_path: Path
+) -> None:
+    with (
+        SocketClient(server.addresses[0]) as twin,
+        running(tmp_path, "echo_bot.py", *where(server)) as bot,
+    ):
+        assert bot.read() == "logged in as echo\n"
+        twin.login("echo")
+        alice.write(b"CHAT/1.0 SEND echo hello\n")
+        assert twin.read_line() == b"CHAT/1.0 RECEIVE alice hello\n"
+        assert alice.read_line() == b"CHAT/1.0 RECEIVE echo hello\n"
+        # By now the bot has heard what its twin has said to both of them.
+        twin.flush("echo")
+        bot.end()
+
+
+def test_echo_is_refused(tmp_path: Path) -> None:
+    with (
+        run_sync(port=0, policy=Policy(duplicate_login=DuplicateLogin.REJECT)) as server,
+        SocketClient(server.addresses[0]) as twin,
+    ):
+        twin.login("echo")
+        with running(tmp_path, "echo_bot.py", *where(server)) as bot:
+            assert bot.popen.wait(TIMEOUT) == 1
+            assert re.fullmatch(r"echo_bot: NAME_IN_USE: .+\n", bot.errors)
+
+
+@each_backend
+def test_echo_comes_back(backend: str, listener: socket.socket, tmp_path: Path) -> None:
+    with running(tmp_path, "echo_bot.py", *at(listener), "--backend", backend) as bot:
+        with Peer(listener.accept()[0]) as peer:
+            peer.let_in()
+            assert bot.read() == "logged in as echo\n"
+        with Peer(listener.accept()[0]) as peer:
+            peer.let_in()
+            assert re.fullmatch(r"there was no connection for \d+\.\d s\n", bot.read())
+            peer.say("alice", b"hello")
+            assert peer.read_line() == b"SEND alice hello\n"
+            bot.end()
+
+
+def test_clock(server: chatproto_sync.Server, alice: SocketClient, tmp_path: Path) -> None:
+    with (
+        SocketClient(server.addresses[0]) as bob,
+        running(tmp_path, "blocking_bot.py", *where(server), "alice", "--every", "0.02") as bot,
+    ):
+        bob.login("bob")
+        assert bot.read() == "logged in as clock\n"
+        assert alice.read_line() == b"CHAT/1.0 RECEIVE clock answers so far: 0\n"
+        bob.write(b"CHAT/1.0 SEND clock what?\n")
+        bob.write(b"CHAT/1.0 SEND clock ping\nCHAT/1.0 SEND clock time\n")
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE clock pong\n"
+        time = rb"CHAT/1\.0 RECEIVE clock \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\n"
+        assert re.fullmatch(time, bob.read_line())
+        reports = (alice.read_line() for _ in range(1000))
+        assert b"CHAT/1.0 RECEIVE clock answers so far: 2\n" in reports
+        bot.end()
+
+
+def test_clock_is_interrupted(listener: socket.socket, tmp_path: Path) -> None:
+    with (
+        running(tmp_path, "blocking_bot.py", *at(listener), "alice") as bot,
+        Peer(listener.accept()[0]) as peer,
+    ):
+        peer.let_in()
+        peer.say("bob", b"ping")
+        assert peer.read_line() == b"SEND bob pong\n"
+        bot.end()
+        # It may have been about to write still; then it is not polite, but safe.
+        assert peer.read_line() in (b"LOGOUT\n", b"")
+
+
+def test_clock_loses_its_server(listener: socket.socket, tmp_path: Path) -> None:
+    with running(tmp_path, "blocking_bot.py", *at(listener), "alice") as bot:
+        with Peer(listener.accept()[0]) as peer:
+            peer.let_in()
+            peer.say("*server*", b"ERR SHUTTING_DOWN - it is late")
+        assert bot.popen.wait(TIMEOUT) == 1
+        assert bot.errors == "blocking_bot: the server has closed the connection: it is late\n"
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_relay(number: int, alice: SocketClient, bob: SocketClient, relay: Bot) -> None:
+    alice.write(b"CHAT/1.0 SEND relay bob hello\n")
+    assert bob.read_line() == b"CHAT/1.0 RECEIVE relay alice: hello\n"
+    bob.write(b"CHAT/1.0 SEND relay alice  \xff and back\n")
+    assert alice.read_line() == b"CHAT/1.0 RECEIVE relay bob:  \xff and back\n"
+    relay.end(number)
+
+
+def test_relay_complains(alice: SocketClient, bob: SocketClient, relay: Bot) -> None:
+    # The last one just fits into the line that the relay gets, but not into bob's.
+    for said, answer in {
+        b"carol hello": rb"\* carol is not online",
+        b"": rb"\* BAD_NAME: .+",
+        b"bob ".ljust(4072, b"x"): rb"\* .*too long.*",
+    }.items():
+        alice.write(b"CHAT/1.0 SEND relay %b\n" % said)
+        assert re.fullmatch(rb"CHAT/1\.0 RECEIVE relay %b\n" % answer, alice.read_line())
+    bob.flush("bob")
+    relay.end()
+
+
+def test_relay_makes_no_loops(alice: SocketClient, bob: SocketClient, relay: Bot) -> None:
+    # To itself, and what another relay would say: neither is answered or passed on.
+    alice.write(b"CHAT/1.0 SEND relay relay hello\nCHAT/1.0 SEND relay * is not online\n")
+    alice.write(b"CHAT/1.0 SEND relay bob hello\n")
+    assert bob.read_line() == b"CHAT/1.0 RECEIVE relay alice: hello\n"
+    bob.write(b"CHAT/1.0 SEND relay alice hello\n")
+    assert alice.read_line() == b"CHAT/1.0 RECEIVE relay bob: hello\n"
+    bob.flush("bob")
+    alice.flush("alice")
+    relay.end()
+
+
+def test_bare_bot(server: chatproto_sync.Server, alice: SocketClient, tmp_path: Path) -> None:
+    with running(tmp_path, "bare_bot.py", *where(server)) as bot:
+        assert bot.read() == "logged in as bare\n"
+        alice.write(b"CHAT/1.0 SEND bare hello\nCHAT/1.0 SEND bare \n")
+        assert alice.read_line() == b"CHAT/1.0 RECEIVE bare 5 octets\n"
+        assert alice.read_line() == b"CHAT/1.0 RECEIVE bare 0 octets\n"
+        bot.end()
+
+
+def test_bare_bot_tells_what_it_hears(listener: socket.socket, tmp_path: Path) -> None:
+    with running(tmp_path, "bare_bot.py", *at(listener)) as bot:
+        with Peer(listener.accept()[0]) as peer:
+            peer.let_in()
+            peer.say("*server*", b"ERR SHUTTING_DOWN - \x1b[2J")
+            peer.write(b"what?\n")
+        assert bot.read() == "logged in as bare\n"
+        assert bot.read().startswith("Receive(sender='*server*', ")
+        assert bot.read().startswith("Invalid(code=<ErrorCode.MALFORMED: ")
+        assert bot.read() == "ConnectionClosed()\n"
+        bot.wait()

@@ -1,0 +1,113 @@
+"""Tasks that are cancelled while a client gets its connection back."""
+
+from typing import Any
+
+import anyio
+import pytest
+
+import chatproto_anyio
+from chatproto import Backoff, Message, Reconnected
+
+from ..clients import each_backend, where
+from .misbehaving import LIMIT, MisbehavingServer, Peer, Script, tell
+from .test_client_misbehaving_tls import contexts, start_tls
+from .test_client_reconnect import QUICK
+
+Client = chatproto_anyio.Client[Message | Reconnected]
+
+
+class Task:
+    """A use of a client that can be cancelled."""
+
+    def __init__(self) -> None:
+        self.scope = anyio.CancelScope()
+        self.items: list[Message | Reconnected] = []
+        self.over = anyio.Event()
+
+    async def receive(self, chat: Client) -> None:
+        with self.scope:
+            self.items.append(await chat.receive())
+        self.over.set()
+
+    async def send(self, chat: Client, data: bytes) -> None:
+        with self.scope:
+            await chat.send("bob", data)
+        self.over.set()
+
+
+async def arrived(server: MisbehavingServer, number: int) -> None:
+    await anyio.to_thread.run_sync(server.peer, number)
+
+
+@pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
+@each_backend
+async def test_another_takes_over(tls: bool) -> None:
+    """Whoever makes the connection is cancelled in the middle of the login, or the handshake."""
+    secure: Script = [start_tls] if tls else []
+    good: Script = [*secure, Peer.login, Peer.read_line, tell(b"bob hi"), Peer.serve]
+    stalled: Script = [Peer.wait] if tls else [Peer.drain]
+    options: dict[str, Any] = {"ssl": contexts()[1]} if tls else {}
+    with (
+        MisbehavingServer([*secure, Peer.login], stalled, good) as server,
+        anyio.fail_after(LIMIT),
+    ):
+        async with (
+            chatproto_anyio.connect(
+                name="alice", reconnect=QUICK, **options, **where(server)
+            ) as chat,
+            anyio.create_task_group() as tasks,
+        ):
+            first, second, third = Task(), Task(), Task()
+            tasks.start_soon(first.receive, chat)
+            await arrived(server, 1)
+            tasks.start_soon(second.receive, chat)
+            tasks.start_soon(third.send, chat, b"now")
+            await anyio.wait_all_tasks_blocked()
+            first.scope.cancel()
+            await second.over.wait()
+            assert first.items == []
+            assert isinstance(second.items[0], Reconnected)
+            assert await chat.receive() == Message("bob", b"hi")
+            assert third.over.is_set()
+            await chat.flush()
+            assert server.peers[2].lines.count(b"SEND bob now") == 1
+            assert len(server.peers) == 3
+
+
+@each_backend
+async def test_cancelled_before_the_next_attempt() -> None:
+    """Nothing was tried, nothing is lost; the next one waits for what is left of the time."""
+    backoff = Backoff(first=1000, cap=1000, give_up=1000)
+    with MisbehavingServer([Peer.login], [Peer.login, Peer.serve]) as server:
+        async with (
+            chatproto_anyio.connect(name="alice", reconnect=backoff, **where(server)) as chat,
+            anyio.create_task_group() as tasks,
+        ):
+            first, second, third = Task(), Task(), Task()
+            tasks.start_soon(first.receive, chat)
+            await anyio.to_thread.run_sync(server.over, 0)
+            for task in (second, third):
+                tasks.start_soon(task.send, chat, b"hi")
+            for task in (first, second, third):
+                await anyio.wait_all_tasks_blocked()
+                task.scope.cancel()
+                await task.over.wait()
+            assert len(server.peers) == 1
+            await chat.close()
+
+
+@each_backend
+async def test_cancelled_while_it_leaves() -> None:
+    """The end of the block waits for nobody then, and leaves no group of exceptions."""
+    with MisbehavingServer([Peer.login], [Peer.drain], [Peer.login, Peer.serve]) as server:
+        with anyio.CancelScope() as scope:
+            async with (
+                chatproto_anyio.connect(name="alice", reconnect=QUICK, **where(server)) as chat,
+                anyio.create_task_group() as tasks,
+            ):
+                tasks.start_soon(chat.receive)
+                await arrived(server, 1)
+                scope.cancel()
+        assert scope.cancelled_caught
+        await anyio.to_thread.run_sync(server.over, 1)
+        assert len(server.peers) == 2

@@ -1,0 +1,299 @@
+"""Servers that ask the application who may log in."""
+
+import asyncio
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
+
+import anyio
+import pytest
+
+from chatproto import Limits, LoginRequest
+
+from ..processes import spawn
+from ..servers import KINDS, TIMEOUT, SocketClient, Start, run_sync
+from ..sockets.insides import counters, wait_until
+
+REFUSED = b"CHAT/1.0 RECEIVE *server* ERR AUTH_FAILED LOGIN you may not log in under that name\n"
+UNDECIDED = (
+    b"CHAT/1.0 RECEIVE *server* ERR AUTH_FAILED LOGIN"
+    b" it was not decided in time whether you may log in\n"
+)
+
+Decide = Callable[[LoginRequest], bool]
+
+
+def asking(start: Start, decide: Decide) -> Start:
+    """A server that asks a plain function, on a thread whatever the kind of server."""
+    if start is run_sync:
+        return partial(start, authenticate=decide)
+
+    async def authenticate(request: LoginRequest) -> bool:
+        return await anyio.to_thread.run_sync(decide, request, abandon_on_cancel=True)
+
+    return partial(start, authenticate=authenticate)
+
+
+@pytest.fixture
+def gate() -> Iterator[threading.Event]:
+    """What a decision waits for; open in the end, so that no thread is left."""
+    event = threading.Event()
+    yield event
+    event.set()
+
+
+def only_alice(request: LoginRequest) -> bool:
+    return request.name == "alice"
+
+
+def test_allowed_and_refused(start: Start) -> None:
+    with (
+        asking(start, only_alice)(port=0) as server,
+        SocketClient(server.addresses[0]) as alice,
+        SocketClient(server.addresses[0]) as mallory,
+    ):
+        alice.login("alice")
+        mallory.write(b"CHAT/1.0 LOGIN mallory\nCHAT/1.0 SEND alice hi\n")
+        assert mallory.read_line() == REFUSED
+        # Nothing of mallory's arrives before this.
+        alice.flush("alice")
+
+
+def test_another_try(start: Start) -> None:
+    with (
+        asking(start, only_alice)(port=0) as server,
+        SocketClient(server.addresses[0]) as alice,
+    ):
+        alice.write(b"CHAT/1.0 LOGIN mallory\n")
+        assert alice.read_line() == REFUSED
+        with SocketClient(server.addresses[0]) as again:
+            again.login("alice")
+
+
+def test_only_true_allows(start: Start) -> None:
+    def decide(_: LoginRequest) -> bool:
+        return 1  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+
+    with asking(start, decide)(port=0) as server, SocketClient(server.addresses[0]) as alice:
+        alice.write(b"CHAT/1.0 LOGIN alice\n")
+        assert alice.read_line() == REFUSED
+
+
+def test_failure_is_logged_and_refuses(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    def decide(request: LoginRequest) -> bool:
+        if request.name == "alice":
+            return True
+        raise LookupError("no such table")
+
+    with (
+        asking(start, decide)(port=0) as server,
+        SocketClient(server.addresses[0]) as alice,
+        SocketClient(server.addresses[0]) as mallory,
+    ):
+        alice.login("alice")
+        mallory.write(b"CHAT/1.0 LOGIN mallory\n")
+        assert mallory.read_line() == REFUSED
+        alice.flush("alice")
+    [record] = [each for each in caplog.records if each.levelno == logging.ERROR]
+    assert record.name == "chatproto.server"
+    assert record.getMessage() == "authenticate failed for 'mallory'"
+    assert record.exc_info
+    assert isinstance(record.exc_info[1], LookupError)
+
+
+def test_too_slow(start: Start, gate: threading.Event) -> None:
+    def decide(request: LoginRequest) -> bool:
+        return request.name == "alice" or gate.wait(TIMEOUT)
+
+    with (
+        asking(start, decide)(port=0, limits=Limits(auth_timeout=0.5)) as server,
+        SocketClient(server.addresses[0]) as alice,
+        SocketClient(server.addresses[0]) as bob,
+    ):
+        bob.write(b"CHAT/1.0 LOGIN bob\nCHAT/1.0 SEND alice late\n")
+        alice.login("alice")
+        assert bob.read_line() in (REFUSED, UNDECIDED)
+        gate.set()
+        # An answer that comes too late changes nothing.
+        alice.flush("alice")
+
+
+def test_what_follows_waits_in_order(start: Start, gate: threading.Event) -> None:
+    asked = threading.Event()
+
+    def decide(request: LoginRequest) -> bool:
+        if request.name == "bob":
+            asked.set()
+            return gate.wait(TIMEOUT)
+        return True
+
+    lines = [b"%d" % number for number in range(50)]
+    with (
+        asking(start, decide)(port=0) as server,
+        SocketClient(server.addresses[0]) as alice,
+        SocketClient(server.addresses[0]) as bob,
+    ):
+        alice.login("alice")
+        bob.write(b"CHAT/1.0 LOGIN bob\n")
+        bob.write(b"".join(b"CHAT/1.0 SEND alice %b\n" % line for line in lines))
+        assert asked.wait(TIMEOUT)
+        alice.flush("alice")
+        # Not there yet, so the name leads nowhere.
+        alice.write(b"CHAT/1.0 SEND bob hi\n")
+        assert b"NO_SUCH_USER" in alice.read_line()
+        gate.set()
+        for line in lines:
+            assert alice.read_line() == b"CHAT/1.0 RECEIVE bob %b\n" % line
+        bob.flush("bob")
+
+
+def test_gone_before_the_answer(
+    start: Start, gate: threading.Event, caplog: pytest.LogCaptureFixture
+) -> None:
+    """The answer comes to nobody: the name is free, and nobody is there under it."""
+    asked = threading.Event()
+
+    def decide(request: LoginRequest) -> bool:
+        if request.name == "bob":
+            asked.set()
+            return gate.wait(TIMEOUT)
+        return True
+
+    with (
+        asking(start, decide)(port=0) as server,
+        SocketClient(server.addresses[0]) as alice,
+    ):
+        alice.login("alice")
+        with SocketClient(server.addresses[0]) as bob:
+            bob.write(b"CHAT/1.0 LOGIN bob\nCHAT/1.0 SEND alice boo")
+            assert asked.wait(TIMEOUT)
+            bob.reset()
+        gate.set()
+        wait_until(lambda: counters(server).connections == 1, alice, "alice")
+        assert counters(server).users == 1
+        alice.write(b"CHAT/1.0 SEND bob hi\n")
+        assert b"NO_SUCH_USER" in alice.read_line()
+        alice.flush("alice")
+    assert [each for each in caplog.records if each.levelno > logging.INFO] == []
+
+
+def test_end_of_the_server_does_not_wait_for_a_decision(
+    start: Start, gate: threading.Event
+) -> None:
+    asked, decided = threading.Event(), threading.Event()
+
+    def decide(_: LoginRequest) -> bool:
+        asked.set()
+        gate.wait(TIMEOUT / 2)
+        decided.set()
+        return True
+
+    with ThreadPoolExecutor() as pool:
+        with asking(start, decide)(port=0) as server:
+            bob = SocketClient(server.addresses[0])
+            bob.write(b"CHAT/1.0 LOGIN bob\n")
+            assert asked.wait(TIMEOUT)
+            told = pool.submit(_read_to_the_end, bob)
+        # The server is gone, and he who decides has not noticed.
+        assert not decided.is_set()
+        [goodbye] = told.result(TIMEOUT)
+        assert b" ERR SHUTTING_DOWN " in goodbye
+
+
+def _read_to_the_end(client: SocketClient) -> list[bytes]:
+    with client:
+        return list(iter(client.read_line, b""))
+
+
+@pytest.mark.parametrize("kind", ["asyncio", "asyncio-streams"])
+def test_a_decision_that_waits_for_a_cancelled_task(kind: str) -> None:
+    """Somebody else may have cancelled what several decisions wait for; the server is not meant."""
+
+    async def authenticate(request: LoginRequest) -> bool:
+        if request.name == "mallory":
+            task = asyncio.ensure_future(asyncio.sleep(TIMEOUT))
+            task.cancel()
+            await task
+        return True
+
+    with (
+        KINDS[kind](port=0, authenticate=authenticate) as server,
+        SocketClient(server.addresses[0]) as alice,
+        SocketClient(server.addresses[0]) as mallory,
+    ):
+        alice.login("alice")
+        mallory.write(b"CHAT/1.0 LOGIN mallory\n")
+        assert mallory.read_line() == REFUSED
+        alice.flush("alice")
+
+
+BLOCKING = """
+import threading
+from chatproto_sync import Server
+from chatproto_sync.service.startup import greet
+from chatproto_sync.server.server import shutdown_on_signals
+
+def decide(request):
+    print("asked", flush=True)
+    return threading.Event().wait()
+
+server = Server(port=0, authenticate=decide)
+with shutdown_on_signals(server):
+    greet(server.addresses)
+    server.run()
+"""
+
+
+def test_end_of_the_process_does_not_wait_for_a_decision(tmp_path: Path) -> None:
+    """One that never comes: threads are what a process waits for unless told otherwise."""
+    with (
+        spawn([sys.executable, "-c", BLOCKING], tmp_path / "log") as process,
+        SocketClient(process.address) as bob,
+    ):
+        bob.write(b"CHAT/1.0 LOGIN bob\n")
+        assert process.popen.stdout is not None
+        assert process.popen.stdout.readline() == "asked\n"
+        process.popen.send_signal(signal.SIGTERM)
+        assert b" ERR SHUTTING_DOWN " in bob.read_line()
+        bob.close()
+        assert process.popen.wait(TIMEOUT) == 0
+
+
+def test_what_is_known_over_tcp(start: Start) -> None:
+    requests: list[LoginRequest] = []
+
+    def decide(request: LoginRequest) -> bool:
+        requests.append(request)
+        return True
+
+    with (
+        asking(start, decide)(port=0) as server,
+        SocketClient(server.addresses[0]) as alice,
+    ):
+        alice.login("alice")
+        host, port = alice.socket.getsockname()
+    assert requests == [LoginRequest("alice", f"{host}:{port}", None, None)]
+
+
+def test_credentials_of_a_unix_socket(start: Start, tmp_path: Path) -> None:
+    requests: list[LoginRequest] = []
+
+    def decide(request: LoginRequest) -> bool:
+        requests.append(request)
+        return request.credentials is not None and request.credentials.uid == os.getuid()
+
+    with (
+        asking(start, decide)(unix=tmp_path / "chat") as server,
+        SocketClient(server.addresses[0]) as alice,
+    ):
+        alice.login("alice")
+    [request] = requests
+    assert request.peer == "unix"
+    assert request.credentials is not None
+    assert (request.credentials.pid, request.credentials.gid) == (os.getpid(), os.getgid())

@@ -1,0 +1,254 @@
+"""What every server has to stand, over real sockets."""
+
+import errno
+import logging
+import socket
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+import chatproto_anyio
+import chatproto_sync
+from chatproto import Limits
+
+from ..servers import TIMEOUT, SocketClient, Start, clients, in_thread
+
+# Half a megabyte waits for somebody before anybody waits for them.
+PATIENT = Limits(high_water=1 << 19)
+
+needs_proc = pytest.mark.skipif(
+    not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc"
+)
+
+
+def test_unix_socket(start: Start, tmp_path: Path) -> None:
+    path = tmp_path / "chat"
+    with start(unix=str(path)) as server:
+        assert server.addresses == [f"unix:{path}"]
+        with clients(server.addresses[0], "alice", "bob") as (alice, bob):
+            alice.write(b"CHAT/1.0 SEND bob hi\n")
+            assert bob.read_line() == b"CHAT/1.0 RECEIVE alice hi\n"
+    assert not path.exists()
+
+
+def test_listens_on_every_address_of_a_name(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
+    if not socket.has_ipv6 or not _has_ipv6_loopback():
+        pytest.skip("no IPv6 here")
+
+    def both(*_: object, **__: object) -> list[object]:
+        return [
+            (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 0)),
+            (socket.AF_INET6, socket.SOCK_STREAM, 0, "", ("::1", 0, 0, 0)),
+        ]
+
+    with monkeypatch.context() as patch:
+        patch.setattr(socket, "getaddrinfo", both)
+        stack = ExitStack()
+        server = stack.enter_context(start(host="both.example", port=0))
+    with stack:
+        first, second = server.addresses
+        assert first.rpartition(":")[2] == second.rpartition(":")[2]
+        assert second.startswith("[::1]:")
+        with clients(first, "alice") as (alice,), clients(second, "bob") as (bob,):
+            alice.write(b"CHAT/1.0 SEND bob hi\n")
+            assert bob.read_line() == b"CHAT/1.0 RECEIVE alice hi\n"
+
+
+def _has_ipv6_loopback() -> bool:
+    with socket.socket(socket.AF_INET6) as probe:
+        return probe.connect_ex(("::1", 9)) != errno.EADDRNOTAVAIL
+
+
+def test_port_in_use(start: Start) -> None:
+    with start(port=0) as server:
+        port = int(server.addresses[0].rpartition(":")[2])
+        with pytest.raises(OSError, match="in use"), start(port=port):
+            pass
+
+
+def test_queue_larger_than_the_sockets_buffers(start: Start) -> None:
+    """Partial writes, and a sender that has to wait: nothing is lost or doubled between them."""
+    count, data = 4000, b"x" * 4000
+    lines = [b"CHAT/1.0 SEND bob %d %b\n" % (number, data) for number in range(count)]
+    with (
+        start(port=0) as server,
+        clients(server.addresses[0], "alice", "bob") as (alice, bob),
+        ThreadPoolExecutor() as pool,
+    ):
+        writing = pool.submit(alice.write, b"".join(lines))
+        for number in range(count):
+            assert bob.read_line() == b"CHAT/1.0 RECEIVE alice %d %b\n" % (number, data)
+        writing.result()
+        alice.flush("alice")
+        bob.flush("bob")
+
+
+def test_four_senders_to_one_recipient(start: Start) -> None:
+    count = 500
+    names = ["one", "two", "three", "four"]
+    with (
+        start(port=0) as server,
+        clients(server.addresses[0], "sink", *names) as (sink, *senders),
+    ):
+
+        def send(client: SocketClient) -> None:
+            for number in range(count):
+                client.write(b"CHAT/1.0 SEND sink %d\n" % number)
+
+        threads = [in_thread(send, client) for client in senders]
+        seen: dict[bytes, list[int]] = {name.encode(): [] for name in names}
+        for _ in range(count * len(names)):
+            _, _, sender, number = sink.read_line().split()
+            seen[sender].append(int(number))
+        for thread in threads:
+            thread.join()
+        assert list(seen.values()) == [list(range(count))] * len(names)
+
+
+@needs_proc
+def test_connections_that_come_and_go_leave_nothing(start: Start) -> None:
+    """FIN, RST and LOGOUT, with and without a name and half a line, while two others chat."""
+    with (
+        start(port=0) as server,
+        clients(server.addresses[0], "alice", "bob") as (alice, bob),
+    ):
+        before = len(list(Path("/proc/self/fd").iterdir()))
+        for number in range(60):
+            client = SocketClient(server.addresses[0])
+            if number % 2:
+                client.login(f"user{number}")
+            if number % 3 == 0:
+                client.write(b"CHAT/1.0 SEND bob unfin")
+            elif number % 3 == 1:
+                client.write(b"CHAT/1.0 LOGOUT\n")
+            if number % 5:
+                client.close()
+            else:
+                client.reset()
+            alice.write(b"CHAT/1.0 SEND bob %d\n" % number)
+        received = [bob.read_line() for _ in range(60)]
+        assert received == [b"CHAT/1.0 RECEIVE alice %d\n" % number for number in range(60)]
+        _wait_until(lambda: len(list(Path("/proc/self/fd").iterdir())) == before, alice)
+
+
+def _wait_until(condition: Callable[[], bool], client: SocketClient) -> None:
+    """Let the server have its turn until something holds that it has not been told of yet."""
+    for _ in range(10_000):
+        if condition():
+            return
+        client.flush("alice")
+    raise AssertionError("it never came true")
+
+
+def test_log_tells_the_session(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    caplog.set_level(logging.INFO, "chatproto.server")
+    with start(port=0) as server, SocketClient(server.addresses[0]) as alice:
+        alice.write(
+            b"CHAT/1.0 LOGIN al\xe2\x80\xaeice\nCHAT/1.0 GROUP g a\nCHAT/1.0 LEAVE g\n"
+            b"CHAT/1.0 LOGIN a\nCHAT/1.0 LEAVE g\nCHAT/1.0 LOGOUT\n"
+        )
+        while alice.read_line():
+            pass
+        host, port = alice.socket.getsockname()
+    peer = f"{host}:{port}"
+    *told, last, last_but_one = [record.getMessage() for record in caplog.records]
+    assert told == [
+        f"listening on {server.addresses[0]}",
+        f"accepted from {peer}",
+        f"logged in al\\u202eice ({peer})",
+        f"group made g by al\\u202eice ({peer})",
+        f"logged in a ({peer})",
+        f"left g: a ({peer})",
+        f"logged out a ({peer})",
+    ]
+    # Whether she has closed when the server ends is the kernel's affair.
+    closed, ending = sorted([last, last_but_one])
+    assert closed == f"closed a ({peer}): logged out"
+    assert ending.startswith("ending, with ")
+
+
+def test_end_tells_everybody_and_writes_what_is_queued(start: Start) -> None:
+
+    def read_to_the_end(client: SocketClient) -> list[bytes]:
+        with client:
+            return list(iter(client.read_line, b""))
+
+    with ExitStack() as stack, ThreadPoolExecutor() as pool:
+        with start(port=0, limits=PATIENT) as server:
+            alice, bob = stack.enter_context(clients(server.addresses[0], "alice", "bob"))
+            line = b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n"
+            alice.write(line * 100)
+            alice.flush("alice")
+            reading = [pool.submit(read_to_the_end, client) for client in (alice, bob)]
+        [told], [*received, last] = (each.result(TIMEOUT) for each in reading)
+        assert received == [b"CHAT/1.0 RECEIVE alice " + b"x" * 4000 + b"\n"] * 100
+        assert told == last
+        assert told.startswith(b"CHAT/1.0 RECEIVE *server* ERR SHUTTING_DOWN - ")
+
+
+def test_what_is_written_arrives_although_the_peer_goes_on_talking(
+    start: Start, caplog: pytest.LogCaptureFixture
+) -> None:
+    """A socket closed with something unread on it would take back what bob has not read yet."""
+    caplog.set_level(logging.INFO, "chatproto.server")
+    with (
+        start(port=0, limits=PATIENT) as server,
+        clients(server.addresses[0], "alice", "bob") as (alice, bob),
+    ):
+        alice.write((b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n") * 100)
+        alice.flush("alice")
+        bob.write(b"CHAT/1.0 LOGOUT\n")
+        _wait_until(lambda: "logged out bob" in caplog.text, alice)
+        bob.write(b"and something after it\n")
+        alice.flush("alice")
+        received = list(iter(bob.read_line, b""))
+        assert received == [b"CHAT/1.0 RECEIVE alice " + b"x" * 4000 + b"\n"] * 100
+
+
+def test_end_does_not_wait_for_those_who_do_not_read(start: Start) -> None:
+    limits = replace(PATIENT, linger=0.1, goodbye=0.1)
+    with ExitStack() as stack, start(port=0, limits=limits) as server:
+        alice, _ = stack.enter_context(clients(server.addresses[0], "alice", "bob"))
+        alice.write((b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n") * 100)
+        alice.flush("alice")
+
+
+def test_a_server_runs_once() -> None:
+    server = chatproto_sync.Server(port=0)
+    server.shutdown()
+    server.run()
+    with pytest.raises(RuntimeError, match="runs once"):
+        server.run()
+    server.shutdown()
+    with pytest.raises(RuntimeError, match="runs once"):
+        anyio.run(_run_closed)
+
+
+async def _run_closed() -> None:
+    server = chatproto_anyio.Server(port=0)
+    server.close()
+    server.close()
+    await server.run()
+
+
+@pytest.mark.parametrize("module", [chatproto_sync, chatproto_anyio])
+def test_a_server_that_never_runs_leaves_nothing_open(module: Any, tmp_path: Path) -> None:
+    server = module.Server(unix=tmp_path / "chat")
+    server.close()
+    assert not (tmp_path / "chat").exists()
+    for options in ({"port": 65536}, {"port": -1}, {"unix": ""}):
+        with pytest.raises(ValueError, match=r"port|path"):
+            module.Server(**options)
+
+
+def test_refused_after_the_end(start: Start) -> None:
+    with start(port=0) as server:
+        host, _, port = server.addresses[0].rpartition(":")
+    with pytest.raises(ConnectionRefusedError):
+        socket.create_connection((host, int(port)), TIMEOUT).close()

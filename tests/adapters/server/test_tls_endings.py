@@ -1,0 +1,49 @@
+"""How connections with TLS end, and servers that can't begin."""
+
+import socket
+from collections.abc import Callable
+
+import pytest
+
+import chatproto_anyio
+import chatproto_sync
+
+from ..servers import Start
+from .test_tls_server import TlsClient, client_context, server_context
+
+
+def test_goodbye_of_tls(start: Start) -> None:
+    with (
+        start(port=0, ssl=server_context()) as server,
+        TlsClient(server.addresses[0], client_context()) as alice,
+    ):
+        alice.login("alice")
+        alice.write(b"CHAT/1.0 LOGOUT\n")
+        # With the goodbye already there, this says its own; without, it is an error.
+        assert alice.read_line() == b""
+        alice.tls.unwrap()
+
+
+@pytest.mark.skipif(not hasattr(socket, "TCP_CORK"), reason="can't have two records in one packet")
+def test_what_is_said_too_late_costs_nothing(start: Start) -> None:
+    """A socket closed with something unread on it would take back what alice has not read yet."""
+    with (
+        start(port=0, ssl=server_context()) as server,
+        TlsClient(server.addresses[0], client_context()) as alice,
+    ):
+        alice.login("alice")
+        line = b"CHAT/1.0 SEND alice " + b"x" * 3000 + b"\n"
+        alice.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 1)
+        alice.write(line * 5)
+        alice.write(b"CHAT/1.0 LOGOUT\n")
+        alice.write(line)
+        alice.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_CORK, 0)
+        for _ in range(5):
+            assert alice.read_line() == b"CHAT/1.0 RECEIVE alice " + b"x" * 3000 + b"\n"
+        assert alice.read_line() == b""
+
+
+@pytest.mark.parametrize("server", [chatproto_sync.Server, chatproto_anyio.Server])
+def test_a_clients_context_is_refused(server: Callable[..., object]) -> None:
+    with pytest.raises(ValueError, match="a server's context"):
+        server(port=0, ssl=client_context())

@@ -1,0 +1,108 @@
+"""What a test sees of a running server from inside, and what it moves there."""
+
+import contextlib
+import logging
+import queue
+import socket
+from collections.abc import Callable, Iterable, Iterator
+
+import chatproto_anyio
+import chatproto_sync
+from chatproto import Counters
+from chatproto_sync.sockets.driver import Driver
+
+from ..servers import TIMEOUT, Running, SocketClient
+
+TRIES = 10_000
+"""How often `wait_until` lets a server have its turn."""
+
+NARROW = 1 << 14
+"""Octets that the system keeps of a connection, so that a server's own queue is seen soon."""
+
+
+def _driver_of(server: Running) -> Driver:
+    assert isinstance(server, (chatproto_sync.Server, chatproto_anyio.Server))
+    return server._driver
+
+
+def counters(server: Running) -> Counters:
+    """How much has happened, and how much there is."""
+    return _driver_of(server).broker.snapshot()
+
+
+class Clock:
+    """A server's time: from now on it moves when the test says so, and not by itself."""
+
+    def __init__(self, server: Running) -> None:
+        self._driver = _driver_of(server)
+        self._now = self._driver.now()
+        self._driver._clock = self
+
+    def __call__(self) -> float:
+        return self._now
+
+    def skip(self, seconds: float) -> None:
+        """Let time pass, and have the server notice."""
+        self._now += seconds
+        self._driver.wake()
+
+
+def wait_until(condition: Callable[[], bool], client: SocketClient, name: str) -> None:
+    """Let a server have its turn, by a client that is logged in, until something holds."""
+    for _ in range(TRIES):
+        if condition():
+            return
+        client.flush(name)
+    raise AssertionError("it never came true")
+
+
+def narrow_listener() -> socket.socket:
+    """A socket for a server to listen on; the system keeps little of what its connections write."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, NARROW)
+    return listener
+
+
+class NarrowClient(SocketClient):
+    """A client for which the system keeps little."""
+
+    def __init__(self, address: str) -> None:
+        host, _, port = address.rpartition(":")
+        self.socket = socket.socket()
+        self.socket.settimeout(TIMEOUT)
+        self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        # Before it connects: the window of a connection does not shrink.
+        self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NARROW)
+        self.socket.connect((host, int(port)))
+        self._reader = self.socket.makefile("rb")
+
+
+class ServerLog(logging.Handler):
+    """What servers in this process log, as it comes."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._messages: queue.SimpleQueue[str] = queue.SimpleQueue()
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self._messages.put(record.getMessage())
+
+    def wait_for_all(self, messages: Iterable[str]) -> None:
+        """Wait until each of some messages has come, in any order."""
+        missing = set(messages)
+        while missing:
+            missing.discard(self._messages.get(timeout=TIMEOUT))
+
+
+@contextlib.contextmanager
+def server_log() -> Iterator[ServerLog]:
+    """Listen to the log for a while."""
+    logger, log = logging.getLogger("chatproto.server"), ServerLog()
+    before = logger.level
+    logger.addHandler(log)
+    logger.setLevel(logging.DEBUG)
+    try:
+        yield log
+    finally:
+        logger.setLevel(before)
+        logger.removeHandler(log)

@@ -1,0 +1,140 @@
+"""What finds the sockets that are ready."""
+
+import select
+import selectors
+import socket
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from chatproto_sync.sockets.poller import (
+    MOST,
+    READ,
+    WRITE,
+    EpollPoller,
+    Poller,
+    SelectorPoller,
+    new_poller,
+)
+
+from ..servers import TIMEOUT
+
+KINDS: dict[str, Callable[[], Poller[str]]] = {
+    "epoll": EpollPoller,
+    "selector": lambda: SelectorPoller(selectors.DefaultSelector()),
+    "select": lambda: SelectorPoller(selectors.SelectSelector()),
+}
+
+
+@pytest.fixture(params=KINDS)
+def poller(request: pytest.FixtureRequest) -> Iterator[Poller[str]]:
+    poller = KINDS[request.param]()
+    yield poller
+    poller.close()
+
+
+def poll(poller: Poller[str], timeout: float = TIMEOUT) -> list[tuple[str, int]]:
+    """On whose behalf what is ready."""
+    return [(poller.targets[fd], events) for fd, events in poller.poll(timeout)]
+
+
+@pytest.fixture
+def pair() -> Iterator[tuple[socket.socket, socket.socket]]:
+    here, there = socket.socketpair()
+    with here, there:
+        yield here, there
+
+
+def test_it_tells_what_was_asked_for(
+    poller: Poller[str], pair: tuple[socket.socket, socket.socket]
+) -> None:
+    here, there = pair
+    poller.register(here, READ, "alice")
+    assert poller.poll(0) == []
+    there.send(b"x")
+    # Until it is done.
+    for _ in range(2):
+        assert poll(poller) == [("alice", READ)]
+    poller.modify(here, READ | WRITE, "bob")
+    assert poll(poller) == [("bob", READ | WRITE)]
+    poller.modify(here, WRITE, "bob")
+    assert poll(poller) == [("bob", WRITE)]
+    assert list(poller.targets.values()) == ["bob"]
+    poller.unregister(here)
+    assert poller.poll(0) == []
+    assert poller.targets == {}
+    poller.register(here, WRITE, "carol")
+    assert poll(poller) == [("carol", WRITE)]
+
+
+class Splitting(selectors.DefaultSelector):
+    """Tells of each event by itself, as kqueue does."""
+
+    def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
+        return [
+            (key, each)
+            for key, events in super().select(timeout)
+            for each in (selectors.EVENT_READ, selectors.EVENT_WRITE)
+            if events & each
+        ]
+
+
+def test_a_socket_is_told_of_once(pair: tuple[socket.socket, socket.socket]) -> None:
+    """Or it could be closed between the two."""
+    here, there = pair
+    poller: SelectorPoller[str] = SelectorPoller(Splitting())
+    poller.register(here, READ | WRITE, "alice")
+    there.send(b"x")
+    assert poll(poller) == [("alice", READ | WRITE)]
+    poller.close()
+
+
+@pytest.mark.parametrize("watched", [READ, WRITE, READ | WRITE])
+def test_who_has_failed_is_ready_for_what_was_asked(
+    poller: Poller[str], pair: tuple[socket.socket, socket.socket], watched: int
+) -> None:
+    """So whoever asked finds out."""
+    here, there = pair
+    poller.register(here, watched, "alice")
+    there.close()
+    [(target, events)] = poll(poller)
+    assert target == "alice"
+    # Or anything else.
+    assert events & ~(READ | WRITE) or events & watched == watched
+
+
+def test_one_call_gives_a_bounded_number_and_the_next_the_others() -> None:
+    poller: EpollPoller[int] = EpollPoller()
+    pairs = [socket.socketpair() for _ in range(MOST + MOST // 2)]
+    for number, (here, there) in enumerate(pairs):
+        poller.register(here, READ, number)
+        there.send(b"x")
+    first, second = poller.poll(TIMEOUT), poller.poll(TIMEOUT)
+    assert len(first) == len(second) == MOST
+    # Nobody has read anything, so all are ready still; but none is told of twice before all are.
+    assert {poller.targets[fd] for fd, _ in first + second} == set(range(len(pairs)))
+    for pair in pairs:
+        for each in pair:
+            each.close()
+    poller.close()
+
+
+def test_only_some_are_descriptors() -> None:
+    epoll: EpollPoller[str] = EpollPoller()
+    selector: SelectorPoller[str] = SelectorPoller(selectors.DefaultSelector())
+    for poller in (epoll, selector):
+        fd = poller.fileno()
+        assert fd is not None
+        assert select.select([fd], [], [], 0) == ([], [], [])
+        poller.close()
+    assert KINDS["select"]().fileno() is None
+
+
+def test_other_platforms_have_their_own(monkeypatch: pytest.MonkeyPatch) -> None:
+    poller: Poller[str] = new_poller()
+    assert isinstance(poller, EpollPoller)
+    poller.close()
+    monkeypatch.delattr(select, "epoll")
+    poller = new_poller()
+    assert isinstance(poller, SelectorPoller)
+    poller.close()

@@ -1,0 +1,107 @@
+"""What those who run a server see of it: metrics, logs, systemd."""
+
+import json
+import signal
+import socket
+import sys
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from ..processes import COMMANDS, spawn
+from ..servers import TIMEOUT, SocketClient
+
+pytestmark = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+
+ACTIVATE = """
+import os, socket, sys
+listener = socket.create_server(("127.0.0.1", 0))
+os.dup2(listener.fileno(), 3)
+os.set_inheritable(3, True)
+os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Starts a command the way systemd does, with a socket that listens."""
+
+
+def reserved_port() -> int:
+    """A port that nobody is given by chance for a while, but that may be asked for by number.
+
+    That is how a port is after a connection on it was closed from its side (RFC 9293, TIME-WAIT).
+    """
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname(), TIMEOUT) as client,
+    ):
+        listener.accept()[0].close()
+        assert client.recv(1) == b""
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def test_metrics(command: list[str], tmp_path: Path) -> None:
+    pytest.importorskip("prometheus_client")
+    port = reserved_port()
+    options = ["--port", "0", "--metrics-port", str(port)]
+    with (
+        spawn([*command, *options], tmp_path / "log") as process,
+        SocketClient(process.address) as alice,
+    ):
+        alice.login("alice")
+        alice.write(b"CHAT/1.0 SEND nobody hi\n")
+        assert b"NO_SUCH_USER" in alice.read_line()
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT) as page:
+            lines = page.read().decode().splitlines()
+        # Or the server would wait for her.
+        alice.close()
+        assert process.end(signal.SIGTERM) == 0
+    assert {
+        "chatproto_connections 1.0",
+        "chatproto_users 1.0",
+        "chatproto_groups 0.0",
+        "chatproto_accepted_total 1.0",
+        "chatproto_logins_total 1.0",
+        "chatproto_messages_total 1.0",
+        'chatproto_refusals_total{code="NO_SUCH_USER"} 1.0',
+    } <= set(lines)
+    assert any(line.startswith("chatproto_lag_seconds ") for line in lines)
+
+
+def test_log_of_json_lines(command: list[str], tmp_path: Path) -> None:
+    options = ["--port", "0", "--log-format", "json", "--log-level", "debug"]
+    with spawn([*command, *options], tmp_path / "log") as process:
+        with SocketClient(process.address) as alice:
+            alice.login("alice")
+        assert process.end(signal.SIGTERM) == 0
+        entries = [json.loads(line) for line in process.log.splitlines()]
+    assert all({"time", "level", "logger", "message"} <= entry.keys() for entry in entries)
+    ours = [entry for entry in entries if entry["logger"] == "chatproto.server"]
+    assert ours[0]["message"] == f"listening on {process.address}"
+    assert ours[0]["level"] == "info"
+
+
+@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
+def test_systemd_is_told(command: list[str], tmp_path: Path) -> None:
+    path = str(tmp_path / "notify")
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.settimeout(TIMEOUT)
+        notified.bind(path)
+        with spawn([*command, "--port", "0"], tmp_path / "log", NOTIFY_SOCKET=path) as process:
+            assert notified.recv(100) == b"READY=1"
+            with SocketClient(process.address) as alice:
+                alice.login("alice")
+            assert process.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs descriptors")
+def test_systemd_listens(command: list[str], tmp_path: Path) -> None:
+    # Where it would listen otherwise is an address that nobody has.
+    options = ["--host", "192.0.2.1"]
+    starter = [sys.executable, "-c", ACTIVATE, *command, *options]
+    with (
+        spawn(starter, tmp_path / "log") as process,
+        SocketClient(process.address) as alice,
+    ):
+        assert process.address.startswith("127.0.0.1:")
+        alice.login("alice")

@@ -1,0 +1,19 @@
+"""chatproto.routing.policy: matters of taste (the rows marked P of protocol.md, section 4)."""
+
+import dataclasses
+
+import pytest
+
+from chatproto import Broadcasting, DuplicateLogin, Policy
+
+
+def test_the_presets() -> None:
+    assert Policy().duplicate_login is DuplicateLogin.SHARE
+    assert Policy().broadcasting is Broadcasting.MEMBERS
+    assert Policy.reference().duplicate_login is DuplicateLogin.SHARE
+    assert Policy.reference().broadcasting is Broadcasting.ANYONE
+
+
+def test_a_policy_does_not_change() -> None:
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        Policy().broadcasting = Broadcasting.ANYONE  # type: ignore[misc]  # pyright: ignore[reportAttributeAccessIssue]

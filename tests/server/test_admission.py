@@ -1,0 +1,145 @@
+"""chatproto.server.admission: how many may come in, and from where."""
+
+import pytest
+
+from chatproto import ChatBroker, CloseReason, Limits
+from chatproto.server.admission import Admission, network_of
+
+from ..remains import remains
+from .brokers import heard, leaves, reason, say
+
+
+@pytest.mark.parametrize(
+    ("address", "network"),
+    [
+        ("192.0.2.1", "192.0.2.1"),
+        ("2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::6", "2001:db8:1:2::/64"),
+        ("2001:db8::1", "2001:db8:0:0::/64"),
+        ("2001:db8::1:2:3:4", "2001:db8:0:0::/64"),
+        ("2001::1:2:3:4:5", "2001:0:0:1::/64"),
+        ("fe80::1%eth0", "fe80:0:0:0::/64"),
+        ("::2", "0:0:0:0::/64"),
+        ("1::", "1:0:0:0::/64"),
+        # It stands for an IPv4 address.
+        ("::ffff:192.0.2.1", "192.0.2.1"),
+        # The machine's own are not counted, nor is what has no address.
+        ("", ""),
+        ("127.0.0.1", ""),
+        ("127.9.9.9", ""),
+        ("::1", ""),
+        ("::ffff:127.0.0.1", ""),
+    ],
+)
+def test_whose_connections_count_together(address: str, network: str) -> None:
+    assert network_of(address) == network
+
+
+def test_one_address_more() -> None:
+    admission = Admission(Limits(max_connections_per_address=2))
+    assert [admission.enter("a") for _ in range(3)] == [
+        None,
+        None,
+        CloseReason.TOO_MANY_FROM_ADDRESS,
+    ]
+    assert admission.enter("b") is None
+    # Who can't stay counts too, until it is gone.
+    admission.leave("a")
+    assert admission.enter("a") is CloseReason.TOO_MANY_FROM_ADDRESS
+    admission.leave("a")
+    admission.leave("a")
+    assert admission.enter("a") is None
+
+
+def test_connections_without_an_address_are_not_counted_together() -> None:
+    admission = Admission(Limits(max_connections_per_address=1))
+    assert [admission.enter("") for _ in range(3)] == [None] * 3
+    admission.leave("")
+    assert admission.enter("") is None
+
+
+def test_one_connection_more() -> None:
+    admission = Admission(Limits(max_connections=2))
+    assert [admission.enter(each) for each in ("a", "", "b")] == [
+        None,
+        None,
+        CloseReason.TOO_MANY_CONNECTIONS,
+    ]
+    admission.leave("b")
+    admission.leave("a")
+    assert admission.enter("c") is None
+
+
+def test_any_number_of_connections() -> None:
+    admission = Admission(Limits())
+    assert {admission.enter(str(number)) for number in range(5000)} == {None}
+
+
+def test_who_has_left_leaves_nothing() -> None:
+    broker: ChatBroker[int] = ChatBroker()
+    for cid, address in enumerate(("192.0.2.1", "2001:db8::1", "127.0.0.1", "")):
+        broker.connect(cid, "peer", address=address)
+    for cid in range(4):
+        broker.disconnect(cid)
+    assert remains(broker) == []
+
+
+# At a broker
+
+
+def crowd(limits: Limits, *addresses: str) -> ChatBroker[int]:
+    broker: ChatBroker[int] = ChatBroker(limits=limits)
+    for cid, address in enumerate(addresses, 1):
+        broker.connect(cid, f"peer-{cid}", address=address)
+    return broker
+
+
+def test_a_connection_too_many_is_told_so_and_closed() -> None:
+    broker = crowd(Limits(max_connections=2), "", "", "")
+    assert broker.take_ready() == [3]
+    assert heard(broker, 3) == ["*server* ERR TOO_MANY - too many connections"]
+    say(broker, 3, "LOGIN alice")
+    assert leaves(broker, 3)
+    assert reason(broker, 3) is CloseReason.TOO_MANY_CONNECTIONS
+    assert broker.snapshot().users == 0
+    assert broker.snapshot().accepted == 3
+    broker.disconnect(1)
+    broker.connect(4, "peer-4")
+    say(broker, 4, "LOGIN bob")
+    assert broker.snapshot().users == 1
+
+
+def test_a_connection_too_many_from_one_address() -> None:
+    one = "::ffff:192.0.2.1"
+    broker = crowd(Limits(max_connections_per_address=2), "192.0.2.1", "192.0.2.2", one, one)
+    assert broker.take_ready() == [4]
+    assert heard(broker, 4) == ["*server* ERR TOO_MANY - too many connections from your address"]
+    assert leaves(broker, 4)
+    assert reason(broker, 4) is CloseReason.TOO_MANY_FROM_ADDRESS
+
+
+def test_a_connection_too_many_from_one_network() -> None:
+    limits = Limits(max_connections_per_address=2)
+    broker = crowd(limits, "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "2001:db8::3")
+    assert broker.take_ready() == [4]
+    broker.disconnect(1)
+    broker.disconnect(4)
+    broker.connect(5, "peer-5", address="2001:db8::ffff:1")
+    assert broker.take_ready() == []
+
+
+def test_the_machines_own_connections_are_as_many_as_they_like() -> None:
+    own = ["127.0.0.1", "::1", "::ffff:127.0.0.1", ""] * 3
+    assert crowd(Limits(max_connections_per_address=1), *own).take_ready() == []
+
+
+def test_who_is_turned_away_does_not_stay_for_long() -> None:
+    broker = crowd(Limits(max_connections=1, linger=10.0, goodbye=2.0), "", "", "")
+    heard(broker, 2)
+    assert broker.take_half_close(2)
+    broker.tick(2.0)
+    assert broker.finished(2)
+    broker.tick(9.9)
+    assert not broker.finished(3)
+    broker.tick(10.0)
+    assert broker.finished(3)

@@ -1,0 +1,289 @@
+"""chatproto.server.broker: a whole server, without a socket and without a clock."""
+
+import gc
+import weakref
+
+import pytest
+
+from chatproto import (
+    Broadcasting,
+    ChatBroker,
+    CloseReason,
+    ErrorCode,
+    Happening,
+    Limits,
+    Policy,
+)
+
+from .brokers import broker_of, heard, leaves, log, login, say
+
+# Messages and notices
+
+
+def test_a_message_is_queued_for_its_recipient() -> None:
+    broker = broker_of("alice", "bob")
+    say(broker, 1, "SEND bob  hi ")
+    assert bytes(broker.outgoing(2)) == b"CHAT/1.0 RECEIVE alice  hi \n"
+    assert broker.take_ready() == [2]
+    assert bytes(broker.outgoing(1)) == b""
+
+
+def test_a_line_may_come_in_pieces() -> None:
+    broker = broker_of("alice", "bob")
+    for octet in b"CHAT/1.0 SEND bob hi\r\n":
+        assert heard(broker, 2) == []
+        broker.receive(1, bytes([octet]))
+    assert heard(broker, 2) == ["alice hi"]
+
+
+def test_an_error_is_told_with_its_code_and_its_command() -> None:
+    broker = broker_of("alice")
+    say(broker, 1, "SEND bob hi", "SEND bob", "LOGIN a b", "STAR x", "LEAVE g")
+    assert heard(broker, 1) == [
+        "*server* ERR NO_SUCH_USER SEND bob is not online",
+        "*server* ERR MALFORMED SEND a name and data belong here, after one space each",
+        "*server* ERR MALFORMED LOGIN this takes one name",
+        "*server* ERR UNSUPPORTED_COMMAND - there is no such command; commands are upper case",
+        "*server* ERR NO_SUCH_GROUP LEAVE there is no group g",
+    ]
+
+
+def test_success_is_silent() -> None:
+    broker = broker_of("alice", "bob")
+    say(broker, 1, "GROUP g alice bob", "BROADCAST g hi", "LEAVE g", "LOGIN ali")
+    assert heard(broker, 1) == []
+    assert heard(broker, 2) == ["alice hi"]
+
+
+def test_without_notices_the_server_is_silent_and_still_counts() -> None:
+    broker: ChatBroker[int] = ChatBroker(notices=False, limits=Limits(bad_lines=3))
+    login(broker, 1, "alice")
+    say(broker, 1, "SEND bob hi", "junk", "junk", "junk")
+    assert bytes(broker.outgoing(1)) == b""
+    assert leaves(broker, 1)
+    assert broker.snapshot().refusals == {"NO_SUCH_USER": 1, "UNSUPPORTED_COMMAND": 3}
+
+
+def test_notices_are_limited_in_rate() -> None:
+    broker = broker_of("alice")
+    broker.tick(1000.0)
+    say(broker, 1, *["SEND bob hi"] * 60)
+    assert len(heard(broker, 1)) == 50
+    say(broker, 1, "SEND bob hi")
+    assert heard(broker, 1) == []
+    broker.tick(1001.0)
+    say(broker, 1, *["SEND bob hi"] * 60)
+    assert len(heard(broker, 1)) == 20
+    assert broker.snapshot().refusals == {"NO_SUCH_USER": 121}
+
+
+def test_each_connection_has_its_own_rate() -> None:
+    broker = broker_of("alice", "bob", limits=Limits(notice_burst=1))
+    say(broker, 1, "SEND x hi", "SEND x hi")
+    say(broker, 2, "SEND x hi", "SEND x hi")
+    assert (len(heard(broker, 1)), len(heard(broker, 2))) == (1, 1)
+
+
+def test_notices_do_not_use_up_what_others_are_sent() -> None:
+    broker = broker_of("alice", "bob", limits=Limits(notice_burst=1))
+    say(broker, 1, "SEND x 1", "SEND x 2")
+    say(broker, 2, *["SEND alice hi"] * 5)
+    assert heard(broker, 1)[1:] == ["bob hi"] * 5
+
+
+def test_a_relayed_line_that_outgrows_the_limit_is_refused_to_its_sender() -> None:
+    """`RECEIVE alice` is longer than `SEND bob`, and the reference server writes it anyway."""
+    broker = broker_of("alice", "bob")
+    data = "x" * (4096 - len("CHAT/1.0 RECEIVE alice \n"))
+    say(broker, 1, f"SEND bob {data}", f"SEND bob {data}x")
+    assert heard(broker, 2) == [f"alice {data}"]
+    assert heard(broker, 1) == [
+        "*server* ERR LINE_TOO_LONG SEND the line would be too long for its recipients"
+    ]
+    assert broker.snapshot().refusals == {"LINE_TOO_LONG": 1}
+    assert broker.snapshot().messages == 1
+
+
+def test_a_broadcast_that_outgrows_the_limit_reaches_nobody() -> None:
+    long = "z" * 64
+    broker = broker_of(long, "bob", "carol")
+    say(broker, 1, "GROUP g bob carol", "BROADCAST g " + "x" * 4060)
+    assert "ERR LINE_TOO_LONG BROADCAST " in heard(broker, 1)[0]
+    assert (heard(broker, 2), heard(broker, 3)) == ([], [])
+
+
+def test_a_line_over_the_limit_smuggles_nothing() -> None:
+    broker = broker_of("alice", "bob")
+    say(broker, 1, "SEND bob ".ljust(4096, "x") + "CHAT/1.0 SEND bob forged", "SEND bob hi")
+    assert heard(broker, 2) == ["alice hi"]
+    assert heard(broker, 1) == ["*server* ERR LINE_TOO_LONG SEND the line is too long"]
+
+
+def test_a_bot_that_answers_the_server_is_not_answered() -> None:
+    broker = broker_of("alice")
+    say(broker, 1, "SEND *server* what?", "BROADCAST *server* what?")
+    assert heard(broker, 1) == []
+
+
+def test_the_policy_is_the_hubs() -> None:
+    open_house = Policy(broadcasting=Broadcasting.ANYONE)
+    for policy, expected in ((Policy(), []), (open_house, ["carol hi"])):
+        broker = broker_of("alice", "bob", "carol", policy=policy)
+        say(broker, 1, "GROUP g bob")
+        say(broker, 3, "BROADCAST g hi")
+        assert heard(broker, 2) == expected
+
+
+# What the adapter is told
+
+
+def test_what_was_sent_is_counted_as_far_as_it_was_there() -> None:
+    broker = broker_of("alice", "bob")
+    say(broker, 1, "SEND bob hi")
+    with pytest.raises(ValueError, match="-1 octets"):
+        broker.sent(2, -1)
+    queued = len(broker.outgoing(2))
+    broker.sent(2, queued + 5)
+    assert broker.snapshot().octets_out == queued
+
+
+def test_a_connection_is_ready_once_until_it_has_been_written_to() -> None:
+    broker = broker_of("alice", "bob")
+    say(broker, 1, "SEND bob 1", "SEND bob 2")
+    assert broker.take_ready() == [2]
+    say(broker, 1, "SEND bob 3")
+    assert broker.take_ready() == []
+    assert heard(broker, 2) == ["alice 1", "alice 2", "alice 3"]
+    say(broker, 1, "SEND bob 4")
+    assert broker.take_ready() == [2]
+
+
+def test_first_queued_first_written() -> None:
+    broker = broker_of("alice", "bob", "carol", "dave")
+    say(broker, 1, "SEND dave 1", "SEND bob 1", "SEND carol 1", "SEND dave 2")
+    assert broker.take_ready() == [4, 2, 3]
+
+
+def test_a_partial_write_leaves_the_rest() -> None:
+    broker = broker_of("alice", "bob")
+    say(broker, 1, "SEND bob hello")
+    broker.sent(2, 10)
+    say(broker, 1, "SEND bob again")
+    assert bytes(broker.outgoing(2)) == b"ECEIVE alice hello\nCHAT/1.0 RECEIVE alice again\n"
+
+
+def test_nobody_connects_twice() -> None:
+    broker = broker_of("alice")
+    with pytest.raises(ValueError, match="connected already"):
+        broker.connect(1, "peer-1")
+    say(broker, 1, "SEND alice still here")
+    assert heard(broker, 1) == ["alice still here"]
+    assert broker.snapshot().accepted == 1
+
+
+def test_unknown_connections() -> None:
+    broker: ChatBroker[int] = ChatBroker()
+    for use in (broker.outgoing, broker.reading, broker.finished, broker.receive_eof):
+        with pytest.raises(KeyError):
+            use(7)
+    with pytest.raises(KeyError):
+        broker.receive(7, b"")
+    with pytest.raises(KeyError):
+        broker.sent(7, 0)
+
+
+def test_the_log_tells_the_published_session() -> None:
+    broker: ChatBroker[int] = ChatBroker()
+    for cid, name in enumerate(("zhangsan", "lisi", "wangwu", "zhaoliu"), 1):
+        login(broker, cid, name)
+    say(broker, 1, "SEND lisi hello", "GROUP g1 zhangsan lisi wangwu", "BROADCAST g1 all")
+    say(broker, 3, "LEAVE g1", "LEAVE g1", "GROUP g1 x")
+    assert heard(broker, 2) == ["zhangsan hello", "zhangsan all"]
+    for cid in (1, 2, 3, 4):
+        say(broker, cid, "LOGOUT")
+        broker.disconnect(cid)
+    assert log(broker) == [
+        "accepted from peer-1",
+        "logged in zhangsan (peer-1)",
+        "accepted from peer-2",
+        "logged in lisi (peer-2)",
+        "accepted from peer-3",
+        "logged in wangwu (peer-3)",
+        "accepted from peer-4",
+        "logged in zhaoliu (peer-4)",
+        "group made g1 by zhangsan (peer-1)",
+        "left g1: wangwu (peer-3)",
+        "logged out zhangsan (peer-1)",
+        "closed zhangsan (peer-1): logged out",
+        "logged out lisi (peer-2)",
+        "closed lisi (peer-2): logged out",
+        "logged out wangwu (peer-3)",
+        "closed wangwu (peer-3): logged out",
+        "logged out zhaoliu (peer-4)",
+        "closed zhaoliu (peer-4): logged out",
+    ]
+    assert log(broker) == []
+
+
+def test_the_counters() -> None:
+    broker = broker_of("alice", "bob")
+    before = broker.snapshot()
+    assert (before.connections, before.accepted, before.logins, before.users) == (2, 2, 2, 2)
+    say(broker, 1, "GROUP g alice bob", "BROADCAST g hi", "SEND nobody hi")
+    after = broker.snapshot()
+    sent = "GROUP g alice bob", "BROADCAST g hi", "SEND nobody hi"
+    assert after.octets_in - before.octets_in == sum(len(f"CHAT/1.0 {each}\n") for each in sent)
+    assert (after.groups, after.messages, after.deliveries) == (1, 1, 1)
+    assert after.refusals == {ErrorCode.NO_SUCH_USER: 1}
+    assert after.queued == len(broker.outgoing(1)) + len(broker.outgoing(2))
+    assert after.octets_out == 0
+    broker.sent(2, 5)
+    assert broker.snapshot().octets_out == 5
+    assert broker.snapshot().queued == after.queued - 5
+    say(broker, 2, "LOGOUT")
+    broker.disconnect(2)
+    end = broker.snapshot()
+    assert (end.connections, end.accepted, end.users) == (1, 2, 1)
+    assert end.closes == {CloseReason.LOGGED_OUT: 1}
+
+
+def test_a_snapshot_does_not_change_afterwards() -> None:
+    broker = broker_of("alice")
+    before = broker.snapshot()
+    say(broker, 1, "SEND bob hi")
+    broker.disconnect(1)
+    assert (before.refusals, before.closes) == ({}, {})
+
+
+def test_records_can_be_told_apart_by_programs() -> None:
+    broker = broker_of("alice")
+    say(broker, 1, "GROUP g alice")
+    [record] = broker.take_records()
+    assert (record.happening, record.peer, record.name, record.subject) == (
+        Happening.GROUP_MADE,
+        "peer-1",
+        "alice",
+        "g",
+    )
+
+
+class Peer:
+    """A connection id that can be watched."""
+
+
+def test_the_broker_keeps_nothing_of_connections_that_are_gone() -> None:
+    broker: ChatBroker[Peer] = ChatBroker()
+    ends = [b"CHAT/1.0 LOGOUT\n", b"junk\n" * 100, b"", b"CHAT/1.0 SEND alice hi\n"]
+    watched: list[weakref.ref[Peer]] = []
+    peer = Peer()
+    for end in ends:
+        peer = Peer()
+        watched.append(weakref.ref(peer))
+        broker.connect(peer, "peer")
+        broker.receive(peer, b"CHAT/1.0 LOGIN alice\n" + end)
+        broker.receive_eof(peer)
+        broker.disconnect(peer)
+    del peer
+    gc.collect()
+    assert [ref() for ref in watched] == [None] * len(ends)
+    assert (broker.connections, broker.take_ready()) == (0, [])

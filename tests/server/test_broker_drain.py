@@ -1,0 +1,128 @@
+"""chatproto.server.broker: how a whole server ends."""
+
+from chatproto import ChatBroker, CloseReason, Limits
+
+from .brokers import NARROW, TIGHT, broker_of, fill, heard, leaves, message, reason, say, settle
+
+
+def test_drain_tells_everybody_and_writes_what_is_queued() -> None:
+    broker = broker_of("alice", "bob")
+    say(broker, 1, "SEND bob hi")
+    broker.drain()
+    bye = "*server* ERR SHUTTING_DOWN - the server is shutting down"
+    assert not leaves(broker, 1)
+    assert not leaves(broker, 2)
+    assert broker.take_ready() == [2, 1]
+    assert heard(broker, 1) == [bye]
+    assert heard(broker, 2) == ["alice hi", bye]
+    for cid in (1, 2):
+        assert leaves(broker, cid)
+        broker.disconnect(cid)
+    assert broker.connections == 0
+    assert broker.snapshot().closes == {"shutting down": 2}
+
+
+def test_drain_leaves_those_that_are_ending_alone() -> None:
+    broker = broker_of("alice")
+    say(broker, 1, "LOGOUT")
+    broker.drain()
+    assert heard(broker, 1) == []
+    broker.disconnect(1)
+    assert broker.snapshot().closes == {"logged out": 1}
+
+
+def test_who_comes_while_draining_is_sent_away() -> None:
+    broker: ChatBroker[int] = ChatBroker()
+    broker.drain()
+    broker.connect(1, "peer-1")
+    assert broker.take_ready() == [1]
+    assert heard(broker, 1) == ["*server* ERR SHUTTING_DOWN - the server is shutting down"]
+    assert leaves(broker, 1)
+
+
+def test_drain_does_not_wait_for_ever() -> None:
+    broker = broker_of("alice", limits=Limits(linger=3.0))
+    broker.drain()
+    broker.take_ready()
+    broker.tick(2.9)
+    assert not broker.finished(1)
+    broker.tick(3.0)
+    assert broker.finished(1)
+    assert broker.take_ready() == [1]
+
+
+def test_abandon_waits_for_nobody() -> None:
+    broker = broker_of("alice", "bob")
+    say(broker, 1, "SEND bob hi")
+    broker.drain()
+    broker.take_ready()
+    broker.abandon()
+    assert broker.take_ready() == [1, 2]
+    assert broker.finished(1)
+    assert broker.finished(2)
+    assert bytes(broker.outgoing(2)) == b""
+
+
+def test_last_words_do_not_cost_a_connection_what_was_accepted_for_it() -> None:
+    """A queue that is full to the brim is still written (protocol.md, section 2: no holes)."""
+    broker = broker_of("alice", "bob", limits=TIGHT)
+    say(broker, 1, message("alice", "bob", 512))
+    broker.drain()
+    assert len(heard(broker, 2)[0]) == 512 - len("CHAT/1.0 RECEIVE \n")
+
+
+def test_deadlines_that_pass_together_pass_once_each() -> None:
+    broker = broker_of(*(f"user{number}" for number in range(200)), limits=Limits(linger=3.0))
+    broker.drain()
+    broker.tick(3.0)
+    assert broker.take_ready() == list(range(1, 201))
+    assert all(broker.finished(cid) for cid in range(1, 201))
+    broker.tick(6.0)
+    assert broker.take_ready() == []
+
+
+def test_it_is_over_within_the_grace() -> None:
+    """Whatever else has more time: those that linger, and those that only have to close."""
+    broker = broker_of("alice", "bob", limits=Limits(linger=60.0, goodbye=60.0, grace=10.0))
+    broker.tick(100.0)
+    say(broker, 1, "SEND bob hi")
+    broker.drain()
+    heard(broker, 1)
+    assert broker.take_half_close(1)
+    broker.take_ready()
+    broker.tick(109.9)
+    assert not any(broker.finished(cid) for cid in (1, 2))
+    broker.tick(110.0)
+    assert broker.take_ready() == [1, 2]
+    assert (reason(broker, 1), reason(broker, 2)) == (CloseReason.SHUTTING_DOWN,) * 2
+    assert broker.connections == 0
+
+
+def test_who_comes_while_draining_has_no_more_time() -> None:
+    broker: ChatBroker[int] = ChatBroker(limits=Limits(linger=60.0, grace=10.0))
+    broker.drain()
+    broker.tick(9.0)
+    broker.connect(1, "peer-1")
+    broker.tick(10.0)
+    assert broker.finished(1)
+
+
+def test_who_waits_for_a_queue_is_told_too_and_says_no_more() -> None:
+    broker = broker_of("alice", "bob", limits=NARROW)
+    fill(broker, 1, "alice", "bob", 2000)
+    assert broker.snapshot().waiting == 1
+    broker.drain()
+    settle(broker)
+    assert broker.snapshot().deliveries == 11
+    assert (broker.snapshot().waiting, broker.snapshot().queued) == (0, 0)
+    assert leaves(broker, 1)
+
+
+def test_who_waits_for_an_answer_is_told_too() -> None:
+    broker = broker_of("alice", ask=True)
+    say(broker, 1, "LOGIN ali", "SEND ali hi")
+    [question] = broker.take_questions()
+    broker.drain()
+    broker.answer(question.token, allowed=True)
+    assert heard(broker, 1) == ["*server* ERR SHUTTING_DOWN - the server is shutting down"]
+    assert leaves(broker, 1)

@@ -1,0 +1,278 @@
+"""chatproto.server.dispatcher: a message that has to wait, and what comes after it."""
+
+import pytest
+
+from chatproto import ChatBroker, CloseReason, DuplicateLogin, Policy
+from chatproto.server.dispatcher import SLICE
+
+from .brokers import NARROW, broker_of, fill, heard, leaves, message, reason, say, settle
+
+# NARROW: a queue of 1,100 octets is full, and is not any more when 600 of them are written.
+
+
+def waiting_broker(*names: str, policy: Policy = Policy()) -> ChatBroker[int]:
+    """The first of these waits for the second, who has 1,100 octets queued, with one line more."""
+    broker = broker_of(*names, limits=NARROW, policy=policy)
+    fill(broker, 1, names[0], names[1], 1200)
+    assert not broker.reading(1)
+    assert broker.snapshot().waiting == 1
+    return broker
+
+
+def numbered(broker: ChatBroker[int], cid: int, sender: str, to: str, *numbers: int) -> None:
+    for number in numbers:
+        line = f"CHAT/1.0 RECEIVE {sender} {number} "
+        say(broker, cid, f"SEND {to} {number} " + "x" * (99 - len(line)))
+
+
+def numbers(lines: list[str]) -> list[int]:
+    return [int(line.split(" ")[1]) for line in lines]
+
+
+def test_what_would_go_into_a_full_queue_waits() -> None:
+    broker = broker_of("alice", "bob", limits=NARROW)
+    fill(broker, 1, "alice", "bob", 1000)
+    assert broker.reading(1)
+    say(broker, 1, message("alice", "bob", 100))
+    assert broker.reading(1)
+    say(broker, 1, message("alice", "bob", 100))
+    assert not broker.reading(1)
+    assert len(broker.outgoing(2)) == 1100
+    assert broker.snapshot().deliveries == 11
+    assert broker.take_ready() == [2, 1]
+
+
+def test_it_goes_on_when_half_is_left() -> None:
+    broker = waiting_broker("alice", "bob")
+    broker.take_ready()
+    broker.sent(2, 599)
+    assert broker.take_ready() == []
+    assert not broker.reading(1)
+    broker.sent(2, 1)
+    assert broker.take_ready() == [1]
+    assert broker.reading(1)
+    assert len(broker.outgoing(2)) == 600
+    assert broker.snapshot().waiting == 0
+
+
+def test_a_queue_that_was_empty_is_ready_when_somebody_goes_on() -> None:
+    broker = waiting_broker("alice", "bob")
+    broker.take_ready()
+    broker.sent(2, 1100)
+    assert set(broker.take_ready()) == {1, 2}
+    assert len(broker.outgoing(2)) == 100
+
+
+def test_nobody_else_waits() -> None:
+    broker = waiting_broker("alice", "bob", "carol", "dave")
+    say(broker, 3, "SEND dave hi", "SEND alice hi")
+    assert heard(broker, 4) == heard(broker, 1) == ["carol hi"]
+    assert broker.reading(3)
+    assert broker.reading(2)
+    say(broker, 2, "SEND dave I am only slow")
+    assert heard(broker, 4) == ["bob I am only slow"]
+
+
+@pytest.mark.parametrize("whole", [True, False])
+def test_what_comes_after_it_waits_behind_it_in_order(whole: bool) -> None:
+    broker = waiting_broker("alice", "bob", "carol")
+    commands = ["SEND carol 1", "SEND nobody x", "LOGIN ali", "SEND carol 2", "LOGOUT"]
+    stream = "".join(f"CHAT/1.0 {command}\n" for command in commands).encode()
+    for piece in [stream] if whole else [bytes([octet]) for octet in stream]:
+        broker.receive(1, piece)
+    assert (broker.snapshot().logins, broker.snapshot().queued) == (3, 1100 + len(stream))
+    assert heard(broker, 3) == []
+    settle(broker, 1, 3)
+    assert heard(broker, 3) == ["alice 1", "ali 2"]
+    assert heard(broker, 1) == ["*server* ERR NO_SUCH_USER SEND nobody is not online"]
+    assert leaves(broker, 1)
+    assert reason(broker, 1) is CloseReason.LOGGED_OUT
+
+
+def test_the_end_of_a_stream_waits_behind_it() -> None:
+    broker = waiting_broker("alice", "bob", "carol")
+    broker.receive(1, b"CHAT/1.0 SEND carol hi\nCHAT/1.0 SEND carol half")
+    broker.receive_eof(1)
+    assert not broker.finished(1)
+    say(broker, 3, "SEND alice she is still there")
+    settle(broker, 1, 3)
+    assert heard(broker, 3) == ["alice hi"]
+    assert heard(broker, 1) == [
+        "carol she is still there",
+        "*server* ERR TRUNCATED SEND the line has no end and was not run",
+    ]
+    assert reason(broker, 1) is CloseReason.EOF
+
+
+def test_logout_and_then_the_end_of_the_stream_are_a_logout() -> None:
+    broker = waiting_broker("alice", "bob")
+    say(broker, 1, "LOGOUT", "SEND bob ghost")
+    broker.receive_eof(1)
+    settle(broker)
+    assert broker.snapshot().deliveries == 12
+    assert reason(broker, 1) is CloseReason.LOGGED_OUT
+
+
+def test_bad_lines_behind_it_count() -> None:
+    broker = waiting_broker("alice", "bob", "carol")
+    broker.receive(1, b"junk\n" * 100 + b"CHAT/1.0 SEND carol hi\n")
+    settle(broker, 3)
+    assert heard(broker, 3) == []
+    assert leaves(broker, 1)
+    assert reason(broker, 1) is CloseReason.BAD_LINES
+
+
+def test_a_long_backlog_goes_in_order_however_often_it_has_to_wait() -> None:
+    broker = broker_of("alice", "bob", limits=NARROW)
+    stream = b"".join(f"CHAT/1.0 SEND bob {number}\n".encode() for number in range(2000))
+    assert len(stream) > 5 * SLICE
+    broker.receive(1, stream)
+    got: list[int] = []
+    while broker.snapshot().queued:
+        assert len(broker.outgoing(2)) <= 1000 + 512
+        octets = len(broker.outgoing(2))
+        assert broker.snapshot().queued <= octets + len(stream)
+        got += numbers(heard(broker, 2))
+        broker.take_ready()
+    assert got == list(range(2000))
+    assert broker.reading(1)
+
+
+def test_those_that_wait_take_turns() -> None:
+    broker = broker_of("alice", "carol", "bob", limits=NARROW)
+    numbered(broker, 1, "alice", "bob", *range(40))
+    numbered(broker, 2, "carol", "bob", *range(100, 140))
+    turns: list[int] = []
+    while broker.snapshot().queued:
+        turns += numbers(heard(broker, 3))
+        broker.take_ready()
+    assert [each for each in turns if each < 100] == list(range(40))
+    assert [each for each in turns if each >= 100] == list(range(100, 140))
+    # After each that has filled the queue the next one has it.
+    assert turns[:44] == [*range(22), *range(100, 111), *range(22, 33)]
+
+
+def test_a_sender_may_have_to_wait_for_itself() -> None:
+    broker = broker_of("alice", limits=NARROW)
+    numbered(broker, 1, "alice", "alice", *range(15))
+    assert not broker.reading(1)
+    assert numbers(heard(broker, 1)) == list(range(11))
+    broker.take_ready()
+    assert broker.reading(1)
+    assert numbers(heard(broker, 1)) == list(range(11, 15))
+
+
+def test_two_may_wait_for_each_other() -> None:
+    broker = broker_of("alice", "bob", limits=NARROW)
+    numbered(broker, 1, "alice", "bob", *range(15))
+    numbered(broker, 2, "bob", "alice", *range(15))
+    assert broker.snapshot().waiting == 2
+    settle(broker)
+    assert broker.snapshot().deliveries == 30
+    assert (broker.snapshot().queued, broker.snapshot().waiting) == (0, 0)
+
+
+# What may happen meanwhile
+
+
+def test_the_recipient_goes() -> None:
+    broker = waiting_broker("alice", "bob", "carol")
+    say(broker, 1, "SEND carol hi")
+    broker.disconnect(2)
+    settle(broker, 1, 3)
+    assert heard(broker, 1) == ["*server* ERR NO_SUCH_USER SEND bob is not online"]
+    assert heard(broker, 3) == ["alice hi"]
+
+
+def test_the_recipient_logs_out_and_has_all_that_was_accepted() -> None:
+    broker = waiting_broker("alice", "bob")
+    say(broker, 2, "LOGOUT")
+    broker.take_ready()
+    assert heard(broker, 1) == ["*server* ERR NO_SUCH_USER SEND bob is not online"]
+    assert len(heard(broker, 2)) == 11
+    assert leaves(broker, 2)
+
+
+def test_the_recipient_takes_nothing() -> None:
+    broker = waiting_broker("alice", "bob", "carol")
+    say(broker, 1, "SEND carol hi")
+    broker.sent(2, 0)
+    broker.tick(9.9)
+    assert not broker.reading(1)
+    broker.tick(10.0)
+    settle(broker, 1, 2, 3)
+    assert heard(broker, 1) == ["*server* ERR NO_SUCH_USER SEND bob is not online"]
+    assert heard(broker, 3) == ["alice hi"]
+    assert reason(broker, 2) is CloseReason.SLOW_CONSUMER
+
+
+def test_the_recipient_is_replaced() -> None:
+    """What was not accepted for the old connection goes to the new one."""
+    replace = Policy(duplicate_login=DuplicateLogin.REPLACE)
+    broker = waiting_broker("alice", "bob", "carol", policy=replace)
+    say(broker, 3, "LOGIN bob")
+    settle(broker, 2, 3)
+    assert len(heard(broker, 3)) == 1
+    assert len(heard(broker, 2)) == 12
+    assert leaves(broker, 2)
+    assert broker.reading(1)
+
+
+def test_the_recipient_is_renamed() -> None:
+    """It is waited for on: what it had to take is what is waited for."""
+    broker = waiting_broker("alice", "bob", "carol")
+    say(broker, 2, "LOGIN rob")
+    say(broker, 3, "LOGIN bob")
+    assert not broker.reading(1)
+    settle(broker, 3)
+    assert len(heard(broker, 3)) == 1
+
+
+def test_the_sender_goes() -> None:
+    broker = waiting_broker("alice", "bob", "carol")
+    say(broker, 1, "SEND carol hi")
+    say(broker, 3, message("carol", "bob", 100))
+    broker.disconnect(1)
+    assert broker.snapshot().waiting == 1
+    settle(broker, 2)
+    assert broker.snapshot().queued == 1100
+    heard(broker, 2)
+    broker.take_ready()
+    assert heard(broker, 2)[0].startswith("carol ")
+
+
+def test_the_sender_is_replaced() -> None:
+    replace = Policy(duplicate_login=DuplicateLogin.REPLACE)
+    broker = waiting_broker("alice", "bob", "carol", policy=replace)
+    say(broker, 1, "SEND carol hi")
+    say(broker, 3, "LOGIN alice")
+    settle(broker, 1)
+    assert (broker.snapshot().waiting, broker.snapshot().deliveries) == (0, 11)
+    assert "ERR NAME_IN_USE" in heard(broker, 1)[0]
+    assert leaves(broker, 1)
+    assert reason(broker, 1) is CloseReason.REPLACED
+
+
+def test_the_sender_goes_when_it_could_go_on() -> None:
+    broker = waiting_broker("alice", "bob")
+    broker.sent(2, 1100)
+    broker.disconnect(1)
+    settle(broker)
+    assert broker.snapshot().deliveries == 11
+    assert broker.snapshot().queued == 0
+
+
+def test_the_sender_does_not_read_itself() -> None:
+    broker = waiting_broker("alice", "bob", "carol")
+    say(broker, 3, "SEND alice hi")
+    broker.sent(1, 0)
+    broker.tick(10.0)
+    assert reason(broker, 1) is CloseReason.SLOW_CONSUMER
+    assert broker.snapshot().waiting == 0
+
+
+def test_a_message_that_can_never_go_does_not_wait() -> None:
+    broker = waiting_broker("alice", "bob", "a-longer-name")
+    say(broker, 3, "SEND bob ".ljust(500, "x"))
+    assert "ERR LINE_TOO_LONG SEND" in heard(broker, 3)[0]
+    assert broker.reading(3)

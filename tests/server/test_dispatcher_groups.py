@@ -1,0 +1,189 @@
+"""chatproto.server.dispatcher: a message for many, of whom some have to be waited for."""
+
+from chatproto import ChatBroker, CloseReason, Limits
+from chatproto.server.flow_control import WINDOW
+
+from .brokers import NARROW, broker_of, fill, heard, message, reason, say, settle
+
+
+def group_broker(*names: str, limits: Limits = NARROW) -> ChatBroker[int]:
+    """All of them are members of g, and the last one has 1,100 octets queued."""
+    broker = broker_of(*names, limits=limits)
+    say(broker, 1, f"GROUP g {' '.join(names)}")
+    fill(broker, 1, names[0], names[-1], 1100)
+    return broker
+
+
+def test_a_broadcast_waits_for_a_full_queue_and_reaches_the_others_at_once() -> None:
+    broker = group_broker("alice", "bob", "carol", "dave")
+    say(broker, 1, "BROADCAST g hi", "BROADCAST g again")
+    assert heard(broker, 2) == heard(broker, 3) == ["alice hi"]
+    assert len(broker.outgoing(4)) == 1100
+    assert not broker.reading(1)
+    assert len(heard(broker, 4)) == 11
+    settle(broker, 2, 3, 4)
+    assert heard(broker, 2) == heard(broker, 3) == ["alice again"]
+    assert heard(broker, 4) == ["alice hi", "alice again"]
+    assert broker.reading(1)
+
+
+def test_it_is_counted_once_and_each_delivery_too() -> None:
+    broker = group_broker("alice", "bob", "carol")
+    before = broker.snapshot()
+    say(broker, 1, "BROADCAST g hi")
+    settle(broker)
+    after = broker.snapshot()
+    assert (after.messages - before.messages, after.deliveries - before.deliveries) == (1, 2)
+
+
+def test_full_queues_are_waited_for_one_after_another() -> None:
+    broker = group_broker("alice", "bob", "carol", "dave")
+    fill(broker, 1, "alice", "carol", 1100)
+    say(broker, 1, "BROADCAST g hi")
+    assert heard(broker, 2) == ["alice hi"]
+    assert len(heard(broker, 4)) == 11
+    broker.take_ready()
+    # Not yet: carol is waited for first.
+    assert heard(broker, 4) == []
+    assert len(heard(broker, 3)) == 11
+    broker.take_ready()
+    assert heard(broker, 3) == heard(broker, 4) == ["alice hi"]
+    assert broker.reading(1)
+
+
+def test_queues_that_are_never_open_together_do_not_starve_a_broadcast() -> None:
+    """Each member always has more to take from somebody else."""
+    broker = group_broker("alice", "bob", "carol", "dave", "erin")
+    say(broker, 1, "GROUP h bob carol")
+    for sender, name, to in ((4, "dave", "bob"), (5, "erin", "carol")):
+        fill(broker, sender, name, to, 10_000)
+    say(broker, 1, "BROADCAST h hi")
+    got: list[str] = []
+    for cid in (2, 3) * 6:
+        got += [line for line in heard(broker, cid) if line == "alice hi"]
+        # A queue that is written is full again before the other one is.
+        broker.take_ready()
+        assert broker.snapshot().waiting >= 2
+    assert got == ["alice hi"] * 2
+    assert broker.reading(1)
+
+
+def test_two_connections_of_one_name_may_be_waited_for_one_by_one() -> None:
+    broker = broker_of("alice", "bob", "bob", limits=NARROW)
+    fill(broker, 1, "alice", "bob", 1100)
+    heard(broker, 2)
+    say(broker, 1, "SEND bob hi")
+    assert heard(broker, 2) == ["alice hi"]
+    assert not broker.reading(1)
+    assert len(heard(broker, 3)) == 11
+    settle(broker, 2, 3)
+    assert (heard(broker, 2), heard(broker, 3)) == ([], ["alice hi"])
+
+
+def test_who_logs_in_while_a_message_waits_gets_it() -> None:
+    """The message has not been said yet, as far as those are concerned who have not got it."""
+    broker = group_broker("alice", "bob", "carol")
+    say(broker, 1, "BROADCAST g hi")
+    assert heard(broker, 2) == ["alice hi"]
+    broker.connect(4, "peer-4")
+    say(broker, 4, "LOGIN bob")
+    settle(broker, 2, 4)
+    assert (heard(broker, 2), heard(broker, 4)) == ([], ["alice hi"])
+
+
+def test_who_leaves_while_it_is_waited_for_does_not_get_it() -> None:
+    broker = group_broker("alice", "bob", "carol")
+    say(broker, 1, "BROADCAST g hi")
+    say(broker, 3, "LEAVE g")
+    assert len(heard(broker, 3)) == 11
+    settle(broker, 3)
+    assert heard(broker, 3) == []
+    assert broker.reading(1)
+
+
+def test_all_that_are_waited_for_go() -> None:
+    broker = group_broker("alice", "bob", "carol")
+    say(broker, 1, "BROADCAST g hi", "SEND bob then")
+    broker.disconnect(3)
+    settle(broker, 2)
+    assert heard(broker, 2) == ["alice hi", "alice then"]
+    assert broker.snapshot().refusals == {}
+
+
+def test_the_queue_that_ends_another_one() -> None:
+    """What a broadcast adds to some queues may end the very one that its sender waits for."""
+    limits = Limits(max_line=512, high_water=1000, queue_bytes=2000, total_queue_bytes=2000)
+    broker = group_broker("alice", "bob", "carol", "dave", limits=limits)
+    fill(broker, 1, "alice", "bob", 800)
+    say(broker, 1, message("alice", "carol", 100))
+    say(broker, 1, "BROADCAST g hi")
+    assert reason(broker, 4) is CloseReason.FULL_QUEUES
+    settle(broker, 2, 3)
+    assert heard(broker, 2)[-1] == heard(broker, 3)[-1] == "alice hi"
+    assert broker.reading(1)
+
+
+# Rule 3: members that take nothing
+
+
+def test_a_member_that_takes_nothing_is_not_waited_for() -> None:
+    broker = group_broker("alice", "bob", "carol")
+    say(broker, 1, "BROADCAST g 1", "BROADCAST g 2")
+    assert not broker.reading(1)
+    broker.tick(WINDOW)
+    settle(broker, 2, 3)
+    assert broker.reading(1)
+    assert heard(broker, 2) == ["alice 1", "alice 2"]
+    assert heard(broker, 3)[-2:] == ["alice 1", "alice 2"]
+
+
+def test_who_sends_to_it_alone_waits() -> None:
+    broker = group_broker("alice", "bob", "carol", "dave")
+    say(broker, 2, "SEND dave hi")
+    broker.tick(WINDOW)
+    say(broker, 3, "SEND dave hi")
+    broker.take_ready()
+    assert not broker.reading(2)
+    assert not broker.reading(3)
+    assert broker.reading(1)
+
+
+def test_its_queue_grows_to_the_bound_and_then_it_is_closed() -> None:
+    broker = group_broker("alice", "bob", "carol")
+    broker.tick(WINDOW)
+    # 39 times 100 octets more make 5,000.
+    for number in range(39):
+        say(broker, 1, "BROADCAST g ".ljust(100 - len("CHAT/1.0 RECEIVE alice \n") + 12, "x"))
+        assert len(broker.outgoing(3)) == 1100 + 100 * (number + 1)
+        heard(broker, 2)
+    assert broker.reading(3)
+    say(broker, 1, "BROADCAST g hi")
+    assert reason(broker, 3) is CloseReason.FULL_QUEUE
+    assert heard(broker, 2) == ["alice hi"]
+    assert broker.reading(1)
+
+
+def test_a_member_that_drains_is_waited_for_however_long_that_takes() -> None:
+    broker = group_broker("alice", "bob", "carol")
+    say(broker, 1, *["BROADCAST g ".ljust(400, "x")] * 100)
+    now = 0.0
+    while broker.snapshot().queued:
+        heard(broker, 2)
+        broker.sent(3, round(NARROW.drain_rate * WINDOW))
+        now += WINDOW
+        broker.tick(now)
+        broker.take_ready()
+        assert len(broker.outgoing(3)) <= 1000 + 512
+    assert now > NARROW.queue_age
+    assert broker.snapshot().deliveries == 211
+    assert broker.snapshot().closes == {}
+
+
+def test_a_sender_waits_for_its_own_other_connection() -> None:
+    broker = group_broker("bob", "alice", "alice")
+    heard(broker, 2)
+    say(broker, 2, "BROADCAST g hi")
+    assert not broker.reading(2)
+    assert len(heard(broker, 3)) == 11
+    settle(broker, 2, 3)
+    assert (heard(broker, 2), heard(broker, 3)) == ([], ["alice hi"])

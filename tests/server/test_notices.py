@@ -1,0 +1,96 @@
+"""chatproto.server.notices: answers in the one form that there is (protocol.md, section 3)."""
+
+import pytest
+
+from chatproto import (
+    Broadcast,
+    CloseReason,
+    ErrorCode,
+    Event,
+    Group,
+    Invalid,
+    Leave,
+    Limits,
+    Login,
+    Logout,
+    Receive,
+    Send,
+)
+from chatproto.server.notices import Notices, command_of, notice
+from chatproto.server.peer import Link
+from chatproto.wire.codec import decode, encode
+
+
+def test_the_example_of_the_protocol() -> None:
+    line = encode(notice(ErrorCode.NO_SUCH_USER, "SEND", "bob is not online"))
+    assert line == b"CHAT/1.0 RECEIVE *server* ERR NO_SUCH_USER SEND bob is not online\n"
+
+
+@pytest.mark.parametrize(
+    ("event", "command"),
+    [
+        (Login("a"), "LOGIN"),
+        (Logout(), "LOGOUT"),
+        (Send("a", b""), "SEND"),
+        (Broadcast("a", b""), "BROADCAST"),
+        (Group("a"), "GROUP"),
+        (Leave("a"), "LEAVE"),
+        (Receive("a", b""), "RECEIVE"),
+        (Invalid(ErrorCode.MALFORMED, b"CHAT/1.0 SEND bob"), "SEND"),
+        (Invalid(ErrorCode.UNSUPPORTED_COMMAND, b"CHAT/1.0 STAR hello"), "-"),
+        (Invalid(ErrorCode.TRUNCATED, b"CHA"), "-"),
+    ],
+)
+def test_the_command_that_is_answered(event: Event, command: str) -> None:
+    assert command_of(event) == command
+
+
+@pytest.mark.parametrize("code", ErrorCode)
+def test_a_notice_is_read_back(code: ErrorCode) -> None:
+    answer = notice(code, "BROADCAST", "in words: π")
+    assert decode(encode(answer)[:-1]) == answer
+    assert answer.sender == "*server*"
+    assert answer.data == f"ERR {code.value} BROADCAST in words: π".encode()
+
+
+# Nothing is said where it is the peer's own doing, or nothing can be written any more.
+LAST_WORDS = {
+    CloseReason.BAD_LINES: b"TOO_MANY",
+    CloseReason.REPLACED: b"NAME_IN_USE",
+    CloseReason.LOGIN_TIMEOUT: b"NOT_LOGGED_IN",
+    CloseReason.TOO_MANY_CONNECTIONS: b"TOO_MANY",
+    CloseReason.TOO_MANY_FROM_ADDRESS: b"TOO_MANY",
+    CloseReason.SHUTTING_DOWN: b"SHUTTING_DOWN",
+}
+
+
+@pytest.mark.parametrize("reason", CloseReason)
+def test_last_words(reason: CloseReason) -> None:
+    """Who did not bring it about is told; the code says of what kind it is."""
+    words = Notices(Limits(), enabled=True).last_words(reason)
+    if reason in LAST_WORDS:
+        receive = decode(words.removesuffix(b"\n"))
+        assert isinstance(receive, Receive)
+        assert receive.data.split(b" ", 3)[:3] == [b"ERR", LAST_WORDS[reason], b"-"]
+        assert len(words) <= 512
+    else:
+        assert words == b""
+
+
+@pytest.mark.parametrize("reason", CloseReason)
+def test_without_notices_there_are_no_last_words(reason: CloseReason) -> None:
+    assert Notices(Limits(), enabled=False).last_words(reason) == b""
+
+
+def test_an_answer_to_a_line() -> None:
+    limits = Limits(notice_burst=2, notice_rate=1.0)
+    notices, link = Notices(limits, enabled=True), Link(1, "peer", "", limits)
+    event = Send("bob", b"hi")
+    line = b"CHAT/1.0 RECEIVE *server* ERR NO_SUCH_USER SEND who?\n"
+    for now, answer in ((0.0, line), (0.0, line), (0.0, b""), (1.0, line), (1.0, b"")):
+        assert notices.answer(link, event, ErrorCode.NO_SUCH_USER, "who?", now) == answer
+
+
+def test_no_answers_when_they_are_off() -> None:
+    notices, link = Notices(Limits(), enabled=False), Link(1, "peer", "", Limits())
+    assert notices.answer(link, Logout(), ErrorCode.MALFORMED, "no", 0.0) == b""

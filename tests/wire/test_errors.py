@@ -1,0 +1,128 @@
+"""chatproto.wire.errors: codes and exceptions."""
+
+import copy
+import pickle
+
+import pytest
+
+from chatproto import (
+    ChatProtocolError,
+    ChatTimeoutError,
+    ConnectionLostError,
+    ErrorCode,
+    LocalProtocolError,
+    LoginRefusedError,
+    ProtocolError,
+    RemoteProtocolError,
+)
+from chatproto.wire.errors import again
+
+# Literally from protocol.md, section 3.
+CODES = [
+    "MALFORMED",
+    "UNSUPPORTED_VERSION",
+    "UNSUPPORTED_COMMAND",
+    "LINE_TOO_LONG",
+    "BAD_NAME",
+    "NAME_RESERVED",
+    "NAME_IN_USE",
+    "NOT_LOGGED_IN",
+    "WRONG_DIRECTION",
+    "TRUNCATED",
+    "NO_SUCH_USER",
+    "NO_SUCH_GROUP",
+    "GROUP_EXISTS",
+    "NOT_A_MEMBER",
+    "TOO_MANY",
+    "AUTH_FAILED",
+    "SLOW_CONSUMER",
+    "SHUTTING_DOWN",
+]
+
+
+def test_every_code_of_the_protocol_is_there_under_its_own_name() -> None:
+    assert set(CODES) <= set(ErrorCode.__members__)
+    assert all(member.value == name for name, member in ErrorCode.__members__.items())
+
+
+def test_a_code_is_one_word_that_a_notice_can_hold() -> None:
+    assert all(code.isascii() and " " not in code and code for code in ErrorCode)
+
+
+def test_local_and_remote_faults_are_told_apart() -> None:
+    assert LocalProtocolError.__bases__ == (ProtocolError,)
+    assert RemoteProtocolError.__bases__ == (ProtocolError,)
+    assert ProtocolError.__bases__ == (ChatProtocolError,)
+    assert ChatProtocolError.__bases__ == (Exception,)
+
+
+@pytest.mark.parametrize("kind", [LocalProtocolError, RemoteProtocolError])
+def test_an_error_tells_its_code_and_its_words(kind: type[ProtocolError]) -> None:
+    error = kind(ErrorCode.BAD_NAME, "a name is too long")
+    assert error.code is ErrorCode.BAD_NAME
+    assert error.text == "a name is too long"
+    assert str(error) == "BAD_NAME: a name is too long"
+
+
+def test_a_lost_connection_tells_why_the_server_closed_it() -> None:
+    error = ConnectionLostError("the server has closed the connection", ErrorCode.SHUTTING_DOWN)
+    assert error.text == str(error) == "the server has closed the connection"
+    assert error.code is ErrorCode.SHUTTING_DOWN
+    assert ConnectionLostError("cable cut").code == ""
+
+
+def test_a_refused_login_tells_its_code_and_the_servers_words() -> None:
+    error = LoginRefusedError(ErrorCode.NAME_IN_USE, "bob is logged in already")
+    assert (error.code, error.text) == (ErrorCode.NAME_IN_USE, "bob is logged in already")
+    assert str(error) == "NAME_IN_USE: bob is logged in already"
+
+
+def test_a_refused_login_without_a_code_is_told_in_words_alone() -> None:
+    assert str(LoginRefusedError("", "the server did not say why")) == "the server did not say why"
+
+
+def test_what_clients_raise_is_not_mistaken_for_a_breach_of_the_protocol() -> None:
+    for kind in (ConnectionLostError, LoginRefusedError):
+        assert kind.__bases__ == (ChatProtocolError,)
+    # Who catches Python's own timeouts catches ours.
+    assert ChatTimeoutError.__bases__ == (ChatProtocolError, TimeoutError)
+
+
+ERRORS: list[ChatProtocolError] = [
+    ChatProtocolError("anything"),
+    LocalProtocolError(ErrorCode.BAD_NAME, "a name is too long"),
+    RemoteProtocolError(ErrorCode.TRUNCATED, "half a line"),
+    ConnectionLostError("cable cut"),
+    ConnectionLostError("the server has closed the connection", "NEW_CODE"),
+    LoginRefusedError(ErrorCode.NAME_IN_USE, "bob is logged in already"),
+    ChatTimeoutError("it took longer than 30 s"),
+]
+
+
+def facts(error: BaseException) -> tuple[object, ...]:
+    return type(error), error.args, vars(error), str(error)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_every_error_crosses_process_borders(error: ChatProtocolError) -> None:
+    for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
+        assert facts(twin) == facts(error)
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=repr)
+def test_the_same_error_again_is_another_object(error: ChatProtocolError) -> None:
+    fresh = again(error)
+    assert fresh is not error
+    assert facts(fresh) == facts(error)
+    assert fresh.__cause__ is None
+
+
+def test_an_error_again_has_the_same_cause_and_no_traceback_of_anybody_elses() -> None:
+    cause = ConnectionResetError("reset by peer")
+    error = ConnectionLostError("cable cut")
+    with pytest.raises(ConnectionLostError):
+        raise error from cause
+    assert error.__traceback__ is not None
+    fresh = again(error)
+    assert fresh.__cause__ is cause
+    assert fresh.__traceback__ is None

@@ -1,0 +1,93 @@
+"""chatproto.wire.line_buffer: octets in, lines out, little kept."""
+
+import pytest
+
+from chatproto.wire.line_buffer import LineBuffer
+
+
+def feed(buffer: LineBuffer, *chunks: bytes) -> list[list[bytes]]:
+    return [buffer.feed(chunk) for chunk in chunks]
+
+
+def test_lines_come_without_their_ends() -> None:
+    assert LineBuffer(64).feed(b"one\ntwo\r\n\n\r\nthree") == [b"one", b"two", b"", b""]
+
+
+def test_nothing_comes_of_nothing() -> None:
+    buffer = LineBuffer(64)
+    assert buffer.feed(b"") == []
+    assert buffer.partial == b""
+
+
+def test_a_line_may_come_in_pieces() -> None:
+    buffer = LineBuffer(64)
+    assert feed(buffer, b"o", b"", b"ne", b"\nt", b"wo\n") == [[], [], [], [b"one"], [b"two"]]
+
+
+def test_the_rest_is_kept_and_shown() -> None:
+    buffer = LineBuffer(64)
+    buffer.feed(b"one\ntw")
+    assert buffer.partial == b"tw"
+    buffer.feed(b"o")
+    assert buffer.partial == b"two"
+    buffer.feed(b"\n")
+    assert buffer.partial == b""
+
+
+@pytest.mark.parametrize(
+    ("stream", "line"),
+    [(b"x\r\n", b"x"), (b"x\r\r\n", b"x\r"), (b"x\ry\n", b"x\ry"), (b"\rx\n", b"\rx")],
+)
+def test_one_cr_before_lf_goes(stream: bytes, line: bytes) -> None:
+    assert LineBuffer(64).feed(stream) == [line]
+    bytewise = LineBuffer(64)
+    assert [line for octet in stream for line in bytewise.feed(bytes([octet]))] == [line]
+
+
+def test_a_cr_and_its_lf_may_come_apart() -> None:
+    assert feed(LineBuffer(64), b"x\r", b"\n") == [[], [b"x"]]
+    assert feed(LineBuffer(64), b"x", b"\r\n") == [[], [b"x"]]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
+def test_the_longest_line_has_max_line_octets_with_its_end(end: bytes) -> None:
+    longest = b"x" * (64 - len(end))
+    assert LineBuffer(64).feed(longest + end) == [longest]
+
+
+@pytest.mark.parametrize("end", [b"\n", b"\r\n", b""])
+@pytest.mark.parametrize("more", [0, 1, 1000])
+def test_a_longer_line_is_reported_once_and_its_rest_thrown_away(end: bytes, more: int) -> None:
+    too_long = b"x" * (65 + more - len(end)) + end
+    buffer = LineBuffer(64)
+    assert buffer.feed(too_long) == [too_long[:64]]
+    assert buffer.partial == b""
+
+
+def test_an_over_long_line_is_reported_before_its_end_is_seen() -> None:
+    buffer = LineBuffer(64)
+    assert feed(buffer, b"x" * 63, b"x", b"x" * 500) == [[], [b"x" * 64], []]
+    assert feed(buffer, b"CHAT/1.0 LOGOUT", b"\nnext", b"\n") == [[], [], [b"next"]]
+
+
+def test_what_follows_the_rest_in_the_same_piece_is_read() -> None:
+    buffer = LineBuffer(64)
+    assert feed(buffer, b"x" * 100, b"tail\none\r\ntwo") == [[b"x" * 64], [b"one"]]
+    assert buffer.partial == b"two"
+
+
+def test_two_over_long_lines_in_a_row() -> None:
+    stream = (b"x" * 100 + b"\n") + (b"y" * 100 + b"\n") + b"z\n"
+    assert LineBuffer(64).feed(stream) == [b"x" * 64, b"y" * 64, b"z"]
+
+
+def test_an_over_long_line_does_not_spoil_its_neighbours() -> None:
+    stream = b"a\r\n" + b"x" * 64 + b"\n" + b"b\r\n"
+    assert LineBuffer(64).feed(stream) == [b"a", b"x" * 64, b"b"]
+
+
+def test_an_endless_line_takes_no_room() -> None:
+    buffer = LineBuffer(64)
+    for _ in range(100):
+        buffer.feed(b"x" * 63)
+        assert len(buffer.partial) < 64

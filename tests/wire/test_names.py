@@ -1,0 +1,144 @@
+"""chatproto.wire.names: what is a name (protocol.md, section 1)."""
+
+import sys
+import unicodedata
+from typing import Any
+
+import pytest
+
+from chatproto import NAME_MAX, SERVER_NAME, ErrorCode, LocalProtocolError
+from chatproto.wire.names import NAMES, NameCache, check_name, check_unreserved, is_reserved
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "a",
+        "zhenghe",
+        "a" * 64,
+        "é" * 32,
+        "😀" * 16,
+        "語" * 21,
+        "*",
+        "*server*",
+        "a*",
+        "\u200b",
+        "/",
+    ],
+)
+def test_good_names(name: str) -> None:
+    check_name(name)
+    assert NameCache(8)[name.encode()] == name
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        "",
+        "a" * 65,
+        "é" * 33,
+        "😀" * 17,
+        "a b",
+        " a",
+        "a ",
+        "a\tb",
+        "a\n",
+        "\0",
+        "a\x7f",
+        "a\x85b",
+        "a\xa0",
+        "\u1680",
+        "\u2003",
+        "a\u2028",
+        "\u3000b",
+        "\x1c",
+        "\x9f",
+    ],
+)
+def test_bad_names(name: str) -> None:
+    with pytest.raises(LocalProtocolError) as caught:
+        check_name(name)
+    assert caught.value.code is ErrorCode.BAD_NAME
+    with pytest.raises(LocalProtocolError) as caught:
+        NameCache(8)[name.encode()]
+    assert caught.value.code is ErrorCode.BAD_NAME
+
+
+def test_every_character_that_unicode_has() -> None:
+    """White space and controls are refused, whatever else there is goes."""
+    refused = set()
+    for codepoint in range(sys.maxunicode + 1):
+        try:
+            check_name(chr(codepoint))
+        except LocalProtocolError:
+            refused.add(codepoint)
+    # PropList.txt, White_Space; the controls and the surrogates have categories of their own.
+    white = {0x20, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000}
+    controls = {*range(0x20), *range(0x7F, 0xA0)}
+    assert all(unicodedata.category(chr(each)) == "Cc" for each in controls)
+    assert refused == white | controls | set(range(0xD800, 0xE000))
+
+
+def test_a_lone_surrogate_is_no_name() -> None:
+    with pytest.raises(LocalProtocolError, match="surrogate") as caught:
+        check_name("a\ud800")
+    assert caught.value.code is ErrorCode.BAD_NAME
+
+
+@pytest.mark.parametrize("no_text", [b"alice", None, 7, ["alice"]])
+def test_a_name_is_text(no_text: Any) -> None:
+    with pytest.raises(TypeError, match="a name is a str"):
+        check_name(no_text)
+
+
+def test_names_with_a_star_are_the_servers() -> None:
+    assert is_reserved(SERVER_NAME)
+    assert is_reserved("*")
+    assert not is_reserved("a*")
+    check_unreserved("a*")
+    with pytest.raises(LocalProtocolError) as caught:
+        check_unreserved("*bob")
+    assert caught.value.code is ErrorCode.NAME_RESERVED
+
+
+def test_the_longest_name_has_64_octets() -> None:
+    assert NAME_MAX == 64
+
+
+@pytest.mark.parametrize("octets", [b"\xff", b"a\xc3", b"\xed\xa0\x80", b"\xc0\xaf"])
+def test_octets_that_are_not_utf8_are_no_name(octets: bytes) -> None:
+    names = NameCache(8)
+    with pytest.raises(LocalProtocolError) as caught:
+        names[octets]
+    assert caught.value.code is ErrorCode.BAD_NAME
+    assert not names
+
+
+def test_a_name_is_decoded_once() -> None:
+    names = NameCache(8)
+    assert names["zoë".encode()] is names["zoë".encode()]
+
+
+def test_a_bad_name_is_not_kept() -> None:
+    names = NameCache(8)
+    with pytest.raises(LocalProtocolError):
+        names[b"a b"]
+    assert not names
+
+
+def test_the_cache_never_holds_more_than_its_size() -> None:
+    names = NameCache(4)
+    for number in range(50):
+        assert names[b"%d" % number] == str(number)
+        assert 1 <= len(names) <= 4
+
+
+def test_the_process_wide_cache_is_bounded() -> None:
+    before = dict(NAMES)
+    try:
+        for number in range(20_000):
+            assert NAMES[b"%d" % number] == str(number)
+        assert len(NAMES) <= 16384
+    finally:
+        NAMES.clear()
+        NAMES.update(before)
