@@ -9,8 +9,8 @@ import anyio
 from anyio.abc import ByteStream, SocketStream
 from anyio.streams.tls import TLSStream
 
-from chatproto_sync.client.stream import lost, no_connection, no_such_host
 from chatproto_sync.sockets.addresses import Target
+from chatproto_sync.sockets.errors import connection_lost, no_connection, no_such_host
 from chatproto_sync.sockets.transport import READ_SIZE
 
 GOODBYE: Final = 1.0
@@ -68,7 +68,7 @@ async def receive(stream: ByteStream) -> bytes:
         return b""
     except GONE as error:
         cause = _cause(error)
-        raise lost(cause) from cause
+        raise connection_lost(cause) from cause
 
 
 async def send(stream: ByteStream, data: bytes) -> None:
@@ -81,7 +81,7 @@ async def send(stream: ByteStream, data: bytes) -> None:
         await stream.send(data)
     except GONE as error:
         cause = _cause(error)
-        raise lost(cause) from cause
+        raise connection_lost(cause) from cause
 
 
 async def close(stream: ByteStream) -> None:

@@ -9,8 +9,8 @@ import anyio
 import click
 
 from chatproto import ChatProtocolError, LocalProtocolError, Login, Notice, visible
-from chatproto_sync.service.startup import reason_of
 from chatproto_sync.sockets.addresses import DEFAULT_PORT, PORT_MAX, check_address
+from chatproto_sync.sockets.errors import reason_of
 
 _T = TypeVar("_T")
 

@@ -15,6 +15,7 @@ from typing import Any, TypeVar
 from chatproto import ChatTimeoutError, ConnectionLostError
 
 from ..sockets.addresses import AF_UNIX, Target, prepare, resolve
+from ..sockets.errors import connection_lost, no_connection, no_such_host
 from ..sockets.tls import start_tls
 from ..sockets.transport import READ_SIZE
 from .deadline import Deadline
@@ -132,7 +133,7 @@ class Transport:
             if error == errno.EAGAIN:
                 # A Unix socket's backlog is full; the system has no way to wait for room.
                 full = OSError(error, os.strerror(error))
-                raise lost(full) from full
+                raise connection_lost(full) from full
             if error not in (0, errno.EISCONN):
                 raise OSError(error, os.strerror(error))
 
@@ -182,7 +183,7 @@ class Transport:
                 except SSLWantWriteError:
                     wanted = EVENT_WRITE
                 except OSError as error:
-                    raise lost(error) from error
+                    raise connection_lost(error) from error
                 _wait(self._checked(), wanted, deadline)
 
     @contextlib.contextmanager
@@ -207,26 +208,4 @@ def _wait(sock: socket.socket, events: int, deadline: Deadline) -> None:
             selector.register(sock, events)
             selector.select(left)
     except OSError as error:
-        raise lost(error) from error
-
-
-def no_connection(target: Target[Any], error: Exception) -> ConnectionLostError:
-    """What to raise when a connection can't be made."""
-    return ConnectionLostError(f"can't connect to {target}: {_reason(error)}")
-
-
-def no_such_host(target: Target[Any]) -> OSError:
-    """The cause when no certificate can be for the host that is expected."""
-    return OSError(f"{target.server_hostname!r} is not a host name")
-
-
-def lost(error: Exception) -> ConnectionLostError:
-    """What to raise when a connection fails."""
-    return ConnectionLostError(f"the connection is lost: {_reason(error)}")
-
-
-def _reason(error: Exception) -> object:
-    if isinstance(error, ConnectionError) and error.errno:
-        # Event loops put their own words there.
-        return os.strerror(error.errno)
-    return error.strerror if isinstance(error, OSError) and error.strerror else error
+        raise connection_lost(error) from error

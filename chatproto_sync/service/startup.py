@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..sockets.driver import logger
+from ..sockets.errors import reason_of
 from ..sockets.tls import ServerCertificate
 from .options import LOG_FORMATS, POLICIES, limits_of
 from .systemd import inherited_sockets, notify
@@ -71,11 +72,6 @@ def reload(certificate: ServerCertificate | None) -> None:
         logger.error("the old certificate stays in use: %s", reason_of(error))
     else:
         logger.info("the certificate has been read again")
-
-
-def reason_of(error: Exception) -> object:
-    """What an error has to say, for people."""
-    return error.strerror if isinstance(error, OSError) and error.strerror else error
 
 
 def announce(addresses: Sequence[str]) -> None:

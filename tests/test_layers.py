@@ -1,0 +1,70 @@
+"""The import contracts in pyproject.toml: they hold, and each of them can fail."""
+
+import shutil
+import subprocess
+import sys
+import tomllib
+from pathlib import Path
+
+import chatproto
+
+ROOT = Path(chatproto.__file__).parents[1]
+PACKAGES = ("chatproto", "chatproto_sync", "chatproto_anyio")
+CONTRACTS = [
+    each["name"]
+    for each in tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["tool"][
+        "importlinter"
+    ]["contracts"]
+]
+
+# A line for each contract that breaks it, in their order.
+PLANTED = [
+    ("chatproto/wire/codec.py", "from chatproto.routing import hub"),
+    ("chatproto_sync/sockets/waker.py", "import chatproto_anyio.streams"),
+    ("chatproto/routing/hub.py", "import time"),
+    ("chatproto/client/session.py", "import hypothesis"),
+    ("chatproto_sync/client/client.py", "from chatproto_sync.server import server"),
+    ("chatproto_anyio/server/server.py", "from chatproto_anyio.client import client"),
+    ("chatproto_anyio/client/client.py", "from chatproto_sync.client import deadline"),
+    ("chatproto_anyio/streams.py", "import click"),
+    ("chatproto_anyio/cli/listen.py", "import prompt_toolkit"),
+    ("chatproto_sync/sockets/driver.py", "import prometheus_client"),
+]
+
+
+def lint(folder: Path) -> tuple[int, str]:
+    """What import-linter says about the packages in a folder."""
+    run = subprocess.run(
+        [
+            *(
+                sys.executable,
+                "-c",
+                "from importlinter.cli import lint_imports_command as run; run()",
+            ),
+            *("--config", "pyproject.toml", "--no-cache"),
+        ],
+        cwd=folder,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    return run.returncode, run.stdout
+
+
+def test_the_contracts_hold() -> None:
+    status, output = lint(ROOT)
+    assert status == 0, output
+
+
+def test_each_contract_fails_when_a_line_breaks_it(tmp_path: Path) -> None:
+    for package in PACKAGES:
+        shutil.copytree(ROOT / package, tmp_path / package)
+    shutil.copy(ROOT / "pyproject.toml", tmp_path)
+    for file, line in PLANTED:
+        path = tmp_path / file
+        path.write_text(f"{path.read_text(encoding='utf-8')}\n{line}\n", encoding="utf-8")
+    status, output = lint(tmp_path)
+    assert status == 1
+    assert len(PLANTED) == len(CONTRACTS)
+    for name in CONTRACTS:
+        assert f"{name} BROKEN" in output
