@@ -9,7 +9,7 @@ import anyio
 from anyio.abc import ByteStream, SocketStream
 from anyio.streams.tls import TLSStream
 
-from chatproto_sync.sockets.addresses import Target
+from chatproto_sync.sockets.addresses import Endpoint
 from chatproto_sync.sockets.errors import connection_lost, no_connection, no_such_host
 from chatproto_sync.sockets.transport import READ_SIZE
 
@@ -21,25 +21,25 @@ GONE: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
 OSErrors."""
 
 
-async def open_stream(target: Target[socket.socket | ByteStream]) -> ByteStream:
+async def open_stream(endpoint: Endpoint[socket.socket | ByteStream]) -> ByteStream:
     """Connect to a server, and do the TLS handshake if there is to be one.
 
     Args:
-        target: Where.
+        endpoint: Where.
 
     Raises:
         ConnectionLostError: It can't be done.
     """
     try:
-        stream = await _open_plain(target)
-        if target.ssl is None:
+        stream = await _open_plain(endpoint)
+        if endpoint.ssl is None:
             return stream
         try:
             return await TLSStream.wrap(
                 stream,
                 server_side=False,
-                hostname=target.server_hostname,
-                ssl_context=target.ssl,
+                hostname=endpoint.server_hostname,
+                ssl_context=endpoint.ssl,
                 standard_compatible=False,
             )
         except BaseException as error:
@@ -47,13 +47,13 @@ async def open_stream(target: Target[socket.socket | ByteStream]) -> ByteStream:
             # A certificate that is not good is a ValueError too.
             if isinstance(error, TypeError | ValueError) and not isinstance(error, OSError):
                 # That is how `ssl` refuses a name.
-                raise no_such_host(target) from error
+                raise no_such_host(endpoint) from error
             raise
     except anyio.EndOfStream:
-        raise no_connection(target, EOFError("the server has closed it")) from None
+        raise no_connection(endpoint, EOFError("the server has closed it")) from None
     except (*GONE, UnicodeError) as error:
         cause = _cause(error)
-        raise no_connection(target, cause) from cause
+        raise no_connection(endpoint, cause) from cause
 
 
 async def receive(stream: ByteStream) -> bytes:
@@ -96,19 +96,19 @@ async def close(stream: ByteStream) -> None:
                 await anyio.aclose_forcefully(stream)
 
 
-async def _open_plain(target: Target[socket.socket | ByteStream]) -> ByteStream:
-    if isinstance(target.transport, socket.socket):
+async def _open_plain(endpoint: Endpoint[socket.socket | ByteStream]) -> ByteStream:
+    if isinstance(endpoint.transport, socket.socket):
         try:
-            return await SocketStream.from_socket(target.transport)
+            return await SocketStream.from_socket(endpoint.transport)
         except ValueError as error:
             # What AnyIO says of a socket without a peer.
-            target.transport.close()
+            endpoint.transport.close()
             raise OSError(str(error)) from error
-    if target.transport is not None:
-        return target.transport
-    if target.unix is not None:
-        return await anyio.connect_unix(os.fspath(target.unix))
-    return await anyio.connect_tcp(target.host, target.port)
+    if endpoint.transport is not None:
+        return endpoint.transport
+    if endpoint.unix is not None:
+        return await anyio.connect_unix(os.fspath(endpoint.unix))
+    return await anyio.connect_tcp(endpoint.host, endpoint.port)
 
 
 def _cause(error: Exception) -> Exception:

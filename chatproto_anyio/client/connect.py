@@ -10,7 +10,7 @@ from typing import Any, Literal, overload
 from anyio.abc import ByteStream
 
 from chatproto import Backoff, ChatSession, Limits, Message, Reconnected
-from chatproto_sync.sockets.addresses import DEFAULT_PORT, Target, make_target
+from chatproto_sync.sockets.addresses import DEFAULT_PORT, Endpoint, make_endpoint
 
 from .client import Client
 from .connection import Link
@@ -97,14 +97,14 @@ def connect(
         LocalProtocolError: The name is none, or reserved.
         ValueError: The arguments contradict each other.
     """
-    target: Target[socket.socket | ByteStream] = make_target(
+    endpoint: Endpoint[socket.socket | ByteStream] = make_endpoint(
         host, port, unix, transport, ssl, server_hostname
     )
     if reconnect and transport is not None:
         raise ValueError("a transport can't be connected again")
     session = ChatSession(name, limits=limits, max_queue=max_queue)
     backoff = Backoff() if reconnect is True else reconnect or None
-    link = Link(session, target, timeout, backoff)
+    link = Link(session, endpoint, timeout, backoff)
     return _connected(link, Client(session, link, timeout), timeout)
 
 

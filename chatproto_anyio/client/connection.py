@@ -20,7 +20,7 @@ from chatproto import (
 )
 from chatproto.client.reconnect import Outages, final
 from chatproto.wire.errors import again, logged_out
-from chatproto_sync.sockets.addresses import Target
+from chatproto_sync.sockets.addresses import Endpoint
 
 from ..streams import close, open_stream, receive, send
 from .deadline import deadline
@@ -33,7 +33,7 @@ class Link:
 
     Args:
         session: Who decides.
-        target: Where to connect to.
+        endpoint: Where to connect to.
         timeout: Seconds that an attempt to connect and log in may take; None for any number.
         backoff: How to get a connection back; None for not at all.
     """
@@ -41,12 +41,12 @@ class Link:
     def __init__(
         self,
         session: ChatSession,
-        target: Target[socket.socket | ByteStream],
+        endpoint: Endpoint[socket.socket | ByteStream],
         timeout: float | None,
         backoff: Backoff | None,
     ) -> None:
         self._session = session
-        self._target = target
+        self._endpoint = endpoint
         self._timeout = timeout
         self._outages = Outages(backoff, random)
         self._stream: ByteStream | None = None
@@ -130,7 +130,7 @@ class Link:
 
     async def log_in(self) -> None:
         """Connect, and wait until it is decided whether the server takes the name."""
-        stream = await open_stream(self._target)
+        stream = await open_stream(self._endpoint)
         try:
             data, echo = self._session.start(secrets.token_hex(8).encode())
             await send(stream, data)

@@ -13,7 +13,7 @@ from chatproto import Backoff, ChatProtocolError, ChatSession, ConnectionLostErr
 from chatproto.client.reconnect import Outages, final
 from chatproto.wire.errors import again, logged_out
 
-from ..sockets.addresses import Target
+from ..sockets.addresses import Endpoint
 from .deadline import Deadline
 from .stream import Transport
 
@@ -25,7 +25,7 @@ class Link:
 
     Args:
         session: Who decides.
-        target: Where to connect to.
+        endpoint: Where to connect to.
         timeout: Seconds that an attempt to connect and log in may take; None for any number.
         backoff: How to get a connection back; None for not at all.
     """
@@ -33,12 +33,12 @@ class Link:
     def __init__(
         self,
         session: ChatSession,
-        target: Target[socket.socket],
+        endpoint: Endpoint[socket.socket],
         timeout: float | None,
         backoff: Backoff | None,
     ) -> None:
         self._session = session
-        self._target = target
+        self._endpoint = endpoint
         self._timeout = timeout
         self._outages = Outages(backoff, random)
         self._transport: Transport | None = None
@@ -131,7 +131,7 @@ class Link:
                 raise again(self._error)
             self._attempt = transport
         try:
-            transport.open(self._target, deadline)
+            transport.open(self._endpoint, deadline)
             with self._news:
                 data, echo = self._session.start(secrets.token_hex(8).encode())
             transport.send(data, deadline)

@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from chatproto import ChatTimeoutError, ConnectionLostError
 
-from ..sockets.addresses import AF_UNIX, Target, prepare, resolve
+from ..sockets.addresses import AF_UNIX, Endpoint, prepare, resolve
 from ..sockets.errors import connection_lost, no_connection, no_such_host
 from ..sockets.tls import start_tls
 from ..sockets.transport import READ_SIZE
@@ -44,11 +44,11 @@ class Transport:
         self._users = 0
         self._closed = False
 
-    def open(self, target: Target[socket.socket], deadline: Deadline) -> None:
+    def open(self, endpoint: Endpoint[socket.socket], deadline: Deadline) -> None:
         """Connect to a server, and do the TLS handshake if there is to be one.
 
         Args:
-            target: Where.
+            endpoint: Where.
             deadline: Until when.
 
         Raises:
@@ -56,9 +56,9 @@ class Transport:
             ConnectionLostError: It can't be done.
         """
         try:
-            self._connect(target, deadline)
-            if target.ssl is not None:
-                self._do(self._start_tls(target.ssl, target).do_handshake, EVENT_READ, deadline)
+            self._connect(endpoint, deadline)
+            if endpoint.ssl is not None:
+                self._do(self._start_tls(endpoint.ssl, endpoint).do_handshake, EVENT_READ, deadline)
         except ChatTimeoutError:
             # It is an OSError too.
             raise
@@ -66,9 +66,9 @@ class Transport:
             cause = error.__cause__
             if not isinstance(cause, OSError):
                 raise
-            raise no_connection(target, cause) from cause
+            raise no_connection(endpoint, cause) from cause
         except OSError as error:
-            raise no_connection(target, error) from error
+            raise no_connection(endpoint, error) from error
 
     def receive(self, deadline: Deadline) -> bytes:
         """What has arrived, at least one octet; none at the end of the stream.
@@ -104,15 +104,15 @@ class Transport:
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
-    def _connect(self, target: Target[socket.socket], deadline: Deadline) -> None:
-        if target.transport is not None:
-            self._use(target.transport)
-        elif target.unix is not None:
+    def _connect(self, endpoint: Endpoint[socket.socket], deadline: Deadline) -> None:
+        if endpoint.transport is not None:
+            self._use(endpoint.transport)
+        elif endpoint.unix is not None:
             if AF_UNIX is None:
                 raise OSError("this platform has no Unix sockets")
-            self._connect_to(AF_UNIX, os.fspath(target.unix), deadline)
+            self._connect_to(AF_UNIX, os.fspath(endpoint.unix), deadline)
         else:
-            *others, last = resolve(target.host, target.port)
+            *others, last = resolve(endpoint.host, endpoint.port)
             for number, each in enumerate(others):
                 # Those after it get their share of the time too.
                 left = deadline.left()
@@ -139,17 +139,17 @@ class Transport:
 
         self._do(connect, EVENT_WRITE, deadline)
 
-    def _start_tls(self, context: SSLContext, target: Target[socket.socket]) -> SSLSocket:
+    def _start_tls(self, context: SSLContext, endpoint: Endpoint[socket.socket]) -> SSLSocket:
         with self._lock:
             try:
                 self._socket = sock = start_tls(
                     self._checked(),
                     context,
                     server_side=False,
-                    server_hostname=target.server_hostname,
+                    server_hostname=endpoint.server_hostname,
                 )
             except (TypeError, ValueError) as error:
-                raise no_such_host(target) from error
+                raise no_such_host(endpoint) from error
             return sock
 
     def _use(self, sock: socket.socket) -> None:

@@ -20,7 +20,7 @@ AF_UNIX: Final = getattr(socket, "AF_UNIX", None)
 
 
 @dataclass(frozen=True, slots=True)
-class Target(Generic[TransportT]):
+class Endpoint(Generic[TransportT]):
     """Where a client connects to."""
 
     host: str
@@ -42,14 +42,14 @@ class Target(Generic[TransportT]):
         return f"{self.host}:{self.port}" if self.unix is None else f"unix:{os.fspath(self.unix)}"
 
 
-def make_target(
+def make_endpoint(
     host: str,
     port: int,
     unix: str | os.PathLike[str] | None,
     transport: TransportT | None,
     ssl: SSLContext | bool,
     server_hostname: str | None,
-) -> Target[TransportT]:
+) -> Endpoint[TransportT]:
     """Put together what the parameters of `connect` say of where to connect to.
 
     Raises:
@@ -67,7 +67,7 @@ def make_target(
             server_hostname = host
         elif context.check_hostname:
             raise ValueError("ssl needs server_hostname here, to know whose certificate to expect")
-    return Target(host, port, unix, transport, context, server_hostname)
+    return Endpoint(host, port, unix, transport, context, server_hostname)
 
 
 def check_address(port: int, unix: str | os.PathLike[str] | None) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 
 from chatproto import ConnectionLostError
 
-from .addresses import Target
+from .addresses import Endpoint
 
 
 def reason_of(error: Exception) -> object:
@@ -16,14 +16,14 @@ def reason_of(error: Exception) -> object:
     return error.strerror if isinstance(error, OSError) and error.strerror else error
 
 
-def no_connection(target: Target[Any], error: Exception) -> ConnectionLostError:
+def no_connection(endpoint: Endpoint[Any], error: Exception) -> ConnectionLostError:
     """What to raise when a connection can't be made."""
-    return ConnectionLostError(f"can't connect to {target}: {reason_of(error)}")
+    return ConnectionLostError(f"can't connect to {endpoint}: {reason_of(error)}")
 
 
-def no_such_host(target: Target[Any]) -> OSError:
+def no_such_host(endpoint: Endpoint[Any]) -> OSError:
     """The cause when no certificate can be for the host that is expected."""
-    return OSError(f"{target.server_hostname!r} is not a host name")
+    return OSError(f"{endpoint.server_hostname!r} is not a host name")
 
 
 def connection_lost(error: Exception) -> ConnectionLostError:
