@@ -92,7 +92,7 @@ async def _run(
     parameters: dict[str, Any], certificate: ServerCertificate | None, values: dict[str, Any]
 ) -> None:
     with (
-        anyio.open_signal_receiver(*_SIGNALS) as signals,
+        anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
         contextlib.ExitStack() as stack,
     ):
         # Only now: whoever sees it listen may send a signal at once. It may block, as nothing else
@@ -125,9 +125,3 @@ async def _obey_signals(
             server.abandon()
         else:
             scope.cancel()
-
-
-# Not every platform has a way to hang up.
-_SIGNALS = [
-    getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)
-]

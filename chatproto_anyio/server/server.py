@@ -1,5 +1,6 @@
 """A chat server for asyncio and trio."""
 
+import asyncio
 import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
@@ -8,13 +9,12 @@ from ssl import SSLContext
 
 import anyio
 from anyio.abc import ByteStream, TaskStatus
-from anyio.lowlevel import checkpoint_if_cancelled
+from anyio.lowlevel import checkpoint_if_cancelled, current_token
 
 from chatproto import Limits, LoginRequest, Policy
 from chatproto_sync.sockets.addresses import DEFAULT_PORT
-from chatproto_sync.sockets.driver import TICK, logger, open_driver
+from chatproto_sync.sockets.driver import TICK, Driver, logger, open_driver
 
-from .event_loop import drive, waiting
 from .stream_transport import StreamCarrier
 
 
@@ -90,7 +90,7 @@ class Server:
         driver = self._driver
         driver.listen()
         try:
-            async with waiting(driver), anyio.create_task_group() as tasks:
+            async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._tick)
 
                 def ask(token: int, request: LoginRequest) -> None:
@@ -99,7 +99,7 @@ class Server:
                 driver.ask = ask
                 task_status.started(self)
                 try:
-                    await drive(driver, until=lambda: False)
+                    await _drive(driver, until=lambda: False)
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._drain()
@@ -157,7 +157,7 @@ class Server:
         driver.drain()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._tick)
-            await drive(driver, until=lambda: not driver.broker.connections)
+            await _drive(driver, until=lambda: not driver.broker.connections)
             tasks.cancel_scope.cancel()
 
 
@@ -216,3 +216,50 @@ async def serve(
     )
     server = await anyio.to_thread.run_sync(make)
     await server.run(task_status=task_status)
+
+
+async def _drive(driver: Driver, until: Callable[[], bool]) -> None:
+    """Call `step` whenever the driver's descriptor is readable.
+
+    Args:
+        driver: The driver.
+        until: Says whether to return; called first, and after each `step`.
+    """
+    loop = current_token().native_token
+    if isinstance(loop, asyncio.AbstractEventLoop):
+        await _drive_by_callback(driver, until, loop)
+        return
+    while not until():
+        await anyio.wait_readable(driver.fileno())
+        driver.step(0)
+
+
+async def _drive_by_callback(
+    driver: Driver, until: Callable[[], bool], loop: asyncio.AbstractEventLoop
+) -> None:
+    """The same for asyncio.
+
+    There, AnyIO's `wait_readable` adds the descriptor to the loop and removes it each time, and for
+    that Linux looks at every socket behind the descriptor.
+    """
+    if until():
+        return
+    over = loop.create_future()
+
+    def step() -> None:
+        if over.done():
+            # The task that waits for `over` has not run yet.
+            return
+        try:
+            driver.step(0)
+            if until():
+                over.set_result(None)
+        except Exception as error:  # noqa: BLE001 - the waiting task raises it
+            over.set_exception(error)
+
+    fd = driver.fileno()
+    loop.add_reader(fd, step)
+    try:
+        await over
+    finally:
+        loop.remove_reader(fd)

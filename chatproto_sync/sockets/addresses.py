@@ -15,8 +15,7 @@ DEFAULT_PORT: Final = 3333
 PORT_MAX: Final = 65535
 """The highest TCP port."""
 
-# Not every platform has them.
-AF_UNIX: Final = getattr(socket, "AF_UNIX", None)
+AF_UNIX: Final = socket.AF_UNIX
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +108,7 @@ def prepare(sock: socket.socket) -> None:
         OSError: The connection is gone already.
     """
     sock.setblocking(False)
-    if sock.family != AF_UNIX:
+    if sock.family != socket.AF_UNIX:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
         for option, value in _OPTIONS:
@@ -135,7 +134,7 @@ _OPTIONS: Final = [
 
 def host_of(address: Any, family: int) -> str:
     """The IP address in what `socket.accept` gives; empty when there is none."""
-    return "" if family == AF_UNIX else str(address[0])
+    return "" if family == socket.AF_UNIX else str(address[0])
 
 
 def describe(address: Any, family: int) -> str:
@@ -145,7 +144,7 @@ def describe(address: Any, family: int) -> str:
         address: As `socket.getsockname` and `socket.accept` give it.
         family: The socket's.
     """
-    if family == AF_UNIX:
+    if family == socket.AF_UNIX:
         return f"unix:{os.fsdecode(address)}" if address else "unix"
     host, port = address[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

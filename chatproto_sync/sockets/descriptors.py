@@ -1,15 +1,11 @@
 """How many connections the process can have."""
 
 import contextlib
+import resource
 from dataclasses import replace
 from typing import Final
 
 from chatproto import Limits
-
-try:
-    import resource
-except ImportError:  # pragma: no cover - Windows, which has no such limit
-    resource = None  # type: ignore[assignment]
 
 RESERVE: Final = 64
 """Descriptors kept for everything that is no connection, and for connections that are only told
@@ -18,16 +14,15 @@ that there are too many."""
 
 def use_all_descriptors() -> None:
     """Have this process open as many descriptors as it may be allowed."""
-    if resource is not None:
-        _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-        # Some systems allow any number, and then refuse to have it asked for.
-        with contextlib.suppress(OSError, ValueError):
-            resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
+    _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
+    # macOS allows any number, and refuses to have it asked for.
+    with contextlib.suppress(OSError, ValueError):
+        resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def fitted(limits: Limits) -> Limits:
     """The limits; if they do not say how many connections, as many as there are descriptors for."""
-    if limits.max_connections is not None or resource is None:
+    if limits.max_connections is not None:
         return limits
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
     if most == resource.RLIM_INFINITY:

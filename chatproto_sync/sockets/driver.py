@@ -42,8 +42,6 @@ POLLS: Final = 40
 """How often to look for it in vain, before waiting: to be woken up takes a process longer than to
 deliver a message."""
 
-yield_to_others: Final[Callable[[], None]] = getattr(os, "sched_yield", lambda: None)
-
 logger: Final = logging.getLogger("chatproto.server")
 
 
@@ -86,8 +84,9 @@ class Driver:
         self._answers: deque[tuple[int, bool]] = deque()
         # What has been read and not been told the broker yet.
         self._news: list[tuple[Carrier, bytes]] = []
+        self.poller: Poller[Target] = new_poller()
         self._waker = Waker()
-        self.use(new_poller())
+        self.poller.register(self._waker, READ, self._waker)
 
     def listen(self) -> None:
         """Begin to serve.
@@ -99,13 +98,6 @@ class Driver:
             raise RuntimeError("a server runs once")
         self._accepting = [Acceptor(self, each) for each in self.listeners.sockets]
         logger.info("listening on %s", ", ".join(self.addresses))
-
-    def use(self, poller: Poller[Target]) -> None:
-        """Wait for sockets with this one, before there are any connections."""
-        self.poller = poller
-        poller.register(self._waker, READ, self._waker)
-        for listener in self._accepting:
-            listener.watch()
 
     def take_on(self, sock: socket.socket, address: Any) -> None:
         """Serve a connection.
@@ -185,7 +177,7 @@ class Driver:
             ready = self.poller.poll(0)
             if ready:
                 return ready
-            yield_to_others()
+            os.sched_yield()
         return []
 
     def note_lag(self, seconds: float) -> None:
@@ -245,8 +237,8 @@ class Driver:
         if self.broker.busy:
             self.wake()
 
-    def fileno(self) -> int | None:
-        """What becomes readable when `step` has something to do; None where no descriptor does."""
+    def fileno(self) -> int:
+        """The descriptor that is readable while `step` has something to do."""
         return self.poller.fileno()
 
     def now(self) -> float:

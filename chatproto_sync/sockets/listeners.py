@@ -6,7 +6,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final
 
-from .addresses import AF_UNIX, check_address, resolve
+from .addresses import check_address, resolve
 from .unix import bind_unix, identity_of, unlink_unix
 
 BACKLOG: Final = 4096
@@ -76,9 +76,7 @@ def open_listeners(
 
 def _open_tcp(family: int, address: Any) -> socket.socket:
     with _closing_on_error(socket.socket(family, socket.SOCK_STREAM)) as listener:
-        if os.name == "posix":
-            # Elsewhere this option means that two servers may share a port by accident.
-            listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
@@ -87,9 +85,7 @@ def _open_tcp(family: int, address: Any) -> socket.socket:
 
 
 def _open_unix(path: str, mode: int | None) -> socket.socket:
-    if AF_UNIX is None:
-        raise OSError("this platform has no Unix sockets")
-    with _closing_on_error(socket.socket(AF_UNIX, socket.SOCK_STREAM)) as listener:
+    with _closing_on_error(socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)) as listener:
         bind_unix(listener, path, mode)
         _listen(listener)
     return listener

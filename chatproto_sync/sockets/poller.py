@@ -63,8 +63,9 @@ class Poller(Protocol[T]):
         """
         ...
 
-    def fileno(self) -> int | None:
-        """What is readable when `poll` has something to give; None when no descriptor says so."""
+    def fileno(self) -> int:
+        """The descriptor that is readable while `poll` has something to give."""
+        ...
 
     def close(self) -> None:
         """Watch nothing any more."""
@@ -113,14 +114,10 @@ class EpollPoller(Generic[T]):
 
 
 class SelectorPoller(Generic[T]):
-    """Sockets in one of the standard library's selectors, for other platforms.
+    """Sockets in the standard library's selector, for platforms without epoll (kqueue)."""
 
-    Args:
-        selector: Which.
-    """
-
-    def __init__(self, selector: selectors.BaseSelector) -> None:
-        self._selector = selector
+    def __init__(self) -> None:
+        self._selector = selectors.DefaultSelector()
         self.targets: dict[int, T] = {}
 
     def register(self, sock: "HasFileno", events: int, target: T) -> None:
@@ -145,10 +142,9 @@ class SelectorPoller(Generic[T]):
             ready[key.fd] = ready.get(key.fd, 0) | _ours(events)
         return list(ready.items())
 
-    def fileno(self) -> int | None:
+    def fileno(self) -> int:
         """See `Poller`."""
-        fileno: Any = getattr(self._selector, "fileno", None)
-        return None if fileno is None else fileno()
+        return self._selector.fileno()
 
     def close(self) -> None:
         """See `Poller`."""
@@ -171,4 +167,4 @@ def new_poller() -> Poller[Any]:
     """The fastest that this platform has."""
     if hasattr(select, "epoll"):
         return EpollPoller()
-    return SelectorPoller(selectors.DefaultSelector())
+    return SelectorPoller()

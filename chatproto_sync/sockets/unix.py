@@ -10,8 +10,6 @@ from typing import Final
 
 from chatproto import Credentials
 
-from .addresses import AF_UNIX
-
 _CREDENTIALS: Final = struct.Struct("iII")
 
 
@@ -53,7 +51,7 @@ def identity_of(path: str) -> tuple[int, int]:
 
 def credentials_of(sock: socket.socket) -> Credentials | None:
     """Who has connected to a Unix socket; None where the system does not say (unix(7))."""
-    if sock.family != AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
+    if sock.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
         return None
     octets = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     return Credentials(*_CREDENTIALS.unpack(octets))

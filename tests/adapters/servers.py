@@ -1,7 +1,6 @@
 """Every kind of server, running beside the test, and a client on a bare socket."""
 
 import contextlib
-import selectors
 import socket
 import struct
 import threading
@@ -10,21 +9,13 @@ from contextlib import AbstractContextManager, ExitStack
 from functools import partial
 from typing import Any, Protocol, Self
 
-import pytest
 from anyio.from_thread import start_blocking_portal
 
 import chatproto_anyio
 import chatproto_sync
-from chatproto_sync.sockets import driver as driver_module
-from chatproto_sync.sockets.poller import SelectorPoller
 
 TIMEOUT = 20.0
 """Seconds after which a test that waits for a server has failed; none should take that long."""
-
-
-def without_descriptor() -> SelectorPoller[Any]:
-    """A poller as on platforms whose selectors are no descriptors."""
-    return SelectorPoller(selectors.SelectSelector())
 
 
 class Running(Protocol):
@@ -61,21 +52,10 @@ def run_async(backend: str, **options: Any) -> Iterator[chatproto_anyio.Server]:
             future.cancel()
 
 
-@contextlib.contextmanager
-def run_async_without_descriptor(backend: str, **options: Any) -> Iterator[chatproto_anyio.Server]:
-    """As on platforms whose selectors are no descriptors: a task for each connection."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(driver_module, "new_poller", without_descriptor)
-        with run_async(backend, **options) as server:
-            yield server
-
-
 KINDS: dict[str, Start] = {
     "sync": run_sync,
     "asyncio": partial(run_async, "asyncio"),
     "trio": partial(run_async, "trio"),
-    "asyncio-streams": partial(run_async_without_descriptor, "asyncio"),
-    "trio-streams": partial(run_async_without_descriptor, "trio"),
 }
 
 

@@ -211,8 +211,7 @@ def _read_to_the_end(client: SocketClient) -> list[bytes]:
         return list(iter(client.read_line, b""))
 
 
-@pytest.mark.parametrize("kind", ["asyncio", "asyncio-streams"])
-def test_a_decision_that_waits_for_a_cancelled_task(kind: str) -> None:
+def test_a_decision_that_waits_for_a_cancelled_task() -> None:
     """Somebody else may have cancelled what several decisions wait for; the server is not meant."""
 
     async def authenticate(request: LoginRequest) -> bool:
@@ -223,7 +222,7 @@ def test_a_decision_that_waits_for_a_cancelled_task(kind: str) -> None:
         return True
 
     with (
-        KINDS[kind](port=0, authenticate=authenticate) as server,
+        KINDS["asyncio"](port=0, authenticate=authenticate) as server,
         SocketClient(server.addresses[0]) as alice,
         SocketClient(server.addresses[0]) as mallory,
     ):

@@ -3,7 +3,6 @@
 import itertools
 import re
 import signal
-import sys
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
@@ -17,26 +16,9 @@ from ..processes import COMMANDS, spawn
 from ..servers import TIMEOUT, SocketClient, Start, clients
 from ..sockets.insides import NarrowClient, counters, wait_until
 
-STREAMS = """
-import selectors, sys
-from chatproto_sync.sockets import driver as driver_module
-from chatproto_sync.sockets import poller as poller_module
-driver_module.new_poller = lambda: poller_module.SelectorPoller(selectors.SelectSelector())
-from chatproto.__main__ import main
-sys.argv[0] = "chatproto"
-main()
-"""
-"""As on platforms whose selectors are no descriptors: a task for each connection."""
-
-ALL_COMMANDS = COMMANDS | {
-    f"{backend}-streams": [sys.executable, "-c", STREAMS, "serve", "--backend", backend]
-    for backend in ("asyncio", "trio")
-}
-
-each_command = pytest.mark.parametrize("command", ALL_COMMANDS.values(), ids=ALL_COMMANDS.keys())
+each_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
 
 CROWD = 400
-"""So many that the test's own ends and the server's fit into what `select` can watch."""
 
 
 def enter(stack: ExitStack, address: str, names: list[str]) -> list[SocketClient]:

@@ -252,7 +252,6 @@ def _read_to_the_end(client: TlsClient) -> list[bytes]:
     return lines
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGHUP"), reason="needs SIGHUP")
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
 def test_certificate_is_read_again(command: list[str], tmp_path: Path) -> None:
     # Of another kind, which OpenSSL would keep beside the first in one context.

@@ -9,8 +9,6 @@ import pytest
 
 from ..servers import SocketClient, Start
 
-pytestmark = pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
-
 
 @pytest.mark.parametrize("mode", [0o600, 0o660, 0o777])
 def test_mode(start: Start, tmp_path: Path, mode: int) -> None:

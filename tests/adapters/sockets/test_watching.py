@@ -81,7 +81,6 @@ def test_log_of_json_lines(command: list[str], tmp_path: Path) -> None:
     assert ours[0]["level"] == "info"
 
 
-@pytest.mark.skipif(not hasattr(socket, "AF_UNIX"), reason="needs Unix sockets")
 def test_systemd_is_told(command: list[str], tmp_path: Path) -> None:
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
@@ -94,7 +93,6 @@ def test_systemd_is_told(command: list[str], tmp_path: Path) -> None:
             assert process.end(signal.SIGTERM) == 0
 
 
-@pytest.mark.skipif(sys.platform == "win32", reason="needs descriptors")
 def test_systemd_listens(command: list[str], tmp_path: Path) -> None:
     # Where it would listen otherwise is an address that nobody has.
     options = ["--host", "192.0.2.1"]
