@@ -14,7 +14,7 @@ from typing import Any, TypeVar
 
 from chatproto import ChatTimeoutError, ConnectionLostError
 
-from ..sockets.addresses import AF_UNIX, Endpoint, prepare, resolve
+from ..sockets.addresses import Endpoint, prepare, resolve
 from ..sockets.errors import connection_lost, no_connection, no_such_host
 from ..sockets.tls import start_tls
 from ..sockets.transport import READ_SIZE
@@ -23,11 +23,7 @@ from .deadline import Deadline
 _T = TypeVar("_T")
 
 # What a system calls a connection that is not made yet.
-_UNDER_WAY = {
-    getattr(errno, name)
-    for name in ("EINPROGRESS", "EALREADY", "EINTR", "WSAEWOULDBLOCK")
-    if hasattr(errno, name)
-}
+_UNDER_WAY = {errno.EINPROGRESS, errno.EALREADY, errno.EINTR}
 
 
 class Transport:
@@ -108,9 +104,7 @@ class Transport:
         if endpoint.transport is not None:
             self._use(endpoint.transport)
         elif endpoint.unix is not None:
-            if AF_UNIX is None:
-                raise OSError("this platform has no Unix sockets")
-            self._connect_to(AF_UNIX, os.fspath(endpoint.unix), deadline)
+            self._connect_to(socket.AF_UNIX, os.fspath(endpoint.unix), deadline)
         else:
             *others, last = resolve(endpoint.host, endpoint.port)
             for number, each in enumerate(others):
