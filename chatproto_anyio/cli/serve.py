@@ -122,6 +122,6 @@ async def _obey_signals(
         if number not in (signal.SIGINT, signal.SIGTERM):
             reload(certificate)
         elif scope.cancel_called:
-            server.abandon()
+            server.abort()
         else:
             scope.cancel()

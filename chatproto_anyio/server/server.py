@@ -15,7 +15,7 @@ from chatproto import Limits, LoginRequest, Policy
 from chatproto_sync.sockets.addresses import DEFAULT_PORT
 from chatproto_sync.sockets.driver import TICK, Driver, logger, open_driver
 
-from .stream_transport import StreamCarrier
+from .stream_transport import StreamTransport
 
 
 class Server:
@@ -106,9 +106,9 @@ class Server:
         finally:
             driver.close()
 
-    def abandon(self) -> None:
+    def abort(self) -> None:
         """Have the end wait for nobody, once `run` is cancelled."""
-        self._driver.abandon()
+        self._driver.abort()
 
     def close(self) -> None:
         """Stop listening, if it never came to `run`, which does that itself."""
@@ -128,7 +128,7 @@ class Server:
         """
         if self._driver.closed:
             raise RuntimeError("the server has ended")
-        await StreamCarrier(self._driver, stream).run()
+        await StreamTransport(self._driver, stream).run()
 
     async def _decide(self, token: int, request: LoginRequest) -> None:
         assert self._authenticate is not None  # noqa: S101 - or nobody would be asked

@@ -20,7 +20,7 @@ WRITE_SIZE: Final = 16384
 """The most octets written to a stream at once. Only when they are gone, the broker hears of it."""
 
 
-class StreamCarrier:
+class StreamTransport:
     """A connection on any byte stream: two tasks over the broker that the sockets use.
 
     Args:
@@ -34,31 +34,31 @@ class StreamCarrier:
         self._stream = stream
         self._scope = anyio.CancelScope()
         # Set, and replaced, when the broker wants something of this one.
-        self._news = anyio.Event()
+        self._changed = anyio.Event()
 
     @property
     def certificate(self) -> Mapping[str, Any] | None:
-        """See `chatproto_sync.sockets.transport.Carrier`."""
+        """See `chatproto_sync.sockets.transport.Transport`."""
         tls = self._stream.extra(TLSAttribute.ssl_object, None)
         return None if tls is None else certificate_of(tls)
 
     @property
     def credentials(self) -> Credentials | None:
-        """See `chatproto_sync.sockets.transport.Carrier`."""
+        """See `chatproto_sync.sockets.transport.Transport`."""
         sock = self._stream.extra(SocketAttribute.raw_socket, None)
         return None if sock is None else credentials_of(sock)
 
     def write(self, data: bytes) -> int:  # noqa: ARG002 - it has a task for that
-        """See `chatproto_sync.sockets.transport.Carrier`."""
+        """See `chatproto_sync.sockets.transport.Transport`."""
         return 0
 
-    def carry(self) -> None:
-        """See `chatproto_sync.sockets.transport.Carrier`."""
+    def flush(self) -> None:
+        """See `chatproto_sync.sockets.transport.Transport`."""
         if self._driver.broker.finished(self):
             self._scope.cancel()
         else:
-            news, self._news = self._news, anyio.Event()
-            news.set()
+            changed, self._changed = self._changed, anyio.Event()
+            changed.set()
 
     async def run(self) -> None:
         """Carry until one side ends it. However that comes about, nothing of it is left."""
@@ -88,7 +88,7 @@ class StreamCarrier:
         driver, broker = self._driver, self._driver.broker
         while True:
             if not broker.reading(self):
-                await self._news.wait()
+                await self._changed.wait()
                 continue
             try:
                 data = await self._stream.receive(READ_SIZE)
@@ -115,7 +115,7 @@ class StreamCarrier:
                     # TLS in AnyIO can only close as a whole, and says goodbye while it does.
                     break
             else:
-                await self._news.wait()
+                await self._changed.wait()
         self._scope.cancel()
 
 

@@ -13,8 +13,8 @@ from chatproto import LoginRequest
 THREADS: Final = 8
 """The most questions that are being answered at once."""
 
-Question: TypeAlias = tuple[float, int, LoginRequest]
-"""What was asked, after until when it is worth an answer and the driver's token for it."""
+_PendingLogin: TypeAlias = tuple[float, int, LoginRequest]
+"""The time after which nobody waits for the answer, the driver's token, and the request."""
 
 logger: Final = logging.getLogger("chatproto.server")
 
@@ -39,14 +39,14 @@ class Authenticator:
         self._answer = answer
         self._timeout = timeout
         # None has a thread end.
-        self._questions: queue.SimpleQueue[Question | None] = queue.SimpleQueue()
+        self._pending: queue.SimpleQueue[_PendingLogin | None] = queue.SimpleQueue()
         self._threads = 0
         # Threads that wait for a question.
         self._idle = threading.Semaphore(0)
 
     def ask(self, token: int, request: LoginRequest) -> None:
         """Have a question answered, some time."""
-        self._questions.put((time.monotonic() + self._timeout, token, request))
+        self._pending.put((time.monotonic() + self._timeout, token, request))
         if not self._idle.acquire(blocking=False) and self._threads < THREADS:
             self._threads += 1
             # A process does not wait for such a one to end, nor for a function that hangs.
@@ -56,13 +56,13 @@ class Authenticator:
         """Ask no more. What is being answered is not waited for."""
         with contextlib.suppress(queue.Empty):
             while True:
-                self._questions.get_nowait()
+                self._pending.get_nowait()
         for _ in range(self._threads):
-            self._questions.put(None)
+            self._pending.put(None)
 
     def _run(self) -> None:
-        while (question := self._questions.get()) is not None:
-            until, token, request = question
+        while (login := self._pending.get()) is not None:
+            until, token, request = login
             if time.monotonic() < until:
                 self._answer(token, self._decide(request))
             self._idle.release()

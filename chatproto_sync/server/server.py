@@ -102,7 +102,7 @@ class Server:
         A second call has the end wait for nobody.
         """
         if self._stopping:
-            self._driver.abandon()
+            self._driver.abort()
         self._stopping = True
         self._driver.wake()
 

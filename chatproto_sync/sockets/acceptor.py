@@ -9,10 +9,10 @@ from .poller import READ
 if TYPE_CHECKING:
     from .driver import Driver
 
-ACCEPTS: Final = 64
+ACCEPT_BATCH: Final = 64
 """The most connections taken on before those that are there have their turn."""
 
-PAUSE: Final = 1.0
+ACCEPT_PAUSE: Final = 1.0
 """Seconds without accepting after that has failed for want of something."""
 
 logger: Final = logging.getLogger("chatproto.server")
@@ -35,7 +35,7 @@ class Acceptor:
 
     def ready(self, _events: int) -> None:
         """Take on those that have come."""
-        for _ in range(ACCEPTS):
+        for _ in range(ACCEPT_BATCH):
             try:
                 sock, address = self._socket.accept()
             except BlockingIOError:
@@ -68,7 +68,7 @@ class Acceptor:
 
     def _pause(self, error: OSError) -> None:
         self._driver.poller.unregister(self._socket)
-        self._paused_until = self._driver.now() + PAUSE
+        self._paused_until = self._driver.now() + ACCEPT_PAUSE
         if not self._failing:
             # Once, not once a second: a full disk of logs would be the next failure.
             logger.warning("can't accept connections, will go on trying: %s", error)

@@ -17,9 +17,9 @@ from .acceptor import Acceptor
 from .addresses import describe, host_of, prepare
 from .descriptors import fitted
 from .listeners import Listeners, open_listeners
-from .poller import READ, Poller, Target, new_poller
+from .poller import READ, Handler, Poller, new_poller
 from .tls import start_tls
-from .transport import Carrier, SocketCarrier
+from .transport import SocketTransport, Transport
 from .waker import Waker
 
 TICK: Final = 0.1
@@ -28,17 +28,17 @@ TICK: Final = 0.1
 RESOLUTION: Final = 0.01
 """Seconds between two calls of the broker's `tick` while there is much to do."""
 
-SPELL: Final = 0.004
+STEP_BUDGET: Final = 0.004
 """Seconds after which a `step` ends though there is more to do, so that an event loop's other tasks
 have their turn."""
 
-ROUNDS: Final = 64
+MAX_ROUNDS: Final = 64
 """How often it looks what there is to do until then, at the most."""
 
-DENSE: Final = 0.0001
+SPIN_THRESHOLD: Final = 0.0001
 """When there was something to do after so short a time in seconds, more is likely to come soon."""
 
-POLLS: Final = 40
+SPIN_COUNT: Final = 40
 """How often to look for it in vain, before waiting: to be woken up takes a process longer than to
 deliver a message."""
 
@@ -61,7 +61,7 @@ class Driver:
 
     def __init__(
         self,
-        broker: ChatBroker[Carrier],
+        broker: ChatBroker[Transport],
         listeners: Listeners,
         ssl: SSLContext | None = None,
         clock: Callable[[], float] = time.monotonic,
@@ -73,7 +73,7 @@ class Driver:
         self._clock = clock
         self._accepting: list[Acceptor] = []
         self._draining = False
-        self._abandoning = False
+        self._aborting = False
         self.closed = False
         # Set by who can answer the broker's questions.
         self.ask: Callable[[int, LoginRequest], None] | None = None
@@ -83,8 +83,8 @@ class Driver:
         self._rested = -inf
         self._answers: deque[tuple[int, bool]] = deque()
         # What has been read and not been told the broker yet.
-        self._news: list[tuple[Carrier, bytes]] = []
-        self.poller: Poller[Target] = new_poller()
+        self._received: list[tuple[Transport, bytes]] = []
+        self.poller: Poller[Handler] = new_poller()
         self._waker = Waker()
         self.poller.register(self._waker, READ, self._waker)
 
@@ -115,7 +115,7 @@ class Driver:
             # Some platforms report here that the peer has gone again.
             sock.close()
         else:
-            SocketCarrier(self.broker, self.poller, sock, peer, host, self._news)
+            SocketTransport(self.broker, self.poller, sock, peer, host, self._received)
 
     def drain(self) -> None:
         """Begin to end; go on with `step` until the broker has no connections."""
@@ -129,13 +129,13 @@ class Driver:
         # In no order, so that those who come back do not all come back in the order of arrival.
         ready = self.broker.take_ready()
         shuffle(ready)
-        for carrier in ready:
-            carrier.carry()
+        for transport in ready:
+            transport.flush()
         self.settle()
 
-    def abandon(self) -> None:
+    def abort(self) -> None:
         """Have a drain, now or later, wait for nobody. For threads and signal handlers too."""
-        self._abandoning = True
+        self._aborting = True
         self.wake()
 
     def step(self, timeout: float) -> None:
@@ -147,13 +147,13 @@ class Driver:
         clock = self._clock
         ready = self.poller.poll(timeout)
         start = now = clock()
-        polls = POLLS if start - self._rested < DENSE else 1
-        for left in reversed(range(ROUNDS)):
+        polls = SPIN_COUNT if start - self._rested < SPIN_THRESHOLD else 1
+        for left in reversed(range(MAX_ROUNDS)):
             self._work(ready, now)
             before, now = now, clock()
             self.note_lag(now - before)
             # What is polled is told of once, so it has to be worked on.
-            ready = self._poll(polls) if left and now - start <= SPELL else []
+            ready = self._poll(polls) if left and now - start <= STEP_BUDGET else []
             if not ready:
                 break
         self._rested = clock()
@@ -161,12 +161,12 @@ class Driver:
     def _work(self, ready: list[tuple[int, int]], now: float) -> None:
         if now >= self._ticked + RESOLUTION or self.broker.busy or self._draining:
             self._tick(now)
-        targets = self.poller.targets
+        handlers = self.poller.handlers
         for fd, events in ready:
-            targets[fd].ready(events)
-        if self._news:
-            self.broker.receive_all(self._news)
-            self._news.clear()
+            handlers[fd].ready(events)
+        if self._received:
+            self.broker.receive_all(self._received)
+            self._received.clear()
         while self._answers:
             token, allowed = self._answers.popleft()
             self.broker.answer(token, allowed=allowed)
@@ -209,22 +209,22 @@ class Driver:
         self.broker.tick(now)
         for listener in self._accepting:
             listener.tick(now)
-        if self._draining and self._abandoning:
+        if self._draining and self._aborting:
             self.broker.abandon()
 
     def settle(self) -> None:
         """Have the broker's decisions carried out."""
         while ready := self.broker.take_outgoing():
-            sent: list[tuple[Carrier, int]] = []
-            others: list[Carrier] = []
-            for carrier, data in ready:
-                if size := carrier.write(data):
-                    sent.append((carrier, size))
+            sent: list[tuple[Transport, int]] = []
+            others: list[Transport] = []
+            for transport, data in ready:
+                if size := transport.write(data):
+                    sent.append((transport, size))
                 else:
-                    others.append(carrier)
+                    others.append(transport)
             others += self.broker.sent_all(sent)
-            for carrier in others:
-                carrier.carry()
+            for transport in others:
+                transport.flush()
         if self.ask is not None:
             for question in self.broker.take_questions():
                 cid = question.cid
@@ -256,8 +256,8 @@ class Driver:
         self.closed = True
         for listener in self._accepting:
             listener.close()
-        for target in list(self.poller.targets.values()):
-            target.close()
+        for handler in list(self.poller.handlers.values()):
+            handler.close()
         self.settle()
         self.poller.close()
         self.listeners.close()
@@ -284,7 +284,7 @@ def open_driver(
     """
     if ssl is not None and ssl.protocol is PROTOCOL_TLS_CLIENT:
         raise ValueError("ssl is to be a server's context, and this one is a client's")
-    broker: ChatBroker[Carrier] = ChatBroker(
+    broker: ChatBroker[Transport] = ChatBroker(
         policy=policy, limits=fitted(limits), notices=notices, ask=ask
     )
     return Driver(broker, open_listeners(host, port, unix, unix_mode, sockets), ssl)

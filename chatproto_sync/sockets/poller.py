@@ -18,7 +18,7 @@ ONCE: Final = 1 << 31 | 1 << 13
 """Beside `READ`: tell of what has come once and not until it is read, if the platform can; and tell
 that the peer has closed. They are `EPOLLET` and `EPOLLRDHUP`."""
 
-MOST: Final = 128
+MAX_READY: Final = 128
 """The most sockets that `EpollPoller.poll` gives at once; the next call goes on with the others. It
 bounds how long a round takes."""
 
@@ -27,7 +27,7 @@ T = TypeVar("T")
 """Whom news of a socket is for."""
 
 
-class Target(Protocol):
+class Handler(Protocol):
     """Whom a driver has its news for."""
 
     def ready(self, events: int, /) -> None:
@@ -40,13 +40,13 @@ class Target(Protocol):
 class Poller(Protocol[T]):
     """Sockets, what they are watched for, and on whose behalf."""
 
-    targets: dict[int, T]
+    handlers: dict[int, T]
     """On whose behalf each descriptor is watched, for looking only."""
 
-    def register(self, sock: "HasFileno", events: int, target: T) -> None:
+    def register(self, sock: "HasFileno", events: int, handler: T) -> None:
         """Watch a socket."""
 
-    def modify(self, sock: "HasFileno", events: int, target: T) -> None:
+    def modify(self, sock: "HasFileno", events: int, handler: T) -> None:
         """Watch it for something else, or for the same anew: what is there already is told of."""
 
     def unregister(self, sock: "HasFileno") -> None:
@@ -80,29 +80,29 @@ class EpollPoller(Generic[T]):
 
     def __init__(self) -> None:
         self._epoll = select.epoll()
-        self.targets: dict[int, T] = {}
+        self.handlers: dict[int, T] = {}
 
-    def register(self, sock: "HasFileno", events: int, target: T) -> None:
+    def register(self, sock: "HasFileno", events: int, handler: T) -> None:
         """See `Poller`."""
         fd = sock.fileno()
         self._epoll.register(fd, events)
-        self.targets[fd] = target
+        self.handlers[fd] = handler
 
-    def modify(self, sock: "HasFileno", events: int, target: T) -> None:
+    def modify(self, sock: "HasFileno", events: int, handler: T) -> None:
         """See `Poller`."""
         fd = sock.fileno()
         self._epoll.modify(fd, events)
-        self.targets[fd] = target
+        self.handlers[fd] = handler
 
     def unregister(self, sock: "HasFileno") -> None:
         """See `Poller`."""
         fd = sock.fileno()
-        del self.targets[fd]
+        del self.handlers[fd]
         self._epoll.unregister(fd)
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
         """See `Poller`."""
-        return self._epoll.poll(timeout, MOST)
+        return self._epoll.poll(timeout, MAX_READY)
 
     def fileno(self) -> int:
         """See `Poller`."""
@@ -118,21 +118,21 @@ class SelectorPoller(Generic[T]):
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
-        self.targets: dict[int, T] = {}
+        self.handlers: dict[int, T] = {}
 
-    def register(self, sock: "HasFileno", events: int, target: T) -> None:
+    def register(self, sock: "HasFileno", events: int, handler: T) -> None:
         """See `Poller`."""
         key = self._selector.register(sock, _theirs(events))
-        self.targets[key.fd] = target
+        self.handlers[key.fd] = handler
 
-    def modify(self, sock: "HasFileno", events: int, target: T) -> None:
+    def modify(self, sock: "HasFileno", events: int, handler: T) -> None:
         """See `Poller`."""
         key = self._selector.modify(sock, _theirs(events))
-        self.targets[key.fd] = target
+        self.handlers[key.fd] = handler
 
     def unregister(self, sock: "HasFileno") -> None:
         """See `Poller`."""
-        del self.targets[self._selector.unregister(sock).fd]
+        del self.handlers[self._selector.unregister(sock).fd]
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
         """See `Poller`."""

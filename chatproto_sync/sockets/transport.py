@@ -15,7 +15,7 @@ READ_SIZE: Final = 65536
 """The most octets taken from one connection before the others have their turn."""
 
 
-class Carrier(Hashable, Protocol):
+class Transport(Hashable, Protocol):
     """One connection's transport, and its id at the broker."""
 
     peer: str
@@ -34,15 +34,15 @@ class Carrier(Hashable, Protocol):
 
         Returns:
             How many octets have been written, of which the broker is to be told; 0 when it is for
-            `carry` to see what there is to do.
+            `flush` to see what there is to do.
         """
         ...
 
-    def carry(self) -> None:
+    def flush(self) -> None:
         """Write what is queued as far as that goes without waiting; end when it is time to."""
 
 
-class SocketCarrier:
+class SocketTransport:
     """A connection on a socket, plain or TLS.
 
     Args:
@@ -51,22 +51,22 @@ class SocketCarrier:
         sock: The socket, non-blocking.
         peer: Where it leads, for the log.
         address: The IP address that it leads to; empty when that is none.
-        news: Where to put what has arrived.
+        received: Where to put what has arrived.
     """
 
-    __slots__ = ("_broker", "_context", "_events", "_news", "_poller", "_socket", "peer")
+    __slots__ = ("_broker", "_context", "_events", "_poller", "_received", "_socket", "peer")
 
     def __init__(
         self,
-        broker: ChatBroker[Carrier],
+        broker: ChatBroker[Transport],
         poller: Poller[Any],
         sock: socket.socket,
         peer: str,
         address: str,
-        news: list[tuple[Carrier, bytes]],
+        received: list[tuple[Transport, bytes]],
     ) -> None:
         self.peer = peer
-        self._news = news
+        self._received = received
         self._broker = broker
         self._poller = poller
         self._socket = sock
@@ -78,12 +78,12 @@ class SocketCarrier:
 
     @property
     def certificate(self) -> Mapping[str, Any] | None:
-        """See `Carrier`."""
+        """See `Transport`."""
         return certificate_of(self._socket) if is_tls(self._socket) else None
 
     @property
     def credentials(self) -> Credentials | None:
-        """See `Carrier`."""
+        """See `Transport`."""
         return credentials_of(self._socket)
 
     def ready(self, events: int) -> None:
@@ -92,7 +92,7 @@ class SocketCarrier:
             self._shake_hands(self._context)
             return
         if events != READ:
-            self.carry()
+            self.flush()
         if events != WRITE and self._events & READ:
             self._read()
             if events > BOTH:
@@ -130,7 +130,7 @@ class SocketCarrier:
             self.close()
             return
         if data:
-            self._news.append((self, data))
+            self._received.append((self, data))
             if len(data) == READ_SIZE:
                 # There may be more. (A read ends at urgent data too, for which CHAT has no use:
                 # what is behind that waits until something comes.)
@@ -139,17 +139,17 @@ class SocketCarrier:
             self._broker.receive_eof(self)
 
     def write(self, data: bytes) -> int:
-        """See `Carrier`."""
+        """See `Transport`."""
         if not data or self._events != READ or self._context is not None:
             return 0
         try:
             return self._socket.send(data)
         except OSError:
-            # `carry` will find out what it is.
+            # `flush` will find out what it is.
             return 0
 
-    def carry(self) -> None:
-        """See `Carrier`."""
+    def flush(self) -> None:
+        """See `Transport`."""
         if self._context is not None:
             # It is to be closed, and there is no way yet to tell why.
             self.close()

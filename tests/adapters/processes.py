@@ -34,20 +34,20 @@ class ErrorLog:
         self._stream = stream
         self._path = path
         self._path.touch()
-        self._news = threading.Condition()
+        self._changed = threading.Condition()
         self._ended = False
         self._thread = threading.Thread(target=self._run)
         self._thread.start()
 
     def read(self) -> str:
         """All that has come."""
-        with self._news:
+        with self._changed:
             return self._path.read_text(encoding="utf-8")
 
     def wait_for(self, words: str) -> None:
         """Wait until some words have come."""
-        with self._news:
-            self._news.wait_for(lambda: self._ended or words in self.read(), TIMEOUT)
+        with self._changed:
+            self._changed.wait_for(lambda: self._ended or words in self.read(), TIMEOUT)
         assert words in self.read()
 
     def wait_for_the_end(self) -> None:
@@ -57,13 +57,13 @@ class ErrorLog:
     def _run(self) -> None:
         with self._path.open("w", encoding="utf-8") as file:
             for line in self._stream:
-                with self._news:
+                with self._changed:
                     file.write(line)
                     file.flush()
-                    self._news.notify_all()
-        with self._news:
+                    self._changed.notify_all()
+        with self._changed:
             self._ended = True
-            self._news.notify_all()
+            self._changed.notify_all()
 
 
 class Process:

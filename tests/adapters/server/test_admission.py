@@ -53,7 +53,7 @@ def test_a_system_that_lacks_something(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """Those who are there chat on, and those who wait are taken on once that is over."""
-    monkeypatch.setattr(acceptor, "PAUSE", 0.0)
+    monkeypatch.setattr(acceptor, "ACCEPT_PAUSE", 0.0)
     with (
         start(port=0) as server,
         clients(server.addresses[0], "alice") as (alice,),
@@ -75,7 +75,7 @@ def test_a_system_that_lacks_something(
 
 def test_it_backs_off(start: Start, accept: FailingAccept, monkeypatch: pytest.MonkeyPatch) -> None:
     """It does not ask again and again, for that would be all that it does."""
-    monkeypatch.setattr(acceptor, "PAUSE", 1000.0)
+    monkeypatch.setattr(acceptor, "ACCEPT_PAUSE", 1000.0)
     with (
         start(port=0) as server,
         clients(server.addresses[0], "alice") as (alice,),
@@ -95,7 +95,7 @@ def test_a_connection_that_is_gone_again(
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     """That is no reason to make the next one wait, and no news."""
-    monkeypatch.setattr(acceptor, "PAUSE", 1000.0)
+    monkeypatch.setattr(acceptor, "ACCEPT_PAUSE", 1000.0)
     with (
         start(port=0) as server,
         clients(server.addresses[0], "alice") as (alice,),

@@ -11,12 +11,12 @@ import pytest
 
 from chatproto import ChatBroker
 from chatproto_sync.service.startup import greeting
-from chatproto_sync.sockets.acceptor import PAUSE
+from chatproto_sync.sockets.acceptor import ACCEPT_PAUSE
 from chatproto_sync.sockets.addresses import describe
-from chatproto_sync.sockets.driver import ROUNDS, Driver
+from chatproto_sync.sockets.driver import MAX_ROUNDS, Driver
 from chatproto_sync.sockets.listeners import open_listeners
-from chatproto_sync.sockets.poller import MOST
-from chatproto_sync.sockets.transport import READ_SIZE, Carrier
+from chatproto_sync.sockets.poller import MAX_READY
+from chatproto_sync.sockets.transport import READ_SIZE, Transport
 
 from ..servers import TIMEOUT
 
@@ -35,7 +35,7 @@ def clock() -> Clock:
 
 @pytest.fixture
 def driver(clock: Clock) -> Iterator[Driver]:
-    broker: ChatBroker[Carrier] = ChatBroker()
+    broker: ChatBroker[Transport] = ChatBroker()
     driver = Driver(broker, open_listeners("127.0.0.1", 0), clock=clock)
     driver.listen()
     yield driver
@@ -75,7 +75,7 @@ def test_accept_that_fails_backs_off_and_recovers(
             for _ in range(5):
                 driver.step(0)
             assert accept.calls == 1
-            clock.now += PAUSE
+            clock.now += ACCEPT_PAUSE
             driver.step(0)
             assert accept.calls == 2
         # Said once, not once a second.
@@ -84,7 +84,7 @@ def test_accept_that_fails_backs_off_and_recovers(
             "can't accept connections, will go on trying: [Errno 24] made up"
         ]
         assert driver.broker.connections == 0
-        clock.now += PAUSE
+        clock.now += ACCEPT_PAUSE
         driver.step(0)
         assert driver.broker.connections == 1
 
@@ -125,7 +125,7 @@ def test_drain_while_accepting_is_paused(
             patch.setattr(socket.socket, "accept", FailingAccept(errno.ENFILE))
             driver.step(TIMEOUT)
         driver.drain()
-        clock.now += PAUSE
+        clock.now += ACCEPT_PAUSE
         driver.step(0)
         assert driver.broker.connections == 0
 
@@ -138,7 +138,7 @@ def test_the_end_that_comes_with_data(driver: Driver, address: tuple[str, int]) 
         client.sendall(b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice hi\n")
         client.shutdown(socket.SHUT_WR)
         driver.step(TIMEOUT)
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ROUNDS):
             driver.step(0)
         assert driver.broker.connections == 0
         assert client.recv(100) == b"CHAT/1.0 RECEIVE alice hi\n"
@@ -162,7 +162,7 @@ def test_more_than_is_read_at_once(driver: Driver, address: tuple[str, int]) -> 
         driver.step(TIMEOUT)
         before = driver.broker.snapshot().octets_in
         client.sendall(lines)
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ROUNDS):
             driver.step(0)
         assert driver.broker.snapshot().octets_in == before + len(lines)
 
@@ -202,14 +202,14 @@ def test_what_is_polled_is_worked_on(
 def test_news_of_more_than_one_poll_gives(driver: Driver, address: tuple[str, int]) -> None:
     with ExitStack() as stack:
         clients: list[socket.socket] = []
-        for number in range(MOST + MOST // 2):
+        for number in range(MAX_READY + MAX_READY // 2):
             client = stack.enter_context(socket.create_connection(address, TIMEOUT))
             client.sendall(b"CHAT/1.0 LOGIN user%d\n" % number)
             driver.step(TIMEOUT)
             clients.append(client)
         for number, client in enumerate(clients):
             client.sendall(b"CHAT/1.0 SEND user%d hi\n" % number)
-        for _ in range(ROUNDS):
+        for _ in range(MAX_ROUNDS):
             driver.step(0)
         assert driver.broker.snapshot().messages == len(clients)
 
@@ -236,7 +236,7 @@ def test_abandon_waits_for_the_drain(driver: Driver, address: tuple[str, int]) -
     """Before it, nobody loses anything; from then on nobody is waited for."""
     with socket.create_connection(address, TIMEOUT) as client:
         driver.step(TIMEOUT)
-        driver.abandon()
+        driver.abort()
         driver.step(TIMEOUT)
         assert driver.broker.connections == 1
         driver.drain()

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from chatproto_sync.sockets.poller import (
-    MOST,
+    MAX_READY,
     READ,
     WRITE,
     EpollPoller,
@@ -34,7 +34,7 @@ def poller(request: pytest.FixtureRequest) -> Iterator[Poller[str]]:
 
 def poll(poller: Poller[str], timeout: float = TIMEOUT) -> list[tuple[str, int]]:
     """On whose behalf what is ready."""
-    return [(poller.targets[fd], events) for fd, events in poller.poll(timeout)]
+    return [(poller.handlers[fd], events) for fd, events in poller.poll(timeout)]
 
 
 @pytest.fixture
@@ -58,10 +58,10 @@ def test_it_tells_what_was_asked_for(
     assert poll(poller) == [("bob", READ | WRITE)]
     poller.modify(here, WRITE, "bob")
     assert poll(poller) == [("bob", WRITE)]
-    assert list(poller.targets.values()) == ["bob"]
+    assert list(poller.handlers.values()) == ["bob"]
     poller.unregister(here)
     assert poller.poll(0) == []
-    assert poller.targets == {}
+    assert poller.handlers == {}
     poller.register(here, WRITE, "carol")
     assert poll(poller) == [("carol", WRITE)]
 
@@ -99,22 +99,22 @@ def test_who_has_failed_is_ready_for_what_was_asked(
     here, there = pair
     poller.register(here, watched, "alice")
     there.close()
-    [(target, events)] = poll(poller)
-    assert target == "alice"
+    [(handler, events)] = poll(poller)
+    assert handler == "alice"
     # Or anything else.
     assert events & ~(READ | WRITE) or events & watched == watched
 
 
 def test_one_call_gives_a_bounded_number_and_the_next_the_others() -> None:
     poller: EpollPoller[int] = EpollPoller()
-    pairs = [socket.socketpair() for _ in range(MOST + MOST // 2)]
+    pairs = [socket.socketpair() for _ in range(MAX_READY + MAX_READY // 2)]
     for number, (here, there) in enumerate(pairs):
         poller.register(here, READ, number)
         there.send(b"x")
     first, second = poller.poll(TIMEOUT), poller.poll(TIMEOUT)
-    assert len(first) == len(second) == MOST
+    assert len(first) == len(second) == MAX_READY
     # Nobody has read anything, so all are ready still; but none is told of twice before all are.
-    assert {poller.targets[fd] for fd, _ in first + second} == set(range(len(pairs)))
+    assert {poller.handlers[fd] for fd, _ in first + second} == set(range(len(pairs)))
     for pair in pairs:
         for each in pair:
             each.close()
