@@ -1,12 +1,11 @@
-"""CHAT/1.0 without I/O: the codec, one link's state, the routing, and a whole server's decisions.
+"""CHAT/1.0 without I/O: the codec, the state of a connection, the routing, a server's decisions.
 
 Nothing in this package opens a socket, reads a clock, logs or starts a thread. Bytes and times go
-in, events and bytes come out. `chatproto_sync` and `chatproto_anyio` carry them.
+in, events and bytes come out. `chatproto_sync` and `chatproto_anyio` do the I/O.
 
-What the codec has no use for is loaded when it is first asked for.
+`import chatproto` loads the codec. All else is loaded when it is first asked for.
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from ._version import __version__
@@ -34,59 +33,24 @@ from .wire.events import (
     Receive,
     Send,
 )
-from .wire.limits import Limits
+from .wire.limits import LineLimits
 from .wire.names import NAME_MAX, SERVER_NAME
 from .wire.states import TRANSITIONS, Role, State
+from .wire.visible import visible
 
 if TYPE_CHECKING:
-    from .client.messages import Message, Notice, Reconnected
-    from .client.ping import Echo
-    from .client.reconnect import Backoff
-    from .client.session import ChatSession
-    from .routing.actions import Action, ConnectionId, Deliver, Disconnect, Refuse
-    from .routing.hub import ChatHub
-    from .routing.policy import Broadcasting, DuplicateLogin, Policy
-    from .server.broker import ChatBroker
-    from .server.log_events import CloseReason, Counters, Happening, Record, visible
-    from .server.logins import Credentials, LoginRequest, Question
+    from ._deferred import *  # noqa: F403
 else:
-    # The same for an interpreter: 13 of 28 ms that importing everything takes.
-    _LATER = {
-        "Action": "routing.actions",
-        "Backoff": "client.reconnect",
-        "Broadcasting": "routing.policy",
-        "ChatBroker": "server.broker",
-        "ChatHub": "routing.hub",
-        "ChatSession": "client.session",
-        "CloseReason": "server.log_events",
-        "ConnectionId": "routing.actions",
-        "Counters": "server.log_events",
-        "Credentials": "server.logins",
-        "Deliver": "routing.actions",
-        "Disconnect": "routing.actions",
-        "DuplicateLogin": "routing.policy",
-        "Echo": "client.ping",
-        "Happening": "server.log_events",
-        "LoginRequest": "server.logins",
-        "Message": "client.messages",
-        "Notice": "client.messages",
-        "Policy": "routing.policy",
-        "Question": "server.logins",
-        "Reconnected": "client.messages",
-        "Record": "server.log_events",
-        "Refuse": "routing.actions",
-        "visible": "server.log_events",
-    }
 
     def __getattr__(name: str) -> object:
-        if name not in _LATER:
+        if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        value = getattr(import_module(f".{_LATER[name]}", __name__), name)
-        globals()[name] = value
-        return value
+        from . import _deferred
+
+        return getattr(_deferred, name)
 
     def __dir__() -> list[str]:
-        return sorted(globals().keys() | _LATER.keys())
+        return sorted({*globals(), *__all__})
 
 
 __all__ = [
@@ -113,32 +77,36 @@ __all__ = [
     "Deliver",
     "Disconnect",
     "DuplicateLogin",
-    "Echo",
     "ErrorCode",
     "Event",
+    "EventKind",
     "Group",
-    "Happening",
+    "GroupLimits",
     "Invalid",
     "Leave",
     "Limits",
+    "LineLimits",
     "LocalProtocolError",
+    "LogEvent",
     "Login",
     "LoginRefusedError",
     "LoginRequest",
     "Logout",
     "Message",
     "Notice",
+    "Ping",
     "Policy",
     "ProtocolError",
     "Question",
     "Receive",
+    "ReconnectState",
     "Reconnected",
-    "Record",
     "Refuse",
     "RemoteProtocolError",
     "Role",
     "Send",
     "State",
+    "Step",
     "__version__",
     "visible",
 ]

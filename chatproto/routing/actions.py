@@ -8,10 +8,10 @@ from ..wire.errors import ErrorCode
 from ..wire.events import Receive
 
 ConnectionId = TypeVar("ConnectionId", bound=Hashable)
-"""Whatever the caller tells connections apart by."""
+"""The caller's id of a connection."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Deliver(Generic[ConnectionId]):
     """Write one message to some connections."""
 
@@ -22,12 +22,12 @@ class Deliver(Generic[ConnectionId]):
     """What each of them gets."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Refuse(Generic[ConnectionId]):
-    """Tell a connection that what it asked for was not done."""
+    """Tell a connection that its event was not executed."""
 
     cid: ConnectionId
-    """Who asked."""
+    """The connection that the event came from."""
 
     code: ErrorCode
     """Why not."""
@@ -36,15 +36,15 @@ class Refuse(Generic[ConnectionId]):
     """The same in words for people."""
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class Disconnect(Generic[ConnectionId]):
-    """End a connection. The hub has forgotten it."""
+    """End a connection. The hub routes nothing to it any more."""
 
     cid: ConnectionId
-    """Which."""
+    """The connection."""
 
     code: ErrorCode | None
-    """Why; None when it asked for that itself."""
+    """Why; None when the connection asked for it."""
 
 
 Action: TypeAlias = Deliver[ConnectionId] | Refuse[ConnectionId] | Disconnect[ConnectionId]

@@ -18,10 +18,10 @@ from ..wire.events import (
     Send,
     unchecked,
 )
-from ..wire.limits import Limits
 from ..wire.names import is_reserved
 from ..wire.states import Role, objection
 from .actions import Action, ConnectionId, Deliver, Disconnect, Refuse
+from .limits import GroupLimits
 from .policy import Broadcasting, DuplicateLogin, Policy
 
 
@@ -39,25 +39,27 @@ class _Group:
 class ChatHub(Generic[ConnectionId]):
     """The routing of CHAT/1.0 (protocol.md, section 2): events in, actions out.
 
-    A message costs what its recipients cost (a broadcast: the group's members, online or not),
-    however many connections, users and groups there are. Groups outlive the connections of their
-    members, as the protocol has it; everything else goes with the connection.
+    The work for a message grows with its recipients (for a broadcast: with the group's members,
+    online or not), and not with connections, users and groups besides. Groups outlive the
+    connections of their members, as the protocol has it; all else goes with the connection.
 
     Args:
-        policy: The matters of taste.
-        limits: Those on groups count here.
+        policy: The choices that the protocol leaves open.
+        limits: The bounds on groups.
     """
 
-    def __init__(self, policy: Policy = Policy(), limits: Limits = Limits()) -> None:
+    def __init__(self, policy: Policy = Policy(), limits: GroupLimits = GroupLimits()) -> None:
         self._policy = policy
         self._limits = limits
         # The groups that exist because of each connection, as long as it is there, and back.
         self._made: dict[ConnectionId, set[str]] = {}
         self._makers: dict[str, ConnectionId] = {}
         self._names: dict[ConnectionId, str | None] = {}
+        # The last names of connections that have ended and are not forgotten yet.
+        self._ended: dict[ConnectionId, str | None] = {}
         # Dicts for sets that keep their order: messages go out in the same order each time.
         self.online: dict[str, dict[ConnectionId, None]] = {}
-        """Who is online: the connections that are logged in under each name, for looking only."""
+        """The connections that are logged in under each name; do not change it."""
         self._groups: dict[str, _Group] = {}
 
     @property
@@ -71,53 +73,59 @@ class ChatHub(Generic[ConnectionId]):
         return len(self._groups)
 
     def name_of(self, cid: ConnectionId) -> str | None:
-        """The name that a connection is logged in under; None before it is.
+        """The name that a connection is logged in under, or was until it ended; None before that.
 
         Raises:
             KeyError: There is no such connection.
         """
-        return self._names[cid]
+        return self._names[cid] if cid in self._names else self._ended[cid]
 
     def connect(self, cid: ConnectionId) -> None:
         """Take on a connection, anonymous at first.
 
         Args:
-            cid: What it will be known by, until `disconnect` or a `Disconnect`.
+            cid: Its id until `disconnect`.
 
         Raises:
             ValueError: There is such a connection already.
         """
-        if cid in self._names:
+        if cid in self._names or cid in self._ended:
             raise ValueError(f"{cid!r} is connected already")
         self._names[cid] = None
 
-    def disconnect(self, cid: ConnectionId) -> None:
-        """Forget a connection. One that is not known, or not any more, is fine.
+    def end(self, cid: ConnectionId) -> None:
+        """Route nothing more to or from a connection. One that has ended already is fine.
 
-        Args:
-            cid: Which.
+        `handle` does it for each `Disconnect` that it returns.
         """
-        name = self._names.pop(cid, None)
+        if cid not in self._names:
+            return
+        self._ended[cid] = name = self._names.pop(cid)
         for group in self._made.pop(cid, ()):
             del self._makers[group]
         if name is not None:
             self._leave_name(cid, name)
 
+    def disconnect(self, cid: ConnectionId) -> None:
+        """Forget a connection: it is gone. One that is not known is fine."""
+        self.end(cid)
+        self._ended.pop(cid, None)
+
     def handle(self, cid: ConnectionId, event: Event) -> list[Action[ConnectionId]]:
-        """Act on what a connection said.
+        """Decide what follows from an event.
 
         Args:
-            cid: Who.
-            event: What; any event that `ChatConnection` reports on a server's side.
+            cid: The connection that it comes from.
+            event: Any event that a server's `ChatConnection` returns.
 
         Returns:
-            What to do now, in order. Empty when all is well and nobody needs to hear of it.
+            What to do now, in order. Empty when all is well and nobody needs to be told.
 
         Raises:
-            KeyError: There is no such connection.
+            KeyError: There is no such connection, or it has ended.
         """
         name = self._names[cid]
-        # What is said most comes first: each case that does not match costs a little.
+        # The most frequent ones come first: each case that does not match costs a little.
         match event:
             case Send() if name is not None:
                 return self._send(cid, name, event)
@@ -128,8 +136,8 @@ class ChatHub(Generic[ConnectionId]):
             case Leave() if name is not None:
                 return self._leave_group(cid, name, event)
             # A message to the server is never answered, whatever is wrong with it: a bot that
-            # answers the server's errors would never stop.
-            case Send(to=addressee) | Broadcast(group=addressee) if is_reserved(addressee):
+            # replies to the server's notices would never stop.
+            case Send(to=recipient) | Broadcast(group=recipient) if is_reserved(recipient):
                 return []
             case Invalid(line=line) if is_for_server(line):
                 return []
@@ -138,7 +146,7 @@ class ChatHub(Generic[ConnectionId]):
             case Login():
                 return self._login(cid, name, event.name)
             case Logout() | ConnectionClosed():
-                self.disconnect(cid)
+                self.end(cid)
                 return [Disconnect(cid, None)]
             case Invalid():
                 return [Refuse(cid, event.code, event.text)]
@@ -148,9 +156,15 @@ class ChatHub(Generic[ConnectionId]):
     def audience(
         self, cid: ConnectionId, group: str
     ) -> tuple[ConnectionId, ...] | Refuse[ConnectionId]:
-        """Who gets a BROADCAST of a connection that is logged in; or why nobody does.
+        """The recipients of a BROADCAST from a connection that is logged in.
 
-        Empty when that is nobody's business: there is no other member, or it is for the server.
+        Args:
+            cid: The connection.
+            group: The group's name.
+
+        Returns:
+            The recipients' connections; none when no other member is online, or when it is for the
+            server. A refusal when the connection may not broadcast there.
         """
         there = self._groups.get(group)
         if there is None:
@@ -170,14 +184,14 @@ class ChatHub(Generic[ConnectionId]):
         return tuple(audience)
 
     def members(self, group: str) -> int:
-        """How many members a group has, online or not; 0 when there is no such group."""
+        """How many members a group has, online or not; 0 when it does not exist."""
         there = self._groups.get(group)
         return 0 if there is None else len(there.members)
 
     def _send(self, cid: ConnectionId, name: str, event: Send) -> list[Action[ConnectionId]]:
         connections = self.online.get(event.to)
         if connections:
-            return [Deliver(tuple(connections), _new_receive(name, event.data))]
+            return [_new_deliver(tuple(connections), _new_receive(name, event.data))]
         if is_reserved(event.to):
             return []
         return [Refuse(cid, ErrorCode.NO_SUCH_USER, f"{event.to} is not online")]
@@ -188,7 +202,7 @@ class ChatHub(Generic[ConnectionId]):
         audience = self.audience(cid, event.group)
         if isinstance(audience, Refuse):
             return [audience]
-        return [Deliver(audience, _new_receive(name, event.data))] if audience else []
+        return [_new_deliver(audience, _new_receive(name, event.data))] if audience else []
 
     def _make_group(self, cid: ConnectionId, name: str, event: Group) -> list[Action[ConnectionId]]:
         if event.name in self._groups:
@@ -233,7 +247,7 @@ class ChatHub(Generic[ConnectionId]):
             return [Refuse(cid, ErrorCode.NAME_IN_USE, f"{new_name} is logged in already")]
         if others and self._policy.duplicate_login is DuplicateLogin.REPLACE:
             for other in list(others):
-                self.disconnect(other)
+                self.end(other)
                 actions.append(Disconnect(other, ErrorCode.NAME_IN_USE))
         if name is not None:
             self._leave_name(cid, name)
@@ -256,4 +270,6 @@ def _not_a_member(cid: ConnectionId, group: str) -> Refuse[ConnectionId]:
     return Refuse(cid, ErrorCode.NOT_A_MEMBER, f"you are not a member of {group}")
 
 
+# Both are made of values that were checked before.
 _new_receive = unchecked(Receive)
+_new_deliver = unchecked(Deliver)

@@ -1,38 +1,38 @@
-"""What is a matter of taste, and who may choose."""
+"""The choices that the protocol leaves open."""
 
 from dataclasses import dataclass
 from enum import Enum
 
 
 class DuplicateLogin(Enum):
-    """What a LOGIN under a name that another connection has does."""
+    """What happens at a LOGIN under a name that another connection has."""
 
     SHARE = "share"
-    """Both have the name, and both get what is sent to it."""
+    """Both connections have the name, and both get what is sent to it."""
     REJECT = "reject"
-    """The newcomer is refused with NAME_IN_USE."""
+    """The new connection is refused with NAME_IN_USE."""
     REPLACE = "replace"
-    """The newcomer has the name; the others are disconnected with NAME_IN_USE."""
+    """The new connection gets the name; the others are disconnected with NAME_IN_USE."""
 
 
 class Broadcasting(Enum):
     """Who may BROADCAST to a group."""
 
     MEMBERS = "members"
-    """Its members, and whoever made it."""
+    """Its members, and the user who made it."""
     ANYONE = "anyone"
-    """Everyone who is logged in."""
+    """Every user who is logged in."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
-    """What is a matter of taste (the rows marked P of protocol.md, section 4)."""
+    """The choices that the protocol leaves open (the rows marked P in protocol.md, section 4)."""
 
     duplicate_login: DuplicateLogin = DuplicateLogin.SHARE
-    """What a second connection under the same name does."""
+    """What happens when a second connection takes a name."""
 
     broadcasting: Broadcasting = Broadcasting.MEMBERS
-    """Who may broadcast."""
+    """Who may broadcast to a group."""
 
     @classmethod
     def reference(cls) -> "Policy":

@@ -1,16 +1,17 @@
-"""How many may come in, and from where."""
+"""How many connections there may be, and from where."""
 
 from collections import Counter
+from ipaddress import IPv6Address, ip_address, ip_network
 
-from ..wire.limits import Limits
-from .log_events import CloseReason
+from .close_reason import CloseReason
+from .limits import Limits
 
 
 class Admission:
-    """Counts connections, altogether and for each address.
+    """Counts connections, in total and by network.
 
     Args:
-        limits: How many of them there may be.
+        limits: How many there may be.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -19,13 +20,13 @@ class Admission:
         self._networks: Counter[str] = Counter()
 
     def enter(self, network: str) -> CloseReason | None:
-        """Count a connection.
+        """Count a connection. It has to `leave` whatever the answer is.
 
         Args:
             network: As `network_of` gives it.
 
         Returns:
-            Why it can't stay; None when it can. It is to `leave` in any case.
+            Why it can't stay; None when it can.
         """
         self._total += 1
         if network:
@@ -38,7 +39,7 @@ class Admission:
         return None
 
     def leave(self, network: str) -> None:
-        """Count a connection no more."""
+        """Stop counting a connection."""
         self._total -= 1
         if network:
             self._networks[network] -= 1
@@ -47,27 +48,23 @@ class Admission:
 
 
 def network_of(address: str) -> str:
-    """Whose connections count together.
+    """The network whose connections count together.
 
-    An IPv6 address counts with all of its /64, which is what one customer gets at the least
-    (RFC 6177); one that stands for an IPv4 address (RFC 4291, section 2.5.5.2) counts as that.
+    An IPv6 address counts with its /64, which is the least that one customer gets (RFC 6177). One
+    that stands for an IPv4 address (RFC 4291, section 2.5.5.2) counts as that.
 
     Args:
         address: An IP address; empty for a connection that has none.
 
     Returns:
-        A key; empty where there is nothing to count: the machine's own addresses are whatever
+        A key; empty where nothing is to be counted: the machine's own addresses belong to whatever
         stands in front of this server.
     """
-    if ":" not in address:
-        return "" if address.startswith("127.") else address
-    address = address.partition("%")[0]
-    if address == "::1":
+    if not address:
         return ""
-    if address.startswith("::ffff:") and "." in address:
-        return network_of(address.removeprefix("::ffff:"))
-    head, gap, tail = address.partition("::")
-    left, right = head.split(":") if head else [], tail.split(":") if tail else []
-    if gap:
-        left += ["0"] * (8 - len(left) - len(right)) + right
-    return ":".join(left[:4]) + "::/64"
+    ip = ip_address(address)
+    if isinstance(ip, IPv6Address):
+        ip = ip.ipv4_mapped or ip
+    if ip.is_loopback:
+        return ""
+    return str(ip_network((ip.packed, 64), strict=False) if ip.version == 6 else ip)

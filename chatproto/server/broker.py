@@ -1,47 +1,50 @@
-"""All links together: what a server decides, without the sockets it decides about."""
+"""All connections together: a whole server's decisions, without the sockets."""
 
 from collections.abc import Collection, Iterable
 from dataclasses import replace
-from itertools import chain
 from math import inf
 from typing import Generic
 
 from ..routing.actions import ConnectionId
 from ..routing.policy import Policy
-from ..wire.limits import Limits
 from .admission import Admission, network_of
-from .dispatcher import Exchange
-from .log_events import CloseReason, Counters, Record
+from .close_reason import CloseReason
+from .counters import Counters
+from .dispatcher import Dispatcher
+from .limits import Limits
+from .log_events import LogEvent
 from .logins import Question
-from .peer import Link
-from .send_queue import front
+from .peer import Peer
+from .peers import Step
 
 
 class ChatBroker(Generic[ConnectionId]):
-    """A chat server that only needs somebody to carry its bytes.
+    """A chat server without I/O: an adapter moves its bytes and tells it the time.
 
-    An adapter does, for each wake-up:
+    For each wake-up, the adapter calls
 
-    1. `tick(now)`, once even before anything else; while `busy`, there is no waiting before it;
-    2. `receive`, `receive_eof` or `disconnect` for each connection about which there is news;
-    3. for each id of `take_ready()`: write `outgoing(cid)`, report `sent(cid, n)`; when that left
-       something, go on once the transport takes more; when `take_half_close(cid)`, end the stream
-       to it; when `finished(cid)`, close the transport and call `disconnect(cid)`; and read from
-       it only as long as `reading(cid)`;
-    4. `take_records()`, for the log; they are kept until then.
+    1. `tick(now)`, also once before anything else; while `busy`, without waiting before it;
+    2. `receive`, `receive_eof` or `disconnect` for each connection on which something has happened;
+    3. `next_step` for each id of `take_ready()`, and does what that says: write and report `sent`;
+       end our half of the stream and report `half_closed`; close the transport and report
+       `disconnect`; and read from the connection only as long as `Step.read`. What could not be
+       written at once goes on when the transport takes more;
+    4. `take_log_events()`, which are kept until then, and `take_questions()`.
 
-    Who has many connections does 2 and 3 for all of them at once, in two thirds of the time, with
-    `receive_all`, `take_outgoing` and `sent_all`.
+    With `receive_all`, `take_outgoing` and `sent_all` an adapter does 2 and 3 for all connections
+    at once, in two thirds of the time.
 
-    Every connection gets what was accepted for it in order and without a hole, or it is closed.
-    Methods take a connection's id first, and raise KeyError when there is no such connection.
+    Every connection gets all that was accepted for it, in order, or it is closed. Methods that take
+    a connection's id raise KeyError when there is no such connection.
 
     Args:
-        policy: The matters of taste.
-        limits: What one connection may take, and all of them together.
-        notices: Whether to tell clients why something was refused (protocol.md, section 3).
-            Without them the server is as silent as the one that CHAT/1.0 was published with.
-        ask: Whether to ask for each LOGIN if it is allowed: see `take_questions`.
+        policy: The choices that the protocol leaves open.
+        limits: The bounds on one connection, and on all of them together.
+        notices: Whether to tell clients why the server refuses something (protocol.md, section 3).
+            Without them it is as silent as the server that CHAT/1.0 was published with.
+        ask: Whether to ask for each LOGIN if it is allowed; see `take_questions`. fast_path:
+        Whether messages that need no closer look go a faster way, which makes the same of
+            them. Tests switch it off to compare.
     """
 
     def __init__(
@@ -51,15 +54,16 @@ class ChatBroker(Generic[ConnectionId]):
         limits: Limits = Limits(),
         notices: bool = True,
         ask: bool = False,
+        fast_path: bool = True,
     ) -> None:
         self._limits = limits
-        self._exchange = Exchange(policy=policy, limits=limits, notices=notices, ask=ask)
-        self._hub = self._exchange.hub
-        self._links = self._exchange.links
-        self._by_id: dict[ConnectionId, Link] = self._links.by_id
-        self._logins = self._exchange.logins
-        self._journal = self._exchange.journal
-        self._counters = self._journal.counters
+        self._dispatcher = Dispatcher(
+            policy=policy, limits=limits, notices=notices, ask=ask, fast_path=fast_path
+        )
+        self._by_id: dict[ConnectionId, Peer] = self._dispatcher.by_id
+        self._peers = self._dispatcher.peers
+        self._buffers = self._dispatcher.buffers
+        self._log = self._dispatcher.log
         self._admission = Admission(limits)
         self._draining = False
         self._end = inf
@@ -77,100 +81,95 @@ class ChatBroker(Generic[ConnectionId]):
         """Take on a connection.
 
         Args:
-            cid: What it will be known by until `disconnect`.
+            cid: The adapter's id for it, until `disconnect`.
             peer: Where it comes from, for the log.
             address: The IP address that it comes from; empty when it does not come from one.
-            secured: False when a TLS handshake comes first; call `secure` when it is done.
+            secured: False when a TLS handshake comes first; call `secure` when that is complete.
 
         Raises:
-            ValueError: There is such a connection already.
+            ValueError: There is a connection with that id already, or the address is none.
         """
-        link = Link(cid, peer, network_of(address), self._limits)
-        self._links.add(link)
-        self._hub.connect(link)
-        self._counters.accepted += 1
-        reason = self._admission.enter(link.network)
+        dispatcher = self._dispatcher
+        record = Peer(cid, peer, network_of(address), self._limits)
+        self._peers.add(record)
+        dispatcher.hub.connect(record)
+        self._log.counters.accepted += 1
+        reason = self._admission.enter(record.network)
         if self._draining:
-            self._exchange.close(link, CloseReason.SHUTTING_DOWN)
+            dispatcher.close(record, CloseReason.SHUTTING_DOWN)
         elif reason is not None:
-            self._exchange.close(link, reason)
-            self._journal.turned_away(link, reason, self._links.now)
+            dispatcher.close(record, reason)
+            self._log.turned_away(record, reason, dispatcher.now)
         else:
-            self._logins.begin(link, self._links.now, secured=secured)
+            dispatcher.logins.begin(record, dispatcher.now, secured=secured)
 
     def secure(self, cid: ConnectionId, identities: Collection[str] | None) -> None:
-        """Take note that a connection has done its TLS handshake.
+        """Note that a connection has completed its TLS handshake.
 
         Args:
-            cid: Which.
-            identities: The names that it has proved to be; None when nobody has asked it.
+            cid: The connection.
+            identities: The names that it has proved to own; None when nobody has asked it.
         """
-        link = self._by_id[cid]
-        link.identities = identities
-        self._logins.secured(link)
+        self._dispatcher.logins.secured(self._by_id[cid], identities)
 
     def receive(self, cid: ConnectionId, data: bytes) -> None:
-        """Take `data`, the next octets of a connection's stream."""
+        """Receive `data`, the next bytes of a connection's stream."""
         self.receive_all([(cid, data)])
 
-    def receive_all(self, news: Collection[tuple[ConnectionId, bytes]]) -> None:
-        """Take the next octets of some connections' streams: the same for less.
+    def receive_all(self, received: Collection[tuple[ConnectionId, bytes]]) -> None:
+        """Receive the next bytes of several connections' streams: the same in less time.
 
         Args:
-            news: The connections' ids and the octets, in the order in which they are acted on. What
-                stands before an id that is not known is acted on too.
+            received: The connections' ids and the bytes, in the order in which they are executed.
+                If an id is not known, all before it is executed.
         """
-        self._counters.octets_in += sum([len(data) for _, data in news])
-        self._exchange.hear_all(news)
+        self._log.counters.bytes_received += sum([len(data) for _, data in received])
+        self._dispatcher.receive_all(received)
 
     def receive_eof(self, cid: ConnectionId) -> None:
-        """Take the end of a connection's stream. What is queued for it is still written."""
-        link = self._by_id[cid]
-        link.done = True
-        self._links.ready[link] = None
-        if link.closing is None and not link.held:
-            self._exchange.obey(link, link.connection.receive_eof())
+        """Receive the end of a connection's stream. What is queued for it is still written."""
+        self._dispatcher.receive_eof(self._by_id[cid])
 
     def sent(self, cid: ConnectionId, size: int) -> bool:
-        """Take note that the first `size` octets of `outgoing` are on their way.
+        """Note that the first `size` bytes of `Step.write` are on their way.
 
-        Do it after each attempt to write, also when it was for nothing, before waiting for the
-        transport: from then on, the connection's time runs.
+        Report each attempt to write, also one that wrote nothing, before you wait for the
+        transport: from then on the connection's time runs.
 
         Returns:
             Whether that was all, and nothing else is to be done for the connection now.
 
         Raises:
-            ValueError: It is negative.
+            ValueError: The size is negative.
         """
-        return self._links.sent(self._by_id[cid], size)
+        return self._buffers.sent(self._by_id[cid], size)
 
     def sent_all(self, sent: Iterable[tuple[ConnectionId, int]]) -> list[ConnectionId]:
-        """Take note of what is on its way to some connections: the same as `sent` for less.
+        """Note what is on its way to several connections: the same as `sent` in less time.
 
         Args:
-            sent: The connections' ids, and of each how many octets.
+            sent: The connections' ids, each with the bytes written.
 
         Returns:
-            Those for which that was not all, or something else is to be done.
+            The ids of those for which that was not all, or something else is to be done.
 
         Raises:
-            ValueError: One of these numbers is negative. What stands before it is taken note of.
+            ValueError: A size is negative. All before it is noted.
         """
-        return self._links.sent_all(sent)
+        return self._buffers.sent_all(sent)
+
+    def half_closed(self, cid: ConnectionId) -> None:
+        """Note that our half of a connection's stream has ended, as `Step.half_close` asks."""
+        self._peers.half_closed(self._by_id[cid])
 
     def disconnect(self, cid: ConnectionId) -> None:
         """Forget a connection: its transport is closed or has failed. An unknown one is fine."""
-        link = self._links.remove(cid)
-        if link is None:
-            return
-        self._hub.disconnect(link)
-        self._logins.forget(link)
-        self._admission.leave(link.network)
-        self._journal.closed(link)
+        peer = self._dispatcher.disconnect(cid)
+        if peer is not None:
+            self._admission.leave(peer.network)
 
     def tick(self, now: float) -> None:
-        """Let time pass, and have those go on who wait for their turn.
+        """Advance the clock: apply timeouts, then resume connections whose turn has come.
 
         Call it at each wake-up, or every few milliseconds when there are many, and at least ten
         times a second.
@@ -178,37 +177,30 @@ class ChatBroker(Generic[ConnectionId]):
         Args:
             now: Seconds on any clock that does not run backwards.
         """
-        for link in self._links.tick(now):
-            self._exchange.drop(link, CloseReason.SLOW_CONSUMER)
-        for link, reason in self._logins.take_late(now):
-            self._exchange.close(link, reason)
-        self._exchange.take_turns()
-        for link in chain(self._links.take_rested(), self._logins.take_undecided(now)):
-            self._exchange.resume(link)
+        self._dispatcher.tick(now)
         if now >= self._end:
-            self.abandon()
+            self.abort()
 
     def answer(self, token: int, *, allowed: bool) -> None:
-        """Answer one of `take_questions`. That of a connection that is gone is fine."""
-        link = self._logins.answer(token, allowed=allowed)
-        if link is not None:
-            self._exchange.resume(link)
+        """Answer one of `take_questions`. If the connection is gone, nothing happens."""
+        self._dispatcher.answer(token, allowed=allowed)
 
     def drain(self) -> None:
-        """Begin to end: tell everybody, and close each connection once its queue is written.
+        """Begin the shutdown: tell everybody, and close each connection once its queue is written.
 
-        It is over when `connections` is 0, which `tick` sees to within `Limits.grace`.
+        It is over when `connections` is 0. `tick` sees to it that this takes no longer than
+        `Limits.grace`.
         """
         self._draining = True
-        self._end = self._links.now + self._limits.grace
-        for link in self._by_id.values():
-            if link.closing is None:
-                self._exchange.close(link, CloseReason.SHUTTING_DOWN)
+        self._end = self._dispatcher.now + self._limits.grace
+        for peer in self._by_id.values():
+            if peer.close_reason is None:
+                self._dispatcher.close(peer, CloseReason.SHUTTING_DOWN)
 
-    def abandon(self) -> None:
-        """End now: give up on every connection and on what is queued for it. After `drain`."""
-        for link in self._by_id.values():
-            self._links.give_up(link)
+    def abort(self) -> None:
+        """End a drain now: write nothing more to any connection, and wait for none."""
+        for peer in self._by_id.values():
+            self._peers.abort(peer)
 
     # What the adapter asks
 
@@ -217,69 +209,48 @@ class ChatBroker(Generic[ConnectionId]):
         """How many connections there are, those being closed among them."""
         return len(self._by_id)
 
-    def take_ready(self) -> list[ConnectionId]:
-        """The connections that want attention since the last call: to be written to, or closed.
-
-        Those that waited for somebody's queue go on here, so ask until there are none.
-        """
-        self._release()
-        return self._links.take_ready()
-
-    def take_outgoing(self) -> list[tuple[ConnectionId, bytes]]:
-        """`take_ready`, each with its `outgoing`: the same for less."""
-        self._release()
-        return self._links.take_outgoing()
-
     @property
     def busy(self) -> bool:
-        """Whether somebody waits for their turn: look for news if you like, then call `tick`."""
-        return bool(self._links.turns)
+        """Whether a connection waits for its turn: look for new input, then call `tick`."""
+        return self._dispatcher.busy
 
-    def outgoing(self, cid: ConnectionId) -> bytes:
-        """What is to be written to a connection next: all that is queued, or about 64 KiB of it."""
-        return front(self._by_id[cid].outbox)
+    def take_ready(self) -> list[ConnectionId]:
+        """The connections whose `next_step` has changed since the last call.
 
-    def reading(self, cid: ConnectionId) -> bool:
-        """Whether to read from a connection now. What one that is to end sends is thrown away."""
-        link = self._by_id[cid]
-        return not link.done and not link.held
-
-    def take_half_close(self, cid: ConnectionId) -> bool:
-        """Whether to end the stream to a connection now; true once.
-
-        A transport that can't do that is closed instead, as if `finished` were true.
+        Senders that waited for a queue resume here, so call it until there are none.
         """
-        return self._links.take_half_close(self._by_id[cid])
+        self._dispatcher.resume_released()
+        return self._buffers.take_ready()
 
-    def finished(self, cid: ConnectionId) -> bool:
-        """Whether to close a connection now: neither side has anything to say."""
-        link = self._by_id[cid]
-        return link.closing is not None and link.done and not link.queued
+    def take_outgoing(self) -> list[tuple[ConnectionId, bytes]]:
+        """`take_ready`, each with its `Step.write`: the same in less time."""
+        self._dispatcher.resume_released()
+        return self._buffers.take_outgoing()
 
-    def take_records(self) -> list[Record]:
+    def next_step(self, cid: ConnectionId) -> Step:
+        """What is to be done for a connection now. To ask changes nothing."""
+        return self._peers.next_step(self._by_id[cid])
+
+    def take_log_events(self) -> list[LogEvent]:
         """What has happened since the last call, for the log."""
-        return self._journal.take()
+        return self._log.take()
 
     def take_questions(self) -> list[Question[ConnectionId]]:
-        """The LOGINs since the last call that are to be allowed or not, by `answer`.
+        """The LOGINs since the last call that wait for an `answer`.
 
-        What the same connections have said since then waits, for `Limits.auth_timeout` at the most.
+        What the same connections send in the meantime waits too, for `Limits.auth_timeout` at most.
         """
-        return self._logins.take_questions()
+        return self._dispatcher.logins.take_questions()
 
     def snapshot(self) -> Counters:
-        """The counters as they stand."""
+        """The counters as they stand now."""
+        hub = self._dispatcher.hub
         return replace(
-            self._journal.snapshot(),
+            self._log.snapshot(),
             connections=len(self._by_id),
-            users=self._hub.users,
-            groups=self._hub.groups,
-            octets_out=self._links.octets_out,
-            queued=self._links.octets,
-            waiting=self._links.flow.waiting,
+            users=hub.users,
+            groups=hub.groups,
+            bytes_sent=self._buffers.bytes_sent,
+            queued=self._buffers.total,
+            waiting=self._dispatcher.flow.waiting,
         )
-
-    def _release(self) -> None:
-        """Have those go on that waited for somebody's queue."""
-        for link in self._links.flow.take_released():
-            self._exchange.resume(link)

@@ -1,254 +1,393 @@
-"""Acting on what connections say."""
+"""Executes what connections send: the hub's actions become lines in send queues.
 
-from collections.abc import Collection, Iterable, Sequence
+Theory of operation
+===================
+
+The adapter gives the broker all that has arrived since it last looked (`receive_all`). What a
+connection has sent is executed at once, line by line, unless something stands in the way:
+
+* The connection's *turn* is over: `TURN` units of work were done for it without a break.
+* The *round* is over: `ROUND` units of work were done for all connections since the adapter last
+  looked for input. A round keeps the time short until everybody else is looked at again, however
+  many connections send a lot at the same moment.
+* It has sent more lines than `Limits.rate` allows.
+* A recipient's queue is full (see `flow_control`).
+* A question is open, such as whether it may log in.
+
+Then the connection waits (`Waiting` says for what). The adapter stops reading from it, so TCP slows
+the peer down. What was read already is kept as bytes, because bytes are small and their size is
+known. Nothing is parsed that is not executed right away: if the first line was only partly
+executed, it is parsed once more when the connection resumes.
+
+What a connection waited for makes it *runnable*. Runnable connections resume in order, each for one
+turn, and within the same round as new input: whether work is new or was put off, it is counted in
+one place (`Work`), so nothing can start a long piece of work by ending a thousand waits at once.
+"""
+
+from collections import OrderedDict
+from collections.abc import Collection, Iterable
 from typing import Any, Final
 
 from ..routing.actions import Action, Deliver, Refuse
 from ..routing.hub import ChatHub
 from ..routing.policy import Policy
-from ..wire.codec import encode, received_from
+from ..wire.codec import encode
 from ..wire.errors import ErrorCode
-from ..wire.events import Broadcast, Event, Group, Login, Logout
-from ..wire.limits import Limits
-from ..wire.line_buffer import LF
-from .event_log import Journal
-from .fast_path import Relay
-from .log_events import RECORDED, CloseReason
-from .logins import Logins
+from ..wire.events import Broadcast, Event, Group, Invalid, Login, Logout
+from ..wire.line_buffer import has_long_line
+from .buffers import Buffers
+from .close_reason import CloseReason
+from .event_log import EventLog
+from .fast_path import FastPath
+from .flow_control import FlowControl
+from .limits import Limits
+from .log_events import LOGGED
+from .logins import Decision, Logins, Refusal
 from .notices import Notices
-from .peer import Link
-from .peers import TURN, Links
+from .peer import Peer, Phase, Waiting
+from .peers import Peers
+from .rate_limiter import RateLimiter
+from .timers import Timers
+from .work import ROUND, TURN, Work
 
 SLICE: Final = 4096
-"""Octets that are parsed before they are acted on."""
+"""Bytes that the fast path is given at once, so that a turn ends in time."""
 
-ROUND: Final = 2 * TURN
-"""The same for all connections together, before there is a look at who else has something to say.
-A message by itself on the short way does not count: it goes to a few connections at the most."""
+MESSAGES: Final = (b"CHAT/1.0 SEND ", b"CHAT/1.0 BROADCAST ")
+"""What lines begin with for which it pays to ask the fast path."""
 
 
-class Exchange:
-    """Where the hub's decisions meet the queues, and what stands between them.
+class Dispatcher:
+    """Executes events, and decides who waits.
 
     Args:
-        policy: The matters of taste.
-        limits: What one connection may take, and all of them together.
-        notices: Whether to tell clients why something was refused.
-        ask: Whether to ask for each LOGIN if it is allowed.
+        policy: The hub's.
+        limits: The bounds on one connection, and on all of them.
+        notices: Whether to tell clients why the server refuses something.
+        ask: Whether to ask a question about each LOGIN.
+        fast_path: Whether messages may go the fast path.
     """
 
-    def __init__(self, *, policy: Policy, limits: Limits, notices: bool, ask: bool) -> None:
-        self.hub: ChatHub[Link] = ChatHub(policy, limits)
-        self.links = Links(limits)
+    def __init__(
+        self, *, policy: Policy, limits: Limits, notices: bool, ask: bool, fast_path: bool
+    ) -> None:
+        self.now = 0.0
+        """The time of the last `tick`, in seconds."""
+        self.by_id: dict[Any, Peer] = {}
+        self.hub: ChatHub[Peer] = ChatHub(policy, limits)
+        self.flow: FlowControl[Peer] = FlowControl(limits)
+        self.buffers = Buffers(limits, self.flow, self.by_id)
+        self.peers = Peers(limits, self.buffers, self.by_id)
         self.logins = Logins(limits, ask=ask)
-        self.journal = Journal()
-        self._limits = limits
+        self.log = EventLog()
+        self.work = Work()
+        self._max_line = limits.max_line
         self._notices = Notices(limits, enabled=notices)
-        self._relay = Relay(self.hub, self.links, limits, self.journal.counters)
+        self._fast_path = FastPath(
+            self.hub,
+            self.by_id,
+            self.buffers,
+            limits,
+            self.log.counters,
+            self.work,
+            enabled=fast_path,
+        )
+        # Ordered for the reason in `Timers`.
+        self._runnable: OrderedDict[Peer, None] = OrderedDict()
+        self._paused: Timers[Peer] = Timers(1 / (limits.rate or 1.0))
 
-    def hear_all(self, news: Iterable[tuple[Any, bytes]]) -> None:
-        """Act on octets that connections have sent, each in a turn of its own.
+    @property
+    def busy(self) -> bool:
+        """Whether a connection waits for nothing but its turn."""
+        return bool(self._runnable) or self.flow.has_released
+
+    def receive_all(self, received: Iterable[tuple[Any, bytes]]) -> None:
+        """Execute what connections have sent, each in a turn of its own.
 
         Args:
-            news: Their ids, and the octets.
+            received: Their ids, and the bytes.
         """
-        done = 0
-        for link, data in self._relay.deliver(news):
-            if link.held:
-                self.keep(link, data)
-            elif link.closing is None:
-                if not link.heard:
-                    self.journal.heard(link)
-                if done < ROUND:
-                    self.links.work = 0
-                    self.hear(link, data)
-                    done += self.links.work
-                else:
-                    self._end_turn(link)
-                    self.keep(link, data)
+        self.work.round = 0
+        for peer, data in self._fast_path.deliver(received):
+            if peer.phase is not Phase.OPEN:
+                continue
+            if not peer.heard:
+                self.log.accepted(peer)
+            if peer.waiting is not Waiting.NOTHING:
+                self._keep(peer, data)
+            elif self.work.round >= ROUND:
+                self._wait(peer, Waiting.TURN, data)
+            else:
+                self._run(peer, data)
 
-    def hear(self, link: Link, data: bytes) -> None:
-        """Act on octets that a connection has sent, in what is left of its turn."""
-        # In pieces: should a message have to wait, what comes after it is kept, and takes a tenth
-        # of the memory as long as it is not parsed.
+    def receive_eof(self, peer: Peer) -> None:
+        """Execute the end of a connection's stream, after all that it has sent before."""
+        self.peers.receive_eof(peer)
+        self._execute_eof(peer)
+
+    def tick(self, now: float) -> None:
+        """Advance the clock: apply timeouts, then resume connections whose turn has come."""
+        self.now = now
+        self.work.round = 0
+        self.peers.tick(now)
+        for peer in self.flow.tick(now):
+            self.abort(peer, CloseReason.SLOW_CONSUMER)
+        for peer, reason in self.logins.take_overdue(now):
+            self.close(peer, reason)
+        for peer in self.logins.take_unanswered(now):
+            self._runnable[peer] = None
+        for peer in self._paused.take_expired(now):
+            self._runnable[peer] = None
+        turns = len(self._runnable)
+        # One of each kind in turns, so that neither keeps the other waiting.
+        while self.work.round < ROUND:
+            released = self.flow.next_released()
+            if released is not None:
+                self._resume(released)
+            if turns and self._runnable:
+                turns -= 1
+                self._resume(self._runnable.popitem(last=False)[0])
+            elif released is None:
+                break
+
+    def resume_released(self) -> None:
+        """Resume senders whose recipients' queues have room again, in what is left of the round."""
+        while self.work.round < ROUND and (peer := self.flow.next_released()) is not None:
+            self._resume(peer)
+
+    def answer(self, token: int, *, allowed: bool) -> None:
+        """Take the answer to a question. If nothing waits for it any more, nothing happens."""
+        peer = self.logins.answer(token, allowed=allowed)
+        if peer is not None:
+            self._runnable[peer] = None
+
+    def close(self, peer: Peer, reason: CloseReason) -> None:
+        """Close a connection once its queue is written. From now on nothing reaches it."""
+        self.hub.end(peer)
+        self.logins.forget(peer)
+        self._forget(peer)
+        self.buffers.take_kept(peer)
+        peer.waiting = Waiting.NOTHING
+        self.peers.close(peer, reason, self._notices.closing(reason))
+        self._fast_path.update(peer)
+
+    def abort(self, peer: Peer, reason: CloseReason) -> None:
+        """Close a connection at once: it does not take what is queued for it."""
+        if peer.phase is Phase.OPEN:
+            self.close(peer, reason)
+        self.peers.abort(peer)
+
+    def disconnect(self, cid: Any) -> Peer | None:
+        """Forget a connection whose transport is gone.
+
+        Returns:
+            The connection; None when there is none with that id.
+        """
+        peer = self.peers.remove(cid)
+        if peer is not None:
+            self.log.closed(peer, self.hub.name_of(peer))
+            self.hub.disconnect(peer)
+            self.logins.forget(peer)
+            self._forget(peer)
+        return peer
+
+    def _run(
+        self,
+        peer: Peer,
+        data: bytes,
+        *,
+        begun: bool = False,
+        undelivered: Collection[Peer] = (),
+    ) -> None:
+        """Execute bytes until nothing is left, the connection has to wait, or its turn is over.
+
+        Args:
+            peer: Who has sent them.
+            data: The bytes.
+            begun: Whether the first line was begun before the connection had to wait.
+            undelivered: The recipients of the first line that do not have it yet; empty for all.
+        """
+        work = self.work
+        work.turn = 0
         at, size = 0, len(data)
         while at < size:
-            end = at + SLICE
-            if not link.undisturbed and link.connection.inside:
-                # After the rest of that line the short way is open again.
-                end = data.find(b"\n", at, end) + 1 or end
-            elif end < size or data[-1] != LF:
-                end = data.rfind(b"\n", at, end) + 1 or end
-            piece = data[at:end]
-            done = 0
-            if link.heading and link.undisturbed:
-                done = self._relay.deliver_run(link, piece)
-            if not done:
-                done = len(piece)
-                events = link.connection.receive_data(piece)
-                link.undisturbed = link.connection.undisturbed
-                self.obey(link, events)
-                if link.closing is not None:
-                    break
-            at += done
-            if at < size and self.links.work >= TURN and not link.held:
-                self._end_turn(link)
-            if link.held:
-                self.keep(link, data[at:])
-                break
-
-    def keep(self, link: Link, data: bytes) -> None:
-        """Keep octets of a connection that waits."""
-        self.links.hold(link, data)
-        for each in self.links.worst():
-            self.drop(each, CloseReason.FULL_QUEUES)
-
-    def take_turns(self) -> None:
-        """Have those go on that have waited for their turn, the first ones first."""
-        done, turns = 0, self.links.turns
-        for _ in range(len(turns)):
-            if done >= ROUND or not turns:
+            if work.turn >= TURN:
+                self._wait(peer, Waiting.TURN, data[at:])
                 return
-            self.resume(turns.popitem(last=False)[0])
-            done += self.links.work
-
-    def resume(self, link: Link) -> None:
-        """Have a connection that waited go on."""
-        backlog = self.links.let_go(link)
-        events, link.events = link.events, []
-        reached, link.reached = link.reached, None
-        self.links.work = 0
-        self.obey(link, events, reached)
-        if link.held:
-            self.keep(link, backlog)
-        elif link.closing is None:
-            self.hear(link, backlog)
-        if link.done and not link.held and link.closing is None:
-            self.obey(link, link.connection.receive_eof())
-
-    def obey(
-        self,
-        link: Link,
-        events: Sequence[Event],
-        reached: frozenset[Link] | None = None,
-    ) -> None:
-        """Have the hub decide, and do what it says.
-
-        Args:
-            link: Who said something.
-            events: What it said.
-            reached: Who has what the first event says already; None when it has not been begun.
-        """
-        flow = self.links.flow
-        counters = self.journal.counters
-        for number, event in enumerate(events):
-            if reached is None and link.pace is not None and not link.pace.allow(self.links.now):
-                self.links.pause(link)
-                counters.paused += 1
-                self._hold(link, events[number:], None)
-                return
-            actions: list[Action[Link]]
-            if type(event) is Login:
-                verdict = self.logins.check(link, event.name, self.links.now)
-                if verdict is False:
-                    self._hold(link, events[number:], frozenset())
-                    return
-                actions = (
-                    self.hub.handle(link, event) if verdict is True else [Refuse(link, *verdict)]
-                )
+            if peer.prefix and not begun and data.startswith(MESSAGES, at):
+                end = data.rfind(b"\n", at, at + SLICE) + 1
+                if delivered := self._fast_path.deliver_run(peer, data[at:end]):
+                    at += delivered
+                    continue
+            if peer.connection.inside_line:
+                end = data.find(b"\n", at) + 1 or size
             else:
-                actions = self.hub.handle(link, event)
-            obeyed = True
-            for action in actions:
-                if isinstance(action, Deliver):
-                    line = encode(action.message)
-                    if len(line) > self._limits.max_line:
-                        text = "the line would be too long for its recipients"
-                        self._refuse(link, event, ErrorCode.LINE_TOO_LONG, text)
-                        continue
-                    to = action.to
-                    if reached:
-                        to = tuple(each for each in to if each not in reached)
-                    broadcast = type(event) is Broadcast
-                    blockers = flow.blockers(to, broadcast=broadcast)
-                    if blockers:
-                        # First of all: what is queued now may end a blocker, or the sender.
-                        flow.wait(link, next(iter(blockers)), broadcast=broadcast)
-                        to = tuple(each for each in to if each not in blockers)
-                        self._hold(link, events[number:], (reached or frozenset()).union(to))
-                        self._queue(to, line)
-                        self.links.work += len(to)
-                        counters.deliveries += len(to)
-                        return
-                    self._queue(to, line)
-                    self.links.work += len(to)
-                    counters.messages += 1
-                    counters.deliveries += len(to)
-                elif isinstance(action, Refuse):
-                    self._refuse(link, event, action.code, action.text)
-                    obeyed = False
-                elif action.code is None:
-                    if type(event) is Logout:
-                        reason = CloseReason.LOGGED_OUT
-                    else:
-                        reason = CloseReason.EOF if link.done else CloseReason.BAD_LINES
-                    self.close(link, reason)
-                else:
-                    self.close(action.cid, CloseReason.REPLACED)
-            if obeyed and type(event) in RECORDED:
-                self.journal.obeyed(link, event, self.links.now)
-                if type(event) is Login:
-                    self.logins.end(link)
-                    if link.pace is None:
-                        link.heading = received_from(event.name)
-            if link.closing is not None:
-                break
-            reached = None
-            self.links.work += self._cost(event)
-            if self.links.work >= TURN and number + 1 < len(events):
-                self._end_turn(link, events[number + 1 :])
+                end = data.rfind(b"\n", at, at + SLICE) + 1 or data.find(b"\n", at) + 1 or size
+            unfinished = peer.connection.partial_line
+            executed, waiting = self._execute_lines(peer, data[at:end], begun, undelivered)
+            if peer.phase is not Phase.OPEN:
                 return
+            at += executed
+            if waiting is not Waiting.NOTHING:
+                parsed = waiting in (Waiting.QUEUE, Waiting.ANSWER) and not executed
+                self._wait(peer, waiting, (unfinished if parsed else b"") + data[at:])
+                return
+            begun, undelivered = False, ()
+
+    def _execute_lines(
+        self, peer: Peer, data: bytes, begun: bool, undelivered: Collection[Peer]
+    ) -> tuple[int, Waiting]:
+        """Execute whole lines, or a part of one, on the general path.
+
+        Returns:
+            How many bytes have been executed, and what the connection has to wait for. A line that
+            was begun is not among them: it is parsed once more.
+        """
+        at, work = 0, self.work
+        events = peer.connection.parse(data)
+        while True:
+            if work.turn >= TURN:
+                waiting = Waiting.TURN
+            elif peer.rate_limiter and not begun and self._exceeds(peer.rate_limiter, data, at):
+                waiting = Waiting.RATE
+            elif (event := next(events, None)) is None:
+                at, waiting = len(data), Waiting.NOTHING
+            else:
+                waiting = self._execute(peer, event, undelivered)
+                if waiting is Waiting.NOTHING and peer.phase is Phase.OPEN:
+                    at = data.find(b"\n", at) + 1 or len(data)
+                    begun, undelivered = False, ()
+                    continue
+            if bool(peer.prefix) is not peer.connection.at_line_start:
+                self._fast_path.update(peer)
+            return at, waiting
+
+    def _execute(self, peer: Peer, event: Event, undelivered: Collection[Peer] = ()) -> Waiting:
+        """Execute an event.
+
+        Returns:
+            What the connection has to wait for before it is executed.
+        """
+        logged = type(event) in LOGGED
+        name = self.hub.name_of(peer) if logged else None
+        actions: list[Action[Peer]] | None = None
+        if type(event) is Login:
+            verdict = self.logins.check(peer, event.name, self.now)
+            if verdict is Decision.UNDECIDED:
+                return Waiting.ANSWER
+            if isinstance(verdict, Refusal):
+                actions = [Refuse(peer, *verdict)]
+        for action in self.hub.handle(peer, event) if actions is None else actions:
+            if isinstance(action, Deliver):
+                if not self._deliver(peer, event, action, undelivered):
+                    return Waiting.QUEUE
+            elif isinstance(action, Refuse):
+                self._refuse(peer, event, action.code, action.text)
+                logged = False
+            else:
+                reason = CloseReason.REPLACED if action.code else _reason(peer, event)
+                self.close(action.cid, reason)
+        if logged:
+            self.log.executed(peer, event, name, self.now)
+            if type(event) is Login:
+                self.logins.logged_in(peer)
+                self._fast_path.update(peer)
+        self.work.charge(self._cost(event))
+        return Waiting.NOTHING
+
+    def _deliver(
+        self, peer: Peer, event: Event, action: Deliver[Peer], undelivered: Collection[Peer]
+    ) -> bool:
+        """Deliver a message to those of its recipients who can take it now.
+
+        Returns:
+            Whether that is all; otherwise its sender waits for the others.
+        """
+        line = encode(action.message)
+        if has_long_line(line, self._max_line):
+            text = "the line would be too long for its recipients"
+            self._refuse(peer, event, ErrorCode.LINE_TOO_LONG, text)
+            return True
+        to, broadcast = action.to, type(event) is Broadcast
+        if undelivered:
+            to = tuple(each for each in to if each in undelivered)
+        blockers = self.flow.blockers(to, broadcast=broadcast)
+        if blockers:
+            # First of all: to queue the line may end the sender, or one of those it waits for.
+            self.flow.wait(peer, next(iter(blockers)), broadcast=broadcast)
+            if undelivered or len(blockers) < len(to):
+                self.buffers.keep(peer, b"", blockers)
+            to = tuple(each for each in to if each not in blockers)
+        else:
+            self.log.counters.messages += 1
+        self.log.counters.deliveries += len(to)
+        self.work.charge(len(to))
+        self._queue(to, line)
+        return not blockers
+
+    def _execute_eof(self, peer: Peer) -> None:
+        if peer.eof and peer.phase is Phase.OPEN and peer.waiting is Waiting.NOTHING:
+            for event in peer.connection.receive_eof():
+                self._execute(peer, event)
+
+    def _resume(self, peer: Peer) -> None:
+        """Execute what a connection has waited with."""
+        begun = peer.waiting in (Waiting.QUEUE, Waiting.ANSWER)
+        peer.waiting = Waiting.NOTHING
+        unparsed, undelivered = self.buffers.take_kept(peer)
+        self._fast_path.update(peer)
+        self._run(peer, unparsed, begun=begun, undelivered=undelivered)
+        self._execute_eof(peer)
+
+    def _wait(self, peer: Peer, waiting: Waiting, unparsed: bytes) -> None:
+        """Let a connection wait with what it has sent."""
+        peer.waiting = waiting
+        self._fast_path.update(peer)
+        if waiting is Waiting.TURN:
+            self._runnable[peer] = None
+        elif waiting is Waiting.RATE:
+            self._paused.start(peer, self.now)
+        self._keep(peer, unparsed)
+
+    def _keep(self, peer: Peer, unparsed: bytes) -> None:
+        self.buffers.keep(peer, unparsed)
+        for each in self.buffers.largest():
+            self.abort(each, CloseReason.FULL_QUEUES)
+
+    def _forget(self, peer: Peer) -> None:
+        """Let a connection wait for nothing, and nobody for it."""
+        self._runnable.pop(peer, None)
+        self._paused.stop(peer)
+        self.flow.forget(peer)
+
+    def _exceeds(self, rate_limiter: RateLimiter, data: bytes, at: int) -> bool:
+        """Whether the next line, if it is whole, exceeds a connection's rate."""
+        if data.find(b"\n", at) < 0 or rate_limiter.allow(self.now):
+            return False
+        self.log.counters.paused += 1
+        return True
+
+    def _refuse(self, peer: Peer, event: Event, code: ErrorCode, text: str) -> None:
+        """Tell a connection why its event is not executed, unless it has been told enough."""
+        self.log.counters.refusals[code] += 1
+        if line := self._notices.refusal(peer, event, code, text, self.now):
+            self._queue((peer,), line)
+
+    def _queue(self, to: Collection[Peer], line: bytes) -> None:
+        for peer, reason in self.buffers.queue(to, line):
+            self.abort(peer, reason)
 
     def _cost(self, event: Event) -> int:
-        """What an event is worth of a turn, whatever came of it."""
+        """The work that an event takes besides deliveries."""
+        if isinstance(event, Invalid):
+            return 2 + event.line.count(b" ")
         if isinstance(event, Broadcast):
             return 1 + self.hub.members(event.group)
         return 1 + len(event.members) if isinstance(event, Group) else 1
 
-    def _end_turn(self, link: Link, events: Sequence[Event] = ()) -> None:
-        """Have a connection wait until the others have had their turn."""
-        self.links.turns[link] = None
-        self._hold(link, events, None)
 
-    def _hold(
-        self,
-        link: Link,
-        events: Sequence[Event],
-        reached: frozenset[Link] | None,
-    ) -> None:
-        """Have a connection wait with what it has said."""
-        link.events = list(events)
-        link.reached = reached
-        self.links.hold(link, b"")
-
-    def _refuse(self, link: Link, event: Event, code: ErrorCode, text: str) -> None:
-        """Tell a connection why its event was not obeyed, unless it has been told enough."""
-        self.journal.counters.refusals[code] += 1
-        if line := self._notices.answer(link, event, code, text, self.links.now):
-            self._queue((link,), line)
-
-    def _queue(self, to: Collection[Link], line: bytes) -> None:
-        for link, reason in self.links.queue(to, line):
-            self.drop(link, reason)
-
-    def close(self, link: Link, reason: CloseReason) -> None:
-        """Have a connection end once its queue is written: nobody hears of it or from it now."""
-        self.hub.disconnect(link)
-        self.logins.forget(link)
-        self.links.close(link, reason, self._notices.last_words(reason))
-
-    def drop(self, link: Link, reason: CloseReason) -> None:
-        """End a connection that does not take what is queued for it."""
-        if link.closing is None:
-            self.close(link, reason)
-        self.links.give_up(link)
+def _reason(peer: Peer, event: Event) -> CloseReason:
+    """Why an event ends the connection that it comes from."""
+    if type(event) is Logout:
+        return CloseReason.LOGGED_OUT
+    return CloseReason.EOF if peer.eof else CloseReason.BAD_LINES

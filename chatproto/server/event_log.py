@@ -1,69 +1,78 @@
-"""What a broker remembers for those who run it."""
+"""Collects what a broker tells those who run it."""
 
 from dataclasses import replace
 from typing import Final
 
 from ..wire.events import Event, Group, Leave, Login, Logout
-from ..wire.limits import RateLimiter
-from .log_events import RECORDED, CloseReason, Counters, Happening, Record
-from .peer import Link
+from .close_reason import CloseReason
+from .counters import Counters
+from .log_events import LOGGED, EventKind, LogEvent
+from .peer import Peer
+from .rate_limiter import RateLimiter
 
-NEWS_BURST: Final = 20
-"""Renames, groups made and groups left that one connection has told of at once."""
-NEWS_RATE: Final = 1.0
-"""And a second in the long run."""
+LOG_BURST: Final = 20
+"""Renames, groups made and groups left of one connection that are logged at once."""
+LOG_RATE: Final = 1.0
+"""The same for each second in the long run."""
 
 
-class Journal:
-    """Records for the log, and counters."""
+class EventLog:
+    """Log events, until somebody takes them, and counters."""
 
     def __init__(self) -> None:
-        self._records: list[Record] = []
+        self._events: list[LogEvent] = []
         self.counters = Counters()
-        """How much has happened; the fields that tell how much there is now are not kept here."""
-        # So that a flood of connections is no flood of records.
-        self._refusals = RateLimiter(1.0, 1)
+        """What has happened. The fields that say what there is now are not kept here."""
+        # A flood of connections must not flood the log.
+        self._turned_away = RateLimiter(1.0, 1)
 
-    def heard(self, link: Link) -> None:
-        """Take note of a connection's first octets. Who connects and says nothing is no news."""
-        link.heard = True
-        self._record(Happening.ACCEPTED, link)
+    def accepted(self, peer: Peer) -> None:
+        """Log a connection with its first bytes. One that connects and sends nothing is no news."""
+        peer.heard = True
+        self._add(EventKind.ACCEPTED, peer, None)
 
-    def obeyed(self, link: Link, event: Event, now: float) -> None:
-        """Take note that an event of a type in `RECORDED` was obeyed."""
-        subject, first = "", link.name is None
+    def executed(self, peer: Peer, event: Event, name: str | None, now: float) -> None:
+        """Log an event of a type in `LOGGED` that the server has executed.
+
+        Args:
+            peer: The connection that has sent it.
+            event: The event.
+            name: The connection's name before that.
+            now: The time in seconds.
+        """
+        subject, who = "", name
         match event:
-            case Login(name):
-                if name == link.name:
+            case Login(new_name):
+                if new_name == name:
                     return
-                link.name = name
+                who = new_name
                 self.counters.logins += 1
             case Group(name=group) | Leave(group):
                 subject = group
-        if not first and type(event) is not Logout:
-            # What can be said any number of times is told of in moderation.
-            if link.news is None:
-                link.news = RateLimiter(NEWS_RATE, NEWS_BURST)
-            if not link.news.allow(now):
+        if name is not None and type(event) is not Logout:
+            # A client can repeat this as often as it likes.
+            if peer.log_limiter is None:
+                peer.log_limiter = RateLimiter(LOG_RATE, LOG_BURST)
+            if not peer.log_limiter.allow(now):
                 return
-        self._record(RECORDED[type(event)], link, subject)
+        self._add(LOGGED[type(event)], peer, who, subject)
 
-    def turned_away(self, link: Link, reason: CloseReason, now: float) -> None:
-        """Take note that a connection can't be taken on."""
-        if self._refusals.allow(now):
-            self._record(Happening.TURNED_AWAY, link, reason.value)
+    def turned_away(self, peer: Peer, reason: CloseReason, now: float) -> None:
+        """Log a connection that the server can't take on."""
+        if self._turned_away.allow(now):
+            self._add(EventKind.TURNED_AWAY, peer, None, reason.value)
 
-    def closed(self, link: Link) -> None:
-        """Take note that a connection is gone."""
-        reason = link.closing or CloseReason.LOST
+    def closed(self, peer: Peer, name: str | None) -> None:
+        """Log that a connection is gone."""
+        reason = peer.close_reason or CloseReason.LOST
         self.counters.closes[reason] += 1
-        happening = Happening.CLOSED if link.heard else Happening.PROBED
-        self._record(happening, link, reason.value)
+        kind = EventKind.CLOSED if peer.heard else EventKind.PROBED
+        self._add(kind, peer, name, reason.value)
 
-    def take(self) -> list[Record]:
-        """The records since the last call."""
-        records, self._records = self._records, []
-        return records
+    def take(self) -> list[LogEvent]:
+        """The events since the last call."""
+        events, self._events = self._events, []
+        return events
 
     def snapshot(self) -> Counters:
         """A copy of the counters."""
@@ -73,5 +82,5 @@ class Journal:
             closes=self.counters.closes.copy(),
         )
 
-    def _record(self, happening: Happening, link: Link, subject: str = "") -> None:
-        self._records.append(Record(happening, link.peer, link.name, subject))
+    def _add(self, kind: EventKind, peer: Peer, name: str | None, subject: str = "") -> None:
+        self._events.append(LogEvent(kind, peer.origin, name, subject))

@@ -1,37 +1,52 @@
-"""Flow control: who has to wait for whom, and who is too slow to be waited for."""
+"""Flow control: which sender waits for which recipient, and which recipient is too slow.
+
+Theory of operation
+===================
+
+Each recipient has a send queue, which the adapter writes to the network. A recipient that is slower
+than its senders would let the queue grow without end. There are three ways out: drop messages, hold
+the senders, close the recipient. Dropping would leave a hole in a stream, so it is out. Holding is
+right for a recipient that is merely slow, because TCP then tells the sender to slow down. Closing
+is right for one that has stopped. What remains is to tell the two apart, and to make sure that one
+slow recipient holds nobody but those who write to it. Four rules do that:
+
+1. A queue of more than `Limits.high_water` bytes is full, until half of that is left. The gap
+   between the two marks makes a sender wait seldom and long instead of often and briefly.
+2. A message for a full queue is not delivered. Its sender waits, and all that the sender has sent
+   behind that message waits too; nobody else does. Other recipients of the same message get it at
+   once. Otherwise a sender to many would wait until all their queues have room at the same moment.
+   Senders that wait for one queue resume one after another, in the order in which they came. The
+   first may fill the queue again, and then the second goes on waiting.
+3. A broadcast does not wait for a queue that loses less than `Limits.drain_rate`. It is added to
+   that queue however full that is. So one member that has stopped holds a group up for less than a
+   second, while a member that is slow still slows its group down. A queue is watched in windows of
+   `WINDOW` seconds: a full queue counts as draining at first, and then for as long as the last
+   window shows enough.
+4. A connection whose oldest queued byte is older than `Limits.queue_age`, or whose queue exceeds
+   `Limits.queue_bytes`, is closed.
+
+So every queue is bounded by rules 2 and 4. A sender waits for its own recipient for `queue_age` at
+most (rule 4), and for a member of a group for less than a second (rule 3).
+"""
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterator
 from typing import Final, Generic
 
 from ..routing.actions import ConnectionId
-from ..wire.limits import Limits
-from .timers import Deadlines
+from .limits import Limits
+from .timers import Timers
 
 WINDOW: Final = 0.35
-"""Seconds over which a full queue is watched. Somebody who takes nothing more may still have taken
-enough in the first of two windows. With a tick every 0.1 s nobody waits for a second because of
-that."""
+"""Seconds over which a full queue is watched. A recipient that stops may still have taken enough in
+the first of two windows. With a tick every 0.1 s, a group waits for it for less than a second."""
 
 
-class Flow(Generic[ConnectionId]):
-    """The rules, in one place.
-
-    1. A queue of more than `Limits.high_water` octets is full, until half of that is left.
-    2. What would go into a full queue is not delivered. Its sender waits, and whatever else the
-       sender has to say waits behind it; nobody else does. Other recipients of the same message
-       have it at once, so nobody waits until several queues happen to have room at one time. Those
-       who wait for one queue go on one after another, in the order in which they came.
-    3. A broadcast does not wait for a queue that is not emptied at `Limits.drain_rate` at least.
-       It is delivered into that one however full it is.
-    4. Whose oldest queued octet is older than `Limits.queue_age`, or whose queue has come to
-       `Limits.queue_bytes`, is too slow and is closed.
-
-    So every queue is bounded, a sender waits for its own recipient for `queue_age` at the most,
-    and a group for a member that takes nothing for less than a second.
+class FlowControl(Generic[ConnectionId]):
+    """The state behind the four rules above.
 
     Args:
-        limits: The numbers.
+        limits: The numbers in the rules.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -39,64 +54,69 @@ class Flow(Generic[ConnectionId]):
         self.high_water = min(
             limits.high_water, limits.queue_bytes // 2, limits.queue_bytes - limits.max_line
         )
-        """More octets than this make a queue full."""
-        self._share = limits.drain_rate * WINDOW
+        """A queue of more bytes than this is full."""
         self.full: dict[ConnectionId, int] = {}
-        """The full queues, and of each how much has been taken since its window began."""
-        # Those among them that are emptied at a real rate.
+        """The full queues, each with the bytes written since its window began."""
+        self.late: dict[ConnectionId, int] = {}
+        """The queues that could not be written at once, each with the bytes left of what was there
+        when its age timer was started."""
+        self._now = 0.0
+        self._share = limits.drain_rate * WINDOW
+        # Full queues that lose enough.
         self._draining: set[ConnectionId] = set()
-        self._windows: Deadlines[ConnectionId] = Deadlines(WINDOW)
-        # Those that wait for each full queue, and whether with a broadcast. Ordered dicts, for the
-        # reason in `Deadlines`.
+        self._windows: Timers[ConnectionId] = Timers(WINDOW)
+        # The senders that wait for each full queue, and whether with a broadcast. Ordered, for the
+        # reason in `Timers`.
         self._waiters: dict[ConnectionId, OrderedDict[ConnectionId, bool]] = {}
         self._waits_for: dict[ConnectionId, ConnectionId] = {}
-        # Queues that are full no more but have waiters still, and those that wait for nothing now.
+        # Queues that have room again while senders still wait for them; senders that may resume.
         self._opened: dict[ConnectionId, None] = {}
         self._released: OrderedDict[ConnectionId, None] = OrderedDict()
-        self.late: dict[ConnectionId, int] = {}
-        """The queues that could not be written at once, and of each how much of what was there when
-        its time began is there still."""
-        self._ages: Deadlines[ConnectionId] = Deadlines(limits.queue_age)
+        self._ages: Timers[ConnectionId] = Timers(limits.queue_age)
 
     @property
     def waiting(self) -> int:
         """How many senders wait."""
         return len(self._waits_for)
 
-    def fill(self, cid: ConnectionId, now: float) -> None:
-        """Take note that a queue is over `high_water`."""
+    @property
+    def has_released(self) -> bool:
+        """Whether a sender may be able to resume."""
+        return bool(self._released or self._opened)
+
+    def mark_full(self, cid: ConnectionId) -> None:
+        """Note that a queue exceeds `high_water`."""
         if cid not in self.full:
             self.full[cid] = 0
             self._draining.add(cid)
             self._opened.pop(cid, None)
-            self._windows.start(cid, now)
+            self._windows.start(cid, self._now)
 
     def blockers(
         self, to: tuple[ConnectionId, ...], *, broadcast: bool
     ) -> Collection[ConnectionId]:
-        """Those among some queues that a message has to wait for, in their order."""
+        """The queues among some that a message has to wait for, in their order."""
         full = self._draining if broadcast else self.full.keys()
         if not full or full.isdisjoint(to):
             return ()
         return dict.fromkeys(cid for cid in to if cid in full)
 
     def wait(self, cid: ConnectionId, queue: ConnectionId, *, broadcast: bool) -> None:
-        """Have a sender wait for a full queue."""
+        """Let a sender wait for a full queue."""
         self._waiters.setdefault(queue, OrderedDict())[cid] = broadcast
         self._waits_for[cid] = queue
 
-    def cause(self, cid: ConnectionId) -> ConnectionId:
-        """Whose queue a connection waits for; itself when it waits for none."""
-        return self._waits_for.get(cid, cid)
+    def blocked_by(self, cid: ConnectionId) -> ConnectionId | None:
+        """The owner of the queue that a connection waits for, if it waits for one."""
+        return self._waits_for.get(cid)
 
-    def sent(self, cid: ConnectionId, size: int, left: int, now: float) -> None:
-        """Take note that a queue was written, as far as that went.
+    def sent(self, cid: ConnectionId, size: int, left: int) -> None:
+        """Note that the adapter has tried to write a queue.
 
         Args:
             cid: Whose queue.
-            size: Octets written.
-            left: Octets left.
-            now: The time in seconds.
+            size: Bytes written.
+            left: Bytes left.
         """
         if not left:
             if self.late.pop(cid, None) is not None:
@@ -105,20 +125,24 @@ class Flow(Generic[ConnectionId]):
             self.late[cid] -= size
         else:
             self.late[cid] = left
-            self._ages.start(cid, now)
+            self._ages.start(cid, self._now)
         if cid in self.full:
             self.full[cid] += size
             if left <= self.high_water // 2:
-                self._empty(cid)
+                self._mark_open(cid)
                 if cid in self._waiters:
                     self._opened[cid] = None
 
     def tick(self, now: float) -> Iterator[ConnectionId]:
-        """Let time pass.
+        """Advance the clock: judge the full queues whose window is over.
+
+        Args:
+            now: Seconds on a clock that does not run backwards.
 
         Returns:
-            Those that are too slow.
+            The connections that are too slow by rule 4.
         """
+        self._now = now
         for cid in self._windows.take_expired(now):
             if self.full[cid] >= self._share:
                 self._draining.add(cid)
@@ -129,48 +153,53 @@ class Flow(Generic[ConnectionId]):
                         self._release(sender)
             self.full[cid] = 0
             self._windows.start(cid, now)
-        for cid in self._ages.take_expired(now):
-            del self.late[cid]
-            yield cid
+        return self._take_too_old()
 
-    def take_released(self) -> Iterator[ConnectionId]:
-        """The senders that may go on; each is to be given its turn before the next is asked for."""
-        while True:
-            if self._released:
-                yield self._released.popitem(last=False)[0]
-            elif self._opened:
-                queue = next(iter(self._opened))
-                if queue in self._waiters:
-                    self._release(next(iter(self._waiters[queue])))
-                else:
-                    del self._opened[queue]
+    def next_released(self) -> ConnectionId | None:
+        """The next sender that may resume. Resume it before the next call: it may fill the queue.
+
+        Returns:
+            The sender; None when there is none.
+        """
+        while not self._released:
+            if not self._opened:
+                return None
+            queue = next(iter(self._opened))
+            if queue in self._waiters:
+                self._release(next(iter(self._waiters[queue])))
             else:
-                return
+                del self._opened[queue]
+        return self._released.popitem(last=False)[0]
 
     def forget(self, cid: ConnectionId) -> None:
-        """Have nobody wait for a queue that is going to be closed, nor its owner for any."""
-        self._empty(cid)
+        """Release those who wait for a connection that is being closed; it waits for nobody."""
+        self._mark_open(cid)
         if self.late.pop(cid, None) is not None:
             self._ages.stop(cid)
         self._opened.pop(cid, None)
         for sender in list(self._waiters.get(cid, ())):
             self._release(sender)
         if cid in self._waits_for:
-            self._unwait(cid)
+            self._stop_waiting(cid)
         self._released.pop(cid, None)
 
+    def _take_too_old(self) -> Iterator[ConnectionId]:
+        for cid in self._ages.take_expired(self._now):
+            del self.late[cid]
+            yield cid
+
     def _release(self, sender: ConnectionId) -> None:
-        self._unwait(sender)
+        self._stop_waiting(sender)
         self._released[sender] = None
 
-    def _unwait(self, sender: ConnectionId) -> None:
+    def _stop_waiting(self, sender: ConnectionId) -> None:
         queue = self._waits_for.pop(sender)
         waiters = self._waiters[queue]
         del waiters[sender]
         if not waiters:
             del self._waiters[queue]
 
-    def _empty(self, cid: ConnectionId) -> None:
+    def _mark_open(self, cid: ConnectionId) -> None:
         if self.full.pop(cid, None) is not None:
             self._draining.discard(cid)
             self._windows.stop(cid)

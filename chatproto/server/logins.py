@@ -1,58 +1,84 @@
-"""Who may log in, as far as that is not a question of who else is there."""
+"""Who may log in, as far as that does not depend on who else is logged in."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Generic, TypeAlias
+from enum import Enum, auto
+from typing import Any, Final, Generic, NamedTuple, TypeAlias
 
 from ..routing.actions import ConnectionId
 from ..wire.errors import ErrorCode
-from ..wire.limits import Limits
-from .log_events import CloseReason
-from .peer import Link
-from .timers import Deadlines
+from .close_reason import CloseReason
+from .limits import Limits
+from .peer import Peer
+from .timers import Timers
 
-Refusal: TypeAlias = tuple[ErrorCode, str]
-"""Why somebody may not log in: the code, and words for people."""
 
-UNDECIDED: Final = (ErrorCode.AUTH_FAILED, "it was not decided in time whether you may log in")
-REFUSED: Final = (ErrorCode.AUTH_FAILED, "you may not log in under that name")
+class Refusal(NamedTuple):
+    """Why a connection may not log in."""
+
+    code: ErrorCode
+    text: str
+
+
+class Decision(Enum):
+    """Whether a connection may log in, unless it is refused."""
+
+    ALLOWED = auto()
+    UNDECIDED = auto()
+    """A question is open; the connection has to wait for the answer."""
+
+
+Verdict: TypeAlias = Decision | Refusal
+"""What `Logins.check` says of a LOGIN."""
+
+TIMED_OUT: Final = Refusal(
+    ErrorCode.AUTH_FAILED, "it was not decided in time whether you may log in"
+)
+REFUSED: Final = Refusal(ErrorCode.AUTH_FAILED, "you may not log in under that name")
 
 
 @dataclass(frozen=True, slots=True)
 class Credentials:
-    """Who is at the other end of a Unix socket, as the system knows it."""
+    """The process at the other end of a Unix socket, as the system knows it."""
 
     pid: int
-    """The process that has connected."""
+    """The id of the process that has connected."""
+
     uid: int
-    """Its user."""
+    """The id of its user."""
+
     gid: int
-    """Its group."""
+    """The id of its group."""
 
 
 @dataclass(frozen=True, slots=True)
 class LoginRequest:
-    """What is known of somebody who wants to log in, for the `authenticate` of a server."""
+    """What is known of a client that wants to log in, for the `authenticate` of a server."""
 
     name: str
-    """The name that they want to have."""
+    """The name that it wants to have."""
+
     peer: str
-    """Where they come from: `192.0.2.1:49152`, `[2001:db8::1]:49152`, `unix`."""
+    """Where it comes from: `192.0.2.1:49152`, `[2001:db8::1]:49152`, `unix`."""
+
     certificate: Mapping[str, Any] | None
-    """The certificate that they have proved to hold, as `ssl.SSLSocket.getpeercert` gives it; None
+    """The certificate that it has proved to own, as `ssl.SSLSocket.getpeercert` gives it; None
     when there is none."""
+
     credentials: Credentials | None
-    """Who they are on this machine; None when they do not come by a Unix socket."""
+    """Its process on this machine; None when it does not come through a Unix socket."""
 
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[ConnectionId]):
-    """Whether somebody may log in, to be answered with `ChatBroker.answer`."""
+    """Whether a connection may log in, to be answered with `ChatBroker.answer`."""
 
     token: int
-    """What to answer with."""
+    """What to give `ChatBroker.answer`."""
+
     cid: ConnectionId
     """The connection."""
+
     name: str
     """The name that it wants to have."""
 
@@ -61,102 +87,111 @@ class Logins:
     """What stands between a connection and its name.
 
     Args:
-        limits: How long it may take, and how long a name may be.
-        ask: Whether there is somebody to ask.
+        limits: How long a login may take, and how long a name may be.
+        ask: Whether to ask a question about each LOGIN.
     """
 
     def __init__(self, limits: Limits, *, ask: bool) -> None:
         self._limits = limits
         self._ask = ask
-        self._anonymous: Deadlines[Link] = Deadlines(limits.login_timeout)
-        self._insecure: Deadlines[Link] = Deadlines(limits.handshake_timeout)
-        self._undecided: Deadlines[Link] = Deadlines(limits.auth_timeout)
-        # The open question of each connection that has one; those among them that have not been
-        # taken yet; the answers that have come.
+        self._anonymous: Timers[Peer] = Timers(limits.login_timeout)
+        self._insecure: Timers[Peer] = Timers(limits.handshake_timeout)
+        self._undecided: Timers[Peer] = Timers(limits.auth_timeout)
+        # The questions that nobody has taken yet; the open questions, both ways; the verdicts of
+        # those answered.
         self._questions: dict[int, Question[Any]] = {}
-        self._tokens: dict[Link, int] = {}
-        self._asked: dict[int, Link] = {}
-        self._answers: dict[Link, Refusal | None] = {}
+        self._tokens: dict[Peer, int] = {}
+        self._asked: dict[int, Peer] = {}
+        self._verdicts: dict[Peer, Verdict] = {}
         self._count = 0
 
-    def begin(self, link: Link, now: float, *, secured: bool) -> None:
-        """Give a connection its time to log in, and to do its TLS handshake if it has to."""
-        self._anonymous.start(link, now)
+    def begin(self, peer: Peer, now: float, *, secured: bool) -> None:
+        """Start the time that a connection has for its LOGIN, and for its TLS handshake if any."""
+        self._anonymous.start(peer, now)
         if not secured:
-            self._insecure.start(link, now)
+            self._insecure.start(peer, now)
 
-    def secured(self, link: Link) -> None:
-        """Take note that a connection has done its TLS handshake."""
-        self._insecure.stop(link)
+    def secured(self, peer: Peer, identities: Collection[str] | None) -> None:
+        """Note that a connection has completed its TLS handshake.
 
-    def end(self, link: Link) -> None:
-        """Take note that a connection has logged in."""
-        self._anonymous.stop(link)
+        Args:
+            peer: The connection.
+            identities: The names that it has proved to own; None when nobody has asked it.
+        """
+        peer.identities = identities
+        self._insecure.stop(peer)
 
-    def forget(self, link: Link) -> None:
-        """Take note that a connection is not to log in any more."""
-        for deadlines in (self._anonymous, self._insecure, self._undecided):
-            deadlines.stop(link)
-        self._answers.pop(link, None)
-        token = self._tokens.pop(link, None)
+    def logged_in(self, peer: Peer) -> None:
+        """Note that a connection has logged in."""
+        self._anonymous.stop(peer)
+
+    def forget(self, peer: Peer) -> None:
+        """Forget a connection that will not log in any more."""
+        for timers in (self._anonymous, self._insecure, self._undecided):
+            timers.stop(peer)
+        self._verdicts.pop(peer, None)
+        token = self._tokens.pop(peer, None)
         if token is not None:
             self._close(token)
 
-    def check(self, link: Link, name: str, now: float) -> Refusal | bool:
-        """Whether a connection may have a name.
+    def check(self, peer: Peer, name: str, now: float) -> Verdict:
+        """Whether a connection may have a name. It asks a question where it has to.
 
-        Returns:
-            True; False when that is not decided yet, and `link` has to wait; or why not.
+        Args:
+            peer: The connection.
+            name: The name in its LOGIN.
+            now: The time in seconds.
         """
         if len(name.encode()) > self._limits.max_name:
-            return ErrorCode.BAD_NAME, f"a name has at most {self._limits.max_name} octets here"
-        if link.identities is not None and name not in link.identities:
-            return ErrorCode.AUTH_FAILED, "your certificate is for somebody else"
+            text = f"a name has at most {self._limits.max_name} bytes here"
+            return Refusal(ErrorCode.BAD_NAME, text)
+        if peer.identities is not None and name not in peer.identities:
+            return Refusal(ErrorCode.AUTH_FAILED, "your certificate is for somebody else")
         if not self._ask:
-            return True
-        if link in self._answers:
-            return self._answers.pop(link) or True
+            return Decision.ALLOWED
+        if peer in self._verdicts:
+            return self._verdicts.pop(peer)
         self._count += 1
-        self._tokens[link] = self._count
-        self._asked[self._count] = link
-        self._questions[self._count] = Question(self._count, link.cid, name)
-        self._undecided.start(link, now)
-        return False
+        self._tokens[peer] = self._count
+        self._asked[self._count] = peer
+        self._questions[self._count] = Question(self._count, peer.cid, name)
+        self._undecided.start(peer, now)
+        return Decision.UNDECIDED
 
     def take_questions(self) -> list[Question[Any]]:
-        """The questions since the last call, without those that are not open any more."""
+        """The questions since the last call that are still open."""
         questions = list(self._questions.values())
         self._questions.clear()
         return questions
 
-    def answer(self, token: int, *, allowed: bool) -> Link | None:
+    def answer(self, token: int, *, allowed: bool) -> Peer | None:
         """Take an answer.
 
         Returns:
             The connection that waits for it; None when none does any more.
         """
-        link = self._asked.get(token)
-        if link is not None:
-            self._decide(link, None if allowed else REFUSED)
-        return link
+        peer = self._asked.get(token)
+        if peer is not None:
+            self._decide(peer, Decision.ALLOWED if allowed else REFUSED)
+        return peer
 
-    def take_late(self, now: float) -> Iterator[tuple[Link, CloseReason]]:
-        """Those that have not logged in in time, and why that is not forgiven."""
-        for link in self._insecure.take_expired(now):
-            yield link, CloseReason.HANDSHAKE_TIMEOUT
-        for link in self._anonymous.take_expired(now):
-            yield link, CloseReason.LOGIN_TIMEOUT
+    def take_overdue(self, now: float) -> Iterator[tuple[Peer, CloseReason]]:
+        """The connections that have not logged in in time, each with the reason to close it."""
+        for peer in self._insecure.take_expired(now):
+            yield peer, CloseReason.HANDSHAKE_TIMEOUT
+        for peer in self._anonymous.take_expired(now):
+            yield peer, CloseReason.LOGIN_TIMEOUT
 
-    def take_undecided(self, now: float) -> Iterator[Link]:
-        """Those that can go on because their question was not answered in time."""
-        for link in self._undecided.take_expired(now):
-            self._decide(link, UNDECIDED)
-            yield link
+    def take_unanswered(self, now: float) -> Iterator[Peer]:
+        """The connections whose question was not answered in time; they are refused."""
+        for peer in self._undecided.take_expired(now):
+            self._decide(peer, TIMED_OUT)
+            yield peer
 
-    def _decide(self, link: Link, refusal: Refusal | None) -> None:
-        self._answers[link] = refusal
-        self._undecided.stop(link)
-        self._close(self._tokens.pop(link))
+    def _decide(self, peer: Peer, verdict: Verdict) -> None:
+        self._verdicts[peer] = verdict
+        self._undecided.stop(peer)
+        self._close(self._tokens.pop(peer))
 
     def _close(self, token: int) -> None:
         del self._asked[token]

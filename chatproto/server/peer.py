@@ -1,86 +1,123 @@
-"""What a broker keeps for one connection."""
+"""A connection's record."""
 
 from collections.abc import Collection
+from enum import Enum, auto
 from math import ceil
 from typing import Any
 
 from ..wire.connection import ChatConnection
-from ..wire.events import Event
-from ..wire.limits import Limits, RateLimiter
 from ..wire.states import Role
-from .log_events import CloseReason
+from .close_reason import CloseReason
+from .limits import Limits
+from .rate_limiter import RateLimiter
 
 
-class Link:
-    """A connection, as far as a broker is concerned. Inside of it, it is its own id.
+class Phase(Enum):
+    """How far a connection is towards its end."""
+
+    OPEN = auto()
+    """The server executes what it sends."""
+
+    CLOSING = auto()
+    """The server writes what is queued for it, and throws away what it sends."""
+
+    HALF_CLOSED = auto()
+    """All is written and our half of the stream has ended. The peer has a moment to end its own:
+    to close a socket with unread data takes back what the peer has not read (RFC 1122, section
+    4.2.2.13)."""
+
+    ABORTED = auto()
+    """Nothing more is written, and nothing is waited for."""
+
+
+class Waiting(Enum):
+    """What a connection waits for before the server executes what else it has sent."""
+
+    NOTHING = auto()
+    """The server executes what it sends."""
+
+    TURN = auto()
+    """The others have their turn first."""
+
+    RATE = auto()
+    """It has sent more lines than `Limits.rate` allows."""
+
+    QUEUE = auto()
+    """The send queue of a recipient is full. The first unparsed line is partly executed."""
+
+    ANSWER = auto()
+    """A question about its first unparsed line is open: may it log in?"""
+
+
+class Peer:
+    """A connection, as far as a broker is concerned. Inside the broker it is its own id.
+
+    One module writes each field; the comments say which.
 
     Args:
-        cid: What the adapter knows it by.
-        peer: Where it comes from, for the log.
-        network: Whose connections it counts with; empty for nobody's.
-        limits: What it may take.
+        cid: The adapter's id of the connection.
+        origin: Where it comes from, for the log.
+        network: The network that its connections count with; empty for none.
+        limits: The bounds on it.
     """
 
     __slots__ = (
-        "backlog",
         "cid",
-        "closing",
+        "close_reason",
         "connection",
-        "done",
-        "events",
-        "half_closed",
-        "heading",
+        "eof",
         "heard",
-        "held",
         "identities",
-        "name",
+        "log_limiter",
         "network",
-        "news",
-        "notices",
-        "outbox",
-        "pace",
-        "peer",
-        "queued",
-        "reached",
-        "undisturbed",
+        "notice_limiter",
+        "origin",
+        "phase",
+        "prefix",
+        "queue",
+        "queued_bytes",
+        "rate_limiter",
+        "undelivered",
+        "unparsed",
+        "waiting",
     )
 
-    def __init__(self, cid: Any, peer: str, network: str, limits: Limits) -> None:
+    def __init__(self, cid: Any, origin: str, network: str, limits: Limits) -> None:
+        # Set here for good.
         self.cid = cid
-        self.peer = peer
+        self.origin = origin
         self.network = network
-        # The names that it may log in under; None for any.
-        self.identities: Collection[str] | None = None
         self.connection = ChatConnection(Role.SERVER, limits)
-        # The name that the hub has accepted; the connection's own may have been refused.
-        self.name: str | None = None
-        # What is queued for it, as it was queued: a broadcast is the same object in every queue.
-        # And how many octets that is.
-        self.outbox: list[bytes] = []
-        self.queued = 0
-        # Why it is to end. What is queued is written first; then our half is closed; then the peer
-        # has a moment to close its own, because closing a socket on which something unread arrives
-        # takes back what the peer has not read yet (RFC 1122, section 4.2.2.13).
-        self.closing: CloseReason | None = None
-        self.half_closed = False
-        # Nothing of the peer is waited for: it has closed its half, or has been given up.
-        self.done = False
-        # It has to wait before anything else that it says is acted on, which is kept here: events
-        # that are parsed already, then octets that are not.
-        self.held = False
-        self.events: list[Event] = []
-        self.backlog = b""
-        # Who has what the first of these events says already; None when it has not been begun.
-        self.reached: frozenset[Link] | None = None
-        # What its messages begin with for those who get them, up to the data. Empty until it is
-        # logged in and once it is to end, and for those whose lines are counted one by one.
-        self.heading = b""
-        # Whether a line of it begins with the next octet, and the last one was a good one.
-        self.undisturbed = True
-        # Whether it has said anything yet.
+        rate = limits.rate
+        self.rate_limiter = None if rate is None else RateLimiter(rate, ceil(rate))
+
+        # peers: how far it is towards its end, and why it ends; whether the peer's stream has
+        # ended.
+        self.phase = Phase.OPEN
+        self.close_reason: CloseReason | None = None
+        self.eof = False
+
+        # dispatcher: what it waits for.
+        self.waiting = Waiting.NOTHING
+
+        # buffers: the send queue, in which a broadcast is the same object as in other queues; how
+        # many bytes that is; what it has sent and waits with; and, if a part of the recipients has
+        # the first message in that already, the others.
+        self.queue: list[bytes] = []
+        self.queued_bytes = 0
+        self.unparsed = b""
+        self.undelivered: Collection[Peer] = ()
+
+        # fast_path: how a line begins that its recipients get, up to the data. Empty while the
+        # general path has to look at each of its lines.
+        self.prefix = b""
+
+        # logins: the names that it has proved to own; None when nobody has asked it.
+        self.identities: Collection[str] | None = None
+
+        # event_log: whether it has sent anything yet, and how much of what it does is logged.
         self.heard = False
-        # How much it may be told, and how much of what it does is told of, both made when they are
-        # needed first; and how much it may say.
-        self.notices: RateLimiter | None = None
-        self.news: RateLimiter | None = None
-        self.pace = None if limits.rate is None else RateLimiter(limits.rate, ceil(limits.rate))
+        self.log_limiter: RateLimiter | None = None
+
+        # notices: how many it gets. Made when it gets the first one.
+        self.notice_limiter: RateLimiter | None = None

@@ -1,289 +1,119 @@
-"""A broker's connections: what is queued for each, and how each ends."""
+"""All connections of a broker, and how each of them ends."""
 
-from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterable, Iterator
-from typing import Any, Final
+from typing import Any, NamedTuple
 
-from ..wire.limits import Limits
-from .flow_control import Flow
-from .log_events import CloseReason
-from .peer import Link
-from .send_queue import drop, front
-from .timers import Deadlines
-
-TURN: Final = 1000
-"""Lines heard, members of groups looked at and messages delivered for one connection, before the
-others have their turn. What is delivered at once counts as one line."""
+from .buffers import Buffers
+from .close_reason import CloseReason
+from .limits import Limits
+from .peer import Peer, Phase, Waiting
+from .send_queue import front
+from .timers import Timers
 
 
-class Links:
-    """All connections, without what is said on them.
+class Step(NamedTuple):
+    """What an adapter is to do for one connection now."""
+
+    write: bytes
+    """What to write next: all of a short queue, about 64 KiB of a long one. Empty when nothing is
+    queued. Report with `ChatBroker.sent` how much of it is on its way."""
+
+    read: bool
+    """Whether to read from the connection now."""
+
+    half_close: bool
+    """Whether to end our half of the stream now, and to report that with
+    `ChatBroker.half_closed`. A transport that can't do that is closed instead."""
+
+    close: bool
+    """Whether to close the transport now, and to report that with `ChatBroker.disconnect`."""
+
+
+class Peers:
+    """The connections, from `add` to `remove`.
 
     Args:
-        limits: What one connection may take, and all of them.
+        limits: How long a connection may take to end.
+        buffers: Where its bytes are kept.
+        by_id: Where to keep the connections, by the adapter's ids.
     """
 
-    def __init__(self, limits: Limits) -> None:
-        self._limits = limits
-        self._most = limits.total_queue_bytes
-        self.by_id: dict[Any, Link] = {}
-        """The connections, by what the adapter knows them by."""
-        # A dict for a set that keeps its order: first queued, first written.
-        self.ready: dict[Link, None] = {}
-        """Those that want the adapter's attention."""
-        self.flow: Flow[Link] = Flow(limits)
-        """Who waits for whom."""
-        self.octets = 0
-        """All that is queued for somebody, or kept from senders that wait."""
-        self.work = 0
-        """What has been done in somebody's turn so far."""
-        self.octets_out = 0
-        """All that was ever written."""
-        self.now = 0.0
-        """The time of the last `tick`, in seconds."""
-        # Connections that are being closed: those with a queue still, and those that only have to
-        # close their half.
-        self._lingering: Deadlines[Link] = Deadlines(limits.linger)
-        self._parting: Deadlines[Link] = Deadlines(limits.goodbye)
-        # Connections that have said too much: for as long as one more line takes.
-        self._paused: Deadlines[Link] = Deadlines(1 / (limits.rate or 1.0))
-        # Ordered for the reason in `Deadlines`.
-        self.turns: OrderedDict[Link, None] = OrderedDict()
-        """Those that have more to say than one turn takes."""
+    def __init__(self, limits: Limits, buffers: Buffers, by_id: dict[Any, Peer]) -> None:
+        self._buffers = buffers
+        self._by_id = by_id
+        self._lingering: Timers[Peer] = Timers(limits.linger)
+        self._half_closed: Timers[Peer] = Timers(limits.close_timeout)
+        self._now = 0.0
 
-    def add(self, link: Link) -> None:
-        """Take on a connection.
+    def add(self, peer: Peer) -> None:
+        """Take a connection on.
 
         Raises:
-            ValueError: There is such a connection already.
+            ValueError: There is one with that id already.
         """
-        if link.cid in self.by_id:
-            raise ValueError(f"{link.cid!r} is connected already")
-        self.by_id[link.cid] = link
+        if peer.cid in self._by_id:
+            raise ValueError(f"{peer.cid!r} is connected already")
+        self._by_id[peer.cid] = peer
 
-    def remove(self, cid: Any) -> Link | None:
-        """Forget a connection; None when there is no such."""
-        link = self.by_id.pop(cid, None)
-        if link is not None:
-            self.flow.forget(link)
-            self.octets -= link.queued + len(link.backlog)
-            self.ready.pop(link, None)
-            self._lingering.stop(link)
-            self._parting.stop(link)
-            self._paused.stop(link)
-            self.turns.pop(link, None)
-        return link
-
-    def tick(self, now: float) -> Iterator[Link]:
-        """Let time pass, and give up on those whose time to end is over.
+    def remove(self, cid: Any) -> Peer | None:
+        """Forget a connection.
 
         Returns:
-            Those that are too slow.
+            The connection; None when there is none with that id.
         """
-        self.now = now
-        for deadlines in (self._lingering, self._parting):
-            for link in deadlines.take_expired(now):
-                self.give_up(link)
-        return self.flow.tick(now)
+        peer = self._by_id.pop(cid, None)
+        if peer is not None:
+            self._buffers.forget(peer)
+            self._stop_timers(peer)
+        return peer
 
-    def queue(self, to: Collection[Link], line: bytes) -> Iterable[tuple[Link, CloseReason]]:
-        """Queue a line for each of some connections.
+    def tick(self, now: float) -> None:
+        """Advance the clock: abort the connections whose time to end is over."""
+        self._now = now
+        for timers in (self._lingering, self._half_closed):
+            for peer in timers.take_expired(now):
+                self.abort(peer)
 
-        Returns:
-            Those that are too slow, and by which rule.
-        """
-        ready, high = self.ready, self.flow.high_water
-        slow: list[tuple[Link, CloseReason]] = []
-        size = len(line)
-        for link in to:
-            if not link.queued:
-                ready[link] = None
-            link.outbox.append(line)
-            link.queued += size
-            if link.queued > high:
-                self.flow.fill(link, self.now)
-                if link.queued > self._limits.queue_bytes:
-                    slow.append((link, CloseReason.FULL_QUEUE))
-        self.octets += size * len(to)
-        if self.octets > self._most:
-            slow += [(link, CloseReason.FULL_QUEUES) for link in self.worst()]
-        return slow
+    def receive_eof(self, peer: Peer) -> None:
+        """Note that the peer's half of the stream has ended."""
+        peer.eof = True
+        self._buffers.ready[peer] = None
 
-    def queue_all(self, to: Collection[Link], lines: bytes) -> bool:
-        """Queue lines for each of some connections, if no rule can stand in between.
-
-        Returns:
-            False when one may; then nothing is queued.
-        """
-        ready, flow = self.ready, self.flow
-        size = len(lines)
-        octets = self.octets + size * len(to)
-        if octets > self._most or (flow.full and not flow.full.keys().isdisjoint(to)):
-            return False
-        # What is queued for all is often less than what may be queued for one.
-        if octets > flow.high_water:
-            room = flow.high_water - size
-            for link in to:
-                if link.queued > room:
-                    return False
-        for link in to:
-            if not link.queued:
-                ready[link] = None
-            link.outbox.append(lines)
-            link.queued += size
-        self.octets = octets
-        self.work += 1 + len(to)
-        return True
-
-    def take_ready(self) -> list[Any]:
-        """Those that want the adapter's attention since the last call."""
-        ready = [link.cid for link in self.ready]
-        self.ready.clear()
-        return ready
-
-    def take_outgoing(self) -> list[tuple[Any, bytes]]:
-        """The same, each with what is to be written next."""
-        ready = [
-            # Nearly always there is one piece, and a call for it would cost as much as all else.
-            (link.cid, link.outbox[0] if len(link.outbox) == 1 else front(link.outbox))
-            for link in self.ready
-        ]
-        self.ready.clear()
-        return ready
-
-    def worst(self) -> Iterator[Link]:
-        """Those to give up, so that all together keep to their bound."""
-        bound = self._most
-        if self.octets <= bound:
-            return
-        # Looking at all of them takes a while, so make room for a while.
-        over = self.octets - bound + bound // 16
-        # Senders that wait for somebody's queue are not to blame for what is kept from them.
-        blame: Counter[Link] = Counter()
-        for link in self.by_id.values():
-            blame[link] += link.queued
-            blame[self.flow.cause(link)] += len(link.backlog)
-        for link, octets in blame.most_common():
-            if over <= 0:
-                return
-            over -= octets
-            yield link
-
-    def sent(self, link: Link, size: int) -> bool:
-        """Take note that the first `size` octets of a queue are on their way.
-
-        They may be more than there are: the queue can be given up while the adapter is writing.
-
-        Returns:
-            Whether nothing else is to be done for the connection now.
-
-        Raises:
-            ValueError: They are fewer than none.
-        """
-        if size < 0:
-            raise ValueError(f"{size} octets can't have been sent")
-        left = link.queued - size
-        if left < 0:
-            size, left = link.queued, 0
-        link.queued = left
-        self.octets -= size
-        self.octets_out += size
-        if left:
-            drop(link.outbox, size)
-        else:
-            link.outbox.clear()
-        if link.closing is not None:
-            return False
-        flow = self.flow
-        if left or (flow.late and link in flow.late) or (flow.full and link in flow.full):
-            flow.sent(link, size, left, self.now)
-        return not (left or link.held)
-
-    def sent_all(self, sent: Iterable[tuple[Any, int]]) -> list[Any]:
-        """The same for many, in half of the time where all is well.
-
-        Returns:
-            Those for which something else is to be done.
-        """
-        by_id, flow = self.by_id, self.flow
-        unwatched = not (flow.late or flow.full)
-        others: list[Any] = []
-        octets = 0
-        try:
-            for cid, size in sent:
-                link = by_id[cid]
-                if size == link.queued and unwatched and link.closing is None and not link.held:
-                    link.queued = 0
-                    link.outbox.clear()
-                    octets += size
-                elif not self.sent(link, size):
-                    others.append(cid)
-        finally:
-            self.octets -= octets
-            self.octets_out += octets
-        return others
-
-    def hold(self, link: Link, backlog: bytes) -> None:
-        """Have a connection wait, with what it has said further."""
-        link.held = True
-        link.backlog += backlog
-        self.octets += len(backlog)
-        self.ready[link] = None
-
-    def pause(self, link: Link) -> None:
-        """Have a connection wait until it may say one more line."""
-        self._paused.start(link, self.now)
-
-    def take_rested(self) -> Iterator[Link]:
-        """Those that may say one more line."""
-        return self._paused.take_expired(self.now)
-
-    def let_go(self, link: Link) -> bytes:
-        """Have a connection wait no more.
-
-        Returns:
-            What it has said further.
-        """
-        link.held = False
-        backlog, link.backlog = link.backlog, b""
-        self.octets -= len(backlog)
-        self.ready[link] = None
-        return backlog
-
-    def close(self, link: Link, reason: CloseReason, last_words: bytes) -> None:
-        """Have a connection end once its queue is written.
+    def close(self, peer: Peer, reason: CloseReason, notice: bytes) -> None:
+        """Begin to close a connection: write its queue, then half-close.
 
         Args:
-            link: Which.
+            peer: The connection.
             reason: Why.
-            last_words: What to queue for it, past the cap if need be: it must not cost the
-                connection what is queued already.
+            notice: The last line to write; may be empty.
         """
-        link.closing = reason
-        link.heading = b""
-        link.events, link.reached = [], None
-        self.let_go(link)
-        self._paused.stop(link)
-        self.turns.pop(link, None)
-        self.flow.forget(link)
-        self._lingering.start(link, self.now)
-        link.outbox.append(last_words)
-        link.queued += len(last_words)
-        self.octets += len(last_words)
+        peer.phase, peer.close_reason = Phase.CLOSING, reason
+        self._lingering.start(peer, self._now)
+        self._buffers.queue_last(peer, notice)
 
-    def take_half_close(self, link: Link) -> bool:
-        """Whether to end the stream to a connection now; true once."""
-        if link.closing is None or link.queued or link.done or link.half_closed:
-            return False
-        link.half_closed = True
-        self._lingering.stop(link)
-        self._parting.start(link, self.now)
-        return True
+    def half_closed(self, peer: Peer) -> None:
+        """Note that the adapter has ended our half of a stream."""
+        if peer.phase is Phase.CLOSING:
+            peer.phase = Phase.HALF_CLOSED
+            self._lingering.stop(peer)
+            self._half_closed.start(peer, self._now)
 
-    def give_up(self, link: Link) -> None:
-        """Wait no longer for a connection that is being closed."""
-        self.octets -= link.queued
-        link.outbox.clear()
-        link.queued = 0
-        link.done = True
-        self.ready[link] = None
+    def abort(self, peer: Peer) -> None:
+        """Write nothing more to a connection and wait for nothing."""
+        peer.phase = Phase.ABORTED
+        self._stop_timers(peer)
+        self._buffers.drop_queue(peer)
+
+    def next_step(self, peer: Peer) -> Step:
+        """What is to be done for a connection now."""
+        gone = peer.eof or peer.phase is Phase.ABORTED
+        written = peer.phase is not Phase.OPEN and not peer.queued_bytes
+        return Step(
+            front(peer.queue),
+            read=not gone and peer.waiting is Waiting.NOTHING,
+            half_close=written and not gone and peer.phase is Phase.CLOSING,
+            close=written and gone,
+        )
+
+    def _stop_timers(self, peer: Peer) -> None:
+        self._lingering.stop(peer)
+        self._half_closed.stop(peer)

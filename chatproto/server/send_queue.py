@@ -1,30 +1,30 @@
-"""A queue of what is to be written to a connection: lines, or several in one piece."""
+"""The front of a send queue: a list of lines, or of several lines in one piece."""
 
 from typing import Final
 
 WRITE_SIZE: Final = 1 << 16
-"""Octets that are worth a write of their own."""
+"""Bytes that are worth a write of their own."""
 
 
-def front(outbox: list[bytes]) -> bytes:
-    """What is to be written of a queue next, which is not all of a long one."""
-    if len(outbox) == 1:
-        return outbox[0]
+def front(queue: list[bytes]) -> bytes:
+    """What to write next: all of a short queue, about `WRITE_SIZE` bytes of a long one."""
+    if len(queue) == 1:
+        return queue[0]
     size = at = 0
-    while at < len(outbox) and size < WRITE_SIZE:
-        size += len(outbox[at])
+    while at < len(queue) and size < WRITE_SIZE:
+        size += len(queue[at])
         at += 1
-    joined = b"".join(outbox[:at])
+    joined = b"".join(queue[:at])
     if at > 1:
-        outbox[:at] = [joined]
+        queue[:at] = [joined]
     return joined
 
 
-def drop(outbox: list[bytes], size: int) -> None:
-    """Take so many octets off a queue that has more."""
+def drop(queue: list[bytes], size: int) -> None:
+    """Remove the first `size` bytes of a queue that has more."""
     at = 0
-    while (piece := len(outbox[at])) <= size:
+    while (piece := len(queue[at])) <= size:
         size -= piece
         at += 1
-    outbox[at] = outbox[at][size:]
-    del outbox[:at]
+    queue[at] = queue[at][size:]
+    del queue[:at]

@@ -22,7 +22,7 @@ from ..wire.events import (
     Receive,
     Send,
 )
-from ..wire.limits import Limits
+from ..wire.limits import LineLimits
 from ..wire.names import NAME_MAX, SERVER_NAME
 from ..wire.states import Role
 
@@ -230,7 +230,7 @@ class ConnectionPair:
 
     __slots__ = ("client", "server")
 
-    def __init__(self, limits: Limits = Limits()) -> None:
+    def __init__(self, limits: LineLimits = LineLimits()) -> None:
         self.client = ChatConnection(Role.CLIENT, limits)
         """The end that logs in."""
         self.server = ChatConnection(Role.SERVER, limits)

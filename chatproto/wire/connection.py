@@ -1,40 +1,41 @@
-"""One end of one link: bytes in, events out; events in, bytes out."""
+"""One end of one connection: bytes in, events out; events in, bytes out."""
 
+from collections.abc import Iterator
 from typing import Final
 
 from .codec import decode, decode_run, encode
 from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError
 from .events import Command, ConnectionClosed, Event, Invalid, Login, Logout
-from .limits import Limits
-from .line_buffer import LineBuffer
+from .limits import LineLimits
+from .line_buffer import LineBuffer, has_long_line
 from .states import TRANSITIONS, Role, State, objection
 
 RUN: Final = 8
-"""The fewest lines that are worth a look whether they differ in their data only."""
+"""Fewest lines for which it pays to try `decode_run`."""
 
 
 class ChatConnection:
-    """The protocol's state on one link (protocol.md, sections 1, 3 and 4).
+    """The protocol's state on one connection (protocol.md, sections 1, 3 and 4).
 
-    It does no I/O: give it what arrived, act on the events that come back, and write what `send`
+    It does no I/O: give it what arrived, act on the events that it returns, and write what `send`
     returns.
 
     Args:
         our_role: Which end this is.
-        limits: `max_line` and `bad_lines` are the ones that count here.
+        limits: The bounds on lines; those that `Limits` has besides do not matter here.
     """
 
     __slots__ = ("_bad_lines", "_limits", "_lines", "_name", "_our_role", "_peer_is_done", "_state")
 
-    def __init__(self, our_role: Role, limits: Limits = Limits()) -> None:
+    def __init__(self, our_role: Role, limits: LineLimits = LineLimits()) -> None:
         self._our_role = our_role
         self._limits = limits
         self._lines = LineBuffer(limits.max_line)
         self._state = State.ANONYMOUS
         self._name: str | None = None
         self._bad_lines = 0
-        # The peer has said its last: LOGOUT, or the end of its stream. Not the same as CLOSED: a
-        # client that has logged out itself still hears what the server had under way.
+        # The peer sends nothing more: it has sent LOGOUT, or ended its stream. Not the same as
+        # CLOSED: a client that has sent LOGOUT still receives what the server sent before.
         self._peer_is_done = False
 
     @property
@@ -44,52 +45,87 @@ class ChatConnection:
 
     @property
     def state(self) -> State:
-        """How far the link has come."""
+        """How far the connection has come."""
         return self._state
 
     @property
     def name(self) -> str | None:
-        """The name in the last LOGIN that passed; None before the first."""
+        """The name in the last LOGIN that was sent or received; None before the first."""
         return self._name
 
     @property
-    def inside(self) -> bool:
+    def inside_line(self) -> bool:
         """Whether the peer has begun a line and not ended it."""
         return self._lines.inside
 
     @property
-    def undisturbed(self) -> bool:
-        """Whether a line begins with the next octet, and the last one was a good one."""
+    def partial_line(self) -> bytes:
+        """The line that the peer has begun and not ended, without what is thrown away of it."""
+        return self._lines.partial
+
+    @property
+    def at_line_start(self) -> bool:
+        """Whether a line begins with the next byte, and the last line was a good one."""
         return not (self._bad_lines or self._lines.inside)
 
     def receive_data(self, data: bytes | bytearray | memoryview) -> list[Event]:
-        """Take what the peer sent, in pieces of any size.
+        """Receive what the peer has sent, in pieces of any size.
 
-        Nothing that a peer sends makes this raise. A line that can't be obeyed is an `Invalid`
-        among the events, and the next line is read as if it had not been there. `Limits.bad_lines`
-        of them in a row are too many: `ConnectionClosed` follows and the rest is not read. After a
-        LOGOUT nothing that the client says counts.
+        Nothing that a peer sends makes this raise. A line that can't be executed is an `Invalid`
+        among the events, and the next line is parsed as if it had not been there. After
+        `bad_lines` of them in a row, `ConnectionClosed` follows and the rest is ignored. All that a
+        client sends after LOGOUT is ignored too.
 
         Args:
-            data: The next octets of the stream, any number of them.
+            data: The next bytes of the stream, any number of them.
 
         Returns:
-            What they complete, in order; often nothing.
+            The events that they complete, in order; often none.
         """
-        events: list[Event] = []
+        # Names and data are `bytes`, whatever kind of buffer the caller has read into.
+        data = bytes(data)
+        run, data = self._receive_run(data)
+        run.extend(self._receive_lines(data))
+        return run
+
+    def parse(self, data: bytes) -> Iterator[Event]:
+        """The same as `receive_data`, but each line is parsed when its event is asked for.
+
+        A caller may stop in the middle, and later give the lines that it has not asked for once
+        more.
+
+        Args:
+            data: Whole lines, if the caller wants to stop in the middle.
+
+        Yields:
+            One event for each line; after some, `ConnectionClosed` besides.
+        """
+        run, data = self._receive_run(data)
+        yield from run
+        yield from self._receive_lines(data)
+
+    def _receive_run(self, data: bytes) -> tuple[list[Event], bytes]:
+        """Parse whole lines at once if they are all messages of one kind.
+
+        Returns:
+            The events, and what is left to parse.
+        """
+        if self._peer_is_done or self._lines.inside or (number := data.count(b"\n")) < RUN:
+            return [], data
+        end = data.rfind(b"\n") + 1
+        run: list[Event] = list(decode_run(data[:end], number, self._limits.max_line))
+        allowed = TRANSITIONS[self._state][self._our_role.peer]
+        if not run or allowed.get(type(run[0])) is not self._state:
+            return [], data
+        self._bad_lines = 0
+        return run, data[end:]
+
+    def _receive_lines(self, data: bytes) -> Iterator[Event]:
+        """Parse one line after the other."""
         if self._peer_is_done:
-            return events
+            return
         max_line = self._limits.max_line
         allowed = TRANSITIONS[self._state][self._our_role.peer]
-        # A reader may have used another kind of buffer; names and data are bytes.
-        data = bytes(data)
-        if not self._lines.inside and (number := data.count(b"\n")) >= RUN:
-            end = data.rfind(b"\n") + 1
-            run = decode_run(data[:end], number, max_line)
-            if run and allowed.get(type(run[0])) is self._state:
-                self._bad_lines = 0
-                events += run
-                data = data[end:]
         for line in self._lines.feed(data):
             event: Event
             try:
@@ -100,56 +136,55 @@ class ChatConnection:
                 if state is None:
                     raise RemoteProtocolError(*objection(self._our_role.peer, event))
             except RemoteProtocolError as error:
-                events.append(Invalid(error.code, line, error.text))
                 self._bad_lines += 1
+                yield Invalid(error.code, line, error.text)
                 if self._bad_lines == self._limits.bad_lines:
-                    events.append(self._close())
-                    break
+                    yield self._close()
+                    return
                 continue
             self._bad_lines = 0
-            events.append(event)
             if state is not self._state or type(event) is Login:
                 self._enter(state, event)
-                if type(event) is Logout:
-                    self._peer_is_done = True
-                    break
                 allowed = TRANSITIONS[state][self._our_role.peer]
-        return events
+                self._peer_is_done = type(event) is Logout
+            yield event
+            if self._peer_is_done:
+                return
 
     def receive_eof(self) -> list[Event]:
-        """Take the end of the peer's stream.
+        """Receive the end of the peer's stream.
 
         Returns:
-            An `Invalid` with TRUNCATED when the stream ended inside a line, which is never run;
-            then `ConnectionClosed`.
+            An `Invalid` with TRUNCATED when the stream ended inside a line, which is never
+            executed; then `ConnectionClosed`.
         """
         events: list[Event] = []
         partial = self._lines.partial
         if partial and not self._peer_is_done:
             events.append(
-                Invalid(ErrorCode.TRUNCATED, partial, "the line has no end and was not run")
+                Invalid(ErrorCode.TRUNCATED, partial, "the line has no end and was not executed")
             )
         events.append(self._close())
         return events
 
     def send(self, event: Command) -> bytes:
-        """Say something.
+        """Send an event.
 
         Args:
-            event: What to say.
+            event: What to send.
 
         Returns:
-            The octets to write: one line.
+            The bytes to write: one line.
 
         Raises:
-            LocalProtocolError: It is not ours to say, not now, or does not fit into a line. The
-                connection is as it was before and can go on.
+            LocalProtocolError: This side may not send it, or not now, or it does not fit into a
+                line. The connection is as it was before and can go on.
         """
         line = encode(event)
-        if len(line) > self._limits.max_line:
+        if has_long_line(line, self._limits.max_line):
             raise LocalProtocolError(
                 ErrorCode.LINE_TOO_LONG,
-                f"the line has {len(line)} octets, and {self._limits.max_line} are allowed",
+                f"the line has {len(line)} bytes, and {self._limits.max_line} are allowed",
             )
         state = TRANSITIONS[self._state][self._our_role].get(type(event))
         if state is None:
@@ -164,7 +199,7 @@ class ChatConnection:
         return event
 
     def _enter(self, state: State, event: Event) -> None:
-        """Follow a transition. The only place that sets the state."""
+        """Make a transition. The only place that sets the state."""
         self._state = state
         if type(event) is Login:
             self._name = event.name

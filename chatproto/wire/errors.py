@@ -1,8 +1,8 @@
-"""What can go wrong: the codes that travel in notices, and the exceptions that local code sees."""
+"""What can go wrong: the codes that travel in notices, and the exceptions that callers see."""
 
 from copy import copy
 from enum import StrEnum
-from typing import TypeVar
+from typing import Self
 
 
 class ErrorCode(StrEnum):
@@ -18,43 +18,53 @@ class ErrorCode(StrEnum):
     UNSUPPORTED_COMMAND = "UNSUPPORTED_COMMAND"
     """The second word is not a command; commands are upper case."""
     LINE_TOO_LONG = "LINE_TOO_LONG"
-    """The line, or the line that it would turn into, is over the limit."""
+    """The line, or the RECEIVE that it would become, is too long."""
     BAD_NAME = "BAD_NAME"
-    """A name is empty, over 64 octets, not UTF-8, or has white space or control characters."""
+    """A name is empty, over 64 bytes, not UTF-8, or has white space or control characters."""
     NAME_RESERVED = "NAME_RESERVED"
     """LOGIN or GROUP uses a name that starts with `*`."""
     NAME_IN_USE = "NAME_IN_USE"
-    """Somebody else is logged in under that name, or has just taken it over."""
+    """Another connection is logged in under that name, or has just taken it over."""
     NOT_LOGGED_IN = "NOT_LOGGED_IN"
     """The command needs a LOGIN first."""
     WRONG_DIRECTION = "WRONG_DIRECTION"
-    """The command exists, but only the other side may send it."""
+    """Only the other side may send that command."""
     TRUNCATED = "TRUNCATED"
     """The stream ended in the middle of a line."""
     NO_SUCH_USER = "NO_SUCH_USER"
-    """Nobody is logged in under the name that a SEND is for."""
+    """Nobody is logged in under the name in a SEND."""
     NO_SUCH_GROUP = "NO_SUCH_GROUP"
     """The group does not exist."""
     GROUP_EXISTS = "GROUP_EXISTS"
-    """GROUP names a group that is already there; it stays as it is."""
+    """The group of a GROUP exists already; it stays as it is."""
     NOT_A_MEMBER = "NOT_A_MEMBER"
-    """BROADCAST or LEAVE by somebody who is not in the group."""
+    """The sender of a BROADCAST or LEAVE is not a member of the group."""
     TOO_MANY = "TOO_MANY"
-    """There is too much of something; the words say of what."""
+    """There are too many of something; the words say of what."""
     AUTH_FAILED = "AUTH_FAILED"
-    """The server did not accept who the LOGIN claims to be."""
+    """The server did not accept that the client is who the LOGIN says."""
     SLOW_CONSUMER = "SLOW_CONSUMER"
-    """The connection did not read what was sent to it."""
+    """The client did not read what was sent to it."""
     SHUTTING_DOWN = "SHUTTING_DOWN"
-    """The server is about to end."""
+    """The server shuts down."""
 
 
 class ChatProtocolError(Exception):
     """The root of every exception that this package raises on purpose."""
 
+    def copy(self) -> Self:
+        """The same error, to be raised once more, maybe in another thread.
+
+        Returns:
+            A copy with the same `__cause__` and without a traceback.
+        """
+        twin = copy(self)
+        twin.__cause__ = self.__cause__
+        return twin
+
 
 class ProtocolError(ChatProtocolError):
-    """Somebody broke CHAT/1.0; see the two subclasses for who.
+    """One side broke CHAT/1.0; the subclass says which.
 
     Args:
         code: Which rule.
@@ -73,9 +83,9 @@ class ProtocolError(ChatProtocolError):
 
 
 class LocalProtocolError(ProtocolError):
-    """This side tried something that the protocol does not allow.
+    """This side tried to do something that the protocol does not allow.
 
-    Nothing was sent and no state has changed.
+    Nothing was sent, and no state has changed.
     """
 
 
@@ -84,7 +94,7 @@ class RemoteProtocolError(ProtocolError):
 
 
 class ConnectionLostError(ChatProtocolError):
-    """There is no connection: it could not be made, or is gone. Its cause is the system's error.
+    """The connection could not be made, or is gone. The exception's cause is the system's error.
 
     Args:
         text: What happened, in words for people.
@@ -104,7 +114,7 @@ class ConnectionLostError(ChatProtocolError):
 
 
 class LoginRefusedError(ChatProtocolError):
-    """The server does not take this client under that name.
+    """The server does not accept this client under that name.
 
     Args:
         code: Why; an `ErrorCode` if this library knows it.
@@ -123,19 +133,4 @@ class LoginRefusedError(ChatProtocolError):
 
 
 class ChatTimeoutError(ChatProtocolError, TimeoutError):
-    """It took longer than the caller wanted to wait."""
-
-
-_E = TypeVar("_E", bound=ChatProtocolError)
-
-
-def again(error: _E) -> _E:
-    """The same error, to be raised once more, maybe by another thread."""
-    fresh = copy(error)
-    fresh.__cause__ = error.__cause__
-    return fresh
-
-
-def logged_out() -> LocalProtocolError:
-    """What to raise when a client is used after its end."""
-    return LocalProtocolError(ErrorCode.NOT_LOGGED_IN, "this client has logged out")
+    """The operation took longer than the caller wanted to wait."""

@@ -1,20 +1,37 @@
-"""Cutting a byte stream into lines without ever holding much of it."""
+"""Cuts a byte stream into lines, and never holds more than one of them."""
 
 from typing import Final
 
-# Numbers, because to look for one in bytes takes a tenth of the time that bytes of one octet take.
+# Numbers: to look for one in bytes takes a tenth of the time that a `bytes` of one byte takes.
 CR: Final = 13
 LF: Final = 10
 
 
-class LineBuffer:
-    """Collects octets, gives out lines.
-
-    Each octet is looked at a bounded number of times however the stream is chopped, and no more
-    than one line's worth is kept between calls.
+def has_long_line(lines: bytes, max_line: int) -> bool:
+    """Whether one of some lines is too long.
 
     Args:
-        max_line: The longest line in octets, its LF included.
+        lines: Whole lines, one or more.
+        max_line: The longest line in bytes, its LF included.
+    """
+    if len(lines) <= max_line:
+        return False
+    # A line that is too long has no LF in some stretch of half that length. To look for one there
+    # is much faster than to measure each line.
+    half = max_line // 2
+    if all(lines.find(b"\n", at, at + half) >= 0 for at in range(0, len(lines), half)):
+        return False
+    return max(map(len, lines.split(b"\n"))) >= max_line
+
+
+class LineBuffer:
+    """Collects bytes, gives lines.
+
+    It looks at each byte a bounded number of times however the stream is cut, and keeps at most one
+    line between calls.
+
+    Args:
+        max_line: The longest line in bytes, its LF included.
     """
 
     __slots__ = ("_discarding", "_max_line", "_partial")
@@ -25,15 +42,15 @@ class LineBuffer:
         self._discarding = False
 
     def feed(self, data: bytes) -> list[bytes]:
-        """Take what arrived.
+        """Add bytes.
 
         Args:
-            data: The next octets of the stream.
+            data: The next bytes of the stream.
 
         Returns:
-            The lines that are complete now, without LF or CR LF. An over-long line is reported
-            once, as its first `max_line` octets, when it is known to be too long; it is the only
-            kind of line to have that many. The rest of it is thrown away through its LF.
+            The lines that are complete now, without LF or CR LF. A line that is too long comes
+            once, as its first `max_line` bytes, as soon as it is known to be too long; no other
+            line has that many. The rest of it is thrown away through its LF.
         """
         limit = self._max_line
         partial = self._partial
@@ -46,7 +63,7 @@ class LineBuffer:
             elif partial:
                 lines[0] = bytes(partial) + lines[0]
                 partial.clear()
-        # One pass in C decides whether any line needs a second look. The CR of a first line may
+        # One pass in C decides whether any line needs a closer look. The CR of a first line may
         # have come with an earlier call.
         if lines and (max(map(len, lines)) >= limit or CR in data or lines[0].endswith(b"\r")):
             lines = [
@@ -67,5 +84,5 @@ class LineBuffer:
 
     @property
     def partial(self) -> bytes:
-        """The line that has begun and not ended yet; empty when its report is already out."""
+        """The line that has begun and not ended yet; empty once it was given as too long."""
         return bytes(self._partial)

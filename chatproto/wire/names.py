@@ -1,4 +1,4 @@
-"""Names of users and groups: what is one, and who may have it (protocol.md, section 1)."""
+"""Names of users and groups: what a name is, and which are reserved (protocol.md, section 1)."""
 
 import re
 from typing import Final
@@ -6,17 +6,17 @@ from typing import Final
 from .errors import ErrorCode, LocalProtocolError
 
 NAME_MAX: Final = 64
-"""The longest name, in octets of UTF-8."""
+"""The longest name in bytes of UTF-8."""
 
 SERVER_NAME: Final = "*server*"
-"""Who the server's notices come from."""
+"""The name that the server's notices come from."""
 
 # `\s` is Unicode white space; the two ranges are category Cc. Neither covers the other.
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]+")
 
 
 def check_name(name: str) -> None:
-    """Refuse what the grammar does not take for a name.
+    """Refuse a string that is no name in the grammar.
 
     Raises:
         LocalProtocolError: With BAD_NAME.
@@ -32,7 +32,7 @@ def check_name(name: str) -> None:
 
 
 def check_unreserved(name: str) -> None:
-    """Refuse a name that nobody may log in as or call a group or its member.
+    """Refuse a name that is reserved for the server.
 
     Raises:
         LocalProtocolError: With NAME_RESERVED.
@@ -48,7 +48,7 @@ def is_reserved(name: str) -> bool:
 
 def _check(name: str, size: int) -> None:
     if not 0 < size <= NAME_MAX:
-        raise LocalProtocolError(ErrorCode.BAD_NAME, f"a name has 1 to {NAME_MAX} octets")
+        raise LocalProtocolError(ErrorCode.BAD_NAME, f"a name has 1 to {NAME_MAX} bytes")
     if _NAME.fullmatch(name) is None:
         raise LocalProtocolError(
             ErrorCode.BAD_NAME, "a name holds no white space and no control characters"
@@ -56,10 +56,10 @@ def _check(name: str, size: int) -> None:
 
 
 class NameCache(dict[bytes, str]):
-    """Names by their octets, each decoded and checked when it is first met.
+    """Names by their bytes, each decoded and checked when it first appears.
 
-    Nearly every line repeats a name that was seen before, and a hit costs a tenth of a decoding.
-    A cache that has filled up starts afresh, so names that never come back cannot make it grow.
+    Nearly every line repeats a name, and a hit takes a tenth of the time that decoding takes. A
+    full cache is cleared, so names that never come back can't make it grow.
 
     Args:
         size: The most names it holds.
@@ -71,22 +71,23 @@ class NameCache(dict[bytes, str]):
         super().__init__()
         self._size = size
 
-    def __missing__(self, octets: bytes) -> str:
+    def __missing__(self, raw: bytes) -> str:
         """Decode and keep a name.
 
         Raises:
             LocalProtocolError: With BAD_NAME.
         """
         try:
-            name = octets.decode()
+            name = raw.decode()
         except UnicodeDecodeError:
             raise LocalProtocolError(ErrorCode.BAD_NAME, "a name is UTF-8") from None
-        _check(name, len(octets))
+        _check(name, len(raw))
         if len(self) >= self._size:
             self.clear()
-        self[octets] = name
+        self[raw] = name
         return name
 
 
 NAMES: Final = NameCache(16384)
-"""The names that this process has read; a pure function's memory, so sharing it shares no state."""
+"""The names that this process has read. It is the memory of a pure function, so to share it shares
+no state."""

@@ -1,4 +1,4 @@
-"""Which side may say what, and what it changes: the whole of it in one table."""
+"""Which side may send what, and which state follows: all of it in one table."""
 
 from collections.abc import Mapping
 from enum import Enum
@@ -19,7 +19,7 @@ from .events import (
 
 
 class Role(Enum):
-    """Which end of a link this is."""
+    """Which end of a connection this is."""
 
     CLIENT = "client"
     """The end that logs in."""
@@ -33,16 +33,17 @@ class Role(Enum):
 
 
 class State(Enum):
-    """How far a link has come. Both ends of it go through the same states."""
+    """How far a connection has come. Both ends go through the same states."""
 
     ANONYMOUS = "anonymous"
     """No LOGIN has passed yet."""
     LOGGED_IN = "logged in"
-    """A LOGIN has passed. Whether the server's directory took it is for the hub to say: the wire
-    has no answer to LOGIN, and a state that only one end knows of would be no state of the link."""
+    """A LOGIN has passed. Whether the server has accepted the name is known to its hub only: the
+    protocol has no answer to LOGIN, and a state that one end does not know is no state of the
+    connection."""
     CLOSED = "closed"
-    """LOGOUT has passed, or the peer has closed. What the server had under way before it read the
-    LOGOUT still arrives."""
+    """LOGOUT has passed, or the peer has closed. What the server sent before it read the LOGOUT
+    still arrives."""
 
 
 Row = Mapping[type[Event], State]
@@ -85,19 +86,19 @@ TRANSITIONS: Final[Mapping[State, Mapping[Role, Row]]] = {
         },
     },
 }
-"""State, who speaks, what they say: the state after it. What is not listed is not allowed."""
+"""By state, sender and event: the state that follows. What is not listed is not allowed."""
 
 
-def objection(speaker: Role, event: Event) -> tuple[ErrorCode, str]:
+def objection(sender: Role, event: Event) -> tuple[ErrorCode, str]:
     """What is wrong with an event that the table does not allow now.
 
     Args:
-        speaker: Who says it.
-        event: What they say.
+        sender: The role of the side that sends it.
+        event: The event.
 
     Returns:
         The code, and words for people.
     """
-    if any(type(event) in rows[speaker] for rows in TRANSITIONS.values()):
+    if any(type(event) in rows[sender] for rows in TRANSITIONS.values()):
         return ErrorCode.NOT_LOGGED_IN, "log in first"
-    return ErrorCode.WRONG_DIRECTION, f"a {speaker.value} does not send that"
+    return ErrorCode.WRONG_DIRECTION, f"a {sender.value} does not send that"

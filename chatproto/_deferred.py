@@ -1,0 +1,29 @@
+"""The public names that the codec has no use for: `chatproto` loads this when one is asked for."""
+
+from .client.messages import Message as Message
+from .client.messages import Notice as Notice
+from .client.messages import Reconnected as Reconnected
+from .client.ping import Ping as Ping
+from .client.reconnect import Backoff as Backoff
+from .client.reconnect import ReconnectState as ReconnectState
+from .client.session import ChatSession as ChatSession
+from .routing.actions import Action as Action
+from .routing.actions import ConnectionId as ConnectionId
+from .routing.actions import Deliver as Deliver
+from .routing.actions import Disconnect as Disconnect
+from .routing.actions import Refuse as Refuse
+from .routing.hub import ChatHub as ChatHub
+from .routing.limits import GroupLimits as GroupLimits
+from .routing.policy import Broadcasting as Broadcasting
+from .routing.policy import DuplicateLogin as DuplicateLogin
+from .routing.policy import Policy as Policy
+from .server.broker import ChatBroker as ChatBroker
+from .server.close_reason import CloseReason as CloseReason
+from .server.counters import Counters as Counters
+from .server.limits import Limits as Limits
+from .server.log_events import EventKind as EventKind
+from .server.log_events import LogEvent as LogEvent
+from .server.logins import Credentials as Credentials
+from .server.logins import LoginRequest as LoginRequest
+from .server.logins import Question as Question
+from .server.peers import Step as Step

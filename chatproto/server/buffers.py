@@ -1,0 +1,227 @@
+"""The bytes kept for connections: send queues, and what waiting connections have sent."""
+
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import Any, Final
+
+from .close_reason import CloseReason
+from .flow_control import FlowControl
+from .limits import Limits
+from .peer import Peer, Phase, Waiting
+from .send_queue import drop, front
+
+OPEN: Final = Phase.OPEN
+NOTHING: Final = Waiting.NOTHING
+
+POINTER: Final = 8
+"""Bytes that one entry in a collection takes at least."""
+
+
+class Buffers:
+    """All buffers together, and their common bound.
+
+    Args:
+        limits: The bounds on one queue and on all buffers.
+        flow: Told which queues are full, and what is written of them.
+        by_id: All connections, by the adapter's ids; `Peers` adds and removes them.
+    """
+
+    def __init__(self, limits: Limits, flow: FlowControl[Peer], by_id: Mapping[Any, Peer]) -> None:
+        self._limits = limits
+        self._most = limits.total_queue_bytes
+        self._flow = flow
+        self._by_id = by_id
+        self.total = 0
+        """Bytes kept for all connections."""
+        self.bytes_sent = 0
+        """Bytes that were ever written."""
+        # A dict for a set that keeps its order: first queued, first written.
+        self.ready: dict[Peer, None] = {}
+        """The connections that want the adapter's attention."""
+
+    def queue(self, to: Collection[Peer], line: bytes) -> Iterable[tuple[Peer, CloseReason]]:
+        """Add a line to the queues of some connections.
+
+        Returns:
+            The connections to abort, each with the bound that it exceeds.
+        """
+        ready, high_water = self.ready, self._flow.high_water
+        slow: list[tuple[Peer, CloseReason]] = []
+        size = len(line)
+        for peer in to:
+            if not peer.queued_bytes:
+                ready[peer] = None
+            peer.queue.append(line)
+            peer.queued_bytes += size
+            if peer.queued_bytes > high_water:
+                self._flow.mark_full(peer)
+                if peer.queued_bytes > self._limits.queue_bytes:
+                    slow.append((peer, CloseReason.FULL_QUEUE))
+        self.total += size * len(to)
+        if self.total > self._most:
+            slow += [(peer, CloseReason.FULL_QUEUES) for peer in self.largest()]
+        return slow
+
+    def queue_unless_full(self, to: Collection[Peer], lines: bytes) -> bool:
+        """Add lines to the queues of some connections, if that fills none and exceeds no bound.
+
+        Returns:
+            Whether that was so; otherwise nothing is added.
+        """
+        ready, flow = self.ready, self._flow
+        size = len(lines)
+        total = self.total + size * len(to)
+        if total > self._most or (flow.full and not flow.full.keys().isdisjoint(to)):
+            return False
+        # All that is kept is often less than what one queue may hold.
+        if total > flow.high_water:
+            room = flow.high_water - size
+            for peer in to:
+                if peer.queued_bytes > room:
+                    return False
+        for peer in to:
+            if not peer.queued_bytes:
+                ready[peer] = None
+            peer.queue.append(lines)
+            peer.queued_bytes += size
+        self.total = total
+        return True
+
+    def take_ready(self) -> list[Any]:
+        """The ids of the connections that want attention since the last call."""
+        ready = [peer.cid for peer in self.ready]
+        self.ready.clear()
+        return ready
+
+    def take_outgoing(self) -> list[tuple[Any, bytes]]:
+        """The same, each with what to write next."""
+        ready = [
+            # Nearly always there is one piece. A call for it would cost as much as all else.
+            (peer.cid, peer.queue[0] if len(peer.queue) == 1 else front(peer.queue))
+            for peer in self.ready
+        ]
+        self.ready.clear()
+        return ready
+
+    def sent(self, peer: Peer, size: int) -> bool:
+        """Note that the adapter has written the first `size` bytes of a queue.
+
+        They may be more than there are: the queue may have been dropped in the meantime.
+
+        Returns:
+            Whether nothing else is to be done for the connection now.
+
+        Raises:
+            ValueError: The size is negative.
+        """
+        if size < 0:
+            raise ValueError(f"{size} bytes can't have been sent")
+        left = peer.queued_bytes - size
+        if left < 0:
+            size, left = peer.queued_bytes, 0
+        peer.queued_bytes = left
+        self.total -= size
+        self.bytes_sent += size
+        if left:
+            drop(peer.queue, size)
+        else:
+            peer.queue.clear()
+        if peer.phase is not OPEN:
+            return False
+        flow = self._flow
+        if left or (flow.late and peer in flow.late) or (flow.full and peer in flow.full):
+            flow.sent(peer, size, left)
+        return not left and peer.waiting is NOTHING
+
+    def sent_all(self, sent: Iterable[tuple[Any, int]]) -> list[Any]:
+        """The same for many connections, in half of the time where all is well.
+
+        Args:
+            sent: The connections' ids, each with the bytes written.
+
+        Returns:
+            The ids of those for which something else is to be done.
+        """
+        by_id, flow = self._by_id, self._flow
+        unwatched = not (flow.late or flow.full)
+        others: list[Any] = []
+        total = 0
+        try:
+            for cid, size in sent:
+                peer = by_id[cid]
+                if (
+                    size == peer.queued_bytes
+                    and unwatched
+                    and peer.phase is OPEN
+                    and peer.waiting is NOTHING
+                ):
+                    peer.queued_bytes = 0
+                    peer.queue.clear()
+                    total += size
+                elif not self.sent(peer, size):
+                    others.append(cid)
+        finally:
+            self.total -= total
+            self.bytes_sent += total
+        return others
+
+    def keep(self, peer: Peer, unparsed: bytes, undelivered: Collection[Peer] = ()) -> None:
+        """Keep what a waiting connection has sent.
+
+        Args:
+            peer: The connection.
+            unparsed: What to add to what is kept already.
+            undelivered: The recipients that do not have its first message yet, if others have.
+        """
+        peer.unparsed += unparsed
+        peer.undelivered = undelivered or peer.undelivered
+        self.total += len(unparsed) + POINTER * len(undelivered)
+        self.ready[peer] = None
+
+    def take_kept(self, peer: Peer) -> tuple[bytes, Collection[Peer]]:
+        """Take what was kept by `keep`."""
+        unparsed, undelivered = peer.unparsed, peer.undelivered
+        self.total -= self._kept(peer)
+        peer.unparsed, peer.undelivered = b"", ()
+        self.ready[peer] = None
+        return unparsed, undelivered
+
+    def drop_queue(self, peer: Peer) -> None:
+        """Write nothing of a queue any more."""
+        self.total -= peer.queued_bytes
+        peer.queue.clear()
+        peer.queued_bytes = 0
+        self.ready[peer] = None
+
+    def queue_last(self, peer: Peer, line: bytes) -> None:
+        """Add the last line to a queue, whatever its bound: it must not cost what is queued."""
+        peer.queue.append(line)
+        peer.queued_bytes += len(line)
+        self.total += len(line)
+        self.ready[peer] = None
+
+    def forget(self, peer: Peer) -> None:
+        """Forget a connection that is gone."""
+        self.total -= peer.queued_bytes + self._kept(peer)
+        self.ready.pop(peer, None)
+
+    def largest(self) -> Iterator[Peer]:
+        """The connections to abort for all buffers together to keep their bound, largest first."""
+        if self.total <= self._most:
+            return
+        # To look at all of them takes a while, so make room for a while.
+        excess = self.total - self._most + self._most // 16
+        sizes: Counter[Peer] = Counter()
+        for peer in self._by_id.values():
+            sizes[peer] += peer.queued_bytes
+            # A sender that waits for a queue is not to blame for what it waits with.
+            sizes[self._flow.blocked_by(peer) or peer] += self._kept(peer)
+        for peer, size in sizes.most_common():
+            if excess <= 0:
+                return
+            excess -= size
+            yield peer
+
+    @staticmethod
+    def _kept(peer: Peer) -> int:
+        return len(peer.unparsed) + POINTER * len(peer.undelivered)

@@ -1,0 +1,46 @@
+"""Why a connection has ended."""
+
+from enum import StrEnum
+
+
+class CloseReason(StrEnum):
+    """Why the server has closed a connection, or found it closed. The value is fit for a log."""
+
+    LOGGED_OUT = "logged out"
+    """The client has sent LOGOUT."""
+
+    EOF = "end of stream"
+    """The client has closed without LOGOUT."""
+
+    LOST = "connection lost"
+    """The transport failed: a reset, or no way to reach the peer."""
+
+    BAD_LINES = "too many bad lines"
+    """The bound is `Limits.bad_lines`."""
+
+    REPLACED = "replaced"
+    """Another connection has taken the name over (`DuplicateLogin.REPLACE`)."""
+
+    SLOW_CONSUMER = "slow consumer"
+    """The bound is `Limits.queue_age`."""
+
+    FULL_QUEUE = "slow consumer, its queue is full"
+    """The bound is `Limits.queue_bytes`."""
+
+    FULL_QUEUES = "slow consumer, all queues together are full"
+    """The bound is `Limits.total_queue_bytes`."""
+
+    SHUTTING_DOWN = "shutting down"
+    """The server shuts down."""
+
+    TOO_MANY_CONNECTIONS = "too many connections"
+    """The bound is `Limits.max_connections`."""
+
+    TOO_MANY_FROM_ADDRESS = "too many connections from one address"
+    """The bound is `Limits.max_connections_per_address`."""
+
+    HANDSHAKE_TIMEOUT = "no TLS handshake in time"
+    """The bound is `Limits.handshake_timeout`."""
+
+    LOGIN_TIMEOUT = "no login in time"
+    """The bound is `Limits.login_timeout`."""

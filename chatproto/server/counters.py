@@ -1,0 +1,54 @@
+"""What a server has done and what it holds, in numbers."""
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from ..wire.errors import ErrorCode
+from .close_reason import CloseReason
+
+
+@dataclass(slots=True)
+class Counters:
+    """What has happened since the broker was made, and what there is now."""
+
+    connections: int = 0
+    """Connections now."""
+
+    users: int = 0
+    """Names that are logged in now."""
+
+    groups: int = 0
+    """Groups now."""
+
+    queued: int = 0
+    """Bytes kept now: send queues, and what waiting connections have sent."""
+
+    waiting: int = 0
+    """Senders that wait now because a queue is full."""
+
+    accepted: int = 0
+    """Connections accepted."""
+
+    logins: int = 0
+    """LOGINs executed."""
+
+    messages: int = 0
+    """SENDs and BROADCASTs that had a recipient."""
+
+    deliveries: int = 0
+    """Messages added to recipients' queues. A broadcast counts once for each recipient."""
+
+    paused: int = 0
+    """Times that a connection had to wait because of `Limits.rate`."""
+
+    bytes_received: int = 0
+    """Bytes read."""
+
+    bytes_sent: int = 0
+    """Bytes written."""
+
+    refusals: Counter[ErrorCode] = field(default_factory=Counter)
+    """Lines refused, by code, whether or not a notice was sent."""
+
+    closes: Counter[CloseReason] = field(default_factory=Counter)
+    """Connections ended, by reason."""
