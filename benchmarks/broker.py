@@ -60,7 +60,7 @@ def new_broker(users: int) -> ChatBroker[int]:
     members = " ".join(map(name_of, speakers(users)))
     broker.receive(0, f"CHAT/1.0 GROUP g {members}\n".encode())
     assert turn(broker) == 0
-    broker.take_records()
+    broker.take_log_events()
     return broker
 
 
@@ -68,10 +68,9 @@ def turn(broker: ChatBroker[int]) -> int:
     """What an adapter does when it wakes up, with a network that takes all; lines written."""
     broker.tick(0.0)
     lines = 0
-    for cid in broker.take_ready():
-        queue = broker.outgoing(cid)
-        lines += queue.count(b"\n")
-        broker.sent(cid, len(queue))
+    for cid, data in broker.take_outgoing():
+        lines += data.count(b"\n")
+        broker.sent(cid, len(data))
     return lines
 
 
@@ -135,7 +134,7 @@ def logins(broker: ChatBroker[int], fresh: "count[int]") -> None:
         broker.receive(cid, f"CHAT/1.0 LOGIN {name_of(cid)}\n".encode())
         turn(broker)
         broker.disconnect(cid)
-        broker.take_records()
+        broker.take_log_events()
 
 
 def crowd_rows(repeat: int, many: int) -> list[Row]:

@@ -120,11 +120,11 @@ def longest_round(lines: bytes, flooders: int) -> float:
             turn()
             longest = max(longest, time.thread_time() - start)
             broker.sent_all([(cid, len(data)) for cid, data in broker.take_outgoing()])
-            broker.take_records()
+            broker.take_log_events()
             if not broker.busy:
                 break
             turn = partial(broker.tick, 0.0)
-    if not broker.reading(0):
+    if not broker.next_step(0).read:
         raise RuntimeError("the broker has had enough")
     return longest * 1000
 

@@ -17,8 +17,9 @@ from _table import Row
 from _timing import in_turns
 
 from chatproto import ChatBroker, ChatConnection, ChatHub, Limits, Login, Receive, Role, Send
-from chatproto.server.peer import Link
-from chatproto.server.peers import Links
+from chatproto.server.buffers import Buffers
+from chatproto.server.flow_control import FlowControl
+from chatproto.server.peer import Peer
 from chatproto.wire.codec import encode
 from chatproto.wire.line_buffer import LineBuffer
 from chatproto_sync.sockets.poller import ONCE, READ, Poller, new_poller
@@ -107,19 +108,18 @@ def system_calls() -> Iterator[dict[str, Work]]:
 
 def short_way(messages: int) -> dict[str, Work]:
     """What a broker does with so many messages in a piece, from each of those that are ready."""
-    broker, links = new_broker(READY), Links(Limits())
-    news = [(number, line_to(number ^ 1) * messages) for number in range(READY)]
-    to = [Link(number, "", "", Limits()) for number in range(READY)]
-    for link in to:
-        links.add(link)
+    broker, limits = new_broker(READY), Limits()
+    peers = {number: Peer(number, "", "", limits) for number in range(READY)}
+    buffers = Buffers(limits, FlowControl(limits), peers)
+    received = [(number, line_to(number ^ 1) * messages) for number in range(READY)]
 
     def queue_and_write() -> None:
-        for link, (_, data) in zip(to, news, strict=True):
-            links.queue_all((link,), data)
-        links.sent_all([(cid, len(data)) for cid, data in links.take_outgoing()])
+        for number, data in received:
+            buffers.queue_unless_full((peers[number],), data)
+        buffers.sent_all([(cid, len(data)) for cid, data in buffers.take_outgoing()])
 
     def all_of_it() -> None:
-        broker.receive_all(news)
+        broker.receive_all(received)
         broker.sent_all([(cid, len(data)) for cid, data in broker.take_outgoing()])
 
     return {
@@ -151,8 +151,7 @@ def long_way() -> dict[str, Work]:
 
     def all_of_it() -> None:
         broker.receive(0, lines)
-        for cid in broker.take_ready():
-            broker.sent(cid, len(broker.outgoing(cid)))
+        broker.sent_all([(cid, len(data)) for cid, data in broker.take_outgoing()])
 
     return {
         "split": lambda: buffer.feed(lines),

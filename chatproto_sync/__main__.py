@@ -1,4 +1,4 @@
-"""`python -m chatproto_sync`: a chat server with nothing installed but Python."""
+"""`python -m chatproto_sync`: a chat server that needs only the standard library."""
 
 import argparse
 import contextlib
@@ -27,7 +27,7 @@ def main(arguments: Sequence[str]) -> int:
     """Run the command.
 
     Args:
-        arguments: Those after the command's name.
+        arguments: The arguments after the command's name.
 
     Returns:
         The exit status.
@@ -61,8 +61,8 @@ def main(arguments: Sequence[str]) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m chatproto_sync",
-        description="A CHAT/1.0 server on the standard library alone.",
-        epilog="Options can come from the environment too: CHATPROTO_HOST for --host and so on.",
+        description="Run a CHAT/1.0 server that needs only the standard library.",
+        epilog="Each option has an environment variable too: CHATPROTO_HOST for --host and so on.",
     )
     parser.add_argument("--version", action="version", version=f"chatproto {__version__}")
     for option in OPTIONS:
@@ -86,7 +86,7 @@ def _add(parser: argparse.ArgumentParser, option: Option) -> None:
 
 
 def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
-    """`argparse` shows the words of one kind of error only."""
+    """The same, with an error whose words `argparse` shows."""
 
     def typed(text: str) -> Any:
         try:
@@ -98,7 +98,7 @@ def _typed(parse: Callable[[str], Any]) -> Callable[[str], Any]:
 
 
 def _from_environment(parser: argparse.ArgumentParser) -> Iterator[str]:
-    """The options that are set in the environment, as if they had been typed first."""
+    """The options that the environment sets, as arguments to put before the real ones."""
     for option in OPTIONS:
         value = os.environ.get(option.variable, "")
         if not option.is_flag:
@@ -126,7 +126,7 @@ def _metrics(
             "--metrics-port needs the package prometheus_client: "
             "pip install 'chatproto-sansio[server]', or '.[server]' in a checkout"
         )
-    return serving_metrics(server._driver, values["host"], values["metrics_port"])
+    return serving_metrics(server, values["host"], values["metrics_port"])
 
 
 if __name__ == "__main__":

@@ -26,7 +26,7 @@ from ..server.server import Server
 
 
 def _parsed(option: Option) -> Callable[[click.Context, click.Parameter, str | None], Any]:
-    """A callback that makes a value of a text."""
+    """A callback that turns the text of an option into its value."""
 
     def parse(_context: click.Context, _param: click.Parameter, text: str | None) -> Any:
         try:
@@ -95,29 +95,27 @@ async def _run(
         anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
         contextlib.ExitStack() as stack,
     ):
-        # Only now: whoever sees it listen may send a signal at once. It may block, as nothing else
-        # runs here yet; what it raises is all that comes out of here unwrapped.
+        # Not earlier: whoever sees it listen may send a signal at once. Not in a task group: its
+        # exceptions must not be wrapped. It may block, because nothing else runs here yet.
         server = Server(**parameters)
         stack.callback(server.close)
         if values["metrics_port"] is not None:
-            stack.enter_context(
-                serving_metrics(server._driver, values["host"], values["metrics_port"])
-            )
+            stack.enter_context(serving_metrics(server, values["host"], values["metrics_port"]))
         announce(server.addresses)
         async with anyio.create_task_group() as tasks:
             with anyio.CancelScope() as scope:
-                tasks.start_soon(_obey_signals, signals, server, scope, certificate)
+                tasks.start_soon(_handle_signals, signals, server, scope, certificate)
                 await server.run()
             tasks.cancel_scope.cancel()
 
 
-async def _obey_signals(
+async def _handle_signals(
     signals: AsyncIterator[signal.Signals],
     server: Server,
     scope: anyio.CancelScope,
     certificate: ServerCertificate | None,
 ) -> None:
-    """The first signal to end ends the server in good order, the second at once."""
+    """Shut the server down at SIGINT or SIGTERM, and at once at the second one."""
     async for number in signals:
         if number not in (signal.SIGINT, signal.SIGTERM):
             reload(certificate)

@@ -11,9 +11,12 @@ import anyio
 from anyio.abc import ByteStream, TaskStatus
 from anyio.lowlevel import checkpoint_if_cancelled, current_token
 
-from chatproto import Limits, LoginRequest, Policy
+from chatproto import ChatBroker, Counters, Limits, LoginRequest, Policy
 from chatproto_sync.sockets.addresses import DEFAULT_PORT
-from chatproto_sync.sockets.driver import TICK, Driver, logger, open_driver
+from chatproto_sync.sockets.descriptors import fitted
+from chatproto_sync.sockets.driver import TICK, Driver, logger
+from chatproto_sync.sockets.listeners import open_listeners
+from chatproto_sync.sockets.transport import Transport
 
 from .stream_transport import StreamTransport
 
@@ -21,27 +24,10 @@ from .stream_transport import StreamTransport
 class Server:
     """A chat server on an event loop.
 
-    It listens as soon as it is made; nobody is answered before `run`. Making one looks up `host`
-    and waits for that, so inside a running loop use `serve`.
+    It listens as soon as it is made, and serves while `run` runs. The parameters and exceptions are
+    those of `chatproto_sync.Server`, but `authenticate` is awaited for each LOGIN.
 
-    Args:
-        host: The name or address to listen on.
-        port: The TCP port; 0 for one that is free.
-        unix: The path of a Unix socket to listen on instead.
-        unix_mode: That socket's file mode; None for what the umask makes of it.
-        sockets: Sockets that listen already, instead of all that; closed in the end.
-        ssl: What to do TLS with; None for none. A context that asks for certificates binds LOGIN to
-            them: a connection may have the DNS names and mail addresses among the subject's
-            alternative names, or the common name if there are none of these.
-        authenticate: Awaited for each LOGIN: only True allows it. What it raises is
-            logged and refuses that login, and so does `Limits.auth_timeout`.
-        policy: The matters of taste.
-        limits: What one connection may take, and all of them together.
-        notices: Whether to tell clients why something was refused (protocol.md, section 3).
-
-    Raises:
-        OSError: It can't listen there.
-        ValueError: There is no such port, or the path is empty.
+    Making a server blocks while the system looks up `host`. Inside a running loop, use `serve`.
     """
 
     def __init__(
@@ -58,34 +44,26 @@ class Server:
         limits: Limits = Limits(),
         notices: bool = True,
     ) -> None:
-        self._driver = open_driver(
-            host,
-            port,
-            unix=unix,
-            unix_mode=unix_mode,
-            sockets=sockets,
-            ssl=ssl,
-            policy=policy,
-            limits=limits,
-            notices=notices,
-            ask=authenticate is not None,
+        broker: ChatBroker[Transport] = ChatBroker(
+            policy=policy, limits=fitted(limits), notices=notices, ask=authenticate is not None
         )
+        self._driver = Driver(broker, open_listeners(host, port, unix, unix_mode, sockets), ssl)
         self._authenticate = authenticate
         self._limits = limits
         self.addresses = self._driver.addresses
-        """Where it listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
+        """Where the server listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
 
     async def run(self, *, task_status: TaskStatus["Server"] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled, then end: tell everybody, write what is queued, close.
+        """Serve until cancelled, then tell all clients, write what is queued, and close.
 
-        The end takes `Limits.grace` and a second at the most, shielded from the cancellation that
-        causes it.
+        Shutting down takes `Limits.grace` and a second at most. It is shielded from the
+        cancellation that starts it.
 
         Args:
-            task_status: Told this server when it accepts connections.
+            task_status: Gets this server when it accepts connections.
 
         Raises:
-            RuntimeError: It has run already, or is closed.
+            RuntimeError: The server has run already, or is closed.
         """
         driver = self._driver
         driver.listen()
@@ -107,21 +85,32 @@ class Server:
             driver.close()
 
     def abort(self) -> None:
-        """Have the end wait for nobody, once `run` is cancelled."""
+        """Close all connections at once when `run` is cancelled, or has been."""
         self._driver.abort()
 
     def close(self) -> None:
-        """Stop listening, if it never came to `run`, which does that itself."""
+        """Stop listening, if `run` was never called. `run` does it itself."""
         self._driver.close()
 
-    async def serve_stream(self, stream: ByteStream) -> None:
-        """Serve one connection that somebody else has made, while `run` runs.
+    def snapshot(self) -> Counters:
+        """A copy of the counters. Other threads may call it."""
+        return self._driver.broker.snapshot()
 
-        It chats with those on the server's own sockets. Returns when the connection has ended;
-        the stream is closed then.
+    def take_lag(self) -> float:
+        """The longest time in seconds since the last call in which no connection was served.
+
+        Other threads may call it.
+        """
+        return self._driver.take_lag()
+
+    async def serve_stream(self, stream: ByteStream) -> None:
+        """Serve a connection that exists already, while `run` runs.
+
+        Its client can chat with those on the server's own sockets. Returns when the connection has
+        ended and the stream is closed.
 
         Args:
-            stream: TLS, a WebSocket's adapter, memory: anything that carries bytes.
+            stream: Any stream of bytes: TLS, the adapter of a WebSocket, memory.
 
         Raises:
             RuntimeError: The server has ended.
@@ -131,16 +120,16 @@ class Server:
         await StreamTransport(self._driver, stream).run()
 
     async def _decide(self, token: int, request: LoginRequest) -> None:
-        assert self._authenticate is not None  # noqa: S101 - or nobody would be asked
+        assert self._authenticate is not None  # noqa: S101 - otherwise the broker asks nothing
         allowed = False
         with anyio.move_on_after(self._limits.auth_timeout):
             try:
                 allowed = await self._authenticate(request) is True
             except (Exception, anyio.get_cancelled_exc_class()) as error:  # noqa: BLE001 - logged
                 if not isinstance(error, Exception):
-                    # Goes on if it was not this task that was cancelled, but one it waited for.
+                    # Raises if this task was cancelled, and not only one that it waited for.
                     await checkpoint_if_cancelled()
-                # A bug there costs this login, and nobody else anything.
+                # A bug in the function refuses this login only.
                 logger.exception("authenticate failed for %r", request.name)
         self._driver.answer(token, allowed)
 
@@ -175,31 +164,14 @@ async def serve(
     notices: bool = True,
     task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
-    """Run a chat server until cancelled, and end it in good order.
+    """Run a chat server until cancelled, then shut it down.
 
-    Signals are the application's: cancel the scope around this when one comes. The command
-    `chatproto serve` does that for SIGINT and SIGTERM.
+    The parameters and exceptions are those of `chatproto_sync.Server`, but `authenticate` is
+    awaited for each LOGIN, and `task_status` gets the `Server` when it accepts connections:
+    `server = await task_group.start(serve)`. The log says which port was free.
 
-    Args:
-        host: The name or address to listen on.
-        port: The TCP port; 0 for one that is free, which the log tells.
-        unix: The path of a Unix socket to listen on instead.
-        unix_mode: That socket's file mode; None for what the umask makes of it.
-        sockets: Sockets that listen already, instead of all that; closed in the end.
-        ssl: What to do TLS with; None for none. A context that asks for certificates binds LOGIN to
-            them: a connection may have the DNS names and mail addresses among the subject's
-            alternative names, or the common name if there are none of these.
-        authenticate: Awaited for each LOGIN: only True allows it. What it raises is
-            logged and refuses that login, and so does `Limits.auth_timeout`.
-        policy: The matters of taste.
-        limits: What one connection may take, and all of them together.
-        notices: Whether to tell clients why something was refused (protocol.md, section 3).
-        task_status: Told the `Server` when it accepts connections:
-            `server = await task_group.start(serve)`.
-
-    Raises:
-        OSError: It can't listen there.
-        ValueError: There is no such port, or the path is empty.
+    Signals are the application's: cancel the scope around this call when one arrives. The command
+    `chatproto serve` does so for SIGINT and SIGTERM.
     """
     make = partial(
         Server,
@@ -223,7 +195,7 @@ async def _drive(driver: Driver, until: Callable[[], bool]) -> None:
 
     Args:
         driver: The driver.
-        until: Says whether to return; called first, and after each `step`.
+        until: Returns whether to stop. Called first, and after each `step`.
     """
     loop = current_token().native_token
     if isinstance(loop, asyncio.AbstractEventLoop):
@@ -239,8 +211,8 @@ async def _drive_by_callback(
 ) -> None:
     """The same for asyncio.
 
-    There, AnyIO's `wait_readable` adds the descriptor to the loop and removes it each time, and for
-    that Linux looks at every socket behind the descriptor.
+    There, AnyIO's `wait_readable` adds the descriptor to the loop and removes it each time. For
+    that, Linux looks at all sockets behind the descriptor.
     """
     if until():
         return

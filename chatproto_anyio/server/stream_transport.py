@@ -1,4 +1,4 @@
-"""What an event loop adds to the driver: connections that are not plain sockets."""
+"""The transport of a connection that is not a socket of the server's own, but any byte stream."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -17,15 +17,15 @@ from chatproto_sync.sockets.unix import credentials_of
 from ..streams import GONE, close
 
 WRITE_SIZE: Final = 16384
-"""The most octets written to a stream at once. Only when they are gone, the broker hears of it."""
+"""Most bytes written to a stream at once. The broker learns of them when all are written."""
 
 
 class StreamTransport:
-    """A connection on any byte stream: two tasks over the broker that the sockets use.
+    """A connection on a byte stream: one task reads, and one task writes.
 
     Args:
-        driver: Whose broker decides.
-        stream: The connection; closed at the end.
+        driver: The driver of the broker to connect to.
+        stream: The stream. `run` closes it.
     """
 
     def __init__(self, driver: Driver, stream: ByteStream) -> None:
@@ -33,7 +33,7 @@ class StreamTransport:
         self._driver = driver
         self._stream = stream
         self._scope = anyio.CancelScope()
-        # Set, and replaced, when the broker wants something of this one.
+        # Set, and replaced, when the broker wants something else done for this connection.
         self._changed = anyio.Event()
 
     @property
@@ -48,20 +48,20 @@ class StreamTransport:
         sock = self._stream.extra(SocketAttribute.raw_socket, None)
         return None if sock is None else credentials_of(sock)
 
-    def write(self, data: bytes) -> int:  # noqa: ARG002 - it has a task for that
+    def write(self, data: bytes) -> int:  # noqa: ARG002 - a task writes
         """See `chatproto_sync.sockets.transport.Transport`."""
         return 0
 
     def flush(self) -> None:
         """See `chatproto_sync.sockets.transport.Transport`."""
-        if self._driver.broker.finished(self):
+        if self._driver.broker.next_step(self).close:
             self._scope.cancel()
         else:
             changed, self._changed = self._changed, anyio.Event()
             changed.set()
 
     async def run(self) -> None:
-        """Carry until one side ends it. However that comes about, nothing of it is left."""
+        """Serve the connection until one side ends it, then close it."""
         driver = self._driver
         try:
             driver.tick()
@@ -75,19 +75,19 @@ class StreamTransport:
                     tasks.start_soon(self._write)
                     await self._read()
         except* GONE:
-            # That the broker is told of it below says so.
+            # The broker logs the reason below.
             pass
         finally:
             driver.broker.disconnect(self)
             driver.settle()
-            # A drain may be waiting for this one.
+            # A drain may wait for this connection.
             driver.wake()
             await close(self._stream)
 
     async def _read(self) -> None:
         driver, broker = self._driver, self._driver.broker
         while True:
-            if not broker.reading(self):
+            if not broker.next_step(self).read:
                 await self._changed.wait()
                 continue
             try:
@@ -101,30 +101,30 @@ class StreamTransport:
 
     async def _write(self) -> None:
         driver, broker = self._driver, self._driver.broker
-        while not broker.finished(self):
-            data = broker.outgoing(self)[:WRITE_SIZE]
-            if data:
+        while not (step := broker.next_step(self)).close:
+            if data := step.write[:WRITE_SIZE]:
                 broker.sent(self, 0)
                 await self._stream.send(data)
                 broker.sent(self, len(data))
                 driver.settle()
-            elif broker.take_half_close(self):
+            elif step.half_close:
                 try:
                     await self._stream.send_eof()
                 except NotImplementedError:
-                    # TLS in AnyIO can only close as a whole, and says goodbye while it does.
+                    # AnyIO's TLS streams can only close as a whole. They send a close_notify then.
                     break
+                broker.half_closed(self)
             else:
                 await self._changed.wait()
         self._scope.cancel()
 
 
 def _describe(stream: ByteStream) -> tuple[str, str]:
-    """Where a stream leads, for people, and its IP address if it has one."""
+    """The peer's address for people, and its IP address or nothing."""
     try:
         address = stream.extra(SocketAttribute.remote_address)
         family = stream.extra(SocketAttribute.family)
     except (anyio.TypedAttributeLookupError, OSError):
-        # Not every stream has a socket, and not every socket still has a peer.
+        # Not every stream has a socket, and the peer of a socket may have gone.
         return type(stream).__name__, ""
     return describe(address, family), host_of(address, family)

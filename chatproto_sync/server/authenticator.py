@@ -1,4 +1,4 @@
-"""Asking the application who may log in, on threads of its own."""
+"""Asking a function of the application who may log in, on threads of its own."""
 
 import contextlib
 import logging
@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from chatproto import LoginRequest
 
 THREADS: Final = 8
-"""The most questions that are being answered at once."""
+"""Most calls of the function at the same time."""
 
 _PendingLogin: TypeAlias = tuple[float, int, LoginRequest]
 """The time after which nobody waits for the answer, the driver's token, and the request."""
@@ -20,13 +20,12 @@ logger: Final = logging.getLogger("chatproto.server")
 
 
 class Authenticator:
-    """Asks a plain function.
+    """Calls a function for each login, on up to `THREADS` threads.
 
     Args:
-        authenticate: The function; it may take its time.
-        answer: Called on some thread with what the driver's question had as its token, and whether
-            the login is allowed.
-        timeout: Seconds after which nobody waits for the answer any more.
+        authenticate: The function. It may block.
+        answer: Called on one of the threads, with the token and whether the login is allowed.
+        timeout: Seconds after which nobody waits for an answer.
     """
 
     def __init__(
@@ -38,22 +37,22 @@ class Authenticator:
         self._authenticate = authenticate
         self._answer = answer
         self._timeout = timeout
-        # None has a thread end.
+        # None ends a thread.
         self._pending: queue.SimpleQueue[_PendingLogin | None] = queue.SimpleQueue()
         self._threads = 0
-        # Threads that wait for a question.
+        # Counts the threads that wait for a login.
         self._idle = threading.Semaphore(0)
 
     def ask(self, token: int, request: LoginRequest) -> None:
-        """Have a question answered, some time."""
+        """Have the function called for a login. Returns at once."""
         self._pending.put((time.monotonic() + self._timeout, token, request))
         if not self._idle.acquire(blocking=False) and self._threads < THREADS:
             self._threads += 1
-            # A process does not wait for such a one to end, nor for a function that hangs.
+            # A daemon, so that the process can exit while the function hangs.
             threading.Thread(target=self._run, name="chatproto-authenticate", daemon=True).start()
 
     def close(self) -> None:
-        """Ask no more. What is being answered is not waited for."""
+        """Drop all logins that wait. Calls that have begun go on, and nobody waits for them."""
         with contextlib.suppress(queue.Empty):
             while True:
                 self._pending.get_nowait()
@@ -71,6 +70,6 @@ class Authenticator:
         try:
             return self._authenticate(request) is True
         except BaseException:
-            # A bug there costs this login, and nobody else anything; an exit there no thread.
+            # A bug in the function refuses this login only, and an exit in it ends no thread.
             logger.exception("authenticate failed for %r", request.name)
             return False

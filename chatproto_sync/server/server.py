@@ -1,4 +1,4 @@
-"""A chat server from the standard library alone."""
+"""A chat server on one thread."""
 
 import contextlib
 import os
@@ -9,36 +9,39 @@ from collections.abc import Callable, Iterator, Sequence
 from ssl import SSLContext
 from types import FrameType
 
-from chatproto import Limits, LoginRequest, Policy
+from chatproto import ChatBroker, Counters, Limits, LoginRequest, Policy
 
 from ..sockets.addresses import DEFAULT_PORT
-from ..sockets.driver import TICK, open_driver
+from ..sockets.descriptors import fitted
+from ..sockets.driver import TICK, Driver
+from ..sockets.listeners import open_listeners
+from ..sockets.transport import Transport
 from .authenticator import Authenticator
 
 
 class Server:
     """A chat server on one thread.
 
-    It listens as soon as it is made; nobody is answered before `run`.
+    It listens as soon as it is made, and serves while `run` runs.
 
     Args:
-        host: The name or address to listen on.
-        port: The TCP port; 0 for one that is free.
-        unix: The path of a Unix socket to listen on instead.
-        unix_mode: That socket's file mode; None for what the umask makes of it.
-        sockets: Sockets that listen already, instead of all that; closed in the end.
-        ssl: What to do TLS with; None for none. A context that asks for certificates binds LOGIN to
-            them: a connection may have the DNS names and mail addresses among the subject's
-            alternative names, or the common name if there are none of these.
-        authenticate: Called, on a thread of its own, for each LOGIN: only True allows it. What it
-            raises is logged and refuses that login, and so does `Limits.auth_timeout`.
-        policy: The matters of taste.
-        limits: What one connection may take, and all of them together.
+        host: The host name or IP address to listen on.
+        port: The TCP port; 0 for a free one.
+        unix: The path of a Unix socket to listen on instead; None for TCP.
+        unix_mode: The file mode of that socket; None for the one that the umask yields.
+        sockets: Sockets to use instead of all these, which listen already. The server closes them.
+        ssl: The context for TLS; None for no TLS. If the context asks for certificates, clients may
+            log in only under the DNS names and mail addresses among the subject's alternative names
+            of their certificate, or under its common name if there are none of these.
+        authenticate: Called for each LOGIN, on a thread of its own. Only True allows the login. An
+            exception is logged and refuses it; so does taking longer than `Limits.auth_timeout`.
+        policy: The rules on which servers may differ.
+        limits: The bounds on what clients can make the server hold or do.
         notices: Whether to tell clients why something was refused (protocol.md, section 3).
 
     Raises:
-        OSError: It can't listen there.
-        ValueError: There is no such port, or the path is empty.
+        OSError: The server cannot listen there.
+        ValueError: There is no such port, the path is empty, or the context is for clients.
     """
 
     def __init__(
@@ -55,18 +58,10 @@ class Server:
         limits: Limits = Limits(),
         notices: bool = True,
     ) -> None:
-        self._driver = open_driver(
-            host,
-            port,
-            unix=unix,
-            unix_mode=unix_mode,
-            sockets=sockets,
-            ssl=ssl,
-            policy=policy,
-            limits=limits,
-            notices=notices,
-            ask=authenticate is not None,
+        broker: ChatBroker[Transport] = ChatBroker(
+            policy=policy, limits=fitted(limits), notices=notices, ask=authenticate is not None
         )
+        self._driver = Driver(broker, open_listeners(host, port, unix, unix_mode, sockets), ssl)
         self._authenticator = None
         if authenticate is not None:
             self._authenticator = Authenticator(
@@ -75,15 +70,15 @@ class Server:
             self._driver.ask = self._authenticator.ask
         self._stopping = False
         self.addresses = self._driver.addresses
-        """Where it listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
+        """Where the server listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
 
     def run(self) -> None:
-        """Serve until `shutdown`, then end: tell everybody, write what is queued, close.
+        """Serve until `shutdown`, then tell all clients, write what is queued, and close.
 
-        The end takes `Limits.grace` and a second at the most.
+        Shutting down takes `Limits.grace` and a second at most.
 
         Raises:
-            RuntimeError: It has run already, or is closed.
+            RuntimeError: The server has run already, or is closed.
         """
         driver = self._driver
         driver.listen()
@@ -97,9 +92,9 @@ class Server:
             self.close()
 
     def shutdown(self) -> None:
-        """Have `run` end. For other threads and for signal handlers; returns at once.
+        """Have `run` shut down and return; a second call closes all connections at once.
 
-        A second call has the end wait for nobody.
+        Returns at once. Other threads and signal handlers may call it.
         """
         if self._stopping:
             self._driver.abort()
@@ -107,10 +102,21 @@ class Server:
         self._driver.wake()
 
     def close(self) -> None:
-        """Stop listening, if it never came to `run`, which does that itself."""
+        """Stop listening, if `run` was never called. `run` does it itself."""
         self._driver.close()
         if self._authenticator is not None:
             self._authenticator.close()
+
+    def snapshot(self) -> Counters:
+        """A copy of the counters. Other threads may call it."""
+        return self._driver.broker.snapshot()
+
+    def take_lag(self) -> float:
+        """The longest time in seconds since the last call in which no connection was served.
+
+        Other threads may call it.
+        """
+        return self._driver.take_lag()
 
 
 def serve(
@@ -126,29 +132,12 @@ def serve(
     limits: Limits = Limits(),
     notices: bool = True,
 ) -> None:
-    """Run a chat server until SIGINT or SIGTERM, and end it in good order.
+    """Run a chat server until SIGINT or SIGTERM, then shut it down.
 
-    In the main thread it takes these two signals for as long as it runs; elsewhere there are no
-    signals to be had, and a `Server` with its `shutdown` is what you want.
+    The parameters and exceptions are those of `Server`. The log says which port was free.
 
-    Args:
-        host: The name or address to listen on.
-        port: The TCP port; 0 for one that is free, which the log tells.
-        unix: The path of a Unix socket to listen on instead.
-        unix_mode: That socket's file mode; None for what the umask makes of it.
-        sockets: Sockets that listen already, instead of all that; closed in the end.
-        ssl: What to do TLS with; None for none. A context that asks for certificates binds LOGIN to
-            them: a connection may have the DNS names and mail addresses among the subject's
-            alternative names, or the common name if there are none of these.
-        authenticate: Called, on a thread of its own, for each LOGIN: only True allows it. What it
-            raises is logged and refuses that login, and so does `Limits.auth_timeout`.
-        policy: The matters of taste.
-        limits: What one connection may take, and all of them together.
-        notices: Whether to tell clients why something was refused (protocol.md, section 3).
-
-    Raises:
-        OSError: It can't listen there.
-        ValueError: There is no such port, or the path is empty.
+    In the main thread, this handles the two signals while it runs. Other threads get no signals:
+    there, use a `Server` and its `shutdown`.
     """
     server = Server(
         host,
@@ -168,7 +157,7 @@ def serve(
 
 @contextlib.contextmanager
 def shutdown_on_signals(server: Server) -> Iterator[None]:
-    """Have SIGINT and SIGTERM shut a server down. Does nothing outside the main thread."""
+    """Have SIGINT and SIGTERM shut a server down. Outside the main thread, this does nothing."""
 
     def stop(_number: int, _frame: FrameType | None) -> None:
         server.shutdown()
@@ -181,5 +170,5 @@ def shutdown_on_signals(server: Server) -> Iterator[None]:
         yield
     finally:
         for number, handler in before.items():
-            # None stands for one that was not set from Python, which can't be put back.
+            # None means that the handler was not set from Python, and cannot be restored.
             signal.signal(number, signal.SIG_DFL if handler is None else handler)

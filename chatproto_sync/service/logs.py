@@ -1,4 +1,4 @@
-"""How a server's log is written."""
+"""The format of a server's log."""
 
 import json
 import logging
@@ -6,9 +6,9 @@ import time
 
 
 class JsonFormatter(logging.Formatter):
-    """One JSON object a line, for programs.
+    """Formats each record as one line with a JSON object, for programs.
 
-    It has `time` (RFC 3339), `level`, `logger`, `message`, and `exception` where there is one.
+    The object has `time` (RFC 3339), `level`, `logger`, `message`, and `exception` if there is one.
     """
 
     def format(self, record: logging.LogRecord) -> str:

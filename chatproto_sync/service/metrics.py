@@ -1,86 +1,94 @@
-"""What Prometheus is told. Needs `prometheus_client`, which the extra `server` brings."""
+"""Metrics for Prometheus. Needs `prometheus_client`, which the extra `server` installs."""
 
 import contextlib
 from collections.abc import Iterable, Iterator
+from typing import Final, Protocol
 
 from prometheus_client import CollectorRegistry, start_http_server
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from chatproto import Counters
 
-from ..sockets.driver import Driver
+# The field of `Counters`, the metric, and its help text.
+_GAUGES: Final = (
+    ("connections", "chatproto_connections", "Open connections."),
+    ("users", "chatproto_users", "Names that are logged in."),
+    ("groups", "chatproto_groups", "Groups."),
+    ("queued", "chatproto_queued_bytes", "Bytes that wait to be written or executed."),
+    ("waiting", "chatproto_waiting", "Senders that wait because a queue is full."),
+)
+_COUNTERS: Final = (
+    ("accepted", "chatproto_accepted", "Connections accepted."),
+    ("logins", "chatproto_logins", "Successful LOGINs."),
+    ("messages", "chatproto_messages", "SENDs and BROADCASTs that had a recipient."),
+    ("deliveries", "chatproto_deliveries", "Messages put into the queues of recipients."),
+    ("paused", "chatproto_paused", "Pauses of connections that exceeded their rate."),
+    ("bytes_received", "chatproto_received_bytes", "Bytes read from connections."),
+    ("bytes_sent", "chatproto_sent_bytes", "Bytes written to connections."),
+)
 
-_GAUGES = {
-    "connections": "Connections now.",
-    "users": "Names that are logged in now.",
-    "groups": "Groups now.",
-    "queued": "Octets that wait to be written or acted on now.",
-    "waiting": "Senders that have to wait now, because a queue is full.",
-}
-_COUNTERS = {
-    "accepted": "Connections taken on.",
-    "logins": "LOGINs obeyed.",
-    "messages": "SENDs and BROADCASTs that had a recipient.",
-    "deliveries": "Messages put into recipients' queues.",
-    "paused": "How often a connection had to wait because of its rate.",
-    "octets_in": "Octets read.",
-    "octets_out": "Octets written.",
-}
+
+class MetricsSource(Protocol):
+    """The part of a server that the metrics come from."""
+
+    def snapshot(self) -> Counters:
+        """A copy of the counters."""
+        ...
+
+    def take_lag(self) -> float:
+        """The longest time in seconds since the last call in which no connection was served."""
+        ...
 
 
 class Collector:
-    """Turns a server's counters into metrics, when asked.
+    """Collects the metrics of a server when Prometheus asks for them.
 
     Args:
-        driver: The server's.
+        source: The server.
     """
 
-    def __init__(self, driver: Driver) -> None:
-        self._driver = driver
+    def __init__(self, source: MetricsSource) -> None:
+        self._source = source
 
     def collect(self) -> Iterable[Metric]:
-        """What `prometheus_client` asks for."""
-        counters = self._driver.broker.snapshot()
-        for name, text in _GAUGES.items():
-            yield GaugeMetricFamily(f"chatproto_{name}", text, getattr(counters, name))
-        for name, text in _COUNTERS.items():
-            yield CounterMetricFamily(f"chatproto_{name}", text, getattr(counters, name))
-        yield from _labelled(counters)
+        """See `prometheus_client.registry.Collector`."""
+        counters = self._source.snapshot()
+        for field, name, text in _GAUGES:
+            yield GaugeMetricFamily(name, text, getattr(counters, field))
+        for field, name, text in _COUNTERS:
+            yield CounterMetricFamily(name, text, getattr(counters, field))
+        refusals = CounterMetricFamily("chatproto_refusals", "Lines refused.", labels=["code"])
+        for code, count in counters.refusals.items():
+            refusals.add_metric([code], count)
+        yield refusals
+        closes = CounterMetricFamily("chatproto_closes", "Connections closed.", labels=["reason"])
+        for reason, count in counters.closes.items():
+            closes.add_metric([reason], count)
+        yield closes
         yield GaugeMetricFamily(
             "chatproto_lag_seconds",
-            "The longest time since the last scrape that everybody had to wait for one wake-up.",
-            self._driver.take_lag(),
+            "Longest time since the last scrape in which no connection was served.",
+            self._source.take_lag(),
         )
 
 
-def _labelled(counters: Counters) -> Iterator[Metric]:
-    refusals = CounterMetricFamily("chatproto_refusals", "Lines refused.", labels=["code"])
-    for code, count in counters.refusals.items():
-        refusals.add_metric([code], count)
-    closes = CounterMetricFamily("chatproto_closes", "Connections ended.", labels=["reason"])
-    for reason, count in counters.closes.items():
-        closes.add_metric([reason], count)
-    yield refusals
-    yield closes
-
-
 @contextlib.contextmanager
-def serving_metrics(driver: Driver, host: str, port: int) -> Iterator[int]:
-    """Answer Prometheus, on a thread of its own.
+def serving_metrics(source: MetricsSource, host: str, port: int) -> Iterator[int]:
+    """Serve the metrics over HTTP, on a thread of its own.
 
     Args:
-        driver: The server's.
+        source: The server.
         host: The address to listen on.
-        port: The TCP port; 0 for one that is free.
+        port: The TCP port; 0 for a free one.
 
     Returns:
-        A context manager for the port.
+        A context manager that yields the port.
 
     Raises:
-        OSError: It can't listen there.
+        OSError: It cannot listen there.
     """
     registry = CollectorRegistry()
-    registry.register(Collector(driver))
+    registry.register(Collector(source))
     server, thread = start_http_server(port, host, registry)
     try:
         yield server.server_port

@@ -1,8 +1,12 @@
-"""The options that both commands that run a server have, in one table."""
+"""The options of the two commands that run a server, in one table."""
 
+import ast
+import inspect
 import logging
+import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import Field, dataclass, fields
+from itertools import pairwise
 from typing import Any, Final
 
 from chatproto import Limits, Policy
@@ -25,17 +29,17 @@ class Option:
     name: str
     """`max-line` for `--max-line` and `CHATPROTO_MAX_LINE`."""
     help: str
-    """What it does, for people; without a full stop."""
+    """What the option is for, without a full stop."""
     parse: Callable[[str], Any] = str
-    """Makes a value of the text, or raises ValueError with words for people."""
+    """Turns the text into a value, or raises ValueError with words for people."""
     default: Any = None
-    """The value if it is not given."""
+    """The value if the option is not given."""
     metavar: str | None = None
-    """What to call the text in the help."""
+    """The name of the text in the help."""
     choices: tuple[str, ...] = ()
-    """The texts that may be given, if not any."""
+    """The texts allowed; empty for any."""
     is_flag: bool = False
-    """Whether it is there or not, without a text."""
+    """Whether the option has no text."""
 
     @property
     def key(self) -> str:
@@ -44,7 +48,7 @@ class Option:
 
     @property
     def variable(self) -> str:
-        """The environment variable that stands for it."""
+        """The environment variable that does the same."""
         return f"CHATPROTO_{self.key.upper()}"
 
 
@@ -60,7 +64,7 @@ def _mode(text: str) -> int:
     except ValueError:
         mode = -1
     if not 0 <= mode <= 0o777:
-        raise ValueError(f"{text!r} is no file mode such as 660")
+        raise ValueError(f"{text!r} is not a file mode such as 660")
     return mode
 
 
@@ -78,76 +82,85 @@ def _number(text: str) -> float:
         raise ValueError(f"{text!r} is not a number") from None
 
 
-# What `Limits` says of each of its fields, in one line.
-_LIMITS: Final = {
-    "max_line": "longest line in octets",
-    "max_name": "longest name in octets that somebody may log in under",
-    "max_connections": "most connections (default: as many as there are descriptors for)",
-    "max_connections_per_address": "most connections from one IPv4 address or IPv6 /64;"
-    " this machine's own are not counted",
-    "handshake_timeout": "seconds that a TLS handshake may take",
-    "login_timeout": "seconds that a connection has to log in",
-    "auth_timeout": "seconds that it may take to decide on a login",
-    "rate": "lines a second of one connection that are acted on, the others later"
-    " (default: any number)",
-    "max_groups": "most groups",
-    "max_groups_per_connection": "most groups that one connection has made",
-    "max_members": "most members that a group is made with",
-    "bad_lines": "so many bad lines in a row close a connection",
-    "high_water": "senders wait for a queue of more octets than this",
-    "drain_rate": "octets a second that a queue has to lose for a group to wait for it",
-    "queue_age": "seconds until a connection that does not take what is queued is closed",
-    "queue_bytes": "octets until a connection that does not take what is queued is closed",
-    "total_queue_bytes": "octets in all queues until the longest one's connection is closed",
-    "linger": "seconds that a connection being closed has to take what is queued",
-    "goodbye": "seconds that it then has to close its half",
-    "grace": "seconds that the end of the server may take",
-    "notice_burst": "notices that one connection may be sent at once",
-    "notice_rate": "notices a second that one connection may be sent in the long run",
+_FOR_PROGRAMS: Final = {
+    "max_name",
+    "high_water",
+    "drain_rate",
+    "linger",
+    "close_timeout",
+    "notice_burst",
+    "notice_rate",
 }
+"""The limits without an option: no operator has a reason to change them."""
 
 
-def _limit(name: str, default: Any) -> Option:
-    whole = type(default) is int or name == "max_connections"
-    return Option(
-        name.replace("_", "-"),
-        _LIMITS[name],
-        _integer if whole else _number,
-        default,
-        "N" if whole else "SECONDS" if "seconds" in _LIMITS[name].split()[:1] else "X",
+def _limit_options() -> tuple[Option, ...]:
+    docs = _field_docs(Limits)
+    return tuple(
+        _limit_option(each, docs[each.name])
+        for each in fields(Limits)
+        if each.name not in _FOR_PROGRAMS
     )
 
+
+def _limit_option(field: Field[Any], docs: str) -> Option:
+    """The option of a limit. Its help is the first sentence of the docstring below the field."""
+    is_whole = field.type in (int, int | None)
+    text = docs.partition(". ")[0].removesuffix(".")
+    if of_none := re.search(r"None for (.+?)\.", docs):
+        text += f" (default: {of_none[1]})"
+    return Option(
+        field.name.replace("_", "-"),
+        text[0].lower() + text[1:],
+        _integer if is_whole else _number,
+        field.default,
+        "N" if is_whole else "SECONDS" if docs.startswith("Seconds ") else "X",
+    )
+
+
+def _field_docs(cls: type) -> dict[str, str]:
+    """The docstrings below the fields of a class and its bases, each on one line."""
+    found: dict[str, str] = {}
+    for each in reversed(cls.__mro__[:-1]):
+        [node] = ast.parse(inspect.getsource(each)).body
+        assert isinstance(node, ast.ClassDef)  # noqa: S101 - the source of a class
+        for field, docs in pairwise(node.body):
+            match field, docs:
+                case ast.AnnAssign(target=ast.Name(name)), ast.Expr(ast.Constant(str(text))):
+                    found[name] = " ".join(text.split())
+    return found
+
+
+_LIMIT_OPTIONS: Final = _limit_options()
 
 OPTIONS: Final = (
     Option("host", "name or address to listen on", default="127.0.0.1"),
     Option("port", "TCP port to listen on, 0 for a free one", _port, DEFAULT_PORT, "PORT"),
     Option("unix", "Unix socket to listen on instead of TCP", metavar="PATH"),
-    Option("unix-mode", "that socket's file mode, such as 660", _mode, metavar="MODE"),
-    Option(
-        "tls-cert", "certificate chain to do TLS with, PEM; read again at SIGHUP", metavar="PATH"
-    ),
+    Option("unix-mode", "file mode of that socket, such as 660", _mode, metavar="MODE"),
+    Option("tls-cert", "certificate chain for TLS, PEM; SIGHUP has it read again", metavar="PATH"),
     Option("tls-key", "its private key, PEM (default: in the same file)", metavar="PATH"),
     Option(
         "tls-client-ca",
-        "CA of clients' certificates, PEM: who logs in needs one with that name",
+        "CA of clients' certificates, PEM; to log in, a client needs one for that name",
         metavar="PATH",
     ),
-    Option("policy", "rule set", default="default", choices=tuple(POLICIES)),
+    Option("policy", "rules where servers may differ", default="default", choices=tuple(POLICIES)),
     Option(
         "no-notices", "never tell clients why something was refused", default=False, is_flag=True
     ),
-    *(_limit(each.name, each.default) for each in fields(Limits)),
-    Option("metrics-port", "port on the same host for Prometheus to ask", _port, metavar="PORT"),
-    Option("log-level", "least serious thing to log", str.lower, "info", choices=LOG_LEVELS),
-    Option("log-format", "how to log", default="text", choices=tuple(LOG_FORMATS)),
+    *_LIMIT_OPTIONS,
+    Option("metrics-port", "port on the same host that serves metrics", _port, metavar="PORT"),
+    Option("log-level", "lowest level to log", str.lower, "info", choices=LOG_LEVELS),
+    Option("log-format", "format of the log", default="text", choices=tuple(LOG_FORMATS)),
 )
-"""All of them, in the order in which the help shows them."""
+"""All options, in the order of the help."""
 
 
 def limits_of(values: Mapping[str, Any]) -> Limits:
-    """The limits among the values of options.
+    """The limits that the values of the options say.
 
     Raises:
-        ValueError: They make no sense.
+        ValueError: The limits make no sense.
     """
-    return Limits(**{name: values[name] for name in _LIMITS})
+    return Limits(**{each.key: values[each.key] for each in _LIMIT_OPTIONS})

@@ -1,4 +1,4 @@
-"""What both commands that run a server say and take."""
+"""What the two commands that run a server do and print when they start."""
 
 import contextlib
 import gc
@@ -17,7 +17,7 @@ from .systemd import inherited_sockets, notify
 
 
 def log_to_stderr(level: str, form: str) -> None:
-    """Begin to log.
+    """Log to standard error.
 
     Args:
         level: One of `LOG_LEVELS`.
@@ -29,10 +29,10 @@ def log_to_stderr(level: str, form: str) -> None:
 
 
 def certificate_of(values: Mapping[str, Any]) -> ServerCertificate | None:
-    """The certificate that the values of options name, if they name one.
+    """The certificate that the values of the options name; None without `--tls-cert`.
 
     Raises:
-        ValueError: They make no sense together, or the files make none.
+        ValueError: The options contradict each other, or the files have the wrong contents.
     """
     cert, key, client_ca = (values[name] for name in ("tls_cert", "tls_key", "tls_client_ca"))
     if cert is None:
@@ -48,7 +48,11 @@ def certificate_of(values: Mapping[str, Any]) -> ServerCertificate | None:
 def parameters_of(
     values: Mapping[str, Any], certificate: ServerCertificate | None
 ) -> dict[str, Any]:
-    """The parameters of a server that the values of options amount to."""
+    """The parameters of a `Server` that the values of the options say.
+
+    Raises:
+        ValueError: The limits make no sense.
+    """
     return {
         "host": values["host"],
         "port": values["port"],
@@ -63,48 +67,48 @@ def parameters_of(
 
 
 def reload(certificate: ServerCertificate | None) -> None:
-    """Do what SIGHUP asks for."""
+    """Read the certificate again, if there is one. SIGHUP asks for it."""
     if certificate is None:
         return
     try:
         certificate.reload()
     except OSError as error:
-        logger.error("the old certificate stays in use: %s", reason_of(error))
+        logger.error("keeping the old certificate: %s", reason_of(error))
     else:
-        logger.info("the certificate has been read again")
+        logger.info("the certificate was read again")
 
 
 def announce(addresses: Sequence[str]) -> None:
-    """Tell whoever has started a server that it listens."""
-    # What is there now is there for good. To look no more at it spares the garbage collector half
-    # of its longest pause.
+    """Tell systemd, and whoever has started the server, that it listens."""
+    # What exists now will always exist. If the garbage collector does not look at it, its longest
+    # pause is half as long.
     gc.freeze()
     greet(addresses)
     notify("READY=1")
 
 
 def greet(addresses: Sequence[str]) -> None:
-    """Print a greeting, if anybody is there to read it: a server runs without that too."""
+    """Print the greeting. A server runs without it if standard output is closed."""
     try:
         print(greeting(addresses), flush=True)
     except OSError:
-        # The text would be tried again, and fail again, when the process ends.
+        # Otherwise Python would try to write the text again at exit, and fail again.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 def greeting(addresses: Sequence[str]) -> str:
-    """What a server says to the person who started it: where it is, and how to talk to it.
+    """What a server prints when it starts: where it listens, and how to try it.
 
     Args:
-        addresses: As `_listeners.describe` gives them.
+        addresses: As `chatproto_sync.sockets.addresses.describe` returns them.
     """
     kind, _, path = addresses[0].partition(":")
     if kind == "unix":
         netcat = f"nc -U {shlex.quote(path)}"
     else:
         host, _, port = addresses[0].rpartition(":")
-        # Servers listen on "any address", but clients can't connect to it everywhere.
+        # A server can listen on "any address", but not every system lets a client connect to it.
         host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))  # noqa: S104
         netcat = f"nc {host} {port}"
     return (
@@ -115,13 +119,13 @@ def greeting(addresses: Sequence[str]) -> str:
 
 
 def cannot_listen(host: str, port: int, unix: str | None, error: Exception) -> str:
-    """What to tell somebody whose server does not start.
+    """The message for a server that cannot start.
 
     Args:
-        host: What `_listeners.open_listeners` was given.
-        port: Likewise.
-        unix: Likewise.
-        error: What it raised.
+        host: The host that it should listen on.
+        port: The port.
+        unix: The path of the Unix socket; None for TCP.
+        error: Why it cannot listen there.
     """
     where = f"{host}:{port}" if unix is None else unix or "''"
     return f"can't listen on {where}: {reason_of(error)}"

@@ -1,75 +1,82 @@
-"""Taking connections on, and backing off when that fails."""
+"""Accepting connections, and pausing when that fails."""
 
 import logging
 import socket
-from typing import TYPE_CHECKING, Final
+from collections.abc import Callable
+from typing import Any, Final
 
-from .poller import READ
-
-if TYPE_CHECKING:
-    from .driver import Driver
+from .poller import READ, Poller
 
 ACCEPT_BATCH: Final = 64
-"""The most connections taken on before those that are there have their turn."""
+"""Most connections accepted at once, before the existing ones are served."""
 
 ACCEPT_PAUSE: Final = 1.0
-"""Seconds without accepting after that has failed for want of something."""
+"""Seconds without accepting after that failed for lack of a resource."""
 
 logger: Final = logging.getLogger("chatproto.server")
 
 
 class Acceptor:
-    """A socket that connections come from.
+    """Accepts the connections of one listening socket.
 
     Args:
-        driver: Who takes them on.
-        listener: The socket, non-blocking.
+        listener: The socket, non-blocking. The caller closes it.
+        poller: What waits for connections.
+        clock: Returns seconds that do not run backwards.
+        take_on: Called with each new socket and its peer's address.
     """
 
-    def __init__(self, driver: "Driver", listener: socket.socket) -> None:
-        self._driver = driver
-        self._socket = listener
+    def __init__(
+        self,
+        listener: socket.socket,
+        poller: Poller[Any],
+        clock: Callable[[], float],
+        take_on: Callable[[socket.socket, Any], None],
+    ) -> None:
+        self._listener = listener
+        self._poller = poller
+        self._clock = clock
+        self._take_on = take_on
         self._paused_until: float | None = None
         self._failing = False
-        self.watch()
+        self._watch()
 
     def ready(self, _events: int) -> None:
-        """Take on those that have come."""
+        """Accept the connections that have arrived."""
         for _ in range(ACCEPT_BATCH):
             try:
-                sock, address = self._socket.accept()
+                sock, address = self._listener.accept()
             except BlockingIOError:
                 return
             except ConnectionAbortedError:
-                # That one is gone; the next may not be.
+                # This connection is gone; the next one may not be.
                 continue
             except OSError as error:
-                # Out of descriptors or memory, most likely. The connection is still waiting, so
-                # asking again at once would be a busy loop.
+                # Probably out of descriptors or memory. The connection still waits, so trying
+                # again at once would be a busy loop.
                 self._pause(error)
                 return
             self._failing = False
-            self._driver.take_on(sock, address)
+            self._take_on(sock, address)
 
     def tick(self, now: float) -> None:
-        """Go on after a pause."""
+        """Accept again if a pause is over."""
         if self._paused_until is not None and now >= self._paused_until:
             self._paused_until = None
-            self.watch()
+            self._watch()
 
     def close(self) -> None:
         """Accept no more."""
         if self._paused_until is None:
-            self._driver.poller.unregister(self._socket)
+            self._poller.unregister(self._listener)
 
-    def watch(self) -> None:
-        """Have the driver's poller tell of connections."""
-        self._driver.poller.register(self._socket, READ, self)
+    def _watch(self) -> None:
+        self._poller.register(self._listener, READ, self)
 
     def _pause(self, error: OSError) -> None:
-        self._driver.poller.unregister(self._socket)
-        self._paused_until = self._driver.now() + ACCEPT_PAUSE
+        self._poller.unregister(self._listener)
+        self._paused_until = self._clock() + ACCEPT_PAUSE
         if not self._failing:
-            # Once, not once a second: a full disk of logs would be the next failure.
-            logger.warning("can't accept connections, will go on trying: %s", error)
+            # Once, not once a second: the log must not fill a disk.
+            logger.warning("can't accept connections, trying again every second: %s", error)
         self._failing = True

@@ -1,4 +1,4 @@
-"""Where clients and servers find each other: addresses, and what is done to every socket."""
+"""Addresses of clients and servers, and the options that every connected socket gets."""
 
 import os
 import socket
@@ -15,25 +15,23 @@ DEFAULT_PORT: Final = 3333
 PORT_MAX: Final = 65535
 """The highest TCP port."""
 
-AF_UNIX: Final = socket.AF_UNIX
-
 
 @dataclass(frozen=True, slots=True)
 class Endpoint(Generic[TransportT]):
     """Where a client connects to."""
 
     host: str
-    """A name or an address."""
+    """A host name or an IP address."""
     port: int
     """The TCP port."""
     unix: str | os.PathLike[str] | None
     """The path of a Unix socket; None for TCP."""
     transport: TransportT | None
-    """A connection that is there already; None for one that is to be made."""
+    """A connection that exists already; None for one that is to be made."""
     ssl: SSLContext | None
-    """What to do TLS with; None for none."""
+    """The context for TLS; None for no TLS."""
     server_hostname: str | None
-    """Whose certificate to expect; None for nobody's in particular."""
+    """The host name that the server's certificate has to be for; None for any."""
 
     def __str__(self) -> str:
         if self.transport is not None:
@@ -49,10 +47,10 @@ def make_endpoint(
     ssl: SSLContext | bool,
     server_hostname: str | None,
 ) -> Endpoint[TransportT]:
-    """Put together what the parameters of `connect` say of where to connect to.
+    """Combine the parameters of `connect` that say where to connect to.
 
     Raises:
-        ValueError: They contradict each other.
+        ValueError: The parameters contradict each other.
     """
     check_address(port, unix)
     if unix is not None and transport is not None:
@@ -70,10 +68,10 @@ def make_endpoint(
 
 
 def check_address(port: int, unix: str | os.PathLike[str] | None) -> None:
-    """Refuse what the system would take for something else.
+    """Refuse addresses that the system would take for other ones.
 
     Raises:
-        ValueError: There is no such port, or the path of a Unix socket is empty.
+        ValueError: There is no such port, or the path of the Unix socket is empty.
     """
     if not 0 <= port <= PORT_MAX:
         # Resolvers take it modulo 65536.
@@ -84,25 +82,25 @@ def check_address(port: int, unix: str | os.PathLike[str] | None) -> None:
 
 
 def resolve(host: str, port: int) -> Iterable[tuple[int, Any]]:
-    """The addresses that a host name stands for, each as family and address, none twice.
+    """The addresses of a host, each once, with their families.
 
     Raises:
-        OSError: There are none.
+        OSError: The host has no address.
     """
     try:
         infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except UnicodeError as error:
-        # Where an empty label or one of over 63 octets fails.
+        # A label that is empty or longer than 63 bytes.
         raise OSError(f"{host!r} is not a host name") from error
-    # A host file may list an address twice.
+    # A hosts file may list an address twice.
     return dict.fromkeys((family, address) for family, *_, address in infos)
 
 
 def prepare(sock: socket.socket) -> None:
-    """Make a socket fit for many small writes that nobody waits for, and for peers that vanish.
+    """Set a connected socket up for many small writes, and for peers that vanish.
 
-    A peer that does not answer is noticed after about a minute and a half: of silence by keepalive
-    (RFC 9293, section 3.8.4), or of data that it does not acknowledge (RFC 5482).
+    The system notices a peer that does not answer after about 90 seconds: of silence by keepalive
+    (RFC 9293, section 3.8.4), or of unacknowledged data (RFC 5482).
 
     Raises:
         OSError: The connection is gone already.
@@ -115,10 +113,10 @@ def prepare(sock: socket.socket) -> None:
             sock.setsockopt(socket.IPPROTO_TCP, option, value)
 
 
-# Seconds of silence, seconds between probes, how many of them, and milliseconds for data to be
-# acknowledged; then how many octets the system takes beyond those on their way: with much more it
-# says that there is room again so rarely that a slow reader looks like one that has stopped. Not
-# every platform has them all.
+# Keepalive: seconds of silence before the first probe, seconds between probes, number of probes.
+# Then the milliseconds in which data has to be acknowledged. Then the bytes that the system takes
+# beyond those on their way: with many more, it would report room so rarely that a slow reader
+# looks like one that has stopped. macOS has only some of these options.
 _OPTIONS: Final = [
     (getattr(socket, name), value)
     for name, value in (
@@ -133,7 +131,7 @@ _OPTIONS: Final = [
 
 
 def host_of(address: Any, family: int) -> str:
-    """The IP address in what `socket.accept` gives; empty when there is none."""
+    """The IP address in an address that `socket.accept` returned; empty for a Unix socket."""
     return "" if family == socket.AF_UNIX else str(address[0])
 
 
@@ -141,8 +139,8 @@ def describe(address: Any, family: int) -> str:
     """An address for people: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`, `unix`.
 
     Args:
-        address: As `socket.getsockname` and `socket.accept` give it.
-        family: The socket's.
+        address: As `socket.getsockname` and `socket.accept` return it.
+        family: The family of the socket.
     """
     if family == socket.AF_UNIX:
         return f"unix:{os.fsdecode(address)}" if address else "unix"

@@ -8,20 +8,20 @@ from typing import Final
 from chatproto import Limits
 
 RESERVE: Final = 64
-"""Descriptors kept for everything that is no connection, and for connections that are only told
-that there are too many."""
+"""Descriptors kept for files and pipes, and for connections that are only told that there are too
+many."""
 
 
 def use_all_descriptors() -> None:
-    """Have this process open as many descriptors as it may be allowed."""
+    """Raise the number of descriptors that this process may open to the highest allowed one."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # macOS allows any number, and refuses to have it asked for.
+    # macOS says that any number is allowed, and then refuses it.
     with contextlib.suppress(OSError, ValueError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 def fitted(limits: Limits) -> Limits:
-    """The limits; if they do not say how many connections, as many as there are descriptors for."""
+    """Limits in which `max_connections` is a number, unless descriptors are unlimited."""
     if limits.max_connections is not None:
         return limits
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)

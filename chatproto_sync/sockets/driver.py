@@ -1,62 +1,64 @@
-"""The loop's body: which sockets are ready, and what is to be done for them."""
+"""The loop of a server: polls sockets, passes bytes to the broker, writes what it queues."""
 
 import logging
 import os
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from math import inf
 from random import shuffle
 from ssl import PROTOCOL_TLS_CLIENT, SSLContext
 from typing import Any, Final
 
-from chatproto import ChatBroker, Limits, LoginRequest, Policy
+from chatproto import ChatBroker, LoginRequest
 
 from .acceptor import Acceptor
 from .addresses import describe, host_of, prepare
-from .descriptors import fitted
-from .listeners import Listeners, open_listeners
+from .listeners import Listeners
 from .poller import READ, Handler, Poller, new_poller
 from .tls import start_tls
 from .transport import SocketTransport, Transport
 from .waker import Waker
 
 TICK: Final = 0.1
-"""The longest time in seconds that may pass between two calls of `Driver.tick`."""
+"""Most seconds between two calls of `Driver.tick` or `Driver.step`."""
 
 RESOLUTION: Final = 0.01
-"""Seconds between two calls of the broker's `tick` while there is much to do."""
+"""Seconds between two calls of the broker's `tick` while sockets are ready all the time."""
 
 STEP_BUDGET: Final = 0.004
-"""Seconds after which a `step` ends though there is more to do, so that an event loop's other tasks
-have their turn."""
+"""Seconds after which `step` returns although more sockets are ready, so that the other tasks of an
+event loop can run."""
 
 MAX_ROUNDS: Final = 64
-"""How often it looks what there is to do until then, at the most."""
+"""Most rounds of polling and serving in one `step`."""
 
 SPIN_THRESHOLD: Final = 0.0001
-"""When there was something to do after so short a time in seconds, more is likely to come soon."""
+"""If a socket becomes ready within so many seconds after a `step`, more will probably follow."""
 
 SPIN_COUNT: Final = 40
-"""How often to look for it in vain, before waiting: to be woken up takes a process longer than to
+"""How often `step` then polls in vain before it returns. To be woken takes a process longer than to
 deliver a message."""
 
 logger: Final = logging.getLogger("chatproto.server")
 
 
 class Driver:
-    """Carries bytes between plain sockets and a broker, and decides nothing.
+    """Moves bytes between sockets and a broker, and decides nothing.
 
-    Every socket is in one poller. `chatproto_sync` waits in `step`; an event loop waits for the
-    poller's own descriptor and calls `step` when it is readable, so that a hundred ready sockets
-    cost it one task switch.
+    All sockets are in one poller. `chatproto_sync` waits inside `step`. An event loop waits for the
+    poller's own descriptor, and calls `step` when it is readable: one task switch, however many
+    sockets are ready.
 
     Args:
-        broker: Who decides.
-        listeners: Where connections come from; closed in the end.
-        ssl: What to do TLS with; None for none.
-        clock: Seconds that do not run backwards.
+        broker: The broker.
+        listeners: The listening sockets. `close` closes them.
+        ssl: The context for TLS; None for no TLS.
+        clock: Returns seconds that do not run backwards.
+
+    Raises:
+        ValueError: `ssl` is a context for clients. The listeners are closed.
     """
 
     def __init__(
@@ -66,67 +68,66 @@ class Driver:
         ssl: SSLContext | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        if ssl is not None and ssl.protocol is PROTOCOL_TLS_CLIENT:
+            listeners.close()
+            raise ValueError("ssl is a context for clients, and a server needs one for servers")
         self.broker = broker
         self.listeners = listeners
         self.addresses = [describe(each.getsockname(), each.family) for each in listeners.sockets]
         self._ssl = ssl
         self._clock = clock
-        self._accepting: list[Acceptor] = []
+        self._acceptors: list[Acceptor] = []
         self._draining = False
         self._aborting = False
         self.closed = False
-        # Set by who can answer the broker's questions.
         self.ask: Callable[[int, LoginRequest], None] | None = None
+        """Called with each question of the broker and its token; `answer` takes the answer."""
         self._lag = 0.0
-        # When the broker was last told the time, and when a `step` last ended.
+        # The times of the last tick, and of the end of the last `step`.
         self._ticked = -inf
-        self._rested = -inf
+        self._stepped = -inf
         self._answers: deque[tuple[int, bool]] = deque()
-        # What has been read and not been told the broker yet.
+        # What has been read in this round. The broker gets it all at once.
         self._received: list[tuple[Transport, bytes]] = []
         self.poller: Poller[Handler] = new_poller()
         self._waker = Waker()
         self.poller.register(self._waker, READ, self._waker)
 
     def listen(self) -> None:
-        """Begin to serve.
+        """Begin to accept connections.
 
         Raises:
-            RuntimeError: It has been closed.
+            RuntimeError: The driver is closed.
         """
         if self.closed:
             raise RuntimeError("a server runs once")
-        self._accepting = [Acceptor(self, each) for each in self.listeners.sockets]
+        self._acceptors = [
+            Acceptor(each, self.poller, self.now, self._take_on) for each in self.listeners.sockets
+        ]
         logger.info("listening on %s", ", ".join(self.addresses))
 
-    def take_on(self, sock: socket.socket, address: Any) -> None:
-        """Serve a connection.
-
-        Args:
-            sock: What `accept` has given.
-            address: Likewise.
-        """
+    def _take_on(self, sock: socket.socket, address: Any) -> None:
         peer, host = describe(address, sock.family), host_of(address, sock.family)
         try:
             prepare(sock)
             if self._ssl is not None:
                 sock = start_tls(sock, self._ssl)
         except OSError:
-            # Some platforms report here that the peer has gone again.
+            # The peer has gone already.
             sock.close()
         else:
             SocketTransport(self.broker, self.poller, sock, peer, host, self._received)
 
     def drain(self) -> None:
-        """Begin to end; go on with `step` until the broker has no connections."""
-        for listener in self._accepting:
-            listener.close()
-        self._accepting = []
+        """Begin to shut down. Call `step` from then on until the broker has no connections."""
+        for acceptor in self._acceptors:
+            acceptor.close()
+        self._acceptors = []
         self.tick()
-        logger.info("ending, with %d connections", self.broker.connections)
+        logger.info("shutting down, %d connections", self.broker.connections)
         self.broker.drain()
         self._draining = True
-        # In no order, so that those who come back do not all come back in the order of arrival.
+        # In random order, so that clients do not reconnect in the order in which they had come.
         ready = self.broker.take_ready()
         shuffle(ready)
         for transport in ready:
@@ -134,31 +135,34 @@ class Driver:
         self.settle()
 
     def abort(self) -> None:
-        """Have a drain, now or later, wait for nobody. For threads and signal handlers too."""
+        """Close all connections at once in a drain, be it a later one.
+
+        Other threads and signal handlers may call it too.
+        """
         self._aborting = True
         self.wake()
 
     def step(self, timeout: float) -> None:
-        """Do what there is to do, and what comes in meanwhile.
+        """Serve all sockets that are ready, and those that become ready meanwhile.
 
         Args:
-            timeout: Seconds to wait when there is nothing.
+            timeout: Seconds to wait at most for a socket to become ready.
         """
         clock = self._clock
         ready = self.poller.poll(timeout)
         start = now = clock()
-        polls = SPIN_COUNT if start - self._rested < SPIN_THRESHOLD else 1
-        for left in reversed(range(MAX_ROUNDS)):
-            self._work(ready, now)
+        spins = SPIN_COUNT if start - self._stepped < SPIN_THRESHOLD else 1
+        for rounds_left in reversed(range(MAX_ROUNDS)):
+            self._serve(ready, now)
             before, now = now, clock()
             self.note_lag(now - before)
-            # What is polled is told of once, so it has to be worked on.
-            ready = self._poll(polls) if left and now - start <= STEP_BUDGET else []
+            # The poller reports most things once only, so all that it returns has to be served.
+            ready = self._poll(spins) if rounds_left and now - start <= STEP_BUDGET else []
             if not ready:
                 break
-        self._rested = clock()
+        self._stepped = clock()
 
-    def _work(self, ready: list[tuple[int, int]], now: float) -> None:
+    def _serve(self, ready: list[tuple[int, int]], now: float) -> None:
         if now >= self._ticked + RESOLUTION or self.broker.busy or self._draining:
             self._tick(now)
         handlers = self.poller.handlers
@@ -172,8 +176,8 @@ class Driver:
             self.broker.answer(token, allowed=allowed)
         self.settle()
 
-    def _poll(self, times: int) -> list[tuple[int, int]]:
-        for _ in range(times):
+    def _poll(self, spins: int) -> list[tuple[int, int]]:
+        for _ in range(spins):
             ready = self.poller.poll(0)
             if ready:
                 return ready
@@ -181,39 +185,33 @@ class Driver:
         return []
 
     def note_lag(self, seconds: float) -> None:
-        """Take note that everybody had to wait, for something else than this."""
+        """Note for how long no connection was served."""
         self._lag = max(self._lag, seconds)
 
     def take_lag(self) -> float:
-        """The longest time in seconds since the last call that everybody had to wait."""
+        """The longest time in seconds since the last call in which no connection was served."""
         lag, self._lag = self._lag, 0.0
         return lag
 
     def answer(self, token: int, allowed: bool) -> None:
-        """Answer a question that `ask` was called with. For other threads too."""
+        """Answer a question that `ask` was called with. Other threads may call it too."""
         self._answers.append((token, allowed))
         self.wake()
 
-    def tick(self) -> float:
-        """Let time pass. `step` does it too; here `settle` has to follow.
-
-        Returns:
-            What the clock says.
-        """
-        now = self._clock()
-        self._tick(now)
-        return now
+    def tick(self) -> None:
+        """Advance the broker's clock. Call `settle` afterwards. `step` does both."""
+        self._tick(self._clock())
 
     def _tick(self, now: float) -> None:
         self._ticked = now
         self.broker.tick(now)
-        for listener in self._accepting:
-            listener.tick(now)
+        for acceptor in self._acceptors:
+            acceptor.tick(now)
         if self._draining and self._aborting:
-            self.broker.abandon()
+            self.broker.abort()
 
     def settle(self) -> None:
-        """Have the broker's decisions carried out."""
+        """Do what the broker has decided: write, ask, log."""
         while ready := self.broker.take_outgoing():
             sent: list[tuple[Transport, int]] = []
             others: list[Transport] = []
@@ -232,8 +230,8 @@ class Driver:
                     question.token,
                     LoginRequest(question.name, cid.peer, cid.certificate, cid.credentials),
                 )
-        for record in self.broker.take_records():
-            logger.log(logging.INFO if record.important else logging.DEBUG, "%s", record)
+        for event in self.broker.take_log_events():
+            logger.log(logging.INFO if event.important else logging.DEBUG, "%s", event)
         if self.broker.busy:
             self.wake()
 
@@ -246,45 +244,18 @@ class Driver:
         return self._clock()
 
     def wake(self) -> None:
-        """Have a `step` that waits return. For other threads and signal handlers too."""
+        """Have a waiting `step` return. Other threads and signal handlers may call it too."""
         self._waker.wake()
 
     def close(self) -> None:
-        """Stop listening, and drop every connection on a plain socket. Twice is fine."""
+        """Stop listening, and close all sockets at once. You may call it twice."""
         if self.closed:
             return
         self.closed = True
-        for listener in self._accepting:
-            listener.close()
+        for acceptor in self._acceptors:
+            acceptor.close()
         for handler in list(self.poller.handlers.values()):
             handler.close()
         self.settle()
         self.poller.close()
         self.listeners.close()
-
-
-def open_driver(
-    host: str,
-    port: int,
-    *,
-    unix: str | os.PathLike[str] | None,
-    unix_mode: int | None,
-    sockets: Sequence[socket.socket],
-    ssl: SSLContext | None,
-    policy: Policy,
-    limits: Limits,
-    notices: bool,
-    ask: bool,
-) -> Driver:
-    """Listen, and make the driver that serves: what both servers begin with.
-
-    Raises:
-        OSError: It can't listen there.
-        ValueError: There is no such port, the path is empty, or `ssl` is for clients.
-    """
-    if ssl is not None and ssl.protocol is PROTOCOL_TLS_CLIENT:
-        raise ValueError("ssl is to be a server's context, and this one is a client's")
-    broker: ChatBroker[Transport] = ChatBroker(
-        policy=policy, limits=fitted(limits), notices=notices, ask=ask
-    )
-    return Driver(broker, open_listeners(host, port, unix, unix_mode, sockets), ssl)

@@ -1,4 +1,4 @@
-"""Sockets that wait for connections."""
+"""Sockets that a server listens on."""
 
 import contextlib
 import os
@@ -10,15 +10,16 @@ from .addresses import check_address, resolve
 from .unix import bind_unix, identity_of, unlink_unix
 
 BACKLOG: Final = 4096
-"""How many connections may wait to be accepted; the kernel has its own, often lower, bound."""
+"""Most connections that may wait to be accepted. The system has its own, often lower, bound."""
 
 
 class Listeners:
-    """Sockets that a server listens on, non-blocking, at least one.
+    """The sockets that a server listens on.
 
     Args:
-        sockets: The sockets, which listen already.
-        unix: The Unix sockets among them that are this server's own, and what `identity_of` gave.
+        sockets: The sockets, listening and non-blocking; at least one.
+        unix: The paths of the Unix sockets that the server made itself, each with what
+            `identity_of` returned for it.
     """
 
     def __init__(
@@ -28,7 +29,7 @@ class Listeners:
         self._unix = unix
 
     def close(self) -> None:
-        """Stop listening, and take the names of Unix sockets out of the file system."""
+        """Stop listening, and remove the Unix sockets from the file system."""
         for listener in self.sockets:
             listener.close()
         for path, identity in self._unix.items():
@@ -42,17 +43,17 @@ def open_listeners(
     unix_mode: int | None = None,
     sockets: Sequence[socket.socket] = (),
 ) -> Listeners:
-    """Listen on every address that a host name stands for, or on a Unix socket instead.
+    """Listen on all addresses of a host, or on a Unix socket, or use sockets that listen already.
 
     Args:
-        host: A name or an address.
-        port: The TCP port; 0 for one that is free, the same for all addresses.
+        host: A host name or an IP address.
+        port: The TCP port; 0 for a free one, the same for all addresses.
         unix: The path of a Unix socket; None for TCP.
-        unix_mode: Its file mode; None for what the umask makes of it.
-        sockets: Sockets that listen already, instead of all that.
+        unix_mode: The file mode of that socket; None for the one that the umask yields.
+        sockets: Sockets that listen already, in place of all these.
 
     Raises:
-        OSError: An address does not resolve or is not to be had; nothing is left open.
+        OSError: An address does not resolve, or is not available. Nothing stays open.
         ValueError: There is no such port, or the path is empty.
     """
     check_address(port, unix)
@@ -61,7 +62,7 @@ def open_listeners(
             each.setblocking(False)
         return Listeners(sockets)
     if unix is not None:
-        # Absolute, so that it is found again at the end wherever the process is then.
+        # Absolute, because the process may change its directory before it removes the socket.
         path = os.path.abspath(unix)  # noqa: PTH100
         return Listeners([_open_unix(path, unix_mode)], {path: identity_of(path)})
     with contextlib.ExitStack() as stack:

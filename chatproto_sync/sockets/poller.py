@@ -1,4 +1,4 @@
-"""Waiting for many sockets at once, and finding those that are ready."""
+"""Waiting for many sockets at once."""
 
 import select
 import selectors
@@ -8,74 +8,74 @@ if TYPE_CHECKING:
     from _typeshed import HasFileno
 
 READ: Final = 1
-"""There is something to read. This and `WRITE` are `EPOLLIN` and `EPOLLOUT`, which not every
-platform's `select` has."""
+"""There is something to read. This and `WRITE` equal `EPOLLIN` and `EPOLLOUT`, which only Linux's
+`select` has."""
 WRITE: Final = 4
 """There is room to write."""
 BOTH: Final = READ | WRITE
-"""More than this means that the peer has closed, or that the connection has failed."""
+"""Further bits mean that the peer has closed, or that the connection has failed."""
 ONCE: Final = 1 << 31 | 1 << 13
-"""Beside `READ`: tell of what has come once and not until it is read, if the platform can; and tell
-that the peer has closed. They are `EPOLLET` and `EPOLLRDHUP`."""
+"""With `READ`: report new data only once, if the platform can, and report that the peer has closed.
+These are `EPOLLET` and `EPOLLRDHUP`."""
 
 MAX_READY: Final = 128
-"""The most sockets that `EpollPoller.poll` gives at once; the next call goes on with the others. It
-bounds how long a round takes."""
+"""Most sockets that one call of `EpollPoller.poll` returns; the next call returns the others. This
+bounds the duration of a round."""
 
 
 T = TypeVar("T")
-"""Whom news of a socket is for."""
+"""The type of the handlers."""
 
 
 class Handler(Protocol):
-    """Whom a driver has its news for."""
+    """Handles what happens on one socket."""
 
     def ready(self, events: int, /) -> None:
-        """Act on them."""
+        """Read and write, as far as `events` say that this is possible."""
 
     def close(self) -> None:
-        """Have no more of them."""
+        """Close the socket, and unregister it."""
 
 
 class Poller(Protocol[T]):
-    """Sockets, what they are watched for, and on whose behalf."""
+    """Watches sockets, each on behalf of a handler."""
 
     handlers: dict[int, T]
-    """On whose behalf each descriptor is watched, for looking only."""
+    """The handler for each descriptor. Read-only."""
 
     def register(self, sock: "HasFileno", events: int, handler: T) -> None:
         """Watch a socket."""
 
     def modify(self, sock: "HasFileno", events: int, handler: T) -> None:
-        """Watch it for something else, or for the same anew: what is there already is told of."""
+        """Watch a socket for other events. For the same events: report again what is there."""
 
     def unregister(self, sock: "HasFileno") -> None:
-        """Watch it no longer. It is to be called before the socket is closed."""
+        """Stop watching a socket. Call this before you close the socket."""
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
-        """What is ready, and for what.
+        """Wait until a socket is ready.
 
         Args:
-            timeout: Seconds to wait when there is nothing.
+            timeout: Seconds to wait at most.
 
         Returns:
-            Descriptors, each with `READ`, `WRITE` or both; or with more, which may mean both.
+            Descriptors with their events: `READ`, `WRITE` or both. Further bits may mean both.
         """
         ...
 
     def fileno(self) -> int:
-        """The descriptor that is readable while `poll` has something to give."""
+        """The descriptor that is readable while `poll` has something to return."""
         ...
 
     def close(self) -> None:
-        """Watch nothing any more."""
+        """Stop watching all sockets."""
 
 
 class EpollPoller(Generic[T]):
-    """Sockets in Linux's epoll.
+    """Watches sockets with Linux's epoll.
 
-    The standard library's `selectors` does the same and a little more, at 0.3 µs for each socket
-    that is ready, and asks for news of all sockets at once, which takes room for all of them.
+    The standard library's `selectors` would take 0.3 µs more for each ready socket, and returns all
+    ready sockets at once, however many there are.
     """
 
     def __init__(self) -> None:
@@ -114,7 +114,7 @@ class EpollPoller(Generic[T]):
 
 
 class SelectorPoller(Generic[T]):
-    """Sockets in the standard library's selector, for platforms without epoll (kqueue)."""
+    """Watches sockets with the standard library's selector, where there is no epoll."""
 
     def __init__(self) -> None:
         self._selector = selectors.DefaultSelector()
@@ -122,12 +122,12 @@ class SelectorPoller(Generic[T]):
 
     def register(self, sock: "HasFileno", events: int, handler: T) -> None:
         """See `Poller`."""
-        key = self._selector.register(sock, _theirs(events))
+        key = self._selector.register(sock, _to_selector(events))
         self.handlers[key.fd] = handler
 
     def modify(self, sock: "HasFileno", events: int, handler: T) -> None:
         """See `Poller`."""
-        key = self._selector.modify(sock, _theirs(events))
+        key = self._selector.modify(sock, _to_selector(events))
         self.handlers[key.fd] = handler
 
     def unregister(self, sock: "HasFileno") -> None:
@@ -137,9 +137,9 @@ class SelectorPoller(Generic[T]):
     def poll(self, timeout: float) -> list[tuple[int, int]]:
         """See `Poller`."""
         ready: dict[int, int] = {}
-        # kqueue tells of reading and of writing one after the other.
+        # kqueue reports reading and writing separately.
         for key, events in self._selector.select(timeout):
-            ready[key.fd] = ready.get(key.fd, 0) | _ours(events)
+            ready[key.fd] = ready.get(key.fd, 0) | _from_selector(events)
         return list(ready.items())
 
     def fileno(self) -> int:
@@ -151,20 +151,18 @@ class SelectorPoller(Generic[T]):
         self._selector.close()
 
 
-def _theirs(events: int) -> int:
-    """What `selectors` calls them."""
+def _to_selector(events: int) -> int:
+    """The same events in the constants of `selectors`."""
     read = selectors.EVENT_READ if events & READ else 0
     return read | selectors.EVENT_WRITE if events & WRITE else read
 
 
-def _ours(events: int) -> int:
-    """What they are called here."""
+def _from_selector(events: int) -> int:
+    """The same events in our constants."""
     read = READ if events & selectors.EVENT_READ else 0
     return read | WRITE if events & selectors.EVENT_WRITE else read
 
 
 def new_poller() -> Poller[Any]:
-    """The fastest that this platform has."""
-    if hasattr(select, "epoll"):
-        return EpollPoller()
-    return SelectorPoller()
+    """The fastest poller of this platform."""
+    return EpollPoller() if hasattr(select, "epoll") else SelectorPoller()

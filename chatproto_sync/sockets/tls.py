@@ -4,7 +4,6 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Mapping
-from traceback import walk_tb
 from typing import Any, Final, TypeGuard
 
 WANTS_READ: Final = ssl.SSLWantReadError
@@ -12,32 +11,33 @@ WANTS_WRITE: Final = ssl.SSLWantWriteError
 
 
 class ServerCertificate:
-    """A server's certificate in files, which may be replaced while it runs.
+    """A server's certificate in files that may be replaced while the server runs.
 
     Args:
-        cert: The path of the certificate chain, PEM.
-        key: The path of its private key, PEM; None when it is in the same file.
-        client_ca: The path of the CA that clients' certificates are to be from, PEM; None when
-            clients need none.
+        cert: The path of the certificate chain in PEM.
+        key: The path of its private key in PEM; None if it is in the same file.
+        client_ca: The path of the CA in PEM that clients' certificates have to be from; None if
+            clients need no certificate.
 
     Raises:
-        OSError: A file can't be read, or makes no sense.
+        OSError: A file cannot be read, or has the wrong contents.
     """
 
     def __init__(self, cert: str, key: str | None, client_ca: str | None) -> None:
         self._cert, self._key, self._client_ca = cert, key, client_ca
         self._current = self._load()
         self.context = self._current
-        """What connections are made with; each gets what was read last."""
-        # Reading a new certificate into the same context would not do: OpenSSL keeps one for each
-        # kind of key there, and might go on showing the old one.
+        """The context for the listening server; each connection uses the files as read last."""
+        # A context keeps one certificate for each kind of key, so after loading another kind into
+        # the same context, OpenSSL might go on showing the old certificate.
         self.context.sni_callback = self._choose
 
     def reload(self) -> None:
-        """Read the files again, for connections to come.
+        """Read the files again, for new connections.
 
         Raises:
-            OSError: A file can't be read, or makes no sense. What was read before stays in use.
+            OSError: A file cannot be read, or has the wrong contents. The old certificate stays in
+                use.
         """
         self._current = self._load()
 
@@ -56,7 +56,7 @@ class ServerCertificate:
 
 
 def is_tls(sock: socket.socket) -> TypeGuard[ssl.SSLSocket]:
-    """Whether a socket does TLS."""
+    """Whether a socket uses TLS."""
     return isinstance(sock, ssl.SSLSocket)
 
 
@@ -67,78 +67,77 @@ def start_tls(
     server_side: bool = True,
     server_hostname: str | None = None,
 ) -> ssl.SSLSocket:
-    """Have a connected, non-blocking socket do TLS; the handshake is still to come.
+    """Turn a connected, non-blocking socket into one for TLS, before its handshake.
 
     Args:
-        sock: The socket. It is of no use any more.
-        context: What to do TLS with.
+        sock: The socket. Do not use it any more; after a failure it is closed.
+        context: The context for TLS.
         server_side: Whether this is the server's end.
-        server_hostname: Whose certificate a client expects; None for nobody's in particular.
+        server_hostname: The host name that a server's certificate has to be for; None for any.
 
     Raises:
-        OSError: The peer is gone. As with every failure, the socket is closed.
-        TypeError: No certificate can be for that host.
-        ValueError: Likewise.
+        OSError: The peer is gone.
+        TypeError: No certificate can be for that host name.
+        ValueError: No certificate can be for that host name.
     """
     try:
+        # Before Python 3.13, a failed `wrap_socket` leaves the descriptor open (CPython's issue
+        # gh-113280). So make it fail before that: when the peer is gone, or the name is wrong.
+        sock.getpeername()
+        if server_hostname is not None:
+            context.wrap_bio(ssl.MemoryBIO(), ssl.MemoryBIO(), server_hostname=server_hostname)
         return context.wrap_socket(
             sock,
             server_side=server_side,
             do_handshake_on_connect=False,
             server_hostname=server_hostname,
         )
-    except BaseException as error:
+    except BaseException:
         sock.close()
-        # Its descriptor may be a new socket's by now, which nobody knows but the frames that have
-        # failed; the first one is this function's own.
-        for made in [each.f_locals.get("self") for each, _ in [*walk_tb(error.__traceback__)][1:]]:
-            if isinstance(made, ssl.SSLSocket):
-                made.close()
         raise
 
 
 def end_tls(sock: ssl.SSLSocket) -> socket.socket:
-    """Tell the peer that nothing more comes (RFC 8446, section 6.1).
+    """Send TLS's close_notify (RFC 8446, section 6.1).
 
-    What the peer still says can't be read as TLS for sure: data that comes after that word are an
-    error to OpenSSL.
+    TLS cannot read on from there: to OpenSSL, data after the close_notify is an error.
 
     Args:
-        sock: The connection. It is of no use any more.
+        sock: The connection. Do not use it any more.
 
     Returns:
-        A plain socket in its place, to read until the peer ends the connection, and throw away.
+        A plain socket in its place. Read it until the peer closes, and ignore the data.
     """
-    # It wants to read the peer's own goodbye, or has found something else, or can't write now:
-    # then the end of the stream has to do.
+    # OpenSSL may want to read the peer's close_notify first, may find data in its place, or may be
+    # unable to write now. Then the end of the stream has to suffice.
     with contextlib.suppress(OSError):
         sock.unwrap()
     return socket.socket(fileno=sock.detach())
 
 
 def certificate_of(connection: ssl.SSLSocket | ssl.SSLObject) -> Mapping[str, Any] | None:
-    """The certificate that a peer has shown; empty when it is one that Python can't read."""
+    """The certificate of a peer; empty if Python cannot read it; None if the peer has none."""
     try:
         return connection.getpeercert()
     except ValueError:
-        # Octets in a name that are no text, for example. Whoever has signed it, it names nobody.
+        # For example because a name in it is not valid text. Then it proves no name.
         return {}
 
 
 def identities_of(
     context: ssl.SSLContext, certificate: Mapping[str, Any] | None
 ) -> frozenset[str] | None:
-    """Who a peer has proved to be: the names that it may log in under.
+    """The names that a peer may log in under, by its certificate.
 
-    They are the DNS names and mail addresses among the subject's alternative names; the common name
-    only if there are none of these (RFC 6125, section 6.4.4).
+    They are the DNS names and mail addresses among the subject's alternative names, or the common
+    name if there are none of these (RFC 6125, section 6.4.4).
 
     Args:
-        context: What the handshake was done with.
-        certificate: The peer's, as `ssl.SSLSocket.getpeercert` gives it.
+        context: The context of the handshake.
+        certificate: The peer's certificate, as `ssl.SSLSocket.getpeercert` returns it.
 
     Returns:
-        The names; None when the context asks for no certificate, so that anybody is welcome.
+        The names; None for any name, if the context asks for no certificate.
     """
     if context.verify_mode is ssl.CERT_NONE:
         return None

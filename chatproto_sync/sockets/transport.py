@@ -1,4 +1,4 @@
-"""One connection's transport: its bytes to the broker and back."""
+"""The transport of one connection: moves bytes between its socket and the broker."""
 
 import socket
 from collections.abc import Hashable, Mapping
@@ -12,46 +12,46 @@ from .tls import WANTS_READ, WANTS_WRITE, certificate_of, end_tls, identities_of
 from .unix import credentials_of
 
 READ_SIZE: Final = 65536
-"""The most octets taken from one connection before the others have their turn."""
+"""Most bytes read from one connection before the others have their turn."""
 
 
 class Transport(Hashable, Protocol):
-    """One connection's transport, and its id at the broker."""
+    """The transport of one connection. It is the connection's id at the broker too."""
 
     peer: str
-    """Where it leads, for people."""
+    """The peer's address, for people."""
 
     @property
     def certificate(self) -> Mapping[str, Any] | None:
-        """The peer's certificate; None when it has shown none."""
+        """The peer's certificate; None if the peer has none."""
 
     @property
     def credentials(self) -> Credentials | None:
-        """Who the peer is on this machine; None when that is not known."""
+        """The peer's process on this machine; None if it is not known."""
 
     def write(self, data: bytes) -> int:
-        """Write what is queued, where that is likely to be all that there is to do.
+        """Write what the broker says to write next, if probably nothing else has to be done.
 
         Returns:
-            How many octets have been written, of which the broker is to be told; 0 when it is for
-            `flush` to see what there is to do.
+            The bytes written, which the caller reports to the broker. 0 if the caller has to call
+            `flush` instead.
         """
         ...
 
     def flush(self) -> None:
-        """Write what is queued as far as that goes without waiting; end when it is time to."""
+        """Do for the connection what the broker says, as far as possible without waiting."""
 
 
 class SocketTransport:
-    """A connection on a socket, plain or TLS.
+    """A connection on a socket, with or without TLS.
 
     Args:
-        broker: Who decides.
-        poller: What waits for the socket.
+        broker: The broker to connect to.
+        poller: What watches the socket.
         sock: The socket, non-blocking.
-        peer: Where it leads, for the log.
-        address: The IP address that it leads to; empty when that is none.
-        received: Where to put what has arrived.
+        peer: The peer's address, for people.
+        address: The peer's IP address; empty for a Unix socket.
+        received: Where to append what is read.
     """
 
     __slots__ = ("_broker", "_context", "_events", "_poller", "_received", "_socket", "peer")
@@ -71,9 +71,9 @@ class SocketTransport:
         self._poller = poller
         self._socket = sock
         self._events = READ
-        # What a handshake is done with, until it is done.
+        # The context of the TLS handshake, until it is done.
         self._context = sock.context if is_tls(sock) else None
-        poller.register(sock, self._wanted(), self)
+        poller.register(sock, self._poll_events(), self)
         broker.connect(self, peer, address=address, secured=self._context is None)
 
     @property
@@ -87,21 +87,21 @@ class SocketTransport:
         return credentials_of(self._socket)
 
     def ready(self, events: int) -> None:
-        """Take what has arrived, write what could not be written before."""
+        """Read what has arrived, and write what could not be written before."""
         if self._context is not None:
-            self._shake_hands(self._context)
+            self._do_handshake(self._context)
             return
         if events != READ:
             self.flush()
         if events != WRITE and self._events & READ:
             self._read()
             if events > BOTH:
-                # What stands behind the data, such as the end of it, is not told again.
-                self._watch_anew()
+                # The poller does not report again what follows the data, such as its end.
+                self._report_again()
 
-    def _shake_hands(self, context: SSLContext) -> None:
+    def _do_handshake(self, context: SSLContext) -> None:
         sock = self._socket
-        assert is_tls(sock)  # noqa: S101 - for the type checker; set so when this was made
+        assert is_tls(sock)  # noqa: S101 - for type checkers: only then there is a context
         try:
             sock.do_handshake()
         except WANTS_READ:
@@ -113,7 +113,7 @@ class SocketTransport:
         else:
             self._context = None
             self._watch(READ)
-            # The socket may have another context now, which decides nothing about names.
+            # An SNI callback may have given the socket another context. That one does not count.
             self._broker.secure(self, identities_of(context, self.certificate))
 
     def _read(self) -> None:
@@ -122,8 +122,8 @@ class SocketTransport:
         except (BlockingIOError, WANTS_READ):
             return
         except WANTS_WRITE:
-            # TLS has something to say of its own first. Watched for what can be read too, a peer
-            # that never takes it would keep everybody busy.
+            # TLS has to send a message of its own first. Do not watch for reading as well: that
+            # would be a busy loop if the peer never takes the message.
             self._watch(WRITE)
             return
         except OSError:
@@ -132,9 +132,9 @@ class SocketTransport:
         if data:
             self._received.append((self, data))
             if len(data) == READ_SIZE:
-                # There may be more. (A read ends at urgent data too, for which CHAT has no use:
-                # what is behind that waits until something comes.)
-                self._watch_anew()
+                # There may be more. (A read ends at urgent data too. What is behind them waits
+                # until the next data come; CHAT has no use for urgent data.)
+                self._report_again()
         else:
             self._broker.receive_eof(self)
 
@@ -145,37 +145,41 @@ class SocketTransport:
         try:
             return self._socket.send(data)
         except OSError:
-            # `flush` will find out what it is.
+            # `flush` will meet the same error, and handle it.
             return 0
 
     def flush(self) -> None:
         """See `Transport`."""
         if self._context is not None:
-            # It is to be closed, and there is no way yet to tell why.
+            # The broker closes the connection, and before the handshake nothing can be written.
             self.close()
             return
         broker = self._broker
+        step = broker.next_step(self)
         try:
-            if outgoing := broker.outgoing(self):
+            if step.write:
                 try:
-                    broker.sent(self, self._socket.send(outgoing))
+                    sent = self._socket.send(step.write)
                 except (BlockingIOError, WANTS_READ, WANTS_WRITE):
-                    broker.sent(self, 0)
-            if broker.take_half_close(self):
+                    sent = 0
+                broker.sent(self, sent)
+                step = broker.next_step(self)
+            if step.half_close:
                 self._half_close()
+                broker.half_closed(self)
         except OSError:
             self.close()
             return
-        if broker.finished(self):
+        if step.close:
             self.close()
             return
-        events = WRITE if broker.outgoing(self) else 0
-        if broker.reading(self):
+        events = WRITE if step.write else 0
+        if step.read:
             events |= READ
         self._watch(events)
 
     def close(self) -> None:
-        """End the connection; what has not been written is lost."""
+        """Close the connection. What is queued for it is lost."""
         if self._events:
             self._watch(0)
         self._socket.close()
@@ -195,16 +199,16 @@ class SocketTransport:
         if not events:
             self._poller.unregister(self._socket)
         elif before:
-            self._poller.modify(self._socket, self._wanted(), self)
+            self._poller.modify(self._socket, self._poll_events(), self)
         else:
-            self._poller.register(self._socket, self._wanted(), self)
+            self._poller.register(self._socket, self._poll_events(), self)
 
-    def _watch_anew(self) -> None:
-        """Be told again of what is there."""
+    def _report_again(self) -> None:
+        """Have the poller report once more what is there."""
         if self._events:
-            self._poller.modify(self._socket, self._wanted(), self)
+            self._poller.modify(self._socket, self._poll_events(), self)
 
-    def _wanted(self) -> int:
-        # TLS gives out a record at a time, so there a short read does not mean that all is read.
+    def _poll_events(self) -> int:
+        # TLS returns one record at a time, so a short read does not mean that all has been read.
         once = self._events == READ and not is_tls(self._socket)
         return READ | ONCE if once else self._events

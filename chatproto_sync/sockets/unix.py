@@ -1,4 +1,4 @@
-"""Unix sockets: their names in the file system, and who is at the other end."""
+"""Unix sockets: their files, and the process at the other end."""
 
 import contextlib
 import errno
@@ -14,15 +14,15 @@ _CREDENTIALS: Final = struct.Struct("iII")
 
 
 def bind_unix(sock: socket.socket, path: str, mode: int | None) -> None:
-    """Give a socket its name, in place of one that a server has left behind.
+    """Bind a socket to a path, and replace the socket that an earlier server left there.
 
     Args:
-        sock: The socket, not listening yet: nobody can connect before the mode is set.
-        path: The name.
-        mode: The file's mode; None for what the umask makes of it.
+        sock: The socket. It does not listen yet, so nobody can connect before the mode is set.
+        path: The path.
+        mode: The file mode; None for the one that the umask yields.
 
     Raises:
-        OSError: A server is listening there, the file is somebody else's, or is no socket.
+        OSError: A server listens there, the file belongs to somebody else, or is not a socket.
     """
     with contextlib.suppress(FileNotFoundError):
         _remove_stale(path)
@@ -32,11 +32,11 @@ def bind_unix(sock: socket.socket, path: str, mode: int | None) -> None:
 
 
 def unlink_unix(path: str, identity: tuple[int, int]) -> None:
-    """Take a socket's name out of the file system, unless it is another one's by now.
+    """Remove a socket from the file system, unless another one has taken its path.
 
     Args:
-        path: The name.
-        identity: What `identity_of` gave for it.
+        path: The path.
+        identity: What `identity_of` returned for it.
     """
     with contextlib.suppress(FileNotFoundError):
         if identity_of(path) == identity:
@@ -44,25 +44,29 @@ def unlink_unix(path: str, identity: tuple[int, int]) -> None:
 
 
 def identity_of(path: str) -> tuple[int, int]:
-    """What tells a file from another one that has its name later."""
+    """The device and inode of a file, to distinguish it from a later one with the same path."""
     status = os.lstat(path)
     return status.st_dev, status.st_ino
 
 
 def credentials_of(sock: socket.socket) -> Credentials | None:
-    """Who has connected to a Unix socket; None where the system does not say (unix(7))."""
+    """The process that has connected to a Unix socket (SO_PEERCRED, unix(7)).
+
+    Returns:
+        None where the system does not say, and for sockets of other families.
+    """
     if sock.family != socket.AF_UNIX or not hasattr(socket, "SO_PEERCRED"):
         return None
-    octets = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
-    return Credentials(*_CREDENTIALS.unpack(octets))
+    data = sock.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
+    return Credentials(*_CREDENTIALS.unpack(data))
 
 
 def _remove_stale(path: str) -> None:
     status = os.lstat(path)
     if not stat.S_ISSOCK(status.st_mode):
-        raise OSError(errno.EEXIST, "there is a file that is no socket")
+        raise OSError(errno.EEXIST, "a file that is not a socket has this path")
     if status.st_uid != os.geteuid():
-        raise OSError(errno.EPERM, "there is somebody else's socket")
+        raise OSError(errno.EPERM, "a socket of another user has this path")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
@@ -71,6 +75,6 @@ def _remove_stale(path: str) -> None:
             unlink_unix(path, (status.st_dev, status.st_ino))
             return
         except BlockingIOError:
-            # A full backlog: somebody is listening, if not quickly.
+            # The backlog is full, so a server does listen.
             pass
     raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))

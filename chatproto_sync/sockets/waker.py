@@ -3,8 +3,6 @@
 import contextlib
 import socket
 
-from .transport import READ_SIZE
-
 
 class Waker:
     """A descriptor that becomes readable on request."""
@@ -15,21 +13,20 @@ class Waker:
         self._writer.setblocking(False)
 
     def fileno(self) -> int:
-        """What to wait for."""
+        """The descriptor to wait for."""
         return self._reader.fileno()
 
     def wake(self) -> None:
-        """Make it readable. For other threads and signal handlers too."""
-        # A full buffer is a request that has not been seen yet, and a closed socket one that comes
-        # too late to matter.
+        """Make the descriptor readable. Other threads and signal handlers may call it too."""
+        # A full buffer is a request that has not been handled yet. A closed socket needs none.
         with contextlib.suppress(OSError):
             self._writer.send(b"\0")
 
     def ready(self, _events: int) -> None:
-        """Take note that it was."""
-        self._reader.recv(READ_SIZE)
+        """Make the descriptor unreadable again."""
+        self._reader.recv(1 << 16)
 
     def close(self) -> None:
-        """Be none any more."""
+        """Close the descriptor."""
         self._reader.close()
         self._writer.close()

@@ -13,16 +13,18 @@ from anyio.from_thread import start_blocking_portal
 
 import chatproto_anyio
 import chatproto_sync
+from chatproto import Counters
 
 TIMEOUT = 20.0
 """Seconds after which a test that waits for a server has failed; none should take that long."""
 
 
 class Running(Protocol):
-    """What `running` gives."""
+    """What both `Server` classes have."""
 
     @property
     def addresses(self) -> list[str]: ...
+    def snapshot(self) -> Counters: ...
 
 
 Start = Callable[..., AbstractContextManager[Running]]

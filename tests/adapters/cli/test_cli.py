@@ -90,7 +90,7 @@ def test_published_session_with_netcat(command: list[str], log: Path) -> None:
     assert told[1:5] == [f"logged in {name}" for name in names]
     assert told[5:7] == ["group made g1 by zhangsan", "left g1: wangwu"]
     # How many have closed by then is the kernel's affair.
-    ends = [line for line in told[7:] if not line.startswith("ending, with ")]
+    ends = [line for line in told[7:] if not line.startswith("shutting down, ")]
     assert len(ends) == len(told) - 8
     assert sorted(ends) == sorted(
         [f"logged out {name}" for name in names] + [f"closed {name}: logged out" for name in names]

@@ -69,7 +69,7 @@ def test_a_system_that_lacks_something(
     warnings = [each for each in caplog.records if each.levelno >= logging.WARNING]
     # Said once, not at each try.
     assert [each.getMessage() for each in warnings] == [
-        f"can't accept connections, will go on trying: [Errno {error}] made up"
+        f"can't accept connections, trying again every second: [Errno {error}] made up"
     ]
 
 

@@ -18,7 +18,7 @@ from chatproto import Limits, LoginRequest
 
 from ..processes import spawn
 from ..servers import KINDS, TIMEOUT, SocketClient, Start, run_sync
-from ..sockets.insides import counters, wait_until
+from ..sockets.insides import wait_until
 
 REFUSED = b"CHAT/1.0 RECEIVE *server* ERR AUTH_FAILED LOGIN you may not log in under that name\n"
 UNDECIDED = (
@@ -175,8 +175,8 @@ def test_gone_before_the_answer(
             assert asked.wait(TIMEOUT)
             bob.reset()
         gate.set()
-        wait_until(lambda: counters(server).connections == 1, alice, "alice")
-        assert counters(server).users == 1
+        wait_until(lambda: server.snapshot().connections == 1, alice, "alice")
+        assert server.snapshot().users == 1
         alice.write(b"CHAT/1.0 SEND bob hi\n")
         assert b"NO_SUCH_USER" in alice.read_line()
         alice.flush("alice")

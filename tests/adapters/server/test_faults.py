@@ -12,7 +12,7 @@ from chatproto_sync.sockets.tls import start_tls
 
 from ..clients import Connect, each_client
 from ..servers import TIMEOUT, SocketClient, Start, clients, in_thread
-from ..sockets.insides import Clock, NarrowClient, counters, narrow_listener, wait_until
+from ..sockets.insides import Clock, NarrowClient, narrow_listener, wait_until
 from .test_tls_server import client_context, server_context
 
 SERVER = b"CHAT/1.0 RECEIVE *server* ERR "
@@ -86,7 +86,7 @@ def test_an_endless_line(start: Start) -> None:
         for _ in range(8):
             alice.write(b"x" * (1 << 20))
             bob.flush("bob")
-            assert counters(server).queued < 1 << 16
+            assert server.snapshot().queued < 1 << 16
         alice.write(b"\n")
         assert alice.read_line().startswith(SERVER + b"LINE_TOO_LONG ")
         alice.flush("alice")
@@ -105,7 +105,7 @@ def test_a_million_empty_lines(start: Start) -> None:
         assert len(told) == Limits().notice_burst
         assert all(line.startswith(SERVER + b"MALFORMED - ") for line in told)
         assert last == SERVER + b"TOO_MANY - too many bad lines in a row\n"
-        assert counters(server).refusals == {ErrorCode.MALFORMED: Limits().bad_lines}
+        assert server.snapshot().refusals == {ErrorCode.MALFORMED: Limits().bad_lines}
         bob.flush("bob")
 
 
@@ -121,10 +121,10 @@ def test_a_slow_drip_before_login(start: Start) -> None:
         for octet in b"CHAT/1.0 LO":
             slow.write(bytes([octet]))
             alice.flush("alice")
-            assert counters(server).connections == 2
+            assert server.snapshot().connections == 2
             clock.skip(5.0)
         alice.flush("alice")
-        assert counters(server).connections == 2
+        assert server.snapshot().connections == 2
         clock.skip(5.1)
         assert slow.read_line() == SERVER + b"NOT_LOGGED_IN - you have not logged in in time\n"
         assert slow.read_line() == b""
@@ -142,8 +142,8 @@ def test_fin_while_much_is_queued(start: Start) -> None:
         bob.login("bob")
         alice.write(LINE * count)
         alice.flush("alice")
-        assert counters(server).queued > 0
-        assert counters(server).closes == {}
+        assert server.snapshot().queued > 0
+        assert server.snapshot().closes == {}
         bob.end()
         alice.flush("alice")
         assert list(iter(bob.read_line, b"")) == [HEARD] * count
@@ -159,7 +159,7 @@ def test_rst_while_much_is_queued(start: Start) -> None:
     ):
         bob.login("bob")
         writing = in_thread(alice.write, LINE * 60)
-        wait_until(lambda: counters(server).waiting == 1, carol, "carol")
+        wait_until(lambda: server.snapshot().waiting == 1, carol, "carol")
         bob.reset()
         told = SERVER + b"NO_SUCH_USER SEND bob is not online\n"
         assert alice.read_line() == told
@@ -169,8 +169,8 @@ def test_rst_while_much_is_queued(start: Start) -> None:
             pass
         assert line == b"CHAT/1.0 RECEIVE alice on\n"
         # Who hears of a reset first, the reading or the writing side, is the system's affair.
-        assert list(counters(server).closes) in ([CloseReason.LOST], [CloseReason.EOF])
-        wait_until(lambda: counters(server).queued == 0, carol, "carol")
+        assert list(server.snapshot().closes) in ([CloseReason.LOST], [CloseReason.EOF])
+        wait_until(lambda: server.snapshot().queued == 0, carol, "carol")
 
 
 def test_a_rename_among_broadcasts(start: Start) -> None:

@@ -14,7 +14,7 @@ from chatproto import Limits
 
 from ..processes import COMMANDS, spawn
 from ..servers import TIMEOUT, SocketClient, Start, clients
-from ..sockets.insides import NarrowClient, counters, wait_until
+from ..sockets.insides import NarrowClient, wait_until
 
 each_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
 
@@ -47,9 +47,9 @@ def test_a_burst_of_reconnects(start: Start) -> None:
             else:
                 client.close()
         crowd = enter(stack, address, names)
-        wait_until(lambda: counters(server).connections == CROWD + 1, alice, "alice")
-        assert counters(server).users == CROWD + 1
-        assert counters(server).accepted == 2 * CROWD + 1
+        wait_until(lambda: server.snapshot().connections == CROWD + 1, alice, "alice")
+        assert server.snapshot().users == CROWD + 1
+        assert server.snapshot().accepted == 2 * CROWD + 1
         alice.write(b"".join(b"CHAT/1.0 SEND %b hi\n" % name.encode() for name in names))
         for client in crowd:
             assert client.read_line() == b"CHAT/1.0 RECEIVE alice hi\n"
@@ -67,7 +67,7 @@ def test_a_hundred_thousand_groups(start: Start) -> None:
         lines = [b"CHAT/1.0 GROUP g%d alice bob\n" % number for number in range(most)]
         alice.write(b"".join(lines))
         alice.flush("alice")
-        assert counters(server).groups == most
+        assert server.snapshot().groups == most
         alice.write(b"CHAT/1.0 GROUP more bob\n")
         assert b" ERR TOO_MANY GROUP " in alice.read_line()
         alice.write(b"CHAT/1.0 BROADCAST g%d hi\n" % (most // 2))
@@ -141,7 +141,7 @@ def test_churn_under_traffic(start: Start) -> None:
         counts = [each.result(TIMEOUT) for each in got]
         assert counts == [each.result(TIMEOUT) for each in sent]
         assert min(counts) > 0
-        closes = counters(server).closes
+        closes = server.snapshot().closes
         assert not any(reason.startswith("slow consumer") for reason in closes)
 
 
@@ -207,15 +207,30 @@ def test_sigterm_under_load(command: list[str], tmp_path: Path) -> None:
     assert "Traceback" not in server.log
 
 
-FOR_EVER = [
-    "--port=0",
-    "--linger=1000",
-    "--goodbye=1000",
-    "--queue-age=1000",
-    f"--queue-bytes={1 << 25}",
-    f"--high-water={1 << 24}",
-]
-"""Nobody is given up on, and nobody has to wait soon."""
+PATIENT = f"""
+import runpy, sys
+from dataclasses import replace
+from chatproto_sync.service import startup
+
+limits_of = startup.limits_of
+startup.limits_of = lambda values: replace(
+    limits_of(values),
+    linger=1000,
+    close_timeout=1000,
+    queue_age=1000,
+    queue_bytes={1 << 25},
+    high_water={1 << 24},
+)
+sys.argv = sys.argv[1:]
+runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
+"""
+"""Runs a module with limits by which no connection is cut, and no sender waits soon."""
+
+
+def patient(command: list[str]) -> list[str]:
+    """A command of `COMMANDS` with these limits."""
+    python, _, *module = command
+    return [python, "-c", PATIENT, *module, "--port=0"]
 
 
 def stall(stack: ExitStack, address: str) -> SocketClient:
@@ -232,7 +247,7 @@ def stall(stack: ExitStack, address: str) -> SocketClient:
 @each_command
 def test_a_second_signal_ends_it_at_once(command: list[str], tmp_path: Path) -> None:
     with (
-        spawn([*command, *FOR_EVER, "--grace=1000"], tmp_path / "log") as server,
+        spawn([*patient(command), "--grace=1000"], tmp_path / "log") as server,
         ExitStack() as stack,
     ):
         alice = stall(stack, server.address)
@@ -246,7 +261,7 @@ def test_a_second_signal_ends_it_at_once(command: list[str], tmp_path: Path) -> 
 @each_command
 def test_it_ends_within_the_grace(command: list[str], tmp_path: Path) -> None:
     with (
-        spawn([*command, *FOR_EVER, "--grace=0.3"], tmp_path / "log") as server,
+        spawn([*patient(command), "--grace=0.1"], tmp_path / "log") as server,
         ExitStack() as stack,
     ):
         stall(stack, server.address)

@@ -170,7 +170,7 @@ def test_log_tells_the_session(start: Start, caplog: pytest.LogCaptureFixture) -
     # Whether she has closed when the server ends is the kernel's affair.
     closed, ending = sorted([last, last_but_one])
     assert closed == f"closed a ({peer}): logged out"
-    assert ending.startswith("ending, with ")
+    assert ending.startswith("shutting down, ")
 
 
 def test_end_tells_everybody_and_writes_what_is_queued(start: Start) -> None:
@@ -212,7 +212,7 @@ def test_what_is_written_arrives_although_the_peer_goes_on_talking(
 
 
 def test_end_does_not_wait_for_those_who_do_not_read(start: Start) -> None:
-    limits = replace(PATIENT, linger=0.1, goodbye=0.1)
+    limits = replace(PATIENT, linger=0.1, close_timeout=0.1)
     with ExitStack() as stack, start(port=0, limits=limits) as server:
         alice, _ = stack.enter_context(clients(server.addresses[0], "alice", "bob"))
         alice.write((b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n") * 100)

@@ -15,7 +15,7 @@ from chatproto import Limits
 
 from ..processes import COMMANDS, spawn
 from ..servers import TIMEOUT, SocketClient, Start
-from ..sockets.insides import Clock, counters, narrow_listener, wait_until
+from ..sockets.insides import Clock, narrow_listener, wait_until
 
 DENIED = b"CHAT/1.0 RECEIVE *server* ERR AUTH_FAILED LOGIN your certificate is for somebody else\n"
 
@@ -143,7 +143,7 @@ def test_no_handshake(start: Start, data: bytes) -> None:
     ):
         alice.login("alice")
         mallory.write(data)
-        wait_until(lambda: counters(server).accepted == 2, alice, "alice")
+        wait_until(lambda: server.snapshot().accepted == 2, alice, "alice")
         Clock(server).skip(limits.handshake_timeout)
         # Maybe an alert of TLS, then the end; the client that is left notices nothing.
         rest = mallory.read_line()
@@ -161,7 +161,7 @@ def test_end_of_the_server_during_a_handshake(start: Start) -> None:
         ):
             mallory = clients.enter_context(SocketClient(server.addresses[0]))
             alice.login("alice")
-            wait_until(lambda: counters(server).connections == 2, alice, "alice")
+            wait_until(lambda: server.snapshot().connections == 2, alice, "alice")
         assert mallory.read_line() == b""
 
 
@@ -239,7 +239,7 @@ def test_end_of_the_server_with_much_queued(start: Start) -> None:
             bob.login("bob")
             alice.write((b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n") * count)
             alice.flush("alice")
-            assert counters(server).queued > 100_000
+            assert server.snapshot().queued > 100_000
             told = pool.submit(lambda: [_read_to_the_end(alice), _read_to_the_end(bob)])
         goodbye = [b"CHAT/1.0 RECEIVE *server* ERR SHUTTING_DOWN - the server is shutting down\n"]
         line = b"CHAT/1.0 RECEIVE alice " + b"x" * 4000 + b"\n"
@@ -268,13 +268,13 @@ def test_certificate_is_read_again(command: list[str], tmp_path: Path) -> None:
         assert _shown(alice) == _der(first)
         second.private_key_and_cert_chain_pem.write_to_path(str(path))
         process.popen.send_signal(signal.SIGHUP)
-        process.wait_for_log("the certificate has been read again")
+        process.wait_for_log("the certificate was read again")
         with TlsClient(process.address, client_context()) as bob:
             bob.login("bob")
             assert _shown(bob) == _der(second)
             path.write_text("nonsense")
             process.popen.send_signal(signal.SIGHUP)
-            process.wait_for_log("the old certificate stays in use")
+            process.wait_for_log("keeping the old certificate")
             bob.write(b"CHAT/1.0 SEND alice hi\n")
             assert alice.read_line() == b"CHAT/1.0 RECEIVE bob hi\n"
         with TlsClient(process.address, client_context()) as carol:

@@ -8,7 +8,6 @@ from collections.abc import Callable, Iterable, Iterator
 
 import chatproto_anyio
 import chatproto_sync
-from chatproto import Counters
 from chatproto_sync.sockets.driver import Driver
 
 from ..servers import TIMEOUT, Running, SocketClient
@@ -23,11 +22,6 @@ NARROW = 1 << 14
 def _driver_of(server: Running) -> Driver:
     assert isinstance(server, (chatproto_sync.Server, chatproto_anyio.Server))
     return server._driver
-
-
-def counters(server: Running) -> Counters:
-    """How much has happened, and how much there is."""
-    return _driver_of(server).broker.snapshot()
 
 
 class Clock:
