@@ -108,5 +108,6 @@ __all__ = [
     "State",
     "Step",
     "__version__",
+    "encode_data",
     "visible",
 ]

@@ -3,6 +3,7 @@
 from .client.messages import Message as Message
 from .client.messages import Notice as Notice
 from .client.messages import Reconnected as Reconnected
+from .client.messages import encode_data as encode_data
 from .client.ping import Ping as Ping
 from .client.reconnect import Backoff as Backoff
 from .client.reconnect import ReconnectState as ReconnectState

@@ -1,4 +1,4 @@
-"""A client's connection: a byte stream whose errors are ours."""
+"""AnyIO byte streams that raise `ConnectionLostError`."""
 
 import contextlib
 import os
@@ -13,22 +13,21 @@ from chatproto_sync.sockets.addresses import Endpoint
 from chatproto_sync.sockets.errors import connection_lost, no_connection, no_such_host
 from chatproto_sync.sockets.transport import READ_SIZE
 
-GOODBYE: Final = 1.0
+CLOSE_TIMEOUT: Final = 1.0
 """Seconds that a stream may take to close."""
 
 GONE: Final = (anyio.BrokenResourceError, anyio.ClosedResourceError, OSError)
-"""How streams say that their peer, or their transport, is not there any more; TLS's own errors are
-OSErrors."""
+"""What streams raise when the connection is lost or closed. TLS's own errors are OSErrors."""
 
 
 async def open_stream(endpoint: Endpoint[socket.socket | ByteStream]) -> ByteStream:
-    """Connect to a server, and do the TLS handshake if there is to be one.
+    """Connect to a server, and do the TLS handshake if the endpoint wants one.
 
     Args:
-        endpoint: Where.
+        endpoint: Where to connect to.
 
     Raises:
-        ConnectionLostError: It can't be done.
+        ConnectionLostError: No connection can be made.
     """
     try:
         stream = await _open_plain(endpoint)
@@ -44,9 +43,9 @@ async def open_stream(endpoint: Endpoint[socket.socket | ByteStream]) -> ByteStr
             )
         except BaseException as error:
             await anyio.aclose_forcefully(stream)
-            # A certificate that is not good is a ValueError too.
+            # `ssl` refuses a host name with these. Its error for a certificate is a ValueError and
+            # an OSError.
             if isinstance(error, TypeError | ValueError) and not isinstance(error, OSError):
-                # That is how `ssl` refuses a name.
                 raise no_such_host(endpoint) from error
             raise
     except anyio.EndOfStream:
@@ -57,10 +56,13 @@ async def open_stream(endpoint: Endpoint[socket.socket | ByteStream]) -> ByteStr
 
 
 async def receive(stream: ByteStream) -> bytes:
-    """What has arrived, at least one octet; none at the end of the stream.
+    """Wait for the next bytes.
+
+    Returns:
+        At least one byte; none at the end of the stream.
 
     Raises:
-        ConnectionLostError: The connection is gone.
+        ConnectionLostError: The connection is lost.
     """
     try:
         return await stream.receive(READ_SIZE)
@@ -75,7 +77,7 @@ async def send(stream: ByteStream, data: bytes) -> None:
     """Write all of `data`.
 
     Raises:
-        ConnectionLostError: The connection is gone.
+        ConnectionLostError: The connection is lost.
     """
     try:
         await stream.send(data)
@@ -85,13 +87,13 @@ async def send(stream: ByteStream, data: bytes) -> None:
 
 
 async def close(stream: ByteStream) -> None:
-    """Close it, within a second."""
-    with anyio.move_on_after(GOODBYE, shield=True):
+    """Close a stream, within a second."""
+    with anyio.move_on_after(CLOSE_TIMEOUT, shield=True):
         try:
             await stream.aclose()
         except (*GONE, anyio.BusyResourceError):
-            # TLS wants to say goodbye, and there is nobody to say it to, or somebody waits for what
-            # it would have to read. Its transport is open still.
+            # TLS could not exchange its closing messages, because the peer is gone or another task
+            # is reading. The stream below it is still open.
             with contextlib.suppress(*GONE):
                 await anyio.aclose_forcefully(stream)
 
@@ -101,7 +103,7 @@ async def _open_plain(endpoint: Endpoint[socket.socket | ByteStream]) -> ByteStr
         try:
             return await SocketStream.from_socket(endpoint.transport)
         except ValueError as error:
-            # What AnyIO says of a socket without a peer.
+            # The socket has no peer.
             endpoint.transport.close()
             raise OSError(str(error)) from error
     if endpoint.transport is not None:
@@ -112,9 +114,9 @@ async def _open_plain(endpoint: Endpoint[socket.socket | ByteStream]) -> ByteStr
 
 
 def _cause(error: Exception) -> Exception:
-    """The system's own error, where AnyIO has put another one around it."""
+    """The system's own error, if AnyIO has wrapped it in another one."""
     cause = error.__cause__
     if isinstance(cause, ExceptionGroup):
-        # One for each address that was tried.
+        # It has an error for each address that was tried.
         cause = cause.exceptions[-1]
     return cause if isinstance(cause, OSError) else error

@@ -1,4 +1,4 @@
-"""What a client hears: people, the server, and that something may have been missed."""
+"""What a client receives, and the encoding of what it sends."""
 
 from dataclasses import dataclass
 from typing import final
@@ -9,50 +9,53 @@ from ..wire.errors import ErrorCode, LocalProtocolError
 @final
 @dataclass(frozen=True, slots=True)
 class Message:
-    """What somebody has sent to this client, directly or to a group that it is in."""
+    """A message to this client, or to a group that it is a member of."""
 
     sender: str
-    """Who sent it. The server vouches for that as far as it checks who logs in."""
+    """Who sent it. How sure that is depends on how the server checks logins."""
 
     data: bytes
-    """What they sent; any octets but LF, not ending with CR."""
+    """The data: any bytes but LF, not ending with CR."""
 
     @property
     def text(self) -> str:
-        """The data as UTF-8; what is none becomes U+FFFD. Use `visible` before you show it."""
+        """The data, decoded as UTF-8. Bytes that are not UTF-8 become U+FFFD.
+
+        Use `visible` before you show it.
+        """
         return self.data.decode(errors="replace")
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Notice:
-    """What the server itself has to say (protocol.md, section 3)."""
+    """A message from the server itself (protocol.md, section 3)."""
 
     code: str
-    """Why something was refused: an `ErrorCode` if this library knows it, which equals the same
-    word as a `str`. Empty when the server's words do not have the usual form."""
+    """Why the server refused something: an `ErrorCode` if this library knows the code, which equals
+    the same word as a `str`. Empty when the notice does not have the usual form."""
 
     command: str
-    """The command that it answers; `-` when it answers none."""
+    """The command that the notice answers; `-` when it answers none."""
 
     text: str
-    """Words for people. Use `visible` before you show them."""
+    """The explanation, for people. Use `visible` before you show it."""
 
 
 @final
 @dataclass(frozen=True, slots=True)
 class Reconnected:
-    """The connection was lost and is there again. Messages may have been missed in between."""
+    """The connection was lost and is back. Messages may have been missed in between."""
 
     downtime: float
     """Seconds without a connection."""
 
 
 def read_notice(data: bytes) -> Notice:
-    """Take apart what came from the server's own name.
+    """Parse the data of a message from the server itself.
 
     Args:
-        data: `ERR`, code, command, words, each after one space; or anything else.
+        data: `ERR`, code, command and text, separated by single spaces; or anything else.
     """
     words = data.decode(errors="replace").split(" ", 3)
     if words[0] != "ERR" or len(words) < 4:
@@ -61,8 +64,8 @@ def read_notice(data: bytes) -> Notice:
     return Notice(ErrorCode(code) if code in ErrorCode.__members__ else code, command, text)
 
 
-def octets(data: str | bytes) -> bytes:
-    """Data as it travels; text goes as UTF-8.
+def encode_data(data: str | bytes) -> bytes:
+    """The data of a message as bytes: text is encoded as UTF-8, bytes stay as they are.
 
     Raises:
         LocalProtocolError: MALFORMED, for text with a lone surrogate.

@@ -1,35 +1,41 @@
-"""What a client says to itself."""
+"""Pings: messages that a client sends to itself."""
 
 from typing import Final
 
 from ..wire.errors import ChatProtocolError
 
-ECHO: Final = b"\0chatproto echo "
-"""What a client says to itself starts with this, and nothing that does is shown to anybody."""
+PING_PREFIX: Final = b"\0chatproto echo "
+"""The data of each ping starts with this. Messages whose data does are never shown to anybody."""
 
 
-class Echo:
-    """Something that a client has said to itself, to see it come back (protocol.md, section 3).
+class Ping:
+    """A message that a client has sent to itself, to see it come back (protocol.md, section 3).
+
+    It is pending until `done`.
 
     Args:
-        name: The name that it was said to, and will come from.
-        data: What was said.
-        login: Whether a LOGIN under that name was said just before.
-        said: How much was said before it.
+        name: The name that it was sent to, and will come from.
+        data: The message's data.
+        login: Whether a LOGIN under that name was sent just before it.
+        sent_before: How many commands had been reported as sent before it.
     """
 
-    __slots__ = ("data", "done", "error", "login", "name", "said")
+    __slots__ = ("data", "done", "error", "login", "name", "sent_before")
 
-    def __init__(self, name: str, data: bytes, *, login: bool, said: int) -> None:
+    def __init__(self, name: str, data: bytes, *, login: bool, sent_before: int) -> None:
         self.name = name
         self.data = data
         self.login = login
-        self.said = said
+        self.sent_before = sent_before
         self.done = False
-        """Whether it is decided."""
+        """Whether it has come back, or is known not to come back any more."""
         self.error: ChatProtocolError | None = None
-        """What it is decided by, when it is not that it came back."""
+        """Why it will not come back; None as long as it may, and when it has."""
 
-    def decide(self, error: ChatProtocolError | None = None) -> None:
-        """Have those who wait for it go on."""
+    def finish(self, error: ChatProtocolError | None = None) -> None:
+        """Set `done`.
+
+        Args:
+            error: Why the ping will not come back; None when it has.
+        """
         self.done, self.error = True, error

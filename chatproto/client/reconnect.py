@@ -1,4 +1,4 @@
-"""When to try again."""
+"""Whether and when a client connects again."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,10 +14,10 @@ from ..wire.errors import (
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Backoff:
-    """How a client goes about getting its connection back.
+    """How long a client waits before it connects again, and for how long it tries.
 
-    The wait before each attempt is twice the one before, and half of it is random, so that the
-    clients of a server that comes back do not all come at once.
+    Each wait is twice the one before. Half of it is random, so that the clients of a server that
+    restarts do not all connect at once.
 
     Raises:
         ValueError: A field makes no sense.
@@ -27,11 +27,12 @@ class Backoff:
     """The longest wait before the first attempt, in seconds."""
 
     cap: float = 30.0
-    """The longest wait before any attempt, in seconds. A connection that did not last as long goes
-    on where the attempts before it had come to."""
+    """The longest wait before any attempt, in seconds. The waits start from `first` again after a
+    connection that lasted at least as long; after a shorter one they continue to grow."""
 
     give_up: float = 600.0
-    """Seconds without a connection after which no more attempts are made; `math.inf` for never."""
+    """Seconds without a connection after which the client makes no more attempts; `math.inf` to
+    try for ever."""
 
     def __post_init__(self) -> None:
         # NaN is not less than or equal to anything.
@@ -41,92 +42,106 @@ class Backoff:
             raise ValueError("give_up is at least 0")
 
 
-class Outages:
-    """A client's record of its outages, from which follows whether and when to try again.
+class ReconnectState:
+    """Decides whether and when a client connects again.
+
+    Report each loss of the connection and how each attempt ended. Then `error` tells whether to
+    make another attempt, and `next_attempt` when. All times are seconds on one clock that does not
+    run backwards.
 
     Args:
-        backoff: How to go about it; None for not at all.
-        random: What gives numbers of at least 0 and less than 1.
+        backoff: How long to wait and when to give up; None to make no attempt at all.
+        random: Returns numbers of at least 0 and less than 1.
     """
 
-    __slots__ = ("_attempts", "_backoff", "_random", "_since", "_until", "due")
+    __slots__ = (
+        "_attempts",
+        "_backoff",
+        "_connected_at",
+        "_lost_at",
+        "_random",
+        "error",
+        "next_attempt",
+    )
 
     def __init__(self, backoff: Backoff | None, random: Callable[[], float]) -> None:
         self._backoff = backoff
         self._random = random
         self._attempts = 0
-        self._since = 0.0
-        self._until = float("-inf")
-        self.due = 0.0
-        """When to try next, by the clock that the methods are given."""
+        self._connected_at = float("-inf")
+        self._lost_at = 0.0
+        self.next_attempt = 0.0
+        """When to make the next attempt."""
+        self.error: ChatProtocolError | None = None
+        """Why there will be no further attempt; None as long as there may be one."""
 
-    def begin(self, error: ChatProtocolError, now: float) -> bool:
-        """Take note that the connection is lost.
+    def connection_lost(self, error: ChatProtocolError, now: float) -> None:
+        """Report that the connection is lost.
 
         Args:
             error: Why.
-            now: Seconds on a clock that does not run backwards.
-
-        Returns:
-            Whether to try again.
+            now: The time.
         """
-        if self._backoff is not None and now - self._until >= self._backoff.cap:
+        if self._backoff is not None and now - self._connected_at >= self._backoff.cap:
             self._attempts = 0
-        self._since = now
-        return self.failed(error, now)
+        self._lost_at = now
+        self._plan(error, now)
 
-    def failed(self, error: ChatProtocolError, now: float) -> bool:
-        """Take note that an attempt has failed.
+    def attempt_failed(self, error: ChatProtocolError, now: float) -> None:
+        """Report that an attempt has failed.
 
         Args:
             error: Why.
-            now: Seconds on the same clock.
-
-        Returns:
-            Whether to go on trying.
+            now: The time.
         """
-        backoff = self._backoff
-        if backoff is None or not _may_get_better(error):
-            return False
-        # The exponent is bounded, because floats are.
-        longest = min(backoff.cap, backoff.first * 2.0 ** min(self._attempts, 64))
-        self._attempts += 1
-        self.due = now + longest * (1 + self._random()) / 2
-        return self.due - self._since <= backoff.give_up
+        # `stop` may have been called during the attempt.
+        if self.error is None:
+            self._plan(error, now)
 
-    def end(self, now: float) -> float:
-        """Take note that the connection is there again.
+    def connected(self, now: float) -> float:
+        """Report that an attempt has succeeded.
 
         Args:
-            now: Seconds on the same clock.
+            now: The time.
 
         Returns:
-            How many seconds it was not.
+            Seconds without a connection.
         """
-        self._until = now
-        return now - self._since
+        self._connected_at = now
+        return now - self._lost_at
+
+    def stop(self, error: ChatProtocolError) -> None:
+        """Make no further attempt.
+
+        Args:
+            error: Why.
+        """
+        self.error = error
+
+    def _plan(self, error: ChatProtocolError, now: float) -> None:
+        backoff = self._backoff
+        if backoff is not None and _may_succeed_after(error):
+            # The exponent is bounded, because floats are.
+            longest = min(backoff.cap, backoff.first * 2.0 ** min(self._attempts, 64))
+            self._attempts += 1
+            self.next_attempt = now + longest * (1 + self._random()) / 2
+            if self.next_attempt - self._lost_at <= backoff.give_up:
+                return
+        if isinstance(error, ChatTimeoutError):
+            # Later callers get this error at once: it must not claim that they have waited.
+            lost = ConnectionLostError(f"can't connect again: {error}")
+            lost.__cause__ = error
+            error = lost
+        self.error = error
 
 
-def final(error: ChatProtocolError) -> ChatProtocolError:
-    """What is wrong for good when the last attempt has ended like this: not that time has passed.
-
-    Args:
-        error: How it has ended.
-    """
-    if not isinstance(error, ChatTimeoutError):
-        return error
-    lost = ConnectionLostError(f"can't connect again: {error}")
-    lost.__cause__ = error
-    return lost
-
-
-# Trying again would end the same way, or take the name back from whoever has taken it over, who
-# would do the same.
+# Another attempt would end the same way, or take the name back from the client that has taken it
+# over, which would do the same.
 _FINAL = (ErrorCode.NAME_IN_USE, ErrorCode.AUTH_FAILED)
 
 
-def _may_get_better(error: ChatProtocolError) -> bool:
-    """Whether another attempt may succeed after one, or a connection, that ended like this."""
+def _may_succeed_after(error: ChatProtocolError) -> bool:
+    """Whether an attempt may succeed after a connection, or an attempt, that ended like this."""
     match error:
         case LoginRefusedError():
             # The server may take a while to notice that the connection before is dead.

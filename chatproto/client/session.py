@@ -1,289 +1,312 @@
-"""A client without its sockets: what it says to log in and to ping, and what it has heard."""
+"""A client without its sockets: it logs in, sends, pings, and sorts what it receives."""
 
 from collections import deque
-from typing import Final
+from typing import ClassVar, Final
 
 from ..wire.connection import ChatConnection
 from ..wire.errors import (
     ChatProtocolError,
     ConnectionLostError,
     ErrorCode,
+    LocalProtocolError,
     LoginRefusedError,
     RemoteProtocolError,
-    again,
-    logged_out,
 )
 from ..wire.events import Command, ConnectionClosed, Event, Invalid, Login, Logout, Receive, Send
-from ..wire.limits import Limits
+from ..wire.limits import LineLimits
 from ..wire.names import SERVER_NAME
 from ..wire.states import Role
 from .messages import Message, Notice, Reconnected, read_notice
-from .ping import ECHO, Echo
+from .ping import PING_PREFIX, Ping
 
 NOTICES_KEPT: Final = 100
-"""The most notices that wait to be looked at; the oldest go first."""
+"""How many notices wait to be taken at most; further ones replace the oldest."""
 
 
 class ChatSession:
-    """A client that only needs somebody to carry its bytes, over one connection after another.
+    """A client without its sockets, over one connection after another.
 
-    An adapter does `start` for each connection, writes what that and the other methods return
-    before it calls another one that returns something, and reports what happens to the connection
-    with `hear` and `lose`. Once `ended` is set, the connection is to be
-    closed. What was heard before is kept.
+    An adapter calls `start` for each new connection. It writes the bytes that `start`, `login`,
+    `send` and `ping` return, all of them before it calls one of these methods again. It reports
+    what happens on the connection with `receive_data`, `receive_eof` and `connection_lost`, and
+    closes the connection once `error` is set. What was received before can still be taken.
 
     Args:
-        name: Who to log in as.
-        limits: `max_line` and `bad_lines` are the ones that count here.
-        max_queue: The most messages that may wait to be taken. One call of `hear` may
-            exceed it; then nothing more should be read until `hungry`.
+        name: The name to log in under.
+        limits: Bounds on lines.
+        max_queue: The most items that may wait to be taken. One call of `receive_data` may exceed
+            it; then read nothing more until `wants_data`.
 
     Raises:
         LocalProtocolError: BAD_NAME or NAME_RESERVED.
         ValueError: `max_queue` is less than 1.
     """
 
-    def __init__(self, name: str, *, limits: Limits = Limits(), max_queue: int = 1024) -> None:
+    LOGOUT_TIMEOUT: ClassVar[float] = 2.0
+    """Seconds that an adapter waits for the server to close the connection after a LOGOUT."""
+
+    def __init__(
+        self, name: str, *, limits: LineLimits = LineLimits(), max_queue: int = 1024
+    ) -> None:
         if max_queue < 1:
             raise ValueError("max_queue is at least 1")
         Login(name)
         self.name: str = name
-        """Who this client is, as far as it is known: the name of the last login that succeeded."""
-        self.items: deque[Message | Reconnected] = deque()
-        """What was heard, oldest first, to be taken from the left."""
-        self.notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
-        """What the server had to say, oldest first."""
-        self.ended: ChatProtocolError | None = None
+        """The name of the last login that is known to have succeeded."""
+        self.error: ChatProtocolError | None = None
         """Why the connection is over; None as long as it is not."""
         self.invalid_lines = 0
-        """Lines from the server that could not be read and were skipped."""
+        """How many lines from the server were not valid and were skipped."""
+        self.logged_out = False
+        """Whether this client has sent LOGOUT, or is closed: it sends nothing more."""
         self._limits = limits
         self._max_queue = max_queue
+        self._items: deque[Message | Reconnected] = deque()
+        # How many of the items are from before this connection.
+        self._earlier_items = 0
+        self._notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
         self._connection = ChatConnection(Role.CLIENT, limits)
-        self._nonce = b""
-        self._count = 0
-        # In the order in which they were said, which is that of the answers.
-        self._echoes: deque[Echo] = deque()
-        # How much was said, and how much of it an echo has proved to be handled, or is known to be
-        # lost; and the loss of something that nobody knows of yet.
-        self._said = self._proved = 0
-        self._doubt: ChatProtocolError | None = None
         self._logged_in = False
-        # How many items there were when this connection began.
-        self._early = 0
-        self.logged_out = False
-        """Whether this client has said its last."""
-        self._last_words: Notice | None = None
+        self._nonce = b""
+        self._ping_count = 0
+        # In the order in which they were sent, which is the order of the answers.
+        self._pings: deque[Ping] = deque()
+        # How many commands were sent; and how many of them a ping has proved to be handled, or are
+        # known to be lost.
+        self._sent = self._settled = 0
+        # The loss of a command that no caller knows of yet.
+        self._loss: ChatProtocolError | None = None
+        # The notice that came last, unless it answers a command: the server's reason for closing,
+        # if nothing follows it.
+        self._last_notice: Notice | None = None
 
     @property
-    def hungry(self) -> bool:
-        """Whether there is room for more. After a logout nothing needs any."""
-        return self.logged_out or len(self.items) < self._max_queue
+    def wants_data(self) -> bool:
+        """Whether to read from the connection. After a LOGOUT nothing more is queued."""
+        return self.logged_out or len(self._items) < self._max_queue
 
     def take_item(self) -> Message | Reconnected | None:
-        """The next of `items`; None when there is none."""
-        if not self.items:
+        """Take the oldest item that was received; None when there is none."""
+        if not self._items:
             return None
-        self._early = max(0, self._early - 1)
-        return self.items.popleft()
+        self._earlier_items = max(0, self._earlier_items - 1)
+        return self._items.popleft()
 
     def take_notice(self) -> Notice | None:
-        """The next of `notices`; None when there is none."""
-        return self.notices.popleft() if self.notices else None
+        """Take the oldest notice; None when there is none."""
+        return self._notices.popleft() if self._notices else None
 
-    # What the client says
+    # What the client sends
 
-    def start(self, nonce: bytes) -> tuple[bytes, Echo]:
-        """Begin on a new connection, by logging in.
+    def start(self, nonce: bytes) -> tuple[bytes, Ping]:
+        """Begin a new connection, with a login.
 
         Args:
-            nonce: Something that nobody has used before and that others can't guess. Several
-                clients may share a name and hear each other's echoes.
+            nonce: Bytes that nobody has used before and that others can't guess: several clients
+                may share a name and receive each other's pings.
 
         Returns:
             See `login`.
+
+        Raises:
+            LocalProtocolError: This client has logged out.
         """
-        self.lose(ConnectionLostError("this client has another connection now"))
+        self.connection_lost(ConnectionLostError("this client has another connection now"))
         self._connection = ChatConnection(Role.CLIENT, self._limits)
         self._nonce = nonce
         self._logged_in = False
-        self._early = len(self.items)
-        self._last_words = None
-        self.ended = None
+        self._earlier_items = len(self._items)
+        self._last_notice = None
+        self.error = None
         return self.login(self.name)
 
-    def login(self, name: str) -> tuple[bytes, Echo]:
-        """Take a name. Say nothing else until it is decided, or it is not known who says it.
+    def login(self, name: str) -> tuple[bytes, Ping]:
+        """Log in under a name.
+
+        Send nothing else until the ping is done: it would not be known which name it comes from.
 
         Args:
-            name: Who to be.
+            name: The name.
 
         Returns:
-            What to write, and the echo that decides it; its error may be `LoginRefusedError`.
+            The bytes to write, and a ping. When the ping is done, the login is decided; the ping's
+            error is `LoginRefusedError` if the server has refused it.
 
         Raises:
             LocalProtocolError: BAD_NAME, NAME_RESERVED; or this client has logged out.
         """
         line = self.send(Login(name))
-        data, echo = self._say_to_self(name, login=True)
-        return line + data, echo
+        data, ping = self._send_ping(name, login=True)
+        return line + data, ping
 
     def send(self, command: Command) -> bytes:
-        """Say something.
+        """Send a command.
 
         Returns:
-            What to write.
+            The bytes to write. Call `sent` when they are written.
 
         Raises:
-            LocalProtocolError: It does not fit into a line, it is no client's to say, or this
-                client has logged out.
+            LocalProtocolError: The command does not fit into a line, a client must not send it, or
+                this client has logged out.
         """
         if self.logged_out:
-            raise logged_out()
+            raise _logged_out()
         data = self._connection.send(command)
         self.logged_out = isinstance(command, Logout)
         return data
 
-    def ping(self) -> tuple[bytes, Echo]:
-        """Ask for a sign that everything said before this has been handled.
+    def ping(self) -> tuple[bytes, Ping]:
+        """Ask the server for a sign that it has handled everything that was sent before.
 
         Returns:
-            What to write, and the echo that is the sign.
+            The bytes to write, and the ping whose return is the sign.
 
         Raises:
-            ConnectionLostError: What was said on an earlier connection may be lost. Only the first
-                ping after that says so.
+            ConnectionLostError: Commands sent on an earlier connection may be lost. Only the first
+                ping after that raises it.
             LocalProtocolError: This client has logged out.
         """
-        if self._doubt is not None:
-            doubt, self._doubt = self._doubt, None
-            raise again(doubt)
-        return self._say_to_self(self.name, login=False)
+        if self._loss is not None:
+            loss, self._loss = self._loss, None
+            raise loss.copy()
+        return self._send_ping(self.name, login=False)
 
-    def _say_to_self(self, name: str, *, login: bool) -> tuple[bytes, Echo]:
-        self._count += 1
-        data = b"%b%b %d" % (ECHO, self._nonce, self._count)
-        echo = Echo(name, data, login=login, said=self._said)
-        data = self.send(Send(name, echo.data))
-        self._echoes.append(echo)
-        return data, echo
+    def close(self) -> LocalProtocolError:
+        """End this client without a LOGOUT: the connection is over, and nothing more is sent.
+
+        Returns:
+            The error for whoever uses the client from now on.
+        """
+        self.logged_out = True
+        error = _logged_out()
+        self.connection_lost(error)
+        return error
+
+    def _send_ping(self, name: str, *, login: bool) -> tuple[bytes, Ping]:
+        self._ping_count += 1
+        data = b"%b%b %d" % (PING_PREFIX, self._nonce, self._ping_count)
+        ping = Ping(name, data, login=login, sent_before=self._sent)
+        line = self.send(Send(name, data))
+        self._pings.append(ping)
+        return line, ping
 
     # What the adapter reports
 
-    def said(self, *, lost: bool = False) -> None:
-        """Take note that what `send` has returned is written: a ping can prove it handled.
+    def sent(self, *, lost: bool = False) -> None:
+        """Report that the bytes that `send` returned are written: a later ping proves them handled.
 
         Args:
-            lost: Whether that was on a connection that has been lost since.
+            lost: Whether they were written to a connection that has been lost since.
         """
-        self._said += 1
+        self._sent += 1
         if lost:
-            self._proved = self._said
-            self._doubt = ConnectionLostError("what was said last went down with a connection")
+            self._settled = self._sent
+            self._loss = ConnectionLostError("what was sent last was lost with a connection")
 
-    def abandon(self, echo: Echo) -> None:
-        """Take note that nobody waits for an echo any more."""
-        if echo in self._echoes:
-            self._echoes.remove(echo)
+    def forget(self, ping: Ping) -> None:
+        """Report that nobody waits for a ping any more."""
+        if ping in self._pings:
+            self._pings.remove(ping)
 
-    def hear(self, data: bytes) -> None:
-        """Take what has arrived.
-
-        Args:
-            data: The next octets of the stream; none for its end. A line that it ends in is not
-                heard.
-        """
-        if not data:
-            self.lose(self._farewell())
+    def receive_data(self, data: bytes) -> None:
+        """Take the next bytes from the server."""
         for event in self._connection.receive_data(data):
-            if self.ended is not None:
-                # Or what is heard would depend on how the stream is cut.
+            if self.error is not None:
+                # Or what is received would depend on how the stream is cut.
                 break
             if isinstance(event, ConnectionClosed):
                 text = "too many lines from the server could not be read"
-                self.lose(RemoteProtocolError(ErrorCode.TOO_MANY, text))
+                self.connection_lost(RemoteProtocolError(ErrorCode.TOO_MANY, text))
             else:
-                self._hear(event)
+                self._handle(event)
 
-    def lose(self, error: ChatProtocolError) -> None:
-        """Take note that the connection is over. What was not answered never will be.
+    def receive_eof(self) -> None:
+        """Take the end of the server's stream. An unfinished line is dropped."""
+        self.connection_lost(self._eof_error())
+
+    def connection_lost(self, error: ChatProtocolError) -> None:
+        """Report that the connection is over. Pending pings will not come back.
 
         Args:
-            error: Why; ignored when that is known already.
+            error: Why; ignored when `error` is set already.
         """
-        if self.ended is None:
-            self.ended = error
-        if self._said > self._proved and not self._echoes:
-            self._doubt = self.ended
-        self._proved = self._said
-        for echo in self._echoes:
-            echo.decide(self.ended)
-        self._echoes.clear()
+        if self.error is None:
+            self.error = error
+        if self._sent > self._settled and not self._pings:
+            self._loss = self.error
+        self._settled = self._sent
+        for ping in self._pings:
+            ping.finish(self.error)
+        self._pings.clear()
 
     def reconnected(self, downtime: float) -> None:
-        """Have those who listen know that they may have missed something.
+        """Add a `Reconnected` to the items, before all that this connection has brought.
 
         Args:
-            downtime: For how many seconds there was no connection.
+            downtime: Seconds without a connection.
         """
-        self.items.insert(self._early, Reconnected(downtime))
+        self._items.insert(self._earlier_items, Reconnected(downtime))
 
-    def _farewell(self) -> ChatProtocolError:
+    def _eof_error(self) -> ChatProtocolError:
         """Why the server has ended its stream."""
         if self.logged_out:
-            return logged_out()
-        if self._last_words is None:
+            return _logged_out()
+        if self._last_notice is None:
             return ConnectionLostError("the server has closed the connection")
-        code, text = self._last_words.code, self._last_words.text
+        code, text = self._last_notice.code, self._last_notice.text
         return ConnectionLostError(f"the server has closed the connection: {text}", code)
 
-    def _hear(self, event: Event) -> None:
-        self._last_words = None
+    def _handle(self, event: Event) -> None:
+        self._last_notice = None
         match event:
-            case Receive(sender, data) if data.startswith(ECHO):
-                self._hear_echo(sender, data)
+            case Receive(sender, data) if data.startswith(PING_PREFIX):
+                self._handle_ping(sender, data)
             case Receive(sender, data) if sender == SERVER_NAME:
-                self._hear_server(read_notice(data))
+                self._handle_notice(read_notice(data))
             case Receive(sender, data) if not self.logged_out:
-                self.items.append(Message(sender, data))
-                if not self._logged_in and len(self.items) - self._early > self._max_queue:
-                    text = "the server says a lot, but not whether this client may log in"
-                    self.lose(RemoteProtocolError(ErrorCode.TOO_MANY, text))
+                self._items.append(Message(sender, data))
+                if not self._logged_in and len(self._items) - self._earlier_items > self._max_queue:
+                    text = "the server sends a lot, but does not answer the login"
+                    self.connection_lost(RemoteProtocolError(ErrorCode.TOO_MANY, text))
             case Invalid(code, _, text):
                 self.invalid_lines += 1
-                # Later, somebody else may have made a careless server say it.
+                # Later, another client may have made a careless server send it.
                 if not self._logged_in:
                     text = f"this does not look like a chat server: {text}"
-                    self.lose(RemoteProtocolError(code, text))
+                    self.connection_lost(RemoteProtocolError(code, text))
             case _:
-                # What was under way when this client logged out.
+                # A message that was under way when this client logged out.
                 pass
 
-    def _hear_echo(self, sender: str, data: bytes) -> None:
-        if not any(echo.data == data and echo.name == sender for echo in self._echoes):
-            # Of another client with this name, or of one that has given up waiting.
+    def _handle_ping(self, sender: str, data: bytes) -> None:
+        if not any(ping.data == data and ping.name == sender for ping in self._pings):
+            # It is another client's with the same name, or was forgotten.
             return
         while True:
-            echo = self._echoes.popleft()
-            if echo.data == data:
+            ping = self._pings.popleft()
+            if ping.data == data:
                 break
-            # Answers come in order. One that was left out tells that a LOGIN was not obeyed; for
-            # anything else, this is as good a sign that it has been handled.
-            echo.decide(LoginRefusedError("", "the server did not say why") if echo.login else None)
-        if echo.login:
-            self.name, self._logged_in = echo.name, True
-        self._proved = echo.said
-        echo.decide()
+            # Answers come in order. One that is missing tells that a LOGIN was refused; any other
+            # ping has been handled before this one.
+            ping.finish(LoginRefusedError("", "the server did not say why") if ping.login else None)
+        if ping.login:
+            self.name, self._logged_in = ping.name, True
+        self._settled = ping.sent_before
+        ping.finish()
 
-    def _hear_server(self, notice: Notice) -> None:
-        login = next((echo for echo in self._echoes if echo.login), None)
+    def _handle_notice(self, notice: Notice) -> None:
+        login = next((ping for ping in self._pings if ping.login), None)
         if notice.command == "LOGIN" and login is not None:
-            self._echoes.remove(login)
-            login.decide(LoginRefusedError(notice.code, notice.text))
+            self._pings.remove(login)
+            login.finish(LoginRefusedError(notice.code, notice.text))
             return
         if notice.command == "SEND" and not self._logged_in:
-            # It answers the echo of a login that was refused.
+            # It answers the ping after a login that was refused.
             return
         if notice.command == "-":
-            self._last_words = notice
-        self.notices.append(notice)
+            self._last_notice = notice
+        self._notices.append(notice)
+
+
+def _logged_out() -> LocalProtocolError:
+    return LocalProtocolError(ErrorCode.NOT_LOGGED_IN, "this client has logged out")

@@ -2,7 +2,7 @@
 
 import contextlib
 from collections.abc import Iterable
-from typing import Final, Generic, Self, TypeVar, cast
+from typing import Generic, Self, TypeVar, cast
 
 import anyio
 
@@ -11,123 +11,91 @@ from chatproto import (
     ChatProtocolError,
     ChatSession,
     Command,
-    Echo,
     Group,
     Leave,
     LocalProtocolError,
     Message,
     Notice,
+    Ping,
     Reconnected,
     Send,
+    encode_data,
 )
-from chatproto.client.messages import octets
-from chatproto.wire.errors import again
 
-from .connection import Link
-from .deadline import deadline
-
-GOODBYE: Final = 2.0
-"""Seconds that a logout may take."""
+from .connection import ClientConnection
+from .time_limit import time_limit
 
 ItemT = TypeVar("ItemT", bound=Message | Reconnected)
 
 
 class Client(Generic[ItemT]):
-    """A chat client. `connect` makes one.
+    """A chat client, made by `connect`. Tasks may share it.
 
-    Any task may use it; one may receive while others send. Iterating over it gives what people
-    say until this side logs out. It reads only while somebody waits for something: the server
-    slows down those who write to a client that does not, and drops it in the end.
-
-    Methods that wait raise `ConnectionLostError` when the connection is gone, which a client that
-    reconnects does only when it has given up; `RemoteProtocolError` when the server does not speak
-    CHAT/1.0; `ChatTimeoutError` when the time is over that `connect` was given; and
-    `LocalProtocolError` when what is to be said breaks the protocol, or this client has logged
-    out. After any of them the client is as usable as before, with one exception: if time runs out
-    or the task is cancelled while a line is being written, the connection is closed, because half a
-    line must not stay.
+    The methods do the same as those of `chatproto_sync.Client`, which says more about their
+    parameters and exceptions. If a task is cancelled in one of them, the client is as usable as
+    before, with two exceptions: while a line is being written, and while `login` waits for the
+    server's decision, the connection is closed.
     """
 
-    def __init__(self, session: ChatSession, link: Link, timeout: float | None) -> None:
+    def __init__(
+        self, session: ChatSession, connection: ClientConnection, timeout: float | None
+    ) -> None:
         self._session = session
-        self._link = link
+        self._connection = connection
         self._timeout = timeout
 
     @property
     def name(self) -> str:
-        """Who this client is."""
+        """The name that this client is logged in under."""
         return self._session.name
 
     @property
     def invalid_lines(self) -> int:
-        """Lines from the server that could not be read and were skipped."""
+        """How many lines from the server were not valid and were skipped."""
         return self._session.invalid_lines
 
     async def send(self, to: str, data: str | bytes) -> None:
-        """Send to one user. That nobody has that name comes as a notice, if at all.
-
-        It returns when the system has taken the line; `flush` waits for the server. While a client
-        that reconnects is without a connection, it waits for the next one and uses that.
-
-        Args:
-            to: Their name.
-            data: Text, which goes as UTF-8, or octets: no LF, and no CR at the end.
-        """
-        await self._say(Send(to, octets(data)))
+        """Send to one user. If nobody has that name, the server may say so in a notice."""
+        await self._send(Send(to, encode_data(data)))
 
     async def broadcast(self, group: str, data: str | bytes) -> None:
-        """Send to everybody else in a group; otherwise like `send`.
-
-        Args:
-            group: The group's name.
-            data: Text, which goes as UTF-8, or octets: no LF, and no CR at the end.
-        """
-        await self._say(Broadcast(group, octets(data)))
+        """Send to all other members of a group."""
+        await self._send(Broadcast(group, encode_data(data)))
 
     async def group(self, name: str, members: Iterable[str] = ()) -> None:
-        """Make a group of exactly these members.
-
-        Args:
-            name: What to call it.
-            members: Their names. Whoever makes the group may broadcast to it, but is not in it
-                unless named.
-        """
-        await self._say(Group(name, members))
+        """Make a group of exactly these members."""
+        await self._send(Group(name, members))
 
     async def leave(self, group: str) -> None:
         """Leave a group."""
-        await self._say(Leave(group))
+        await self._send(Leave(group))
 
     async def login(self, name: str) -> None:
-        """Take another name, and wait until it is decided. Membership in groups stays with the old.
-
-        Who does not wait that long has no connection any more: it would not be known whose it is.
-
-        Args:
-            name: Who to be.
+        """Take another name, and wait for the server's decision. Groups keep the old name.
 
         Raises:
-            LoginRefusedError: The server does not take it; this client has its old name.
+            LoginRefusedError: The server refuses the name; this client keeps the old one.
         """
-        # Nobody says anything before it is known who says it.
-        with deadline(self._timeout):
-            async with self._link.turn:
-                echo = await self._link.write(lambda: self._session.login(name))
+        # Nothing else is sent until it is known which name it comes from.
+        with time_limit(self._timeout):
+            async with self._connection.write_lock:
+                ping = await self._connection.write(lambda: self._session.login(name))
                 try:
-                    await self._await(echo)
+                    await self._wait_for(ping)
                 finally:
-                    if not echo.done:
-                        await self._link.drop("it was not decided in time who this client is")
+                    if not ping.done:
+                        text = "it was not decided in time who this client is"
+                        await self._connection.abort(text)
 
     async def flush(self) -> None:
         """Wait until the server has handled everything that was sent before (section 3)."""
-        with deadline(self._timeout):
-            async with self._link.turn:
-                echo = await self._link.write(self._session.ping)
-            await self._await(echo)
+        with time_limit(self._timeout):
+            async with self._connection.write_lock:
+                ping = await self._connection.write(self._session.ping)
+            await self._wait_for(ping)
 
     async def ping(self) -> float:
-        """Measure the way to the server and back, in seconds."""
+        """Measure the round trip to the server, in seconds."""
         start = anyio.current_time()
         await self.flush()
         return anyio.current_time() - start
@@ -142,8 +110,8 @@ class Client(Generic[ItemT]):
             A `Message`; from a client that reconnects also a `Reconnected`, where messages may
             have been missed.
         """
-        with deadline(timeout):
-            return cast("ItemT", await self._link.wait_for(self._session.take_item))
+        with time_limit(timeout):
+            return cast("ItemT", await self._connection.wait_for(self._session.take_item))
 
     async def receive_notice(self, timeout: float | None = None) -> Notice:
         """Wait for the next notice from the server; the last 100 are kept.
@@ -151,12 +119,12 @@ class Client(Generic[ItemT]):
         Args:
             timeout: Seconds to wait; None for ever.
         """
-        with deadline(timeout):
-            return await self._link.wait_for(self._session.take_notice)
+        with time_limit(timeout):
+            return await self._connection.wait_for(self._session.take_notice)
 
     def take_notices(self) -> list[Notice]:
-        """The notices that have come since the last call, without waiting. Use `flush` before."""
-        return list(iter(lambda: self._link.take(self._session.take_notice), None))
+        """The notices since the last call, without waiting. Call `flush` before."""
+        return list(iter(lambda: self._connection.take(self._session.take_notice), None))
 
     def __aiter__(self) -> Self:
         return self
@@ -168,31 +136,30 @@ class Client(Generic[ItemT]):
             raise StopAsyncIteration from None
 
     async def logout(self) -> None:
-        """Say goodbye, and close once the server has: all that was sent has been handled then.
-
-        It takes three seconds at the most, and a connection that is gone is no error here. What was
-        received before can still be taken.
-        """
+        """Log out, and wait until the server has closed the connection: three seconds at most."""
         try:
-            with contextlib.suppress(ChatProtocolError), deadline(GOODBYE):
-                await self._link.log_out()
+            with (
+                contextlib.suppress(ChatProtocolError),
+                time_limit(self._session.LOGOUT_TIMEOUT),
+            ):
+                await self._connection.log_out()
         finally:
             await self.close()
 
     async def close(self) -> None:
-        """Close at once, without a goodbye. Tasks that wait in other methods are woken."""
-        await self._link.close()
+        """Close the connection at once, without a logout. Tasks that wait in methods raise."""
+        await self._connection.close()
 
-    async def _say(self, command: Command) -> None:
-        with deadline(self._timeout):
-            async with self._link.turn:
-                await self._link.write(lambda: (self._session.send(command), None))
+    async def _send(self, command: Command) -> None:
+        with time_limit(self._timeout):
+            async with self._connection.write_lock:
+                await self._connection.write(lambda: (self._session.send(command), None))
 
-    async def _await(self, echo: Echo) -> None:
+    async def _wait_for(self, ping: Ping) -> None:
         try:
-            await self._link.wait_for(lambda: echo.done or None)
+            await self._connection.wait_for(lambda: ping.done or None)
         finally:
-            if not echo.done:
-                self._session.abandon(echo)
-        if echo.error is not None:
-            raise again(echo.error)
+            if not ping.done:
+                self._session.forget(ping)
+        if ping.error is not None:
+            raise ping.error.copy()

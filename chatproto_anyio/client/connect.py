@@ -1,4 +1,4 @@
-"""How a client is made."""
+"""Making a client."""
 
 import os
 import socket
@@ -9,12 +9,12 @@ from typing import Any, Literal, overload
 
 from anyio.abc import ByteStream
 
-from chatproto import Backoff, ChatSession, Limits, Message, Reconnected
+from chatproto import Backoff, ChatSession, LineLimits, Message, Reconnected
 from chatproto_sync.sockets.addresses import DEFAULT_PORT, Endpoint, make_endpoint
 
 from .client import Client
-from .connection import Link
-from .deadline import deadline
+from .connection import ClientConnection
+from .time_limit import time_limit
 
 
 @overload
@@ -29,7 +29,7 @@ def connect(
     server_hostname: str | None = ...,
     timeout: float | None = ...,
     max_queue: int = ...,
-    limits: Limits = ...,
+    limits: LineLimits = ...,
     reconnect: Literal[False] = ...,
 ) -> AbstractAsyncContextManager[Client[Message]]: ...
 
@@ -46,7 +46,7 @@ def connect(
     server_hostname: str | None = ...,
     timeout: float | None = ...,
     max_queue: int = ...,
-    limits: Limits = ...,
+    limits: LineLimits = ...,
     reconnect: Backoff | bool,
 ) -> AbstractAsyncContextManager[Client[Message | Reconnected]]: ...
 
@@ -62,40 +62,17 @@ def connect(
     server_hostname: str | None = None,
     timeout: float | None = 30.0,
     max_queue: int = 1024,
-    limits: Limits = Limits(),
+    limits: LineLimits = LineLimits(),
     reconnect: Backoff | bool = False,
 ) -> AbstractAsyncContextManager[Client[Any]]:
     """Connect to a chat server and log in.
 
     Use it as `async with connect("localhost", name="alice") as chat:`. The end of the block logs
-    out; an exception from it, cancellation among them, closes at once.
+    out; an exception in the block, or its cancellation, closes the connection at once.
 
-    Args:
-        host: The server's name or address.
-        port: Its TCP port.
-        name: Who to log in as.
-        unix: The path of the server's Unix socket, instead of `host` and `port`.
-        transport: A socket or a byte stream that is connected already, instead of either. The
-            client closes it.
-        ssl: True for TLS as browsers do it, or a context that says how.
-        server_hostname: Whose certificate to expect; the `host`, unless said.
-        timeout: Seconds that connecting may take, login included, and then every method but those
-            that receive. None for as long as it takes.
-        max_queue: When so many messages wait to be received, nothing more is read until one is.
-            What is read at once, 64 KiB, comes on top.
-        limits: `max_line` and `bad_lines` are the ones that count here.
-        reconnect: Whether to connect and log in again when the connection is lost, and how. That
-            happens when a method is called, the first connection is tried only once, and what can't
-            get better ends it: see `Backoff`. What was written just before a loss may be lost too.
-
-    Returns:
-        A context manager for the client. Entering it raises `ConnectionLostError` when there is no
-        connection to be had, `LoginRefusedError`, `RemoteProtocolError` when it is no chat server
-        that answers, or `ChatTimeoutError`.
-
-    Raises:
-        LocalProtocolError: The name is none, or reserved.
-        ValueError: The arguments contradict each other.
+    The parameters, the result and the exceptions are those of `chatproto_sync.connect`, with two
+    differences: `transport` may also be an AnyIO byte stream, and `timeout` also limits how long it
+    takes to resolve the host's name.
     """
     endpoint: Endpoint[socket.socket | ByteStream] = make_endpoint(
         host, port, unix, transport, ssl, server_hostname
@@ -104,16 +81,16 @@ def connect(
         raise ValueError("a transport can't be connected again")
     session = ChatSession(name, limits=limits, max_queue=max_queue)
     backoff = Backoff() if reconnect is True else reconnect or None
-    link = Link(session, endpoint, timeout, backoff)
-    return _connected(link, Client(session, link, timeout), timeout)
+    connection = ClientConnection(session, endpoint, timeout, backoff)
+    return _connected(connection, Client(session, connection, timeout), timeout)
 
 
 @asynccontextmanager
 async def _connected(
-    link: Link, client: Client[Any], timeout: float | None
+    connection: ClientConnection, client: Client[Any], timeout: float | None
 ) -> AsyncIterator[Client[Any]]:
-    with deadline(timeout):
-        await link.log_in()
+    with time_limit(timeout):
+        await connection.log_in()
     try:
         yield client
     except BaseException:

@@ -1,4 +1,4 @@
-"""A client's connection over time: made, shared by tasks, lost, made again."""
+"""A client's connection over time: made, shared by tasks, lost, and made again."""
 
 import secrets
 import socket
@@ -17,25 +17,26 @@ from chatproto import (
     ChatTimeoutError,
     ConnectionLostError,
     Logout,
+    Ping,
+    ReconnectState,
 )
-from chatproto.client.reconnect import Outages, final
-from chatproto.wire.errors import again, logged_out
 from chatproto_sync.sockets.addresses import Endpoint
 
 from ..streams import close, open_stream, receive, send
-from .deadline import deadline
+from .time_limit import time_limit
 
 _T = TypeVar("_T")
+_PingT = TypeVar("_PingT", Ping, None)
 
 
-class Link:
-    """What carries a session's bytes.
+class ClientConnection:
+    """Carries a session's bytes, over one stream after another.
 
     Args:
-        session: Who decides.
+        session: The session.
         endpoint: Where to connect to.
-        timeout: Seconds that an attempt to connect and log in may take; None for any number.
-        backoff: How to get a connection back; None for not at all.
+        timeout: Seconds that an attempt to connect and log in may take; None for no limit.
+        backoff: When to connect again; None for never.
     """
 
     def __init__(
@@ -48,131 +49,140 @@ class Link:
         self._session = session
         self._endpoint = endpoint
         self._timeout = timeout
-        self._outages = Outages(backoff, random)
+        self._reconnect_state = ReconnectState(backoff, random)
         self._stream: ByteStream | None = None
-        # Why there will be no stream any more.
-        self._error: ChatProtocolError | None = None
-        self._connecting = False
-        # What `close` does not wait for.
+        # An attempt to connect, which `close` can cancel.
         self._attempt: anyio.CancelScope | None = None
+        self._connecting = False
         self._reading = False
         # Set and replaced when any of the above has changed.
-        self._news = anyio.Event()
-        self.turn = anyio.Lock()
-        """Held by the task that writes."""
+        self._changed = anyio.Event()
+        self.write_lock = anyio.Lock()
+        """Whoever calls `write` needs it."""
 
-    async def write(self, make: Callable[[], tuple[bytes, _T]]) -> _T:
-        """Write something whole, on this connection or the next. Only who has the turn may.
+    async def write(self, make: Callable[[], tuple[bytes, _PingT]]) -> _PingT:
+        """Write a line, or several, on this connection or the next. Needs the `write_lock`.
 
-        Cancelled in the middle of writing, it closes the connection.
+        If it is cancelled while a line is being written, the connection ends.
 
         Args:
-            make: Called when there is a connection; gives what to write, and the echo that is to
-                come back if it is to.
+            make: Called once there is a connection. Returns the bytes to write, and the ping that
+                they contain, if they do.
+
+        Returns:
+            The ping.
         """
         while True:
             stream = await self._connected()
-            # Rather now than when a part of the line may be written.
+            # Better cancelled now than when a part of the line may be written.
             await anyio.lowlevel.checkpoint_if_cancelled()
-            data, result = make()
+            data, ping = make()
             try:
                 await send(stream, data)
             except ConnectionLostError as error:
                 await self._lose(stream, error)
-                if result is not None:
-                    # The next connection could prove nothing for this one.
-                    reason = self._session.ended or error
-                    raise again(reason) from reason.__cause__
-                # The server runs no line that it did not get whole: saying it again is safe.
+                if ping is not None:
+                    # On the next connection it could prove nothing about this one.
+                    reason = self._session.error or error
+                    raise reason.copy() from reason.__cause__
+                # The server does not run an incomplete line, so writing it again is safe.
             except BaseException:
                 await self._lose(stream, ConnectionLostError("a line could not be finished"))
                 raise
             else:
-                if result is None:
-                    self._session.said(lost=stream is not self._stream)
-                return result
+                if ping is None:
+                    self._session.sent(lost=stream is not self._stream)
+                return ping
 
     def take(self, take: Callable[[], _T | None]) -> _T | None:
         """Take something from the session if it is there."""
-        full = not self._session.hungry
+        full = not self._session.wants_data
         result = take()
         if full:
-            # Somebody may wait for room.
-            self._tell()
+            # A task may wait for room.
+            self._notify_all()
         return result
 
     async def wait_for(self, take: Callable[[], _T | None]) -> _T:
-        """Read until `take` gives something. One task reads, the others wait for what it hears.
+        """Read until `take` returns something. One task reads, the others wait for it.
 
-        Cancelled, it has changed nothing.
+        If it is cancelled, nothing has changed.
 
         Args:
-            take: Looks into the session; None for "not yet".
+            take: Looks into the session; returns None for "not yet".
         """
         while True:
-            # What was heard before the connection was lost counts.
+            # What was received before the connection was lost counts.
             if (result := self.take(take)) is not None:
-                # Whoever takes one message after the other lets others run.
+                # A task that takes one message after the other lets others run.
                 await anyio.lowlevel.cancel_shielded_checkpoint()
                 return result
             stream = await self._connected()
             if (result := self.take(take)) is not None:
                 return result
-            if self._reading or not self._session.hungry:
-                await self._news.wait()
+            if self._reading or not self._session.wants_data:
+                await self._changed.wait()
                 continue
             self._reading = True
             try:
                 await self._read(stream)
             finally:
                 self._reading = False
-                self._tell()
+                self._notify_all()
 
     async def log_in(self) -> None:
-        """Connect, and wait until it is decided whether the server takes the name."""
+        """Connect, and wait until the server has accepted or refused the name."""
         stream = await open_stream(self._endpoint)
         try:
-            data, echo = self._session.start(secrets.token_hex(8).encode())
+            data, ping = self._session.start(secrets.token_hex(8).encode())
             await send(stream, data)
-            while not echo.done:
-                self._session.hear(await receive(stream))
-            error = echo.error or self._session.ended or self._error
-            if error is not None:
-                raise again(error)
+            while not ping.done:
+                self._feed(await receive(stream))
+            if (error := ping.error or self._session.error) is not None:
+                raise error.copy()
         except BaseException:
             await close(stream)
             raise
         self._stream = stream
 
     async def log_out(self) -> None:
-        """Say LOGOUT if there is a connection, and wait until the server has closed it."""
+        """Send LOGOUT if there is a connection, and wait until the server has closed it."""
         stream = self._stream
         if stream is None:
             return
-        async with self.turn:
+        async with self.write_lock:
             if stream is self._stream and not self._session.logged_out:
                 await send(stream, self._session.send(Logout()))
         await self.wait_for(lambda: self._stream is None or None)
 
-    async def drop(self, text: str) -> None:
-        """Lose the connection, if there is one, because of what has happened here."""
+    async def abort(self, text: str) -> None:
+        """End the connection, if there is one; a client that reconnects makes the next one.
+
+        Args:
+            text: Why, for people.
+        """
         if self._stream is not None:
             await self._lose(self._stream, ConnectionLostError(text))
 
     async def close(self) -> None:
-        """Close, for good. Tasks that wait here lose what they wait for."""
-        self._error = logged_out()
-        self._session.lose(self._error)
+        """End the connection for good. Tasks that wait in other methods raise."""
+        self._reconnect_state.stop(self._session.close())
         stream, self._stream = self._stream, None
         if self._attempt is not None:
             self._attempt.cancel()
-        self._tell()
+        self._notify_all()
         if stream is not None:
             await close(stream)
 
-    def _tell(self) -> None:
-        self._news.set()
-        self._news = anyio.Event()
+    def _notify_all(self) -> None:
+        self._changed.set()
+        self._changed = anyio.Event()
+
+    def _feed(self, data: bytes) -> None:
+        if data:
+            self._session.receive_data(data)
+        else:
+            self._session.receive_eof()
 
     async def _read(self, stream: ByteStream) -> None:
         try:
@@ -182,60 +192,56 @@ class Link:
             return
         if stream is not self._stream:
             return
-        self._session.hear(data)
-        if self._session.ended is not None:
-            await self._lose(stream, self._session.ended)
+        self._feed(data)
+        if self._session.error is not None:
+            await self._lose(stream, self._session.error)
 
     async def _lose(self, stream: ByteStream, error: ChatProtocolError) -> None:
-        """Take note that a connection is over, and close it."""
+        """Close a stream, and report that if it was the current one."""
         if stream is self._stream:
             self._stream = None
-            self._session.lose(error)
-            error = self._session.ended or error
-            if not self._outages.begin(error, anyio.current_time()):
-                self._error = error
-            self._tell()
+            self._session.connection_lost(error)
+            reason = self._session.error or error
+            self._reconnect_state.connection_lost(reason, anyio.current_time())
+            self._notify_all()
         await close(stream)
 
     async def _connected(self) -> ByteStream:
-        """The connection, once there is one. One task makes it, the others wait."""
+        """Wait for a connection. One task makes it, the others wait."""
         while True:
             if self._stream is not None:
                 return self._stream
-            if self._error is not None:
-                raise again(self._error)
+            if self._reconnect_state.error is not None:
+                raise self._reconnect_state.error.copy()
             if self._connecting:
-                await self._news.wait()
+                await self._changed.wait()
                 continue
             self._connecting = True
             try:
                 await self._reconnect()
             finally:
                 self._connecting = False
-                self._tell()
+                self._notify_all()
 
     async def _reconnect(self) -> None:
         """Make one attempt, when it is time for it."""
-        while self._error is None and (wait := self._outages.due - anyio.current_time()) > 0:
+        state = self._reconnect_state
+        while state.error is None and (wait := state.next_attempt - anyio.current_time()) > 0:
             with anyio.move_on_after(wait):
-                await self._news.wait()
-        if self._error is not None:
+                await self._changed.wait()
+        if state.error is not None:
             return
         try:
-            # `close` does not wait for it.
-            with anyio.CancelScope() as self._attempt, deadline(self._timeout):
+            with anyio.CancelScope() as self._attempt, time_limit(self._timeout):
                 await self.log_in()
         except ChatProtocolError as error:
-            self._fail(error)
+            state.attempt_failed(error, anyio.current_time())
         except anyio.get_cancelled_exc_class():
-            # Or somebody who never waits long enough would try for ever.
-            self._fail(ChatTimeoutError("nobody has waited for the connection"))
+            # Or a caller that never waits long enough would try for ever.
+            reason = ChatTimeoutError("nobody has waited for the connection")
+            state.attempt_failed(reason, anyio.current_time())
             raise
         else:
+            # Not when `close` has cancelled the attempt.
             if self._stream is not None:
-                self._session.reconnected(self._outages.end(anyio.current_time()))
-
-    def _fail(self, error: ChatProtocolError) -> None:
-        """Take note that an attempt has failed."""
-        if not self._outages.failed(error, anyio.current_time()) and self._error is None:
-            self._error = final(error)
+                self._session.reconnected(state.connected(anyio.current_time()))

@@ -3,130 +3,133 @@
 import contextlib
 import time
 from collections.abc import Iterable
-from typing import Final, Generic, Self, TypeVar, cast
+from typing import Generic, Self, TypeVar, cast
 
 from chatproto import (
     Broadcast,
     ChatProtocolError,
     ChatSession,
     Command,
-    Echo,
     Group,
     Leave,
     LocalProtocolError,
     Message,
     Notice,
+    Ping,
     Reconnected,
     Send,
+    encode_data,
 )
-from chatproto.client.messages import octets
-from chatproto.wire.errors import again
 
-from .connection import Link
+from .connection import ClientConnection
 from .deadline import Deadline
-
-GOODBYE: Final = 2.0
-"""Seconds that a logout may take."""
 
 ItemT = TypeVar("ItemT", bound=Message | Reconnected)
 
 
 class Client(Generic[ItemT]):
-    """A chat client. `connect` makes one.
+    """A chat client, made by `connect`.
 
-    Any thread may use it; one may receive while others send. Iterating over it gives what people
-    say until this side logs out. It reads only while somebody waits for something: the server
-    slows down those who write to a client that does not, and drops it in the end.
+    Any thread may use it; one may receive while others send. Iterating over it yields what
+    `receive` returns, until this client logs out. It reads only while a method waits for something:
+    the server slows down those who send to a client that does not read, and closes its connection
+    in the end.
 
-    Methods that wait raise `ConnectionLostError` when the connection is gone, which a client that
-    reconnects does only when it has given up; `RemoteProtocolError` when the server does not speak
-    CHAT/1.0; `ChatTimeoutError` when the time is over that `connect` was given; and
-    `LocalProtocolError` when what is to be said breaks the protocol, or this client has logged
-    out. After any of them the client is as usable as before, with one exception: if time runs out,
-    or an exception such as KeyboardInterrupt strikes, while a line is being written, the connection
-    is closed, because half a line must not stay.
+    Methods that wait raise
+
+    * `ConnectionLostError` when the connection is lost. A client that reconnects raises it only
+      once it has given up;
+    * `RemoteProtocolError` when the server does not speak CHAT/1.0;
+    * `ChatTimeoutError` when they take longer than the `timeout` that `connect` was given;
+    * `LocalProtocolError` when a command would break the protocol, or this client has logged out.
+
+    After any of them the client is as usable as before, with one exception: if time runs out, or an
+    exception such as KeyboardInterrupt is raised, while a line is being written, the connection is
+    closed, because nothing may follow half a line.
     """
 
-    def __init__(self, session: ChatSession, link: Link, timeout: float | None) -> None:
+    def __init__(
+        self, session: ChatSession, connection: ClientConnection, timeout: float | None
+    ) -> None:
         self._session = session
-        self._link = link
+        self._connection = connection
         self._timeout = timeout
 
     @property
     def name(self) -> str:
-        """Who this client is."""
+        """The name that this client is logged in under."""
         return self._session.name
 
     @property
     def invalid_lines(self) -> int:
-        """Lines from the server that could not be read and were skipped."""
+        """How many lines from the server were not valid and were skipped."""
         return self._session.invalid_lines
 
     def send(self, to: str, data: str | bytes) -> None:
-        """Send to one user. That nobody has that name comes as a notice, if at all.
+        """Send to one user. If nobody has that name, the server may say so in a notice.
 
         It returns when the system has taken the line; `flush` waits for the server. While a client
-        that reconnects is without a connection, it waits for the next one and uses that.
+        that reconnects has no connection, it waits for the next one and uses that.
 
         Args:
-            to: Their name.
-            data: Text, which goes as UTF-8, or octets: no LF, and no CR at the end.
+            to: The user's name.
+            data: Text, which is sent as UTF-8, or bytes: no LF, and no CR at the end.
         """
-        self._say(Send(to, octets(data)))
+        self._send(Send(to, encode_data(data)))
 
     def broadcast(self, group: str, data: str | bytes) -> None:
-        """Send to everybody else in a group; otherwise like `send`.
+        """Send to all other members of a group; otherwise like `send`.
 
         Args:
             group: The group's name.
-            data: Text, which goes as UTF-8, or octets: no LF, and no CR at the end.
+            data: Text, which is sent as UTF-8, or bytes: no LF, and no CR at the end.
         """
-        self._say(Broadcast(group, octets(data)))
+        self._send(Broadcast(group, encode_data(data)))
 
     def group(self, name: str, members: Iterable[str] = ()) -> None:
         """Make a group of exactly these members.
 
         Args:
-            name: What to call it.
-            members: Their names. Whoever makes the group may broadcast to it, but is not in it
-                unless named.
+            name: The group's name.
+            members: The members' names. This client may broadcast to the group in any case, but is
+                a member only if its name is among them.
         """
-        self._say(Group(name, members))
+        self._send(Group(name, members))
 
     def leave(self, group: str) -> None:
         """Leave a group."""
-        self._say(Leave(group))
+        self._send(Leave(group))
 
     def login(self, name: str) -> None:
-        """Take another name, and wait until it is decided. Membership in groups stays with the old.
+        """Take another name, and wait for the server's decision. Groups keep the old name.
 
-        Who does not wait that long has no connection any more: it would not be known whose it is.
+        If the wait ends early, the connection is closed: it would not be known which name it has.
 
         Args:
-            name: Who to be.
+            name: The new name.
 
         Raises:
-            LoginRefusedError: The server does not take it; this client has its old name.
+            LoginRefusedError: The server refuses the name; this client keeps the old one.
         """
         deadline = Deadline(self._timeout)
-        # Nobody says anything before it is known who says it.
-        with self._link.turn(deadline):
-            echo = self._link.write(lambda: self._session.login(name), deadline)
+        # Nothing else is sent until it is known which name it comes from.
+        with self._connection.write_lock(deadline):
+            ping = self._connection.write(lambda: self._session.login(name), deadline)
             try:
-                self._await(echo, deadline)
+                self._wait_for(ping, deadline)
             finally:
-                if not echo.done:
-                    self._link.drop("it was not decided in time who this client is")
+                if not ping.done:
+                    self._connection.abort("it was not decided in time who this client is")
 
     def flush(self) -> None:
         """Wait until the server has handled everything that was sent before (section 3)."""
         deadline = Deadline(self._timeout)
-        with self._link.turn(deadline):
-            echo = self._link.write(self._session.ping, deadline)
-        self._await(echo, deadline)
+        with self._connection.write_lock(deadline):
+            ping = self._connection.write(self._session.ping, deadline)
+        self._wait_for(ping, deadline)
 
     def ping(self) -> float:
-        """Measure the way to the server and back, in seconds."""
+        """Measure the round trip to the server, in seconds."""
         start = time.monotonic()
         self.flush()
         return time.monotonic() - start
@@ -141,7 +144,7 @@ class Client(Generic[ItemT]):
             A `Message`; from a client that reconnects also a `Reconnected`, where messages may
             have been missed.
         """
-        return cast("ItemT", self._link.wait_for(self._session.take_item, Deadline(timeout)))
+        return cast("ItemT", self._connection.wait_for(self._session.take_item, Deadline(timeout)))
 
     def receive_notice(self, timeout: float | None = None) -> Notice:
         """Wait for the next notice from the server; the last 100 are kept.
@@ -149,11 +152,11 @@ class Client(Generic[ItemT]):
         Args:
             timeout: Seconds to wait; None for ever.
         """
-        return self._link.wait_for(self._session.take_notice, Deadline(timeout))
+        return self._connection.wait_for(self._session.take_notice, Deadline(timeout))
 
     def take_notices(self) -> list[Notice]:
-        """The notices that have come since the last call, without waiting. Use `flush` before."""
-        return list(iter(lambda: self._link.take(self._session.take_notice), None))
+        """The notices since the last call, without waiting. Call `flush` before."""
+        return list(iter(lambda: self._connection.take(self._session.take_notice), None))
 
     def __iter__(self) -> Self:
         return self
@@ -165,32 +168,32 @@ class Client(Generic[ItemT]):
             raise StopIteration from None
 
     def logout(self) -> None:
-        """Say goodbye, and close once the server has: all that was sent has been handled then.
+        """Log out, and wait until the server has closed the connection.
 
-        It takes two seconds at the most, and a connection that is gone is no error here. What was
-        received before can still be taken.
+        By then it has handled all that was sent. The wait takes two seconds at most. It is no error
+        if the connection is lost already. What was received before can still be taken.
         """
-        deadline = Deadline(GOODBYE)
+        deadline = Deadline(self._session.LOGOUT_TIMEOUT)
         try:
             with contextlib.suppress(ChatProtocolError):
-                self._link.log_out(deadline)
+                self._connection.log_out(deadline)
         finally:
             self.close()
 
     def close(self) -> None:
-        """Close at once, without a goodbye. Threads that wait in other methods are woken."""
-        self._link.close()
+        """Close the connection at once, without a logout. Threads that wait in methods raise."""
+        self._connection.close()
 
-    def _say(self, command: Command) -> None:
+    def _send(self, command: Command) -> None:
         deadline = Deadline(self._timeout)
-        with self._link.turn(deadline):
-            self._link.write(lambda: (self._session.send(command), None), deadline)
+        with self._connection.write_lock(deadline):
+            self._connection.write(lambda: (self._session.send(command), None), deadline)
 
-    def _await(self, echo: Echo, deadline: Deadline) -> None:
+    def _wait_for(self, ping: Ping, deadline: Deadline) -> None:
         try:
-            self._link.wait_for(lambda: echo.done or None, deadline)
+            self._connection.wait_for(lambda: ping.done or None, deadline)
         finally:
-            if not echo.done:
-                self._link.take(lambda: self._session.abandon(echo))
-        if echo.error is not None:
-            raise again(echo.error)
+            if not ping.done:
+                self._connection.take(lambda: self._session.forget(ping))
+        if ping.error is not None:
+            raise ping.error.copy()

@@ -1,4 +1,4 @@
-"""How a client is made."""
+"""Making a client."""
 
 import contextlib
 import os
@@ -8,11 +8,11 @@ from contextlib import AbstractContextManager
 from ssl import SSLContext
 from typing import Any, Literal, overload
 
-from chatproto import Backoff, ChatSession, Limits, Message, Reconnected
+from chatproto import Backoff, ChatSession, LineLimits, Message, Reconnected
 
 from ..sockets.addresses import DEFAULT_PORT, make_endpoint
 from .client import Client
-from .connection import Link
+from .connection import ClientConnection
 from .deadline import Deadline
 
 
@@ -28,7 +28,7 @@ def connect(
     server_hostname: str | None = ...,
     timeout: float | None = ...,
     max_queue: int = ...,
-    limits: Limits = ...,
+    limits: LineLimits = ...,
     reconnect: Literal[False] = ...,
 ) -> AbstractContextManager[Client[Message]]: ...
 
@@ -45,7 +45,7 @@ def connect(
     server_hostname: str | None = ...,
     timeout: float | None = ...,
     max_queue: int = ...,
-    limits: Limits = ...,
+    limits: LineLimits = ...,
     reconnect: Backoff | bool,
 ) -> AbstractContextManager[Client[Message | Reconnected]]: ...
 
@@ -61,39 +61,40 @@ def connect(
     server_hostname: str | None = None,
     timeout: float | None = 30.0,
     max_queue: int = 1024,
-    limits: Limits = Limits(),
+    limits: LineLimits = LineLimits(),
     reconnect: Backoff | bool = False,
 ) -> AbstractContextManager[Client[Any]]:
     """Connect to a chat server and log in.
 
     Use it as `with connect("localhost", name="alice") as chat:`. The end of the block logs out; an
-    exception from it closes at once.
+    exception in the block closes the connection at once.
 
     Args:
         host: The server's name or address.
         port: Its TCP port.
-        name: Who to log in as.
+        name: The name to log in under.
         unix: The path of the server's Unix socket, instead of `host` and `port`.
-        transport: A socket that is connected already, instead of either. The client closes it.
-        ssl: True for TLS as browsers do it, or a context that says how.
-        server_hostname: Whose certificate to expect; the `host`, unless said.
-        timeout: Seconds that connecting may take, login included, and then every method but those
-            that receive. None for as long as it takes. How long it takes to resolve the host's name
-            is up to the system.
-        max_queue: When so many messages wait to be received, nothing more is read until one is.
-            What is read at once, 64 KiB, comes on top.
-        limits: `max_line` and `bad_lines` are the ones that count here.
-        reconnect: Whether to connect and log in again when the connection is lost, and how. That
-            happens when a method is called, the first connection is tried only once, and what can't
-            get better ends it: see `Backoff`. What was written just before a loss may be lost too.
+        transport: A connected socket, instead of either. The client closes it.
+        ssl: True for TLS with the system's trusted CAs, or a context.
+        server_hostname: The name that the server's certificate must be for; `host` by default.
+        timeout: Seconds that connecting may take, login included, and then each method that does
+            not receive. None for no limit. It does not limit how long the system takes to resolve
+            the host's name.
+        max_queue: When this many messages wait to be received, nothing more is read until one is
+            taken. One read of up to 64 KiB may exceed it.
+        limits: Bounds on lines.
+        reconnect: Whether, or how, to connect and log in again when the connection is lost. The
+            methods that are called then do that. The first connection is tried only once, and what
+            can't get better ends it: see `Backoff`. What was written just before a loss may be lost
+            too.
 
     Returns:
-        A context manager for the client. Entering it raises `ConnectionLostError` when there is no
-        connection to be had, `LoginRefusedError`, `RemoteProtocolError` when it is no chat server
-        that answers, or `ChatTimeoutError`.
+        A context manager for the client. Entering it raises `ConnectionLostError` when no
+        connection can be made, `LoginRefusedError`, `RemoteProtocolError` when what answers is not
+        a chat server, or `ChatTimeoutError`.
 
     Raises:
-        LocalProtocolError: The name is none, or reserved.
+        LocalProtocolError: The name is not valid, or is reserved.
         ValueError: The arguments contradict each other.
     """
     endpoint = make_endpoint(host, port, unix, transport, ssl, server_hostname)
@@ -101,13 +102,15 @@ def connect(
         raise ValueError("a transport can't be connected again")
     session = ChatSession(name, limits=limits, max_queue=max_queue)
     backoff = Backoff() if reconnect is True else reconnect or None
-    link = Link(session, endpoint, timeout, backoff)
-    return _connected(link, Client(session, link, timeout), timeout)
+    connection = ClientConnection(session, endpoint, timeout, backoff)
+    return _connected(connection, Client(session, connection, timeout), timeout)
 
 
 @contextlib.contextmanager
-def _connected(link: Link, client: Client[Any], timeout: float | None) -> Iterator[Client[Any]]:
-    link.log_in(Deadline(timeout))
+def _connected(
+    connection: ClientConnection, client: Client[Any], timeout: float | None
+) -> Iterator[Client[Any]]:
+    connection.log_in(Deadline(timeout))
     try:
         yield client
     except BaseException:

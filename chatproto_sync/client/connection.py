@@ -1,4 +1,4 @@
-"""A client's connection over time: made, shared by threads, lost, made again."""
+"""A client's connection over time: made, shared by threads, lost, and made again."""
 
 import contextlib
 import secrets
@@ -9,25 +9,32 @@ from collections.abc import Callable, Iterator
 from random import random
 from typing import TypeVar
 
-from chatproto import Backoff, ChatProtocolError, ChatSession, ConnectionLostError, Logout
-from chatproto.client.reconnect import Outages, final
-from chatproto.wire.errors import again, logged_out
+from chatproto import (
+    Backoff,
+    ChatProtocolError,
+    ChatSession,
+    ConnectionLostError,
+    Logout,
+    Ping,
+    ReconnectState,
+)
 
 from ..sockets.addresses import Endpoint
 from .deadline import Deadline
-from .stream import Transport
+from .stream import SocketStream
 
 _T = TypeVar("_T")
+_PingT = TypeVar("_PingT", Ping, None)
 
 
-class Link:
-    """What carries a session's bytes.
+class ClientConnection:
+    """Carries a session's bytes, over one stream after another.
 
     Args:
-        session: Who decides.
+        session: The session.
         endpoint: Where to connect to.
-        timeout: Seconds that an attempt to connect and log in may take; None for any number.
-        backoff: How to get a connection back; None for not at all.
+        timeout: Seconds that an attempt to connect and log in may take; None for no limit.
+        backoff: When to connect again; None for never.
     """
 
     def __init__(
@@ -40,214 +47,224 @@ class Link:
         self._session = session
         self._endpoint = endpoint
         self._timeout = timeout
-        self._outages = Outages(backoff, random)
-        self._transport: Transport | None = None
-        # What `close` does not wait for.
-        self._attempt: Transport | None = None
-        # Why there will be no transport any more.
-        self._error: ChatProtocolError | None = None
+        self._reconnect_state = ReconnectState(backoff, random)
+        self._stream: SocketStream | None = None
+        # The stream of an attempt to connect, so that `close` can end the attempt.
+        self._attempt: SocketStream | None = None
         self._connecting = False
         self._reading = False
-        # Guards the session and all of the above, and tells of changes.
-        self._news = threading.Condition(threading.Lock())
-        self._turn = threading.Lock()
+        # Guards the session and all of the above, and tells threads of changes.
+        self._changed = threading.Condition(threading.Lock())
+        self._write_lock = threading.Lock()
 
     @contextlib.contextmanager
-    def turn(self, deadline: Deadline) -> Iterator[None]:
-        """Wait for the turn to write."""
-        while not self._turn.acquire(timeout=-1 if (left := deadline.left()) is None else left):
-            pass
+    def write_lock(self, deadline: Deadline) -> Iterator[None]:
+        """Hold the lock that whoever calls `write` needs."""
+        acquired = False
+        while not acquired:
+            left = deadline.left()
+            acquired = self._write_lock.acquire(timeout=-1 if left is None else left)
         try:
             yield
         finally:
-            self._turn.release()
+            self._write_lock.release()
 
-    def write(self, make: Callable[[], tuple[bytes, _T]], deadline: Deadline) -> _T:
-        """Write something whole, on this connection or the next. Only who has the turn may.
+    def write(self, make: Callable[[], tuple[bytes, _PingT]], deadline: Deadline) -> _PingT:
+        """Write a line, or several, on this connection or the next. Needs the `write_lock`.
 
         Args:
-            make: Called when there is a connection; gives what to write, and the echo that is to
-                come back if it is to.
-            deadline: Until when. Is it over in the middle of writing, so is the connection.
+            make: Called once there is a connection. Returns the bytes to write, and the ping that
+                they contain, if they do.
+            deadline: When to stop. If some bytes are written and some are not, the connection ends.
+
+        Returns:
+            The ping.
         """
         while True:
-            transport = self._connected(deadline)
-            with self._news:
-                data, result = make()
+            stream = self._connected(deadline)
+            with self._changed:
+                data, ping = make()
             try:
-                transport.send(data, deadline)
+                stream.send(data, deadline)
             except ConnectionLostError as error:
-                self._lose(transport, error)
-                if result is not None:
-                    # The next connection could prove nothing for this one.
-                    reason = self._session.ended or error
-                    raise again(reason) from reason.__cause__
-                # The server runs no line that it did not get whole: saying it again is safe.
+                self._lose(stream, error)
+                if ping is not None:
+                    # On the next connection it could prove nothing about this one.
+                    reason = self._session.error or error
+                    raise reason.copy() from reason.__cause__
+                # The server does not run an incomplete line, so writing it again is safe.
             except BaseException:
-                self._lose(transport, ConnectionLostError("a line could not be finished"))
+                self._lose(stream, ConnectionLostError("a line could not be finished"))
                 raise
             else:
-                if result is None:
-                    with self._news:
-                        self._session.said(lost=transport is not self._transport)
-                return result
+                if ping is None:
+                    with self._changed:
+                        self._session.sent(lost=stream is not self._stream)
+                return ping
 
     def take(self, take: Callable[[], _T | None]) -> _T | None:
         """Take something from the session if it is there."""
-        with self._news:
+        with self._changed:
             return self._take(take)
 
     def wait_for(self, take: Callable[[], _T | None], deadline: Deadline) -> _T:
-        """Read until `take` gives something. One thread reads, the others wait for what it hears.
+        """Read until `take` returns something. One thread reads, the others wait for it.
 
         Args:
-            take: Looks into the session; None for "not yet".
-            deadline: Until when. Is it over, nothing has changed.
+            take: Looks into the session; returns None for "not yet".
+            deadline: When to stop, with nothing changed.
         """
         while True:
-            # What was heard before the connection was lost counts.
+            # What was received before the connection was lost counts.
             if (result := self.take(take)) is not None:
                 return result
-            transport = self._connected(deadline)
-            with self._news:
+            stream = self._connected(deadline)
+            with self._changed:
                 if (result := self._take(take)) is not None:
                     return result
-                if self._reading or not self._session.hungry:
-                    self._news.wait(deadline.left())
+                if self._reading or not self._session.wants_data:
+                    self._changed.wait(deadline.left())
                     continue
                 self._reading = True
             try:
-                self._read(transport, deadline)
+                self._read(stream, deadline)
             finally:
-                with self._news:
+                with self._changed:
                     self._reading = False
-                    self._news.notify_all()
+                    self._changed.notify_all()
 
     def log_in(self, deadline: Deadline) -> None:
-        """Connect, and wait until it is decided whether the server takes the name."""
-        transport = Transport()
-        with self._news:
-            if self._error is not None:
-                raise again(self._error)
-            self._attempt = transport
+        """Connect, and wait until the server has accepted or refused the name."""
+        stream = SocketStream()
+        with self._changed:
+            if self._reconnect_state.error is not None:
+                raise self._reconnect_state.error.copy()
+            self._attempt = stream
         try:
-            transport.open(self._endpoint, deadline)
-            with self._news:
-                data, echo = self._session.start(secrets.token_hex(8).encode())
-            transport.send(data, deadline)
-            while not echo.done:
-                data = transport.receive(deadline)
-                with self._news:
-                    self._session.hear(data)
-            with self._news:
-                error = echo.error or self._session.ended or self._error
-                if error is not None:
-                    raise again(error)
-                self._transport = transport
+            stream.open(self._endpoint, deadline)
+            with self._changed:
+                data, ping = self._session.start(secrets.token_hex(8).encode())
+            stream.send(data, deadline)
+            while not ping.done:
+                data = stream.receive(deadline)
+                with self._changed:
+                    self._feed(data)
+            with self._changed:
+                if (error := ping.error or self._session.error) is not None:
+                    raise error.copy()
+                self._stream = stream
         except BaseException:
-            transport.close()
+            stream.close()
             raise
 
     def log_out(self, deadline: Deadline) -> None:
-        """Say LOGOUT if there is a connection, and wait until the server has closed it."""
-        if self._transport is None:
+        """Send LOGOUT if there is a connection, and wait until the server has closed it."""
+        if self._stream is None:
             return
-        with self.turn(deadline):
-            with self._news:
-                transport = None if self._session.logged_out else self._transport
-                data = b"" if transport is None else self._session.send(Logout())
-            if transport is not None:
-                transport.send(data, deadline)
-        self.wait_for(lambda: self._transport is None or None, deadline)
+        with self.write_lock(deadline):
+            with self._changed:
+                stream = None if self._session.logged_out else self._stream
+                data = b"" if stream is None else self._session.send(Logout())
+            if stream is not None:
+                stream.send(data, deadline)
+        self.wait_for(lambda: self._stream is None or None, deadline)
 
-    def drop(self, text: str) -> None:
-        """Lose the connection, if there is one, because of what has happened here."""
-        transport = self._transport
-        if transport is not None:
-            self._lose(transport, ConnectionLostError(text))
+    def abort(self, text: str) -> None:
+        """End the connection, if there is one; a client that reconnects makes the next one.
+
+        Args:
+            text: Why, for people.
+        """
+        stream = self._stream
+        if stream is not None:
+            self._lose(stream, ConnectionLostError(text))
 
     def close(self) -> None:
-        """Close, for good. Threads that wait here lose what they wait for."""
-        with self._news:
-            self._error = logged_out()
-            self._session.lose(self._error)
-            transports = self._transport, self._attempt
-            self._transport = None
-            self._news.notify_all()
-        for transport in transports:
-            if transport is not None:
-                transport.close()
+        """End the connection for good. Threads that wait in other methods raise."""
+        with self._changed:
+            self._reconnect_state.stop(self._session.close())
+            streams = self._stream, self._attempt
+            self._stream = None
+            self._changed.notify_all()
+        for stream in streams:
+            if stream is not None:
+                stream.close()
 
     def _take(self, take: Callable[[], _T | None]) -> _T | None:
-        full = not self._session.hungry
+        full = not self._session.wants_data
         result = take()
         if full:
-            # Somebody may wait for room.
-            self._news.notify_all()
+            # A thread may wait for room.
+            self._changed.notify_all()
         return result
 
-    def _read(self, transport: Transport, deadline: Deadline) -> None:
+    def _feed(self, data: bytes) -> None:
+        if data:
+            self._session.receive_data(data)
+        else:
+            self._session.receive_eof()
+
+    def _read(self, stream: SocketStream, deadline: Deadline) -> None:
         try:
-            data = transport.receive(deadline)
+            data = stream.receive(deadline)
         except ConnectionLostError as error:
-            self._lose(transport, error)
+            self._lose(stream, error)
             return
-        with self._news:
-            if transport is not self._transport:
+        with self._changed:
+            if stream is not self._stream:
                 return
-            self._session.hear(data)
-            ended = self._session.ended
-        if ended is not None:
-            self._lose(transport, ended)
+            self._feed(data)
+            reason = self._session.error
+        if reason is not None:
+            self._lose(stream, reason)
 
-    def _lose(self, transport: Transport, error: ChatProtocolError) -> None:
-        """Take note that a connection is over, and close it."""
-        with self._news:
-            if transport is self._transport:
-                self._transport = None
-                self._session.lose(error)
-                error = self._session.ended or error
-                if not self._outages.begin(error, time.monotonic()):
-                    self._error = error
-                self._news.notify_all()
-        transport.close()
+    def _lose(self, stream: SocketStream, error: ChatProtocolError) -> None:
+        """Close a stream, and report that if it was the current one."""
+        with self._changed:
+            if stream is self._stream:
+                self._stream = None
+                self._session.connection_lost(error)
+                reason = self._session.error or error
+                self._reconnect_state.connection_lost(reason, time.monotonic())
+                self._changed.notify_all()
+        stream.close()
 
-    def _connected(self, deadline: Deadline) -> Transport:
-        """The connection, once there is one. One thread makes it, the others wait."""
+    def _connected(self, deadline: Deadline) -> SocketStream:
+        """Wait for a connection. One thread makes it, the others wait."""
         while True:
-            with self._news:
-                if self._transport is not None:
-                    return self._transport
-                if self._error is not None:
-                    raise again(self._error)
+            with self._changed:
+                if self._stream is not None:
+                    return self._stream
+                if self._reconnect_state.error is not None:
+                    raise self._reconnect_state.error.copy()
                 if self._connecting:
-                    self._news.wait(deadline.left())
+                    self._changed.wait(deadline.left())
                     continue
                 self._connecting = True
             try:
                 self._reconnect(deadline)
             finally:
-                with self._news:
+                with self._changed:
                     self._connecting = False
-                    self._news.notify_all()
+                    self._changed.notify_all()
 
     def _reconnect(self, deadline: Deadline) -> None:
         """Make one attempt, when it is time for it."""
-        with self._news:
-            while self._error is None and (wait := self._outages.due - time.monotonic()) > 0:
+        state = self._reconnect_state
+        with self._changed:
+            while state.error is None and (wait := state.next_attempt - time.monotonic()) > 0:
                 left = deadline.left()
-                self._news.wait(wait if left is None else min(wait, left))
-            if self._error is not None:
+                self._changed.wait(wait if left is None else min(wait, left))
+            if state.error is not None:
                 return
         try:
             self.log_in(deadline.at_most(self._timeout))
         except ChatProtocolError as error:
-            with self._news:
-                if not self._outages.failed(error, time.monotonic()) and self._error is None:
-                    self._error = final(error)
+            with self._changed:
+                state.attempt_failed(error, time.monotonic())
             if deadline.passed:
-                # Whoever waits for something else can have it, but not this caller.
+                # Other callers may still get what they wait for, but not this one.
                 raise
         else:
-            with self._news:
-                self._session.reconnected(self._outages.end(time.monotonic()))
+            with self._changed:
+                self._session.reconnected(state.connected(time.monotonic()))

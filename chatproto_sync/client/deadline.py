@@ -1,4 +1,4 @@
-"""How long to wait, said once and kept to over several waits."""
+"""How long to wait: stated once, and kept to over several waits."""
 
 import math
 import time
@@ -6,15 +6,15 @@ from typing import Final
 
 from chatproto import ChatTimeoutError
 
-# Systems take no longer waits than some weeks. Whoever waits asks again.
+# Systems refuse waits of more than some weeks. Callers wait again after a day.
 _DAY: Final = 86400.0
 
 
 class Deadline:
-    """Until when to wait.
+    """When to stop waiting.
 
     Args:
-        seconds: For how long from now; None for ever.
+        seconds: How long from now; None for ever.
     """
 
     def __init__(self, seconds: float | None) -> None:
@@ -22,20 +22,20 @@ class Deadline:
         self._end = time.monotonic() + self._seconds
 
     def at_most(self, seconds: float | None) -> "Deadline":
-        """This one, or one so many seconds from now if that is sooner."""
+        """This deadline, or the one that many seconds from now if that is sooner."""
         other = Deadline(seconds)
         return other if other._end < self._end else self
 
     @property
     def passed(self) -> bool:
-        """Whether the wait is over."""
+        """Whether the time is over."""
         return time.monotonic() >= self._end
 
     def left(self) -> float | None:
-        """Seconds to wait still, a day at the most; None for ever.
+        """Seconds that are left, a day at the most; None for ever.
 
         Raises:
-            ChatTimeoutError: There are none.
+            ChatTimeoutError: None are left.
         """
         left = self._end - time.monotonic()
         if left <= 0:

@@ -1,4 +1,4 @@
-"""A client's connection: a socket that one thread reads while another one writes."""
+"""A socket that one thread reads while another one writes."""
 
 import contextlib
 import errno
@@ -22,15 +22,15 @@ from .deadline import Deadline
 
 _T = TypeVar("_T")
 
-# What a system calls a connection that is not made yet.
-_UNDER_WAY = {errno.EINPROGRESS, errno.EALREADY, errno.EINTR}
+# What the system reports while a connection is not made yet.
+_IN_PROGRESS = {errno.EINPROGRESS, errno.EALREADY, errno.EINTR}
 
 
-class Transport:
-    """A socket, plain or TLS. Its errors are `ConnectionLostError`.
+class SocketStream:
+    """A stream of bytes over a socket, plain or TLS. Its errors are `ConnectionLostError`.
 
-    One thread may be in `receive` while another is in `send`, and any may `close` it under them, or
-    while it is opened.
+    One thread may be in `receive` while another is in `send`. Any thread may `close` the stream
+    while others use or open it.
     """
 
     def __init__(self) -> None:
@@ -41,15 +41,15 @@ class Transport:
         self._closed = False
 
     def open(self, endpoint: Endpoint[socket.socket], deadline: Deadline) -> None:
-        """Connect to a server, and do the TLS handshake if there is to be one.
+        """Connect to a server, and do the TLS handshake if the endpoint wants one.
 
         Args:
-            endpoint: Where.
-            deadline: Until when.
+            endpoint: Where to connect to.
+            deadline: When to stop.
 
         Raises:
             ChatTimeoutError: It took too long.
-            ConnectionLostError: It can't be done.
+            ConnectionLostError: No connection can be made.
         """
         try:
             self._connect(endpoint, deadline)
@@ -67,11 +67,14 @@ class Transport:
             raise no_connection(endpoint, error) from error
 
     def receive(self, deadline: Deadline) -> bytes:
-        """What has arrived, at least one octet; none at the end of the stream.
+        """Wait for the next bytes.
+
+        Returns:
+            At least one byte; none at the end of the stream.
 
         Raises:
-            ChatTimeoutError: Nothing did in time. The connection is as it was.
-            ConnectionLostError: The connection is gone.
+            ChatTimeoutError: Nothing arrived in time. The connection is as it was.
+            ConnectionLostError: The connection is lost.
         """
         return self._do(lambda: self._checked().recv(READ_SIZE), EVENT_READ, deadline)
 
@@ -79,15 +82,15 @@ class Transport:
         """Write all of `data`.
 
         Raises:
-            ChatTimeoutError: That was not possible in time, and some of it may be written.
-            ConnectionLostError: The connection is gone.
+            ChatTimeoutError: It took too long. Some of the data may be written.
+            ConnectionLostError: The connection is lost.
         """
         rest = memoryview(data)
         while rest:
             rest = rest[self._do(partial(self._send, rest), EVENT_WRITE, deadline) :]
 
     def close(self) -> None:
-        """Close it. Threads that wait for it are woken, and lose it."""
+        """Close the socket. Threads that wait for it raise."""
         with self._lock:
             self._closed = True
             if self._socket is None:
@@ -95,8 +98,8 @@ class Transport:
             if not self._users:
                 self._socket.close()
                 return
-            # Closing a descriptor under a thread that uses it may hit somebody else's next one.
-            # TLS's own `shutdown` would forget its state.
+            # Another thread uses the descriptor, which would be given to the next file if it were
+            # closed here. The last user closes it. `SSLSocket.shutdown` would drop the TLS state.
             with contextlib.suppress(OSError):
                 socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
@@ -108,7 +111,7 @@ class Transport:
         else:
             *others, last = resolve(endpoint.host, endpoint.port)
             for number, each in enumerate(others):
-                # Those after it get their share of the time too.
+                # The addresses after this one get their share of the time too.
                 left = deadline.left()
                 share = None if left is None else left / (len(others) + 1 - number)
                 with contextlib.suppress(ConnectionLostError, ChatTimeoutError):
@@ -120,12 +123,12 @@ class Transport:
         self._use(socket.socket(family, socket.SOCK_STREAM))
 
         def connect() -> None:
-            # The first call begins, the others tell how it went.
+            # The first call begins to connect, the others return how it went.
             error = self._checked().connect_ex(address)
-            if error in _UNDER_WAY:
+            if error in _IN_PROGRESS:
                 raise BlockingIOError
             if error == errno.EAGAIN:
-                # A Unix socket's backlog is full; the system has no way to wait for room.
+                # A Unix socket's backlog is full, and there is no way to wait for room.
                 full = OSError(error, os.strerror(error))
                 raise connection_lost(full) from full
             if error not in (0, errno.EISCONN):
@@ -147,7 +150,7 @@ class Transport:
             return sock
 
     def _use(self, sock: socket.socket) -> None:
-        """Have a socket in place of the one there was."""
+        """Replace the socket."""
         with self._lock:
             if self._socket is not None:
                 self._socket.close()

@@ -21,7 +21,7 @@ import chatproto_anyio
 import chatproto_sync
 from chatproto import Message, Notice
 
-from .servers import TIMEOUT, Running
+from .servers import TIMEOUT
 
 
 class BlockingClient(Protocol):
@@ -139,7 +139,14 @@ def each_backend(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitabl
     return test
 
 
-def where(server: Running) -> dict[str, Any]:
+class Listening(Protocol):
+    """A server of any kind, or a played one."""
+
+    @property
+    def addresses(self) -> list[str]: ...
+
+
+def where(server: Listening) -> dict[str, Any]:
     """The parameters of `connect` that say where a server is."""
     kind, _, path = server.addresses[0].partition(":")
     if kind == "unix":

@@ -1,14 +1,14 @@
-"""A client's session and the lines that a server would have for it, for tests."""
+"""Sessions of clients, and lines as a server sends them, for tests."""
 
 from chatproto import (
     SERVER_NAME,
     ChatSession,
     CloseReason,
     ConnectionLostError,
-    Echo,
     Limits,
     Message,
     Notice,
+    Ping,
     Receive,
     Reconnected,
 )
@@ -20,38 +20,42 @@ def line(sender: str, data: bytes) -> bytes:
     return encode(Receive(sender, data))
 
 
-HI = line("bob", b"hi")
-HEARD = Message("bob", b"hi")
+HI_LINE = line("bob", b"hi")
+HI = Message("bob", b"hi")
 CABLE = ConnectionLostError("cable cut")
 
 
-def told(words: str) -> bytes:
-    """The server's own words."""
+def notice_line(words: str) -> bytes:
+    """A message from the server itself."""
     return line(SERVER_NAME, words.encode())
 
 
-def back(echo: Echo) -> bytes:
-    """What a client has said to itself, as it comes back."""
-    return line(echo.name, echo.data)
+NO_BOB = notice_line("ERR NO_SUCH_USER SEND bob is not online")
+
+
+def back(ping: Ping) -> bytes:
+    """The line in which a ping comes back."""
+    return line(ping.name, ping.data)
 
 
 def session_of(
     name: str = "alice", *, limits: Limits = Limits(), max_queue: int = 1024
 ) -> ChatSession:
-    """A session that is logged in and has heard nothing else."""
+    """A session that is logged in and has received nothing else."""
     session = ChatSession(name, limits=limits, max_queue=max_queue)
-    start_again(session, b"n")
+    start(session, b"n")
     return session
 
 
-def start_again(session: ChatSession, nonce: bytes) -> None:
-    _, echo = session.start(nonce)
-    session.hear(back(echo))
-    assert came_back(echo)
+def start(session: ChatSession, nonce: bytes) -> None:
+    """Begin a connection, and log in."""
+    _, ping = session.start(nonce)
+    session.receive_data(back(ping))
+    assert came_back(ping)
 
 
-def came_back(echo: Echo) -> bool:
-    return echo.done and echo.error is None
+def came_back(ping: Ping) -> bool:
+    return ping.done and ping.error is None
 
 
 def items(session: ChatSession) -> list[Message | Reconnected]:
@@ -62,11 +66,11 @@ def notices(session: ChatSession) -> list[Notice]:
     return list(iter(session.take_notice, None))
 
 
-def last_words(reason: CloseReason) -> Receive | None:
-    """What a server says before it closes a connection; None when that is nothing."""
-    octets = Notices(Limits(), enabled=True).last_words(reason)
-    if not octets:
+def closing_notice(reason: CloseReason) -> Receive | None:
+    """The notice that a server sends before it closes a connection; None when it sends none."""
+    data = Notices(Limits(), enabled=True).closing(reason)
+    if not data:
         return None
-    words = decode(octets.removesuffix(b"\n"))
+    words = decode(data.removesuffix(b"\n"))
     assert isinstance(words, Receive)
     return words

@@ -1,4 +1,4 @@
-"""chatproto.client.messages: what a client hears, as values."""
+"""chatproto.client.messages: what a client receives, as values; data, encoded."""
 
 import copy
 import dataclasses
@@ -15,11 +15,12 @@ from chatproto import (
     Notice,
     Reconnected,
     Send,
+    encode_data,
 )
-from chatproto.client.messages import octets, read_notice
+from chatproto.client.messages import read_notice
 from chatproto.server.notices import notice
 
-from .sessions import last_words
+from .sessions import closing_notice
 
 VALUES = [
     Message("bob", b"hi"),
@@ -50,7 +51,7 @@ def test_values_can_be_matched() -> None:
             assert (sender, data, downtime) == ("bob", b"hi", 1.5)
             assert (code, command, text) == ("NO_SUCH_USER", "SEND", "bob is not online")
         case _:
-            pytest.fail("they could not be matched")
+            pytest.fail("the values do not match")
 
 
 @pytest.mark.parametrize(
@@ -69,7 +70,7 @@ def test_a_message_as_text(data: bytes, text: str) -> None:
 
 
 @pytest.mark.parametrize("code", ErrorCode)
-def test_a_notice_of_this_server_is_read_back(code: ErrorCode) -> None:
+def test_a_notice_of_this_server_is_parsed(code: ErrorCode) -> None:
     for text in ("", "π", "in  words ", "ERR NO_SUCH_USER SEND x"):
         read = read_notice(notice(code, "SEND", text).data)
         assert read == Notice(code, "SEND", text)
@@ -77,8 +78,8 @@ def test_a_notice_of_this_server_is_read_back(code: ErrorCode) -> None:
 
 
 @pytest.mark.parametrize("reason", CloseReason)
-def test_last_words_answer_no_command(reason: CloseReason) -> None:
-    words = last_words(reason)
+def test_the_notice_before_closing_answers_no_command(reason: CloseReason) -> None:
+    words = closing_notice(reason)
     assert words is None or read_notice(words.data).command == "-"
 
 
@@ -108,11 +109,11 @@ def test_a_notice_of_another_server(data: bytes, expected: Notice) -> None:
         b" ERR A B c",
     ],
 )
-def test_words_without_the_usual_form(data: bytes) -> None:
+def test_a_notice_without_the_usual_form(data: bytes) -> None:
     assert read_notice(data) == Notice("", "-", data.decode())
 
 
-def test_words_that_are_not_utf_8() -> None:
+def test_a_notice_that_is_not_utf_8() -> None:
     assert read_notice(b"a\xff b c d") == Notice("", "-", "a\ufffd b c d")
 
 
@@ -120,19 +121,19 @@ def test_words_that_are_not_utf_8() -> None:
     ("data", "expected"),
     [(b"\xff", b"\xff"), (b"", b""), ("", b""), ("π", b"\xcf\x80"), ("a\nb", b"a\nb")],
 )
-def test_text_goes_as_utf_8_and_octets_as_they_are(data: str | bytes, expected: bytes) -> None:
-    assert octets(data) == expected
+def test_text_becomes_utf_8_and_bytes_stay_as_they_are(data: str | bytes, expected: bytes) -> None:
+    assert encode_data(data) == expected
 
 
-def test_text_that_is_none_cannot_be_sent() -> None:
+def test_text_with_a_lone_surrogate_cannot_be_encoded() -> None:
     with pytest.raises(LocalProtocolError, match="lone surrogate") as caught:
-        octets("a\ud800")
+        encode_data("a\ud800")
     assert caught.value.code is ErrorCode.MALFORMED
     assert caught.value.__cause__ is None
 
 
 @pytest.mark.parametrize("data", [None, 5, bytearray(b"x"), memoryview(b"x")])
 def test_data_of_the_wrong_type_is_a_type_error(data: Any) -> None:
-    """As it is for whoever makes a `Send` from octets."""
+    """It is for `Send` itself too."""
     with pytest.raises(TypeError):
-        Send("bob", octets(data))
+        Send("bob", encode_data(data))

@@ -1,4 +1,4 @@
-"""chatproto.client.session: what a client says, and what it hears."""
+"""chatproto.client.session: what a client sends, and how it sorts what it receives."""
 
 import pytest
 
@@ -18,13 +18,25 @@ from chatproto import (
     Send,
 )
 
-from .sessions import CABLE, HEARD, HI, back, items, line, notices, session_of, start_again, told
+from .sessions import (
+    CABLE,
+    HI,
+    HI_LINE,
+    NO_BOB,
+    back,
+    items,
+    line,
+    notice_line,
+    notices,
+    session_of,
+    start,
+)
 
 
 def test_a_new_session() -> None:
     session = ChatSession("alice")
     assert session.name == "alice"
-    assert (session.ended, session.invalid_lines, session.hungry) == (None, 0, True)
+    assert (session.error, session.invalid_lines, session.wants_data) == (None, 0, True)
     assert session.take_item() is None
     assert session.take_notice() is None
 
@@ -38,23 +50,23 @@ def test_a_new_session() -> None:
         ("*alice", ErrorCode.NAME_RESERVED),
     ],
 )
-def test_nobody_can_be_called_that(name: str, code: ErrorCode) -> None:
+def test_the_name_has_to_be_valid(name: str, code: ErrorCode) -> None:
     with pytest.raises(LocalProtocolError) as caught:
         ChatSession(name)
     assert caught.value.code is code
 
 
 @pytest.mark.parametrize("max_queue", [0, -1])
-def test_a_queue_has_room_for_one(max_queue: int) -> None:
+def test_max_queue_is_at_least_1(max_queue: int) -> None:
     with pytest.raises(ValueError, match="max_queue is at least 1"):
         ChatSession("alice", max_queue=max_queue)
-    assert ChatSession("alice", max_queue=1).hungry
+    assert ChatSession("alice", max_queue=1).wants_data
 
 
-def test_it_begins_with_a_login_and_something_to_itself() -> None:
-    data, echo = ChatSession("alice").start(b"nonce")
+def test_a_connection_begins_with_a_login_and_a_ping() -> None:
+    data, ping = ChatSession("alice").start(b"nonce")
     assert data == b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice \0chatproto echo nonce 1\n"
-    assert (echo.name, echo.login, echo.done, echo.error) == ("alice", True, False, None)
+    assert (ping.name, ping.login, ping.done, ping.error) == ("alice", True, False, None)
 
 
 @pytest.mark.parametrize(
@@ -66,7 +78,7 @@ def test_it_begins_with_a_login_and_something_to_itself() -> None:
         (Leave("g1"), b"CHAT/1.0 LEAVE g1\n"),
     ],
 )
-def test_what_it_says(command: Command, data: bytes) -> None:
+def test_commands_are_encoded(command: Command, data: bytes) -> None:
     assert session_of().send(command) == data
 
 
@@ -77,7 +89,7 @@ def test_what_it_says(command: Command, data: bytes) -> None:
         (Send("bob", b"x" * 4078), ErrorCode.LINE_TOO_LONG),
     ],
 )
-def test_a_mistake_changes_nothing(command: Command, code: ErrorCode) -> None:
+def test_a_command_that_cannot_be_sent_changes_nothing(command: Command, code: ErrorCode) -> None:
     session = session_of()
     with pytest.raises(LocalProtocolError) as caught:
         session.send(command)
@@ -85,123 +97,123 @@ def test_a_mistake_changes_nothing(command: Command, code: ErrorCode) -> None:
     assert session.send(Leave("g1")) == b"CHAT/1.0 LEAVE g1\n"
 
 
-def test_nothing_can_be_said_before_the_login() -> None:
+def test_nothing_can_be_sent_before_the_login() -> None:
     session = ChatSession("alice")
-    for say in (session.ping, lambda: session.send(Leave("g1"))):
+    for send in (session.ping, lambda: session.send(Leave("g1"))):
         with pytest.raises(LocalProtocolError) as caught:
-            say()
+            send()
         assert caught.value.code is ErrorCode.NOT_LOGGED_IN
-    start_again(session, b"n")
+    start(session, b"n")
 
 
-def test_messages_wait_in_the_order_in_which_they_came() -> None:
+def test_messages_are_kept_in_order() -> None:
     session = session_of()
-    session.hear(HI + line("*bot*", b"") + line("bob", b"\xff \r."))
-    assert items(session) == [HEARD, Message("*bot*", b""), Message("bob", b"\xff \r.")]
+    session.receive_data(HI_LINE + line("*bot*", b"") + line("bob", b"\xff \r."))
+    assert items(session) == [HI, Message("*bot*", b""), Message("bob", b"\xff \r.")]
 
 
-def test_a_line_may_come_in_pieces() -> None:
+def test_a_line_may_arrive_in_pieces() -> None:
     session = session_of()
-    for octet in HI:
+    for byte in HI_LINE:
         assert items(session) == []
-        session.hear(bytes([octet]))
-    assert items(session) == [HEARD]
+        session.receive_data(bytes([byte]))
+    assert items(session) == [HI]
 
 
-def test_what_is_heard_before_the_login_is_decided_is_kept() -> None:
-    """Others may write to the name at once."""
+def test_messages_before_the_login_is_decided_are_kept() -> None:
+    """Other users may send to the name at once."""
     session = ChatSession("alice")
-    _, echo = session.start(b"n")
-    session.hear(HI + back(echo))
-    assert items(session) == [HEARD]
+    _, ping = session.start(b"n")
+    session.receive_data(HI_LINE + back(ping))
+    assert items(session) == [HI]
 
 
-def test_notices_are_apart_from_messages() -> None:
+def test_notices_and_messages_are_kept_apart() -> None:
     session = session_of()
-    session.hear(told("ERR NO_SUCH_USER SEND bob is not online") + HI + told("Welcome!"))
-    assert items(session) == [HEARD]
+    session.receive_data(NO_BOB + HI_LINE + notice_line("Welcome!"))
+    assert items(session) == [HI]
     assert notices(session) == [
         Notice(ErrorCode.NO_SUCH_USER, "SEND", "bob is not online"),
         Notice("", "-", "Welcome!"),
     ]
 
 
-def test_notices_that_nobody_takes_make_way_for_new_ones() -> None:
+def test_new_notices_replace_the_oldest() -> None:
     session = session_of()
-    session.hear(b"".join(told(f"{number}") for number in range(250)))
+    session.receive_data(b"".join(notice_line(f"{number}") for number in range(250)))
     assert notices(session) == [Notice("", "-", f"{number}") for number in range(150, 250)]
 
 
-def test_a_refused_login_that_nobody_waits_for_is_a_notice() -> None:
+def test_the_refusal_of_no_login_is_a_notice() -> None:
     session = session_of()
-    session.hear(told("ERR NAME_IN_USE LOGIN bob is logged in already"))
+    session.receive_data(notice_line("ERR NAME_IN_USE LOGIN bob is logged in already"))
     assert notices(session) == [Notice(ErrorCode.NAME_IN_USE, "LOGIN", "bob is logged in already")]
     assert session.name == "alice"
 
 
 @pytest.mark.parametrize("bad", [b"\n", b"bad\n", b"CHAT/1.0 LOGOUT\n", b"x" * 9999 + b"\n"])
-def test_a_bad_line_is_counted_and_costs_nothing(bad: bytes) -> None:
+def test_a_bad_line_is_counted_and_skipped(bad: bytes) -> None:
     session = session_of()
-    session.hear(HI + bad + HI)
-    session.hear(bad)
-    assert items(session) == [HEARD, HEARD]
-    assert (session.invalid_lines, session.ended) == (2, None)
+    session.receive_data(HI_LINE + bad + HI_LINE)
+    session.receive_data(bad)
+    assert items(session) == [HI, HI]
+    assert (session.invalid_lines, session.error) == (2, None)
 
 
-def test_how_long_lines_may_be_can_be_said() -> None:
+def test_the_longest_line_can_be_set() -> None:
     session = session_of(limits=Limits(max_line=512))
     with pytest.raises(LocalProtocolError, match="512 are allowed"):
         session.send(Send("bob", b"x" * 500))
-    session.hear(line("bob", b"x" * 500) + HI)
-    assert (session.invalid_lines, items(session)) == (1, [HEARD])
+    session.receive_data(line("bob", b"x" * 500) + HI_LINE)
+    assert (session.invalid_lines, items(session)) == (1, [HI])
 
 
-def test_those_who_listen_are_told_of_a_new_connection() -> None:
+def test_a_new_connection_is_an_item() -> None:
     session = session_of()
-    session.hear(HI)
-    session.lose(CABLE)
-    # What comes on the new connection before the login is decided comes after the news.
-    _, echo = session.start(b"m")
-    session.hear(HI + back(echo))
+    session.receive_data(HI_LINE)
+    session.connection_lost(CABLE)
+    # It comes before all that the new connection brings, even before the login is decided.
+    _, ping = session.start(b"m")
+    session.receive_data(HI_LINE + back(ping))
     session.reconnected(1.5)
-    session.hear(HI)
-    assert items(session) == [HEARD, Reconnected(1.5), HEARD, HEARD]
+    session.receive_data(HI_LINE)
+    assert items(session) == [HI, Reconnected(1.5), HI, HI]
 
 
-def test_it_is_hungry_as_long_as_there_is_room() -> None:
+def test_it_wants_data_as_long_as_there_is_room() -> None:
     session = session_of(max_queue=2)
-    hungers = []
-    for data in (HI, told("no message"), HI, HI):
-        session.hear(data)
-        hungers.append(session.hungry)
-    assert hungers == [True, True, False, False]
+    wanted = []
+    for data in (HI_LINE, notice_line("a notice"), HI_LINE, HI_LINE):
+        session.receive_data(data)
+        wanted.append(session.wants_data)
+    assert wanted == [True, True, False, False]
     session.take_item()
-    assert not session.hungry
+    assert not session.wants_data
     session.take_item()
-    assert session.hungry
+    assert session.wants_data
 
 
-def test_what_came_at_once_is_kept_even_where_there_is_no_room() -> None:
+def test_one_read_may_exceed_the_queue() -> None:
     session = session_of(max_queue=1)
-    session.hear(HI * 3)
-    assert items(session) == [HEARD] * 3
+    session.receive_data(HI_LINE * 3)
+    assert items(session) == [HI] * 3
 
 
 def test_two_sessions_share_nothing() -> None:
     one, other = session_of(), session_of("bob")
-    one.hear(HI + told("x") + b"bad\n" + HI[:9])
-    other.hear(HI)
-    assert (items(other), notices(other), other.invalid_lines) == ([HEARD], [], 0)
-    one.hear(b"")
-    assert other.ended is None
+    one.receive_data(HI_LINE + notice_line("x") + b"bad\n" + HI_LINE[:9])
+    other.receive_data(HI_LINE)
+    assert (items(other), notices(other), other.invalid_lines) == ([HI], [], 0)
+    one.receive_eof()
+    assert other.error is None
 
 
-def test_the_news_of_a_new_connection_keep_their_place_when_something_is_taken() -> None:
+def test_the_item_of_a_new_connection_keeps_its_place_when_others_are_taken() -> None:
     session = session_of()
-    session.hear(HI * 2)
-    session.lose(CABLE)
-    _, echo = session.start(b"m")
-    assert session.take_item() == HEARD
-    session.hear(HI + back(echo))
+    session.receive_data(HI_LINE * 2)
+    session.connection_lost(CABLE)
+    _, ping = session.start(b"m")
+    assert session.take_item() == HI
+    session.receive_data(HI_LINE + back(ping))
     session.reconnected(1.5)
-    assert items(session) == [HEARD, Reconnected(1.5), HEARD]
+    assert items(session) == [HI, Reconnected(1.5), HI]

@@ -1,209 +1,195 @@
-"""chatproto.client.session: what a client says to itself comes back, or does not."""
+"""chatproto.client.session: pings that come back, and pings that do not."""
 
 import pytest
 
-from chatproto import ChatSession, ConnectionLostError, Echo, Send
+from chatproto import ChatSession, ConnectionLostError, Send
 
 from .sessions import (
     CABLE,
-    HEARD,
     HI,
+    HI_LINE,
     back,
     came_back,
     items,
     line,
     notices,
     session_of,
-    start_again,
+    start,
 )
 
 
-def test_an_echo_is_decided_once_somebody_says_so() -> None:
-    echo = Echo("alice", b"x", login=False, said=3)
-    assert (echo.name, echo.data, echo.login, echo.said) == ("alice", b"x", False, 3)
-    assert (echo.done, echo.error) == (False, None)
-    echo.decide()
-    assert (echo.done, echo.error) == (True, None)
-
-
-def test_an_echo_can_be_decided_by_an_error() -> None:
-    echo = Echo("alice", b"x", login=True, said=0)
-    echo.decide(CABLE)
-    assert (echo.done, echo.error) == (True, CABLE)
-
-
-def test_a_ping_is_a_message_to_oneself() -> None:
+def test_a_ping_is_a_message_to_the_client_itself() -> None:
     session = session_of()
-    data, echo = session.ping()
-    assert data == b"CHAT/1.0 SEND alice " + echo.data + b"\n"
-    assert (echo.name, echo.login, echo.done) == ("alice", False, False)
+    data, ping = session.ping()
+    assert data == b"CHAT/1.0 SEND alice " + ping.data + b"\n"
+    assert (ping.name, ping.login, ping.done) == ("alice", False, False)
 
 
-def test_no_two_echoes_are_the_same() -> None:
+def test_all_pings_differ() -> None:
     session = session_of()
-    echoes = [session.ping()[1] for _ in range(3)] + [session.login("bob")[1]]
-    session.lose(CABLE)
-    echoes += [session.start(b"m")[1], session.ping()[1]]
-    assert len({echo.data for echo in echoes}) == 6
+    pings = [session.ping()[1] for _ in range(3)] + [session.login("bob")[1]]
+    session.connection_lost(CABLE)
+    pings += [session.start(b"m")[1], session.ping()[1]]
+    assert len({ping.data for ping in pings}) == 6
 
 
-def test_it_is_done_when_it_is_back_and_not_before() -> None:
+def test_a_ping_is_done_when_it_is_back_and_not_before() -> None:
     session = session_of()
-    _, echo = session.ping()
-    session.hear(HI + back(echo)[:-1])
-    assert not echo.done
-    session.hear(b"\n")
-    assert came_back(echo)
+    _, ping = session.ping()
+    session.receive_data(HI_LINE + back(ping)[:-1])
+    assert not ping.done
+    session.receive_data(b"\n")
+    assert came_back(ping)
 
 
-def test_nobody_gets_to_see_it() -> None:
+def test_a_ping_is_not_an_item() -> None:
     session = session_of()
-    _, echo = session.ping()
-    session.hear(HI + back(echo) + HI)
-    assert items(session) == [HEARD, HEARD]
+    _, ping = session.ping()
+    session.receive_data(HI_LINE + back(ping) + HI_LINE)
+    assert items(session) == [HI, HI]
     assert notices(session) == []
 
 
 @pytest.mark.parametrize("sender", ["alice", "bob", "*server*"])
 @pytest.mark.parametrize("nonce", [b"n 2", b"m 1", b"m 2", b""])
-def test_nobody_gets_to_see_anybody_elses(sender: str, nonce: bytes) -> None:
-    """Several clients may share a name, or have had this one before."""
+def test_a_ping_of_another_client_is_dropped(sender: str, nonce: bytes) -> None:
+    """Several clients may share a name, or have had it one after the other."""
     session = session_of()
-    _, echo = session.login("carol")
-    assert echo.data == b"\0chatproto echo n 2"
-    session.hear(line(sender, b"\0chatproto echo " + nonce))
+    _, ping = session.login("carol")
+    assert ping.data == b"\0chatproto echo n 2"
+    session.receive_data(line(sender, b"\0chatproto echo " + nonce))
     assert (items(session), notices(session)) == ([], [])
-    assert not echo.done
+    assert not ping.done
     assert session.name == "alice"
 
 
-def test_only_what_begins_like_one_is_hidden() -> None:
+def test_only_data_with_the_exact_prefix_is_a_ping() -> None:
     session = session_of()
-    session.hear(line("bob", b"\0chatproto echo") + line("bob", b" \0chatproto echo x"))
+    session.receive_data(line("bob", b"\0chatproto echo") + line("bob", b" \0chatproto echo x"))
     assert len(items(session)) == 2
 
 
-def test_one_that_comes_twice_does_no_harm() -> None:
+def test_a_ping_may_come_back_twice() -> None:
     session = session_of()
     _, first = session.ping()
     _, second = session.ping()
-    session.hear(back(first) * 2)
+    session.receive_data(back(first) * 2)
     assert came_back(first)
     assert not second.done
 
 
-def test_a_later_one_proves_the_earlier_ones() -> None:
-    """It has overtaken nothing: what was said before was handled before."""
+def test_a_ping_proves_that_earlier_ones_were_handled() -> None:
+    """The server handles lines in order."""
     session = session_of()
-    echoes = [session.ping()[1] for _ in range(4)]
-    session.hear(back(echoes[2]))
-    assert [came_back(echo) for echo in echoes] == [True, True, True, False]
-    session.hear(back(echoes[3]))
-    assert came_back(echoes[3])
+    pings = [session.ping()[1] for _ in range(4)]
+    session.receive_data(back(pings[2]))
+    assert [came_back(ping) for ping in pings] == [True, True, True, False]
+    session.receive_data(back(pings[3]))
+    assert came_back(pings[3])
 
 
-def test_what_was_not_back_when_the_connection_ended_never_will_be() -> None:
+def test_pending_pings_fail_when_the_connection_ends() -> None:
     session = session_of()
     _, ping = session.ping()
     _, login = session.login("bob")
-    session.lose(CABLE)
+    session.connection_lost(CABLE)
     assert (ping.done, ping.error) == (True, CABLE)
     assert (login.done, login.error) == (True, CABLE)
-    session.hear(back(ping) + back(login))
+    session.receive_data(back(ping) + back(login))
     assert ping.error is CABLE
     assert session.name == "alice"
 
 
-def test_what_is_lost_after_the_end_has_the_same_reason() -> None:
+def test_a_ping_after_the_end_fails_for_the_same_reason() -> None:
     session = session_of()
-    session.lose(CABLE)
+    session.connection_lost(CABLE)
     _, ping = session.ping()
-    session.lose(ConnectionLostError("closed"))
+    session.connection_lost(ConnectionLostError("closed"))
     assert ping.error is CABLE
 
 
-def test_an_echo_of_an_earlier_connection_says_nothing_about_this_one() -> None:
+def test_a_ping_of_an_earlier_connection_is_dropped() -> None:
     session = ChatSession("alice")
     _, old = session.start(b"n")
-    session.lose(CABLE)
+    session.connection_lost(CABLE)
     _, new = session.start(b"m")
-    session.hear(back(old))
+    session.receive_data(back(old))
     assert not new.done
     assert items(session) == []
 
 
-def test_a_new_connection_proves_nothing_of_what_was_said_on_the_one_before() -> None:
-    """A line can be written after the loss is known and before the socket is closed."""
+def test_a_new_connection_proves_nothing_about_the_one_before() -> None:
+    """A line may be written after the loss is known and before the socket is closed."""
     session = session_of()
-    session.lose(CABLE)
+    session.connection_lost(CABLE)
     session.send(Send("bob", b"lost"))
     _, flush = session.ping()
-    start_again(session, b"m")
+    start(session, b"m")
     assert (flush.done, flush.error) == (True, CABLE)
 
 
-def test_who_begins_on_a_new_connection_gives_up_the_one_before() -> None:
+def test_a_new_connection_ends_the_one_before() -> None:
     session = session_of()
     _, ping = session.ping()
     session.start(b"m")
     assert ping.done
     assert isinstance(ping.error, ConnectionLostError)
-    assert session.ended is None
+    assert session.error is None
 
 
-def test_a_ping_does_not_vouch_for_what_went_down_with_a_connection() -> None:
+def test_the_first_ping_after_a_loss_reports_it() -> None:
     session = session_of()
     session.send(Send("bob", b"lost"))
-    session.said()
-    session.lose(CABLE)
-    start_again(session, b"m")
+    session.sent()
+    session.connection_lost(CABLE)
+    start(session, b"m")
     with pytest.raises(ConnectionLostError, match=str(CABLE)):
         session.ping()
-    # Only once: now it is known.
+    # Only the first one does.
     assert not session.ping()[1].done
 
 
-def test_what_a_ping_has_vouched_for_is_not_lost_later() -> None:
+def test_what_a_ping_has_proved_to_be_handled_is_not_lost_later() -> None:
     session = session_of()
     session.send(Send("bob", b"hi"))
-    session.said()
-    _, echo = session.ping()
-    session.hear(line("alice", echo.data))
-    session.lose(CABLE)
-    start_again(session, b"m")
+    session.sent()
+    _, ping = session.ping()
+    session.receive_data(line("alice", ping.data))
+    session.connection_lost(CABLE)
+    start(session, b"m")
     assert not session.ping()[1].done
 
 
-def test_who_waits_for_a_ping_hears_of_the_loss_and_nobody_else_has_to() -> None:
+def test_a_pending_ping_reports_a_loss_and_later_ones_do_not() -> None:
     session = session_of()
     session.send(Send("bob", b"lost"))
-    session.said()
-    _, echo = session.ping()
-    session.lose(CABLE)
-    assert echo.error is CABLE
-    start_again(session, b"m")
+    session.sent()
+    _, ping = session.ping()
+    session.connection_lost(CABLE)
+    assert ping.error is CABLE
+    start(session, b"m")
     assert not session.ping()[1].done
 
 
-def test_what_was_written_while_the_connection_was_lost_is_not_vouched_for() -> None:
-    """Another thread may have made the next connection before the one that wrote comes back."""
+def test_what_was_written_to_a_lost_connection_is_reported_as_lost() -> None:
+    """Another thread may have made the next connection before the writing thread reports."""
     session = session_of()
     session.send(Send("bob", b"lost"))
-    session.lose(CABLE)
-    start_again(session, b"m")
-    session.said(lost=True)
-    with pytest.raises(ConnectionLostError, match="went down with a connection"):
+    session.connection_lost(CABLE)
+    start(session, b"m")
+    session.sent(lost=True)
+    with pytest.raises(ConnectionLostError, match="lost with a connection"):
         session.ping()
     assert not session.ping()[1].done
 
 
-def test_an_echo_that_nobody_waits_for_is_forgotten() -> None:
+def test_a_ping_can_be_forgotten() -> None:
     session = session_of()
-    _, echo = session.ping()
-    session.abandon(echo)
-    session.abandon(echo)
-    session.hear(back(echo))
-    assert not echo.done
-    _, echo = session.ping()
-    session.hear(back(echo))
-    assert came_back(echo)
+    _, ping = session.ping()
+    session.forget(ping)
+    session.forget(ping)
+    session.receive_data(back(ping))
+    assert not ping.done
+    _, ping = session.ping()
+    session.receive_data(back(ping))
+    assert came_back(ping)

@@ -1,4 +1,4 @@
-"""Clients' sessions with a whole server: all is heard in order, and echoes never lie."""
+"""chatproto.client.session with a broker: messages arrive in order, and pings never lie."""
 
 from collections import deque
 from dataclasses import dataclass, field
@@ -10,11 +10,11 @@ from chatproto import (
     ChatBroker,
     ChatSession,
     DuplicateLogin,
-    Echo,
     Limits,
     Login,
     LoginRefusedError,
     Message,
+    Ping,
     Policy,
     Send,
 )
@@ -30,12 +30,11 @@ POLICIES = st.sampled_from([Policy(), Policy(duplicate_login=DuplicateLogin.REJE
 
 
 @dataclass
-class Said:
-    """What somebody has said to themselves, and what is to become of it."""
+class SentPing:
+    """A ping, and what the model expects of it."""
 
-    echo: Echo
-    # How many octets the client has to hear for it to be decided; None as long as the server has
-    # not handled it.
+    ping: Ping
+    # After how many received bytes it is done; None as long as the server has not handled it.
     due: int | None = None
     refused: bool = False
 
@@ -46,27 +45,28 @@ class Person:
 
     session: ChatSession
     name: str
-    # The connection, and whom the server takes this for.
+    # The connection, and the name that the server knows it by.
     cid: int | None = None
     known_as: str | None = None
-    # What was said and not handled yet, of which some octets may have arrived.
+    # The bytes that were sent and not handled yet, and how many of them have arrived.
     unhandled: bytes = b""
     arrived: int = 0
-    heard: int = 0
-    said: list[Said] = field(default_factory=list)
-    # Messages on their way, and after how many octets they are heard.
+    # How many bytes this client has received.
+    received: int = 0
+    sent_pings: list[SentPing] = field(default_factory=list)
+    # Messages on their way, and after how many received bytes each is there.
     coming: deque[tuple[int, Message]] = field(default_factory=deque)
-    got: list[Message] = field(default_factory=list)
+    expected: list[Message] = field(default_factory=list)
 
     @property
-    def may_speak(self) -> bool:
+    def may_send(self) -> bool:
         return self.cid is not None and not any(
-            said.echo.login and not said.echo.done for said in self.said
+            sent.ping.login and not sent.ping.done for sent in self.sent_pings
         )
 
 
 class SessionMachine(RuleBasedStateMachine):
-    """Three clients and a network that is in no hurry."""
+    """Three clients, a broker, and a network that delivers bytes late and in pieces."""
 
     @initialize(policy=POLICIES)
     def begin(self, policy: Policy) -> None:
@@ -76,32 +76,32 @@ class SessionMachine(RuleBasedStateMachine):
         self.count = 0
         for number, person in enumerate(self.people):
             self.connect(person)
-            self.arrive(number, EVERYTHING)
-            self.hear(number, EVERYTHING)
+            self.carry_to_server(number, EVERYTHING)
+            self.carry_to_client(number, EVERYTHING)
 
     # What the server does
 
     def position(self, person: Person) -> int:
-        """How many octets a client will have heard when it has heard all that waits for it."""
+        """How many bytes a client will have received when it has received all that waits for it."""
         assert person.cid is not None
-        return person.heard + len(self.broker.outgoing(person.cid))
+        return person.received + len(self.broker.next_step(person.cid).write)
 
     def handle(self, person: Person, line: bytes) -> None:
-        """Take note of what the server has made of a line."""
+        """Update the model after the server has handled a line."""
         match decode(line[:-1]):
             case Login(name):
                 taken = any(other.known_as == name for other in self.people if other is not person)
                 if taken and self.policy != Policy():
-                    said = next(
-                        each for each in person.said if each.echo.login and each.due is None
+                    sent = next(
+                        each for each in person.sent_pings if each.ping.login and each.due is None
                     )
-                    said.due, said.refused = self.position(person), True
+                    sent.due, sent.refused = self.position(person), True
                 else:
                     person.known_as = name
             case Send(to, data) if data.startswith(b"\0chatproto echo "):
                 if person.known_as == to:
-                    said = next(each for each in person.said if each.echo.data == data)
-                    said.due = self.position(person)
+                    sent = next(each for each in person.sent_pings if each.ping.data == data)
+                    sent.due = self.position(person)
             case Send(to, data):
                 assert person.known_as is not None
                 for other in self.people:
@@ -119,106 +119,106 @@ class SessionMachine(RuleBasedStateMachine):
 
     def connect(self, person: Person) -> None:
         self.count += 1
-        person.cid, person.heard, person.arrived = self.count, 0, 0
+        person.cid, person.received, person.arrived = self.count, 0, 0
         self.broker.connect(self.count, "peer")
-        person.unhandled, echo = person.session.start(b"%d" % self.count)
-        person.said.append(Said(echo))
+        person.unhandled, ping = person.session.start(b"%d" % self.count)
+        person.sent_pings.append(SentPing(ping))
 
     @rule(number=PEOPLE, to=NAMES, data=st.binary(max_size=20).map(bytes.hex))
-    def say(self, number: int, to: str, data: str) -> None:
+    def send(self, number: int, to: str, data: str) -> None:
         person = self.people[number]
-        if person.may_speak:
+        if person.may_send:
             person.unhandled += person.session.send(Send(to, data.encode()))
 
     @rule(number=PEOPLE)
     def ping(self, number: int) -> None:
         person = self.people[number]
-        if person.may_speak:
-            data, echo = person.session.ping()
+        if person.may_send:
+            data, ping = person.session.ping()
             person.unhandled += data
-            person.said.append(Said(echo))
+            person.sent_pings.append(SentPing(ping))
 
     @rule(number=PEOPLE, name=NAMES)
     def login(self, number: int, name: str) -> None:
         person = self.people[number]
-        if person.may_speak:
-            data, echo = person.session.login(name)
+        if person.may_send:
+            data, ping = person.session.login(name)
             person.unhandled += data
-            person.said.append(Said(echo))
+            person.sent_pings.append(SentPing(ping))
 
     def lose(self, person: Person) -> None:
         if person.cid is None:
             return
         self.broker.disconnect(person.cid)
-        person.session.lose(CABLE)
+        person.session.connection_lost(CABLE)
         person.cid = person.known_as = None
         person.coming.clear()
-        for said in person.said:
-            assert said.echo.done
-            assert said.echo.error is CABLE
-        person.said.clear()
+        for sent in person.sent_pings:
+            assert sent.ping.done
+            assert sent.ping.error is CABLE
+        person.sent_pings.clear()
 
     # What the network does
 
     @rule(number=PEOPLE, size=SIZES)
-    def arrive(self, number: int, size: int) -> None:
-        """Carry octets to the server, line by line, so that it is known what each has come to."""
+    def carry_to_server(self, number: int, size: int) -> None:
+        """Give bytes to the broker, line by line, and update the model after each."""
         person = self.people[number]
         while person.cid is not None and size and person.unhandled:
             end = person.unhandled.index(b"\n") + 1
-            octets = person.unhandled[person.arrived : min(end, person.arrived + size)]
-            self.broker.receive(person.cid, octets)
-            size -= len(octets)
-            person.arrived += len(octets)
+            data = person.unhandled[person.arrived : min(end, person.arrived + size)]
+            self.broker.receive(person.cid, data)
+            size -= len(data)
+            person.arrived += len(data)
             if person.arrived == end:
                 line, person.unhandled = person.unhandled[:end], person.unhandled[end:]
                 person.arrived = 0
                 self.handle(person, line)
 
     @rule(number=PEOPLE, size=SIZES)
-    def hear(self, number: int, size: int) -> None:
-        """Carry octets to a client."""
+    def carry_to_client(self, number: int, size: int) -> None:
+        """Give bytes to a client."""
         person = self.people[number]
         if person.cid is None:
             return
-        octets = bytes(self.broker.outgoing(person.cid)[:size])
-        if not octets:
+        data = self.broker.next_step(person.cid).write[:size]
+        if not data:
             return
-        self.broker.sent(person.cid, len(octets))
-        person.session.hear(octets)
-        person.heard += len(octets)
-        while person.coming and person.coming[0][0] <= person.heard:
-            person.got.append(person.coming.popleft()[1])
-        assert items(person.session) == person.got
-        person.got.clear()
-        self.look_at_echoes(person)
+        self.broker.sent(person.cid, len(data))
+        person.session.receive_data(data)
+        person.received += len(data)
+        while person.coming and person.coming[0][0] <= person.received:
+            person.expected.append(person.coming.popleft()[1])
+        assert items(person.session) == person.expected
+        person.expected.clear()
+        self.check_pings(person)
 
-    def look_at_echoes(self, person: Person) -> None:
-        """Those that are due are decided, rightly, and no others are."""
-        for said in list(person.said):
-            echo = said.echo
-            is_due = said.due is not None and said.due <= person.heard
-            assert echo.done is is_due
+    def check_pings(self, person: Person) -> None:
+        """The pings that are due are done, with the right result, and no others are."""
+        for sent in list(person.sent_pings):
+            ping = sent.ping
+            is_due = sent.due is not None and sent.due <= person.received
+            assert ping.done is is_due
             if not is_due:
                 continue
-            person.said.remove(said)
-            assert isinstance(echo.error, LoginRefusedError) is said.refused
-            assert echo.error is None or said.refused
-            if echo.login and not said.refused:
-                person.name = echo.name
+            person.sent_pings.remove(sent)
+            assert isinstance(ping.error, LoginRefusedError) is sent.refused
+            assert ping.error is None or sent.refused
+            if ping.login and not sent.refused:
+                person.name = ping.name
         assert person.session.name == person.name
-        if person.cid is not None and person.known_as is None and person.may_speak:
-            # The first login was refused: that is the end of this connection.
+        if person.cid is not None and person.known_as is None and person.may_send:
+            # The first login was refused: the client closes this connection.
             self.lose(person)
 
     def teardown(self) -> None:
-        """Once the network has caught up, nobody waits for anything."""
+        """Once the network has delivered all bytes, no ping is pending and no message missing."""
         for number in range(3):
-            self.arrive(number, EVERYTHING)
+            self.carry_to_server(number, EVERYTHING)
         for number in range(3):
-            self.hear(number, EVERYTHING)
+            self.carry_to_client(number, EVERYTHING)
         for person in self.people:
-            assert (person.said, list(person.coming)) == ([], [])
+            assert (person.sent_pings, list(person.coming)) == ([], [])
 
 
 TestSession = SessionMachine.TestCase

@@ -15,7 +15,6 @@ from chatproto import (
     ProtocolError,
     RemoteProtocolError,
 )
-from chatproto.wire.errors import again
 
 # Literally from protocol.md, section 3.
 CODES = [
@@ -110,19 +109,19 @@ def test_every_error_crosses_process_borders(error: ChatProtocolError) -> None:
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-def test_the_same_error_again_is_another_object(error: ChatProtocolError) -> None:
-    fresh = again(error)
-    assert fresh is not error
-    assert facts(fresh) == facts(error)
-    assert fresh.__cause__ is None
+def test_a_copy_of_an_error_is_another_object(error: ChatProtocolError) -> None:
+    twin = error.copy()
+    assert twin is not error
+    assert facts(twin) == facts(error)
+    assert twin.__cause__ is None
 
 
-def test_an_error_again_has_the_same_cause_and_no_traceback_of_anybody_elses() -> None:
+def test_a_copy_of_an_error_has_the_same_cause_and_no_traceback() -> None:
     cause = ConnectionResetError("reset by peer")
     error = ConnectionLostError("cable cut")
     with pytest.raises(ConnectionLostError):
         raise error from cause
     assert error.__traceback__ is not None
-    fresh = again(error)
-    assert fresh.__cause__ is cause
-    assert fresh.__traceback__ is None
+    twin = error.copy()
+    assert twin.__cause__ is cause
+    assert twin.__traceback__ is None

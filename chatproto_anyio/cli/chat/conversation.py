@@ -22,7 +22,7 @@ from chatproto import (
 )
 
 from ...client.client import Client
-from ...client.deadline import deadline
+from ...client.time_limit import time_limit
 from .lines import Line, heard, noticed, remark, said, trouble
 from .parsing import USAGES, Hint, Meaning, Recipient, Speech, TalkTo, Wish, parse
 from .vocabulary import Vocabulary
@@ -222,7 +222,7 @@ class Conversation:
     async def _confirm(self, patience: float | None) -> None:
         """Wait until the server has handled everything."""
         try:
-            with deadline(patience):
+            with time_limit(patience):
                 await self._client.flush()
         except ChatTimeoutError:
             text = "the server has not confirmed what was said last"

@@ -154,7 +154,7 @@ def test_closing_wakes_who_connects_to_somebody_silent(monkeypatch: pytest.Monke
 
 @pytest.mark.parametrize(
     ("module", "step"),
-    [(connection, "Transport"), (stream, "resolve")],
+    [(connection, "SocketStream"), (stream, "resolve")],
     ids=["before anything", "before there is a socket"],
 )
 def test_closing_just_as_an_attempt_begins_ends_it(

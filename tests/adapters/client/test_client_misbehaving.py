@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 
 from chatproto import (
+    ChatSession,
     ChatTimeoutError,
     ConnectionLostError,
     ErrorCode,
@@ -252,8 +253,7 @@ def test_end_under_those_who_wait(
     connect: Connect, method: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A server that does not read: one sends, one flushes, some receive, and all are woken."""
-    for package in ("chatproto_sync", "chatproto_anyio"):
-        monkeypatch.setattr(f"{package}._client.GOODBYE", 0.1)
+    monkeypatch.setattr(ChatSession, "LOGOUT_TIMEOUT", 0.1)
     uses = [send_for_ever, USES["flush"], USES["receive"], USES["receive"], USES["notice"]]
     with (
         ThreadPoolExecutor() as pool,

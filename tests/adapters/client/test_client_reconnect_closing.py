@@ -4,7 +4,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chatproto import Backoff, ChatTimeoutError, LocalProtocolError
+from chatproto import Backoff, ChatSession, ChatTimeoutError, LocalProtocolError
 
 from ..clients import BlockingClient, Connect, each_client, where
 from .misbehaving import LIMIT, MisbehavingServer, Peer, Script
@@ -26,8 +26,7 @@ each_method = pytest.mark.parametrize("method", ["close", "logout"])
 @pytest.fixture(autouse=True)
 def _long_goodbye(monkeypatch: pytest.MonkeyPatch) -> None:
     """A goodbye that takes its full time is no prompt one."""
-    for package in ("chatproto_sync", "chatproto_anyio"):
-        monkeypatch.setattr(f"{package}._client.GOODBYE", LIMIT)
+    monkeypatch.setattr(ChatSession, "LOGOUT_TIMEOUT", LIMIT)
 
 
 def end(pool: ThreadPoolExecutor, chat: BlockingClient, method: str, uses: list[str]) -> None:
