@@ -8,9 +8,12 @@ import sys
 import threading
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from .servers import TIMEOUT
+
+PATIENCE = 3.0
+"""Seconds that a process has to end after SIGTERM, when a test no longer needs it."""
 
 COMMAND = [sys.executable, "-m", "chatproto", "serve"]
 """What `chatproto serve` runs."""
@@ -113,8 +116,17 @@ def spawn(command: Sequence[str], log: Path, **environment: str) -> Iterator[Pro
             yield Process(popen, errors)
         finally:
             watchdog.cancel()
-            popen.kill()
+            end(popen)
             errors.wait_for_the_end()
+
+
+def end(popen: subprocess.Popen[Any]) -> None:
+    """End a process with SIGTERM, so that its coverage is saved; kill it if that takes long."""
+    popen.terminate()
+    try:
+        popen.wait(PATIENCE)
+    except subprocess.TimeoutExpired:
+        popen.kill()
 
 
 def run(*command: str, **environment: str) -> subprocess.CompletedProcess[str]:

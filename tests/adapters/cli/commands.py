@@ -12,6 +12,7 @@ from collections.abc import Iterator, Mapping
 from typing import IO, Any, Self
 
 from ..clients import Peer, where
+from ..processes import end
 from ..servers import TIMEOUT, Running, SocketClient
 
 CHATPROTO = [sys.executable, "-m", "chatproto"]
@@ -44,7 +45,7 @@ def start(
             yield popen
         finally:
             watchdog.cancel()
-            popen.kill()
+            end(popen)
 
 
 def finish(popen: subprocess.Popen[bytes], stdin: bytes | None = None) -> tuple[int, str, str]:

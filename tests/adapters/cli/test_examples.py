@@ -17,6 +17,7 @@ import chatproto_sync
 from chatproto import DuplicateLogin, Policy
 
 from ..clients import Peer
+from ..processes import end
 from ..servers import TIMEOUT, SocketClient, run_sync
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
@@ -66,7 +67,7 @@ def running(folder: Path, script: str, *arguments: str) -> Iterator[Bot]:
             yield Bot(popen, errors)
         finally:
             watchdog.cancel()
-            popen.kill()
+            end(popen)
 
 
 @pytest.fixture(autouse=True)

@@ -15,6 +15,7 @@ from typing import Any
 import pexpect  # type: ignore[import-untyped]
 import pyte
 
+from ...processes import PATIENCE
 from ...servers import TIMEOUT
 
 CHAT = [sys.executable, "-m", "chatproto", "chat"]
@@ -130,9 +131,11 @@ def open_terminal(
     try:
         yield Terminal(child, columns)
     finally:
-        if child.isalive():
-            child.kill(signal.SIGKILL)
-        child.close()
+        # With SIGTERM, so that its coverage is saved; by force if that takes long.
+        child.kill(signal.SIGTERM)
+        with contextlib.suppress(pexpect.TIMEOUT):
+            child.expect(pexpect.EOF, PATIENCE)
+        child.close(force=True)
 
 
 def open_chat(
