@@ -1,4 +1,4 @@
-"""Fixtures: each test that asks for `start` runs once for every kind of server."""
+"""Fixtures: a test that takes `start` runs once for each kind of server."""
 
 from collections.abc import Iterator
 
@@ -11,20 +11,20 @@ from .servers import KINDS, SocketClient, Start, run_sync
 
 @pytest.fixture(params=KINDS)
 def start(request: pytest.FixtureRequest) -> Start:
-    """What starts a server of one kind."""
+    """Starts a server of one kind."""
     return KINDS[request.param]
 
 
 @pytest.fixture
 def server() -> Iterator[chatproto_sync.Server]:
-    """A server, for tests in which it does not matter of which kind."""
+    """A server, for tests in which its kind makes no difference."""
     with run_sync(port=0) as server:
         yield server
 
 
 @pytest.fixture
 def bob(server: chatproto_sync.Server) -> Iterator[SocketClient]:
-    """Somebody on a bare socket, logged in."""
+    """A client of that server, logged in."""
     with SocketClient(server.addresses[0]) as bob:
         bob.login("bob")
         yield bob

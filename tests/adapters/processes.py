@@ -1,4 +1,4 @@
-"""Servers as processes, the way people run them."""
+"""Servers as processes, as people run them."""
 
 import contextlib
 import os
@@ -16,7 +16,7 @@ PATIENCE = 3.0
 """Seconds that a process has to end after SIGTERM, when a test no longer needs it."""
 
 COMMAND = [sys.executable, "-m", "chatproto", "serve"]
-"""What `chatproto serve` runs."""
+"""Runs `chatproto serve`."""
 
 COMMANDS = {
     "asyncio": COMMAND,
@@ -26,11 +26,11 @@ COMMANDS = {
 
 
 class ErrorLog:
-    """What a process writes to standard error, as it comes.
+    """What a process writes to standard error, as it arrives.
 
     Args:
-        stream: The process's standard error.
-        path: Where it is kept.
+        stream: The standard error of the process.
+        path: The file to keep it in.
     """
 
     def __init__(self, stream: IO[str], path: Path) -> None:
@@ -43,18 +43,18 @@ class ErrorLog:
         self._thread.start()
 
     def read(self) -> str:
-        """All that has come."""
+        """All that has arrived."""
         with self._changed:
             return self._path.read_text(encoding="utf-8")
 
     def wait_for(self, words: str) -> None:
-        """Wait until some words have come."""
+        """Wait until some words have arrived."""
         with self._changed:
             self._changed.wait_for(lambda: self._ended or words in self.read(), TIMEOUT)
         assert words in self.read()
 
     def wait_for_the_end(self) -> None:
-        """Wait until nothing more can come, because the process has ended."""
+        """Wait until all has arrived, because the process has ended."""
         self._thread.join(TIMEOUT)
 
     def _run(self) -> None:
@@ -93,14 +93,14 @@ class Process:
         self._log.wait_for(words)
 
     def end(self, signal: int) -> int:
-        """Send a signal, and wait for the status that it ends with."""
+        """Send a signal, and wait for the exit status."""
         self.popen.send_signal(signal)
         return self.popen.wait(TIMEOUT)
 
 
 @contextlib.contextmanager
 def spawn(command: Sequence[str], log: Path, **environment: str) -> Iterator[Process]:
-    """Run a server; it does not outlive the context."""
+    """Run a server until the end of the context at most."""
     with subprocess.Popen(
         command,
         stdout=subprocess.PIPE,

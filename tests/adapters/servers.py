@@ -1,4 +1,4 @@
-"""Every kind of server, running beside the test, and a client on a bare socket."""
+"""Each kind of server, running beside the test, and a client that is only a socket."""
 
 import contextlib
 import socket
@@ -16,7 +16,7 @@ import chatproto_sync
 from chatproto import Counters
 
 TIMEOUT = 20.0
-"""Seconds after which a test that waits for a server has failed; none should take that long."""
+"""Seconds after which a test that waits for a server fails. None should take that long."""
 
 
 class Running(Protocol):
@@ -28,7 +28,7 @@ class Running(Protocol):
 
 
 Start = Callable[..., AbstractContextManager[Running]]
-"""Takes the parameters of `Server`; the server ends in good order with the context."""
+"""Takes the parameters of `Server`. The server shuts down at the end of the context."""
 
 
 @contextlib.contextmanager
@@ -62,7 +62,7 @@ KINDS: dict[str, Start] = {
 
 
 class SocketClient:
-    """A client that knows nothing of the code under test."""
+    """A client that uses none of the code under test."""
 
     def __init__(self, address: str) -> None:
         kind, _, path = address.partition(":")
@@ -86,15 +86,17 @@ class SocketClient:
         self.socket.sendall(data)
 
     def end(self) -> None:
-        # A server that has closed already is fine.
+        """Write no more (FIN). The server may have closed already."""
         with contextlib.suppress(OSError):
             self.socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
+        """Cut the connection (RST)."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.close()
 
     def read_line(self) -> bytes:
+        """The next line with its LF; nothing at the end."""
         try:
             return self._reader.readline()
         except ConnectionResetError:
@@ -105,12 +107,12 @@ class SocketClient:
         self.socket.close()
 
     def login(self, name: str) -> None:
-        """Log in, and wait until that has happened."""
+        """Log in, and wait until the server has executed that."""
         self.write(b"CHAT/1.0 LOGIN %b\n" % name.encode())
         self.flush(name)
 
     def flush(self, name: str) -> None:
-        """Wait until the server has handled what was written; nothing else may arrive before."""
+        """Wait until the server has executed all that was written. Nothing else may arrive."""
         line = b"%b flush\n" % name.encode()
         self.write(b"CHAT/1.0 SEND " + line)
         assert self.read_line() == b"CHAT/1.0 RECEIVE " + line

@@ -1,4 +1,4 @@
-"""Servers that ask the application who may log in."""
+"""`Server(authenticate=...)`: servers that ask the application who may log in."""
 
 import asyncio
 import logging
@@ -15,10 +15,11 @@ import anyio
 import pytest
 
 from chatproto import Limits, LoginRequest
+from chatproto_sync.server.authenticator import Authenticator
 
 from ..processes import spawn
 from ..servers import KINDS, TIMEOUT, SocketClient, Start, run_sync
-from ..sockets.insides import wait_until
+from ..sockets.insides import Clock, wait_until
 
 REFUSED = b"CHAT/1.0 RECEIVE *server* ERR AUTH_FAILED LOGIN you may not log in under that name\n"
 UNDECIDED = (
@@ -30,7 +31,7 @@ Decide = Callable[[LoginRequest], bool]
 
 
 def asking(start: Start, decide: Decide) -> Start:
-    """A server that asks a plain function, on a thread whatever the kind of server."""
+    """Starts a server that asks a plain function, on a thread for each kind of server."""
     if start is run_sync:
         return partial(start, authenticate=decide)
 
@@ -42,10 +43,25 @@ def asking(start: Start, decide: Decide) -> Start:
 
 @pytest.fixture
 def gate() -> Iterator[threading.Event]:
-    """What a decision waits for; open in the end, so that no thread is left."""
+    """What a decision can wait for. Set at the end, so that no thread goes on waiting."""
     event = threading.Event()
     yield event
     event.set()
+
+
+class SlowFor:
+    """Decides at once, but for one name only when the gate opens."""
+
+    def __init__(self, name: str, gate: threading.Event) -> None:
+        self.asked = threading.Event()
+        self._name = name
+        self._gate = gate
+
+    def __call__(self, request: LoginRequest) -> bool:
+        if request.name != self._name:
+            return True
+        self.asked.set()
+        return self._gate.wait(TIMEOUT)
 
 
 def only_alice(request: LoginRequest) -> bool:
@@ -61,11 +77,11 @@ def test_allowed_and_refused(start: Start) -> None:
         alice.login("alice")
         mallory.write(b"CHAT/1.0 LOGIN mallory\nCHAT/1.0 SEND alice hi\n")
         assert mallory.read_line() == REFUSED
-        # Nothing of mallory's arrives before this.
+        # Nothing from mallory arrives before this.
         alice.flush("alice")
 
 
-def test_another_try(start: Start) -> None:
+def test_a_refused_login_leaves_the_name_free(start: Start) -> None:
     with (
         asking(start, only_alice)(port=0) as server,
         SocketClient(server.addresses[0]) as alice,
@@ -85,7 +101,7 @@ def test_only_true_allows(start: Start) -> None:
         assert alice.read_line() == REFUSED
 
 
-def test_failure_is_logged_and_refuses(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+def test_an_exception_is_logged_and_refuses(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     def decide(request: LoginRequest) -> bool:
         if request.name == "alice":
             return True
@@ -107,32 +123,68 @@ def test_failure_is_logged_and_refuses(start: Start, caplog: pytest.LogCaptureFi
     assert isinstance(record.exc_info[1], LookupError)
 
 
-def test_too_slow(start: Start, gate: threading.Event) -> None:
-    def decide(request: LoginRequest) -> bool:
-        return request.name == "alice" or gate.wait(TIMEOUT)
-
+def test_a_decision_that_takes_too_long(start: Start, gate: threading.Event) -> None:
+    decide = SlowFor("bob", gate)
     with (
-        asking(start, decide)(port=0, limits=Limits(auth_timeout=0.5)) as server,
+        asking(start, decide)(port=0) as server,
         SocketClient(server.addresses[0]) as alice,
         SocketClient(server.addresses[0]) as bob,
     ):
-        bob.write(b"CHAT/1.0 LOGIN bob\nCHAT/1.0 SEND alice late\n")
         alice.login("alice")
-        assert bob.read_line() in (REFUSED, UNDECIDED)
+        bob.write(b"CHAT/1.0 LOGIN bob\nCHAT/1.0 SEND alice late\n")
+        assert decide.asked.wait(TIMEOUT)
+        Clock(server).skip(Limits().auth_timeout)
+        assert bob.read_line() == UNDECIDED
         gate.set()
-        # An answer that comes too late changes nothing.
+        # The late answer changes nothing: nothing from bob arrives before this.
         alice.flush("alice")
 
 
-def test_what_follows_waits_in_order(start: Start, gate: threading.Event) -> None:
-    asked = threading.Event()
+@pytest.mark.parametrize("kind", ["asyncio", "trio"])
+def test_a_task_that_takes_too_long_is_cancelled(kind: str) -> None:
+    cancelled = threading.Event()
 
-    def decide(request: LoginRequest) -> bool:
-        if request.name == "bob":
-            asked.set()
-            return gate.wait(TIMEOUT)
+    async def authenticate(_: LoginRequest) -> bool:
+        try:
+            await anyio.sleep(TIMEOUT)
+        finally:
+            cancelled.set()
         return True
 
+    limits = Limits(auth_timeout=0.01)
+    with (
+        KINDS[kind](port=0, authenticate=authenticate, limits=limits) as server,
+        SocketClient(server.addresses[0]) as alice,
+    ):
+        alice.write(b"CHAT/1.0 LOGIN alice\n")
+        assert alice.read_line() in (REFUSED, UNDECIDED)
+        assert cancelled.wait(TIMEOUT)
+
+
+def test_a_thread_is_not_asked_when_it_is_too_late() -> None:
+    """Because all threads were busy, for example."""
+    asked: list[str] = []
+    answered = threading.Event()
+
+    def decide(request: LoginRequest) -> bool:
+        asked.append(request.name)
+        return True
+
+    def answer(_token: int, allowed: bool) -> None:
+        assert allowed
+        answered.set()
+
+    late = Authenticator(decide, answer, timeout=-1.0)
+    late.ask(1, LoginRequest("bob", "", None, None))
+    late._timeout = TIMEOUT
+    late.ask(2, LoginRequest("alice", "", None, None))
+    assert answered.wait(TIMEOUT)
+    late.close()
+    assert asked == ["alice"]
+
+
+def test_what_follows_the_login_waits_in_order(start: Start, gate: threading.Event) -> None:
+    decide = SlowFor("bob", gate)
     lines = [b"%d" % number for number in range(50)]
     with (
         asking(start, decide)(port=0) as server,
@@ -142,9 +194,9 @@ def test_what_follows_waits_in_order(start: Start, gate: threading.Event) -> Non
         alice.login("alice")
         bob.write(b"CHAT/1.0 LOGIN bob\n")
         bob.write(b"".join(b"CHAT/1.0 SEND alice %b\n" % line for line in lines))
-        assert asked.wait(TIMEOUT)
+        assert decide.asked.wait(TIMEOUT)
         alice.flush("alice")
-        # Not there yet, so the name leads nowhere.
+        # Bob is not logged in yet.
         alice.write(b"CHAT/1.0 SEND bob hi\n")
         assert b"NO_SUCH_USER" in alice.read_line()
         gate.set()
@@ -153,18 +205,11 @@ def test_what_follows_waits_in_order(start: Start, gate: threading.Event) -> Non
         bob.flush("bob")
 
 
-def test_gone_before_the_answer(
+def test_a_client_that_is_gone_before_the_answer(
     start: Start, gate: threading.Event, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """The answer comes to nobody: the name is free, and nobody is there under it."""
-    asked = threading.Event()
-
-    def decide(request: LoginRequest) -> bool:
-        if request.name == "bob":
-            asked.set()
-            return gate.wait(TIMEOUT)
-        return True
-
+    """The answer has no effect: nobody is logged in under the name."""
+    decide = SlowFor("bob", gate)
     with (
         asking(start, decide)(port=0) as server,
         SocketClient(server.addresses[0]) as alice,
@@ -172,7 +217,7 @@ def test_gone_before_the_answer(
         alice.login("alice")
         with SocketClient(server.addresses[0]) as bob:
             bob.write(b"CHAT/1.0 LOGIN bob\nCHAT/1.0 SEND alice boo")
-            assert asked.wait(TIMEOUT)
+            assert decide.asked.wait(TIMEOUT)
             bob.reset()
         gate.set()
         wait_until(lambda: server.snapshot().connections == 1, alice, "alice")
@@ -183,9 +228,7 @@ def test_gone_before_the_answer(
     assert [each for each in caplog.records if each.levelno > logging.INFO] == []
 
 
-def test_end_of_the_server_does_not_wait_for_a_decision(
-    start: Start, gate: threading.Event
-) -> None:
+def test_the_shutdown_does_not_wait_for_a_decision(start: Start, gate: threading.Event) -> None:
     asked, decided = threading.Event(), threading.Event()
 
     def decide(_: LoginRequest) -> bool:
@@ -199,11 +242,11 @@ def test_end_of_the_server_does_not_wait_for_a_decision(
             bob = SocketClient(server.addresses[0])
             bob.write(b"CHAT/1.0 LOGIN bob\n")
             assert asked.wait(TIMEOUT)
-            told = pool.submit(_read_to_the_end, bob)
-        # The server is gone, and he who decides has not noticed.
+            lines = pool.submit(_read_to_the_end, bob)
+        # The server has ended, and the function still waits.
         assert not decided.is_set()
-        [goodbye] = told.result(TIMEOUT)
-        assert b" ERR SHUTTING_DOWN " in goodbye
+        [notice] = lines.result(TIMEOUT)
+        assert b" ERR SHUTTING_DOWN " in notice
 
 
 def _read_to_the_end(client: SocketClient) -> list[bytes]:
@@ -212,7 +255,7 @@ def _read_to_the_end(client: SocketClient) -> list[bytes]:
 
 
 def test_a_decision_that_waits_for_a_cancelled_task() -> None:
-    """Somebody else may have cancelled what several decisions wait for; the server is not meant."""
+    """Only the other task was cancelled, so the server goes on."""
 
     async def authenticate(request: LoginRequest) -> bool:
         if request.name == "mallory":
@@ -249,8 +292,8 @@ with shutdown_on_signals(server):
 """
 
 
-def test_end_of_the_process_does_not_wait_for_a_decision(tmp_path: Path) -> None:
-    """One that never comes: threads are what a process waits for unless told otherwise."""
+def test_the_process_does_not_wait_for_a_decision(tmp_path: Path) -> None:
+    """A process waits for its threads, unless they are daemons."""
     with (
         spawn([sys.executable, "-c", BLOCKING], tmp_path / "log") as process,
         SocketClient(process.address) as bob,
@@ -264,7 +307,7 @@ def test_end_of_the_process_does_not_wait_for_a_decision(tmp_path: Path) -> None
         assert process.popen.wait(TIMEOUT) == 0
 
 
-def test_what_is_known_over_tcp(start: Start) -> None:
+def test_the_request_over_tcp(start: Start) -> None:
     requests: list[LoginRequest] = []
 
     def decide(request: LoginRequest) -> bool:
@@ -280,7 +323,7 @@ def test_what_is_known_over_tcp(start: Start) -> None:
     assert requests == [LoginRequest("alice", f"{host}:{port}", None, None)]
 
 
-def test_credentials_of_a_unix_socket(start: Start, tmp_path: Path) -> None:
+def test_the_request_over_a_unix_socket_has_credentials(start: Start, tmp_path: Path) -> None:
     requests: list[LoginRequest] = []
 
     def decide(request: LoginRequest) -> bool:

@@ -1,4 +1,4 @@
-"""The conformance table over real sockets."""
+"""`Server`: the conformance transcripts over real sockets."""
 
 from contextlib import ExitStack
 

@@ -1,4 +1,4 @@
-"""How an event loop waits for a server's sockets."""
+"""`chatproto_anyio.Server`: how an event loop waits for the sockets of a server."""
 
 import asyncio
 from collections import Counter
@@ -8,10 +8,9 @@ import anyio
 import pytest
 
 import chatproto_anyio
-from chatproto_sync.sockets.driver import Driver
 
-from ..servers import KINDS, TIMEOUT, Running, clients
-from ..sockets.insides import Clock
+from ..servers import KINDS, TIMEOUT, clients
+from ..sockets.insides import Clock, driver_of
 
 pytestmark = pytest.mark.anyio
 
@@ -22,13 +21,8 @@ def anyio_backend(request: pytest.FixtureRequest) -> str:
     return backend
 
 
-def driver_of(server: Running) -> Driver:
-    assert isinstance(server, chatproto_anyio.Server)
-    return server._driver
-
-
-def test_asyncio_takes_the_descriptor_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Each time costs Linux a look at every socket behind it."""
+def test_asyncio_adds_the_descriptor_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each time, Linux looks at all sockets behind it."""
     added: Counter[int] = Counter()
     add_reader = asyncio.SelectorEventLoop.add_reader
 
@@ -40,13 +34,12 @@ def test_asyncio_takes_the_descriptor_once(monkeypatch: pytest.MonkeyPatch) -> N
     with KINDS["asyncio"](port=0) as server, clients(server.addresses[0], "alice") as (alice,):
         for _ in range(10):
             alice.flush("alice")
-        fd = driver_of(server).fileno()
-        assert added[fd] == 1
+        assert added[driver_of(server).fileno()] == 1
 
 
-@pytest.mark.parametrize("ending", [False, True])
-async def test_a_bug_ends_the_server(monkeypatch: pytest.MonkeyPatch, *, ending: bool) -> None:
-    """And is told; also when it is ending already, and would wait for somebody."""
+@pytest.mark.parametrize("draining", [False, True])
+async def test_a_bug_ends_the_server(monkeypatch: pytest.MonkeyPatch, *, draining: bool) -> None:
+    """`run` raises it, also while it waits for a client to close."""
     server = chatproto_anyio.Server(port=0)
     driver = driver_of(server)
 
@@ -63,7 +56,7 @@ async def test_a_bug_ends_the_server(monkeypatch: pytest.MonkeyPatch, *, ending:
             await alice.send(b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice hi\n")
             await alice.receive()
             monkeypatch.setattr(driver, "step", step)
-            if ending:
+            if draining:
                 tasks.cancel_scope.cancel()
             else:
                 driver.wake()
@@ -89,8 +82,9 @@ async def test_lag_counts_what_other_tasks_take(monkeypatch: pytest.MonkeyPatch)
     with anyio.fail_after(TIMEOUT):
         async with anyio.create_task_group() as tasks:
             await tasks.start(server.run)
+            # Now the server measures how long it sleeps.
             await anyio.wait_all_tasks_blocked()
             clock.skip(5.0)
             await noted.wait()
-            assert driver.take_lag() > 4.0
+            assert server.take_lag() > 4.0
             tasks.cancel_scope.cancel()

@@ -1,4 +1,4 @@
-"""Many at once: reconnects, churn under traffic, and the end of a server that is busy."""
+"""`Server` and the commands: many clients at once, and shutting down under load."""
 
 import itertools
 import re
@@ -13,16 +13,17 @@ import pytest
 from chatproto import Limits
 
 from ..processes import COMMANDS, spawn
-from ..servers import TIMEOUT, SocketClient, Start, clients
+from ..servers import TIMEOUT, SocketClient, Start, clients, run_sync
 from ..sockets.insides import NarrowClient, wait_until
 
 each_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
 
 CROWD = 400
+"""Clients that connect at the same time."""
 
 
 def enter(stack: ExitStack, address: str, names: list[str]) -> list[SocketClient]:
-    """Have a crowd log in, all at the same time."""
+    """Log many clients in at the same time."""
     crowd = [stack.enter_context(SocketClient(address)) for _ in names]
     for client, name in zip(crowd, names, strict=True):
         client.write(f"CHAT/1.0 LOGIN {name}\nCHAT/1.0 SEND {name} in\n".encode())
@@ -32,7 +33,7 @@ def enter(stack: ExitStack, address: str, names: list[str]) -> list[SocketClient
 
 
 def test_a_burst_of_reconnects(start: Start) -> None:
-    """A crowd is cut off and comes back at once; everybody is found under the old name."""
+    """All clients disconnect and come back at once, and are found under their old names."""
     names = [f"user{number}" for number in range(CROWD)]
     with (
         start(port=0, limits=Limits(max_connections=3 * CROWD)) as server,
@@ -56,12 +57,12 @@ def test_a_burst_of_reconnects(start: Start) -> None:
         alice.flush("alice")
 
 
-def test_a_hundred_thousand_groups(start: Start) -> None:
-    """That is how many there may be; one of them works like the only one."""
+def test_as_many_groups_as_are_allowed() -> None:
+    """One among a hundred thousand works like the only one."""
     most = Limits().max_groups
     limits = Limits(max_groups_per_connection=most + 1)
     with (
-        start(port=0, limits=limits) as server,
+        run_sync(port=0, limits=limits) as server,
         clients(server.addresses[0], "alice", "bob") as (alice, bob),
     ):
         lines = [b"CHAT/1.0 GROUP g%d alice bob\n" % number for number in range(most)]
@@ -74,8 +75,8 @@ def test_a_hundred_thousand_groups(start: Start) -> None:
         assert bob.read_line() == b"CHAT/1.0 RECEIVE alice hi\n"
 
 
-def test_the_largest_group_line(start: Start) -> None:
-    """As many members as fit into a line; those who are there hear what is said."""
+def test_the_longest_group_line(start: Start) -> None:
+    """As many members as fit into a line. Those that are logged in get the broadcast."""
     head = b"CHAT/1.0 GROUP g alice bob"
     members = b"".join(b" %x" % number for number in range(0x1000, 0x1000 + 900))
     line = (head + members)[: Limits().max_line - 1]
@@ -91,7 +92,7 @@ def test_the_largest_group_line(start: Start) -> None:
 
 
 def test_churn_under_traffic(start: Start) -> None:
-    """While others come and go, those who chat miss nothing, get nothing twice or in disorder."""
+    """While others come and go, chatting clients get each message once and in order."""
     senders, readers = ["alice", "bob", "carol"], ["dave", "erin", "frank"]
     over = threading.Event()
     with (
@@ -107,7 +108,7 @@ def test_churn_under_traffic(start: Start) -> None:
                     return number
                 client.write(f"CHAT/1.0 SEND {to} {number}\n".encode())
                 if number % 20 == 0:
-                    # A flush, so that nobody is swamped.
+                    # So that no queue fills.
                     client.flush(name)
             raise AssertionError
 
@@ -146,7 +147,7 @@ def test_churn_under_traffic(start: Start) -> None:
 
 
 class Pair:
-    """Somebody who sends without end, and somebody who reads to the end."""
+    """A client that sends without end, and one that reads to the end."""
 
     def __init__(self, stack: ExitStack, address: str, number: int) -> None:
         self.names = f"sender{number}", f"reader{number}"
@@ -157,7 +158,7 @@ class Pair:
         self.got: list[int] = []
 
     def send(self, busy: threading.Barrier) -> None:
-        """Send and flush until the server ends; take part in the barrier after a while."""
+        """Send and flush until the server ends. Pass the barrier after a thousand messages."""
         name, to = (each.encode() for each in self.names)
         flush = b"CHAT/1.0 SEND %b flush\n" % name
         for start in itertools.count(0, 50):
@@ -179,12 +180,12 @@ class Pair:
                 assert b" ERR SHUTTING_DOWN " in line
                 return
             self.got.append(int(number))
-        raise AssertionError("the server said no goodbye")
+        raise AssertionError("the server closed without a notice")
 
 
 @each_command
 def test_sigterm_under_load(command: list[str], tmp_path: Path) -> None:
-    """What was acknowledged has arrived, and nothing of what came after it has a hole."""
+    """All that a flush acknowledged arrives, and what follows it arrives without a gap."""
     with (
         spawn([*command, "--port=0"], tmp_path / "log") as server,
         ExitStack() as stack,
@@ -234,7 +235,11 @@ def patient(command: list[str]) -> list[str]:
 
 
 def stall(stack: ExitStack, address: str) -> SocketClient:
-    """Alice, after she has sent more to bob than the system takes for him; he reads nothing."""
+    """Have the server queue messages for bob, who reads nothing.
+
+    Returns:
+        The sender.
+    """
     alice = stack.enter_context(SocketClient(address))
     bob = stack.enter_context(NarrowClient(address))
     alice.login("alice")
@@ -245,7 +250,7 @@ def stall(stack: ExitStack, address: str) -> SocketClient:
 
 
 @each_command
-def test_a_second_signal_ends_it_at_once(command: list[str], tmp_path: Path) -> None:
+def test_a_second_signal_ends_the_server_at_once(command: list[str], tmp_path: Path) -> None:
     with (
         spawn([*patient(command), "--grace=1000"], tmp_path / "log") as server,
         ExitStack() as stack,
@@ -259,7 +264,7 @@ def test_a_second_signal_ends_it_at_once(command: list[str], tmp_path: Path) -> 
 
 
 @each_command
-def test_it_ends_within_the_grace(command: list[str], tmp_path: Path) -> None:
+def test_the_server_ends_within_the_grace(command: list[str], tmp_path: Path) -> None:
     with (
         spawn([*patient(command), "--grace=0.1"], tmp_path / "log") as server,
         ExitStack() as stack,

@@ -1,9 +1,8 @@
-"""What every server has to stand, over real sockets."""
+"""`Server`: listening, chatting, logging and shutting down over real sockets."""
 
 import errno
 import logging
 import socket
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -18,9 +17,10 @@ import chatproto_sync
 from chatproto import Limits
 
 from ..servers import TIMEOUT, SocketClient, Start, clients, in_thread
+from ..sockets.insides import NarrowClient, narrow_listener, wait_until
 
-# Half a megabyte waits for somebody before anybody waits for them.
 PATIENT = Limits(high_water=1 << 19)
+"""Senders wait only for a queue of more than half a megabyte."""
 
 needs_proc = pytest.mark.skipif(
     not Path("/proc/self/fd").exists(), reason="counts descriptors in /proc"
@@ -73,7 +73,7 @@ def test_port_in_use(start: Start) -> None:
 
 
 def test_queue_larger_than_the_sockets_buffers(start: Start) -> None:
-    """Partial writes, and a sender that has to wait: nothing is lost or doubled between them."""
+    """Partial writes, and a sender that has to wait: each line arrives once and in order."""
     count, data = 4000, b"x" * 4000
     lines = [b"CHAT/1.0 SEND bob %d %b\n" % (number, data) for number in range(count)]
     with (
@@ -113,7 +113,7 @@ def test_four_senders_to_one_recipient(start: Start) -> None:
 
 @needs_proc
 def test_connections_that_come_and_go_leave_nothing(start: Start) -> None:
-    """FIN, RST and LOGOUT, with and without a name and half a line, while two others chat."""
+    """They end by FIN, RST and LOGOUT, logged in or not, some in the middle of a line."""
     with (
         start(port=0) as server,
         clients(server.addresses[0], "alice", "bob") as (alice, bob),
@@ -134,19 +134,10 @@ def test_connections_that_come_and_go_leave_nothing(start: Start) -> None:
             alice.write(b"CHAT/1.0 SEND bob %d\n" % number)
         received = [bob.read_line() for _ in range(60)]
         assert received == [b"CHAT/1.0 RECEIVE alice %d\n" % number for number in range(60)]
-        _wait_until(lambda: len(list(Path("/proc/self/fd").iterdir())) == before, alice)
+        wait_until(lambda: len(list(Path("/proc/self/fd").iterdir())) == before, alice, "alice")
 
 
-def _wait_until(condition: Callable[[], bool], client: SocketClient) -> None:
-    """Let the server have its turn until something holds that it has not been told of yet."""
-    for _ in range(10_000):
-        if condition():
-            return
-        client.flush("alice")
-    raise AssertionError("it never came true")
-
-
-def test_log_tells_the_session(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+def test_log_of_a_session(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "chatproto.server")
     with start(port=0) as server, SocketClient(server.addresses[0]) as alice:
         alice.write(
@@ -157,8 +148,8 @@ def test_log_tells_the_session(start: Start, caplog: pytest.LogCaptureFixture) -
             pass
         host, port = alice.socket.getsockname()
     peer = f"{host}:{port}"
-    *told, last, last_but_one = [record.getMessage() for record in caplog.records]
-    assert told == [
+    *lines, last, last_but_one = [record.getMessage() for record in caplog.records]
+    assert lines == [
         f"listening on {server.addresses[0]}",
         f"accepted from {peer}",
         f"logged in al\\u202eice ({peer})",
@@ -167,14 +158,13 @@ def test_log_tells_the_session(start: Start, caplog: pytest.LogCaptureFixture) -
         f"left g: a ({peer})",
         f"logged out a ({peer})",
     ]
-    # Whether she has closed when the server ends is the kernel's affair.
+    # The system decides which of these comes first.
     closed, ending = sorted([last, last_but_one])
     assert closed == f"closed a ({peer}): logged out"
     assert ending.startswith("shutting down, ")
 
 
-def test_end_tells_everybody_and_writes_what_is_queued(start: Start) -> None:
-
+def test_the_shutdown_tells_all_clients_and_writes_what_is_queued(start: Start) -> None:
     def read_to_the_end(client: SocketClient) -> list[bytes]:
         with client:
             return list(iter(client.read_line, b""))
@@ -186,16 +176,16 @@ def test_end_tells_everybody_and_writes_what_is_queued(start: Start) -> None:
             alice.write(line * 100)
             alice.flush("alice")
             reading = [pool.submit(read_to_the_end, client) for client in (alice, bob)]
-        [told], [*received, last] = (each.result(TIMEOUT) for each in reading)
+        [notice], [*received, last] = (each.result(TIMEOUT) for each in reading)
         assert received == [b"CHAT/1.0 RECEIVE alice " + b"x" * 4000 + b"\n"] * 100
-        assert told == last
-        assert told.startswith(b"CHAT/1.0 RECEIVE *server* ERR SHUTTING_DOWN - ")
+        assert notice == last
+        assert notice.startswith(b"CHAT/1.0 RECEIVE *server* ERR SHUTTING_DOWN - ")
 
 
-def test_what_is_written_arrives_although_the_peer_goes_on_talking(
+def test_what_is_queued_arrives_although_the_client_goes_on_sending(
     start: Start, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """A socket closed with something unread on it would take back what bob has not read yet."""
+    """If the server closed with unread data, the system would drop what bob has not read."""
     caplog.set_level(logging.INFO, "chatproto.server")
     with (
         start(port=0, limits=PATIENT) as server,
@@ -204,19 +194,29 @@ def test_what_is_written_arrives_although_the_peer_goes_on_talking(
         alice.write((b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n") * 100)
         alice.flush("alice")
         bob.write(b"CHAT/1.0 LOGOUT\n")
-        _wait_until(lambda: "logged out bob" in caplog.text, alice)
+        wait_until(lambda: "logged out bob" in caplog.text, alice, "alice")
         bob.write(b"and something after it\n")
         alice.flush("alice")
         received = list(iter(bob.read_line, b""))
         assert received == [b"CHAT/1.0 RECEIVE alice " + b"x" * 4000 + b"\n"] * 100
 
 
-def test_end_does_not_wait_for_those_who_do_not_read(start: Start) -> None:
-    limits = replace(PATIENT, linger=0.1, close_timeout=0.1)
-    with ExitStack() as stack, start(port=0, limits=limits) as server:
-        alice, _ = stack.enter_context(clients(server.addresses[0], "alice", "bob"))
-        alice.write((b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n") * 100)
-        alice.flush("alice")
+def test_the_shutdown_does_not_wait_for_a_client_that_does_not_read(start: Start) -> None:
+    """It waits for `Limits.linger` at most, and what is queued then is lost."""
+    count = 60
+    line = b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n"
+    limits = replace(PATIENT, linger=0.01, close_timeout=0.01, grace=1000.0)
+    with ExitStack() as stack:
+        with start(sockets=[narrow_listener()], limits=limits) as server:
+            [alice] = stack.enter_context(clients(server.addresses[0], "alice"))
+            bob = stack.enter_context(NarrowClient(server.addresses[0]))
+            bob.login("bob")
+            alice.write(line * count)
+            alice.flush("alice")
+            assert server.snapshot().queued > 0
+        lines = list(iter(bob.read_line, b""))
+    assert 0 < len(lines) < count
+    assert not any(b"SHUTTING_DOWN" in each for each in lines)
 
 
 def test_a_server_runs_once() -> None:
@@ -247,7 +247,7 @@ def test_a_server_that_never_runs_leaves_nothing_open(module: Any, tmp_path: Pat
             module.Server(**options)
 
 
-def test_refused_after_the_end(start: Start) -> None:
+def test_connections_are_refused_after_the_end(start: Start) -> None:
     with start(port=0) as server:
         host, _, port = server.addresses[0].rpartition(":")
     with pytest.raises(ConnectionRefusedError):

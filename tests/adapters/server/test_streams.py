@@ -1,4 +1,4 @@
-"""`chatproto_anyio.Server.serve_stream`: connections that somebody else has made."""
+"""`chatproto_anyio.Server.serve_stream`, with the transports of byte streams."""
 
 import math
 import socket
@@ -68,7 +68,11 @@ class MemoryStream(ByteStream):
 
 @contextmanager
 def memory_pair(capacity: float = math.inf) -> Iterator[tuple[MemoryStream, MemoryStream]]:
-    """Two ends; `capacity` is how many chunks wait until a `send` does."""
+    """Both ends of a connection.
+
+    Args:
+        capacity: Chunks that it holds before `send` waits.
+    """
     there, here = anyio.create_memory_object_stream[bytes](capacity)
     back, forth = anyio.create_memory_object_stream[bytes](capacity)
     with there, here, back, forth:
@@ -119,7 +123,7 @@ async def test_returns_after_the_end_of_the_stream() -> None:
 
 
 async def alice_is_gone(server: chatproto_anyio.Server) -> bool:
-    """Whether a server has forgotten her, and still serves others."""
+    """Whether she is not logged in any more, and the server still serves others."""
     with memory_pair() as (bob, theirs):
         await bob.send(b"CHAT/1.0 LOGIN bob\nCHAT/1.0 SEND alice x\nCHAT/1.0 LOGOUT\n")
         await bob.send_eof()
@@ -136,7 +140,9 @@ async def test_a_stream_that_breaks_ends_alone() -> None:
             assert await alice_is_gone(server)
 
 
-async def test_a_bug_in_a_stream_is_its_callers_and_nobody_elses() -> None:
+async def test_serve_stream_raises_the_exception_of_a_stream() -> None:
+    """The server goes on."""
+
     class Buggy(MemoryStream):
         async def receive(self, max_bytes: int = 65536) -> bytes:
             if await super().receive(max_bytes) == b"bug":
@@ -154,10 +160,10 @@ async def test_a_bug_in_a_stream_is_its_callers_and_nobody_elses() -> None:
 
 
 async def test_a_stalled_stream_is_closed_when_its_queue_is_too_old() -> None:
-    """Until then, who has more for it waits; here that is alice herself."""
+    """Until then, its senders wait; here alice sends to herself."""
     with memory_pair(0) as (alice, theirs):
         async with (
-            serving(limits=Limits(queue_age=0.3)) as (server, _),
+            serving(limits=Limits(queue_age=0.01)) as (server, _),
             anyio.create_task_group() as tasks,
         ):
             tasks.start_soon(server.serve_stream, theirs)
@@ -184,10 +190,10 @@ async def test_cancelling_one_stream_ends_that_stream() -> None:
             assert await alice_is_gone(server)
 
 
-async def test_the_servers_end_is_told_to_streams() -> None:
+async def test_the_shutdown_tells_streams() -> None:
     with memory_pair() as (alice, theirs):
         async with anyio.create_task_group() as tasks:
-            async with serving() as (server, _):
+            async with serving(limits=Limits(close_timeout=0.01)) as (server, _):
                 tasks.start_soon(server.serve_stream, theirs)
                 await alice.send(b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice x\n")
                 await alice.read_line()
@@ -196,10 +202,8 @@ async def test_the_servers_end_is_told_to_streams() -> None:
 
 
 @pytest.mark.parametrize("error", [OSError, anyio.BrokenResourceError, anyio.ClosedResourceError])
-async def test_a_stream_that_can_not_even_close_is_nobodys_problem(
-    error: type[Exception],
-) -> None:
-    """TLS on a connection that is gone, for one."""
+async def test_a_stream_that_fails_to_close(error: type[Exception]) -> None:
+    """TLS does when the connection is gone. `serve_stream` returns as usual."""
 
     class Rude(MemoryStream):
         async def aclose(self) -> None:
@@ -214,7 +218,7 @@ async def test_a_stream_that_can_not_even_close_is_nobodys_problem(
             assert await alice_is_gone(server)
 
 
-async def test_after_the_servers_end_no_stream_is_served() -> None:
+async def test_no_stream_is_served_after_the_end() -> None:
     with memory_pair() as (_, theirs):
         async with serving() as (server, _):
             pass
@@ -224,7 +228,7 @@ async def test_after_the_servers_end_no_stream_is_served() -> None:
 
 @pytest.fixture(scope="module")
 def tls() -> tuple[ssl.SSLContext, ssl.SSLContext]:
-    """A server's context and a client's."""
+    """The context of a server, and that of a client."""
     authority = trustme.CA()
     server, client = (
         ssl.create_default_context(ssl.Purpose.CLIENT_AUTH),
@@ -237,7 +241,7 @@ def tls() -> tuple[ssl.SSLContext, ssl.SSLContext]:
 
 @pytest.mark.parametrize("end", ["logout", "fin", "rst", "garbage"])
 async def test_tls(tls: tuple[ssl.SSLContext, ssl.SSLContext], end: str) -> None:
-    """However a TLS connection ends, `serve_stream` just returns."""
+    """However a TLS connection ends, `serve_stream` returns as usual."""
     here, there = socket.socketpair()
     async with serving() as (server, _), anyio.create_task_group() as tasks:
 

@@ -1,4 +1,4 @@
-"""Certificates of clients that are hard to read."""
+"""`Server` with TLS: clients' certificates that Python cannot read, and SNI callbacks."""
 
 import datetime
 import ssl
@@ -20,12 +20,12 @@ from .test_tls_server import (
 )
 
 NO_TEXT = bytes.fromhex("3005 8103 61ff62")
-"""A mail address, in DER, that is not UTF-8."""
+"""A mail address in DER that is not UTF-8."""
 
 
 @pytest.fixture
 def unreadable(tmp_path: Path) -> ssl.SSLContext:
-    """A client's, with a certificate for alice of a good authority that was careless once."""
+    """A client's context. Its certificate is for alice, but has such a mail address."""
     authority = AUTHORITY()
     issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
     signer = serialization.load_pem_private_key(authority.private_key_pem.bytes(), None)
@@ -59,7 +59,7 @@ def unreadable(tmp_path: Path) -> ssl.SSLContext:
     return context
 
 
-def test_one_that_can_not_be_read_is_nobodys(start: Start, unreadable: ssl.SSLContext) -> None:
+def test_an_unreadable_certificate_proves_no_name(start: Start, unreadable: ssl.SSLContext) -> None:
     with start(port=0, ssl=asking_context()) as server:
         address = server.addresses[0]
         with (
@@ -72,8 +72,8 @@ def test_one_that_can_not_be_read_is_nobodys(start: Start, unreadable: ssl.SSLCo
             bob.flush("bob")
 
 
-def test_a_callback_that_changes_the_context_changes_no_names(start: Start) -> None:
-    """Names are bound by what the server was given, not by what a connection has ended up with."""
+def test_an_sni_callback_does_not_turn_the_check_of_names_off(start: Start) -> None:
+    """The context that the server got decides, not the one that the callback sets."""
     context = asking_context()
     other = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     AUTHORITY().issue_cert("127.0.0.1").configure_cert(other)

@@ -1,4 +1,4 @@
-"""How connections with TLS end, and servers that can't begin."""
+"""`Server` with TLS: how connections end, and contexts that a server refuses."""
 
 import socket
 from collections.abc import Callable
@@ -12,21 +12,21 @@ from ..servers import Start
 from .test_tls_server import TlsClient, client_context, server_context
 
 
-def test_goodbye_of_tls(start: Start) -> None:
+def test_the_server_sends_a_close_notify(start: Start) -> None:
     with (
         start(port=0, ssl=server_context()) as server,
         TlsClient(server.addresses[0], client_context()) as alice,
     ):
         alice.login("alice")
         alice.write(b"CHAT/1.0 LOGOUT\n")
-        # With the goodbye already there, this says its own; without, it is an error.
+        # Without a close_notify from the server, `unwrap` would raise.
         assert alice.read_line() == b""
         alice.tls.unwrap()
 
 
-@pytest.mark.skipif(not hasattr(socket, "TCP_CORK"), reason="can't have two records in one packet")
-def test_what_is_said_too_late_costs_nothing(start: Start) -> None:
-    """A socket closed with something unread on it would take back what alice has not read yet."""
+@pytest.mark.skipif(not hasattr(socket, "TCP_CORK"), reason="cannot put records into one packet")
+def test_what_is_sent_after_the_logout_is_ignored(start: Start) -> None:
+    """If the server closed with unread data, the system would drop what alice has not read."""
     with (
         start(port=0, ssl=server_context()) as server,
         TlsClient(server.addresses[0], client_context()) as alice,

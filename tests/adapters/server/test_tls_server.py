@@ -1,4 +1,4 @@
-"""TLS on every kind of server, and clients with certificates."""
+"""`Server` with TLS: chatting, handshakes, clients' certificates, shutting down."""
 
 import contextlib
 import functools
@@ -33,7 +33,7 @@ def server_context() -> ssl.SSLContext:
 
 @functools.cache
 def asking_context() -> ssl.SSLContext:
-    """A server's that wants certificates."""
+    """A server's context that asks for certificates."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
     AUTHORITY().issue_cert("127.0.0.1").configure_cert(context)
     AUTHORITY().configure_trust(context)
@@ -50,7 +50,7 @@ def client_context(certificate: trustme.LeafCert | None = None) -> ssl.SSLContex
 
 
 class TlsClient(SocketClient):
-    """A client on a socket that does TLS."""
+    """A client that uses TLS."""
 
     def __init__(self, address: str, context: ssl.SSLContext) -> None:
         super().__init__(address)
@@ -88,8 +88,8 @@ def test_line_in_many_records(start: Start) -> None:
         start(port=0, ssl=server_context()) as server,
         TlsClient(server.addresses[0], client_context()) as alice,
     ):
-        for octet in b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice hi\n":
-            alice.write(bytes([octet]))
+        for byte in b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice hi\n":
+            alice.write(bytes([byte]))
         assert alice.read_line() == b"CHAT/1.0 RECEIVE alice hi\n"
 
 
@@ -116,7 +116,7 @@ def test_large_transfer_both_ways(start: Start, version: ssl.TLSVersion) -> None
                 line = b"CHAT/1.0 RECEIVE %b %d %b\n" % (other, number, data)
                 assert client.read_line() == line
 
-        # One at a time writes; a client's two directions share one state of OpenSSL's.
+        # One client writes, and the other reads, because OpenSSL's state is for one thread.
         for sender, name, receiver, other in (
             (alice, b"alice", bob, b"bob"),
             (bob, b"bob", alice, b"alice"),
@@ -135,17 +135,16 @@ def test_large_transfer_both_ways(start: Start, version: ssl.TLSVersion) -> None
     ],
 )
 def test_no_handshake(start: Start, data: bytes) -> None:
-    limits = Limits(handshake_timeout=0.5)
     with (
-        start(port=0, ssl=server_context(), limits=limits) as server,
+        start(port=0, ssl=server_context()) as server,
         TlsClient(server.addresses[0], client_context()) as alice,
         SocketClient(server.addresses[0]) as mallory,
     ):
         alice.login("alice")
         mallory.write(data)
         wait_until(lambda: server.snapshot().accepted == 2, alice, "alice")
-        Clock(server).skip(limits.handshake_timeout)
-        # Maybe an alert of TLS, then the end; the client that is left notices nothing.
+        Clock(server).skip(Limits().handshake_timeout)
+        # TLS may send an alert before the end.
         rest = mallory.read_line()
         assert b"CHAT" not in rest
         while rest:
@@ -153,7 +152,7 @@ def test_no_handshake(start: Start, data: bytes) -> None:
         alice.flush("alice")
 
 
-def test_end_of_the_server_during_a_handshake(start: Start) -> None:
+def test_the_shutdown_during_a_handshake(start: Start) -> None:
     with contextlib.ExitStack() as clients:
         with (
             start(port=0, ssl=server_context(), limits=Limits(grace=1000)) as server,
@@ -204,7 +203,7 @@ def test_no_certificate_that_counts(start: Start, whose: str | None) -> None:
 
 
 def _is_served(address: str, context: ssl.SSLContext) -> bool:
-    # TLS 1.3 tells a client only after its own handshake is done.
+    # In TLS 1.3 the client learns of it after its own handshake.
     try:
         with TlsClient(address, context) as client:
             client.write(b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice hi\n")
@@ -213,19 +212,19 @@ def _is_served(address: str, context: ssl.SSLContext) -> bool:
         return False
 
 
-def test_end_of_the_server(start: Start) -> None:
+def test_the_shutdown(start: Start) -> None:
     with contextlib.ExitStack() as clients, ThreadPoolExecutor() as pool:
         with start(port=0, ssl=server_context()) as server:
             alice = clients.enter_context(TlsClient(server.addresses[0], client_context()))
             alice.login("alice")
-            told = pool.submit(_read_to_the_end, alice)
-        assert told.result(TIMEOUT) == [
+            lines = pool.submit(_read_to_the_end, alice)
+        assert lines.result(TIMEOUT) == [
             b"CHAT/1.0 RECEIVE *server* ERR SHUTTING_DOWN - the server is shutting down\n"
         ]
 
 
-def test_end_of_the_server_with_much_queued(start: Start) -> None:
-    """All of it arrives, and then the goodbye: he begins to read when the server is ending."""
+def test_the_shutdown_with_much_queued(start: Start) -> None:
+    """All of it arrives, and then the notice. The client begins to read during the shutdown."""
     count = 100
     with contextlib.ExitStack() as clients, ThreadPoolExecutor() as pool:
         with start(
@@ -240,10 +239,10 @@ def test_end_of_the_server_with_much_queued(start: Start) -> None:
             alice.write((b"CHAT/1.0 SEND bob " + b"x" * 4000 + b"\n") * count)
             alice.flush("alice")
             assert server.snapshot().queued > 100_000
-            told = pool.submit(lambda: [_read_to_the_end(alice), _read_to_the_end(bob)])
-        goodbye = [b"CHAT/1.0 RECEIVE *server* ERR SHUTTING_DOWN - the server is shutting down\n"]
+            lines = pool.submit(lambda: [_read_to_the_end(alice), _read_to_the_end(bob)])
+        notice = [b"CHAT/1.0 RECEIVE *server* ERR SHUTTING_DOWN - the server is shutting down\n"]
         line = b"CHAT/1.0 RECEIVE alice " + b"x" * 4000 + b"\n"
-        assert told.result(TIMEOUT) == [goodbye, [line] * count + goodbye]
+        assert lines.result(TIMEOUT) == [notice, [line] * count + notice]
 
 
 def _read_to_the_end(client: TlsClient) -> list[bytes]:
@@ -253,8 +252,8 @@ def _read_to_the_end(client: TlsClient) -> list[bytes]:
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
-def test_certificate_is_read_again(command: list[str], tmp_path: Path) -> None:
-    # Of another kind, which OpenSSL would keep beside the first in one context.
+def test_sighup_has_the_certificate_read_again(command: list[str], tmp_path: Path) -> None:
+    # The keys are of two kinds, which OpenSSL would keep side by side in one context.
     first = AUTHORITY().issue_cert("127.0.0.1")
     second = AUTHORITY().issue_cert("127.0.0.1", key_type=trustme.KeyType.RSA)
     path, log = tmp_path / "cert.pem", tmp_path / "log"

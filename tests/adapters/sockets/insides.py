@@ -1,4 +1,4 @@
-"""What a test sees of a running server from inside, and what it moves there."""
+"""What tests see of a running server from inside, and what they control there."""
 
 import contextlib
 import logging
@@ -13,22 +13,22 @@ from chatproto_sync.sockets.driver import Driver
 from ..servers import TIMEOUT, Running, SocketClient
 
 TRIES = 10_000
-"""How often `wait_until` lets a server have its turn."""
+"""How often `wait_until` has the server execute something."""
 
 NARROW = 1 << 14
-"""Octets that the system keeps of a connection, so that a server's own queue is seen soon."""
+"""Bytes that the system buffers for a connection, so that the server's own queue soon fills."""
 
 
-def _driver_of(server: Running) -> Driver:
+def driver_of(server: Running) -> Driver:
     assert isinstance(server, (chatproto_sync.Server, chatproto_anyio.Server))
     return server._driver
 
 
 class Clock:
-    """A server's time: from now on it moves when the test says so, and not by itself."""
+    """The clock of a server. From now on it stands still, but for `skip`."""
 
     def __init__(self, server: Running) -> None:
-        self._driver = _driver_of(server)
+        self._driver = driver_of(server)
         self._now = self._driver.now()
         self._driver._clock = self
 
@@ -36,43 +36,43 @@ class Clock:
         return self._now
 
     def skip(self, seconds: float) -> None:
-        """Let time pass, and have the server notice."""
+        """Advance the clock, and have the server look at it."""
         self._now += seconds
         self._driver.wake()
 
 
 def wait_until(condition: Callable[[], bool], client: SocketClient, name: str) -> None:
-    """Let a server have its turn, by a client that is logged in, until something holds."""
+    """Have the server execute lines of a client that is logged in, until a condition holds."""
     for _ in range(TRIES):
         if condition():
             return
         client.flush(name)
-    raise AssertionError("it never came true")
+    raise AssertionError("the condition never held")
 
 
 def narrow_listener() -> socket.socket:
-    """A socket for a server to listen on; the system keeps little of what its connections write."""
+    """A listening socket for a server; the system buffers little of what its connections write."""
     listener = socket.create_server(("127.0.0.1", 0))
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, NARROW)
     return listener
 
 
 class NarrowClient(SocketClient):
-    """A client for which the system keeps little."""
+    """A client for which the system buffers little."""
 
     def __init__(self, address: str) -> None:
         host, _, port = address.rpartition(":")
         self.socket = socket.socket()
         self.socket.settimeout(TIMEOUT)
         self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-        # Before it connects: the window of a connection does not shrink.
+        # Before it connects, because the window of a connection does not shrink.
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, NARROW)
         self.socket.connect((host, int(port)))
         self._reader = self.socket.makefile("rb")
 
 
 class ServerLog(logging.Handler):
-    """What servers in this process log, as it comes."""
+    """What the servers in this process log, as they log it."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -82,7 +82,7 @@ class ServerLog(logging.Handler):
         self._messages.put(record.getMessage())
 
     def wait_for_all(self, messages: Iterable[str]) -> None:
-        """Wait until each of some messages has come, in any order."""
+        """Wait until each of some messages has been logged, in any order."""
         missing = set(messages)
         while missing:
             missing.discard(self._messages.get(timeout=TIMEOUT))
@@ -90,7 +90,7 @@ class ServerLog(logging.Handler):
 
 @contextlib.contextmanager
 def server_log() -> Iterator[ServerLog]:
-    """Listen to the log for a while."""
+    """The log, during the context."""
     logger, log = logging.getLogger("chatproto.server"), ServerLog()
     before = logger.level
     logger.addHandler(log)

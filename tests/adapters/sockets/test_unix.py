@@ -1,54 +1,72 @@
-"""The names of Unix sockets in the file system."""
+"""`unix`: the files of Unix sockets. That servers use them is in `server/test_server.py`."""
 
 import os
 import socket
 import stat
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
 
-from ..servers import SocketClient, Start
+from chatproto_sync.sockets.listeners import open_listeners
+
+from ..servers import TIMEOUT
+
+
+@contextmanager
+def listening(path: Path, mode: int | None = None) -> Iterator[None]:
+    listeners = open_listeners("", 0, path, mode)
+    try:
+        yield
+    finally:
+        listeners.close()
+
+
+def connect(path: Path) -> None:
+    with socket.socket(socket.AF_UNIX) as client:
+        client.settimeout(TIMEOUT)
+        client.connect(str(path))
 
 
 @pytest.mark.parametrize("mode", [0o600, 0o660, 0o777])
-def test_mode(start: Start, tmp_path: Path, mode: int) -> None:
+def test_mode(tmp_path: Path, mode: int) -> None:
     path = tmp_path / "chat"
-    with start(unix=path, unix_mode=mode):
+    with listening(path, mode):
         assert stat.S_IMODE(path.stat().st_mode) == mode
 
 
-def test_mode_from_the_umask(start: Start, tmp_path: Path) -> None:
+def test_mode_from_the_umask(tmp_path: Path) -> None:
     path = tmp_path / "chat"
     before = os.umask(0o027)
     try:
-        with start(unix=path):
+        with listening(path):
             assert stat.S_IMODE(path.stat().st_mode) == 0o750
     finally:
         os.umask(before)
 
 
-def test_stale_socket_is_replaced(start: Start, tmp_path: Path) -> None:
+def test_a_socket_that_nobody_listens_on_is_replaced(tmp_path: Path) -> None:
     path = tmp_path / "chat"
     with socket.socket(socket.AF_UNIX) as killed:
         killed.bind(str(path))
         killed.listen()
     assert path.is_socket()
-    with start(unix=path) as server, SocketClient(server.addresses[0]) as alice:
-        alice.login("alice")
+    with listening(path):
+        connect(path)
     assert not path.exists()
 
 
-def test_socket_that_somebody_listens_on_is_left_alone(start: Start, tmp_path: Path) -> None:
+def test_a_socket_that_a_server_listens_on_is_left_alone(tmp_path: Path) -> None:
     path = tmp_path / "chat"
-    with start(unix=path) as server:
-        with pytest.raises(OSError, match="in use"), start(unix=path):
+    with listening(path):
+        with pytest.raises(OSError, match="in use"), listening(path):
             pass
-        with SocketClient(server.addresses[0]) as alice:
-            alice.login("alice")
+        connect(path)
 
 
 @pytest.mark.parametrize("kind", ["file", "directory", "link"])
-def test_what_is_no_socket_is_left_alone(start: Start, tmp_path: Path, kind: str) -> None:
+def test_other_files_are_left_alone(tmp_path: Path, kind: str) -> None:
     path, other = tmp_path / "chat", tmp_path / "other"
     other.write_text("precious")
     if kind == "file":
@@ -57,16 +75,16 @@ def test_what_is_no_socket_is_left_alone(start: Start, tmp_path: Path, kind: str
         path.mkdir()
     else:
         path.symlink_to(other)
-    with pytest.raises(OSError, match="not a socket"), start(unix=path):
+    with pytest.raises(OSError, match="not a socket"), listening(path):
         pass
     assert os.path.lexists(path)
     assert other.read_text() == "precious"
 
 
-def test_successors_socket_is_left_alone(start: Start, tmp_path: Path) -> None:
-    """Somebody removed the name and another server took it; the end of the first one spares it."""
+def test_the_socket_of_a_successor_is_left_alone(tmp_path: Path) -> None:
+    """Somebody has moved the file away, and another server has taken the path."""
     path = tmp_path / "chat"
-    with start(unix=path):
+    with listening(path):
         path.rename(tmp_path / "moved")
         with socket.socket(socket.AF_UNIX) as successor:
             successor.bind(str(path))

@@ -1,4 +1,4 @@
-"""What those who run a server see of it: metrics, logs, systemd."""
+"""`metrics`, `logs`, `systemd`: what operators see of the commands that run a server."""
 
 import json
 import signal
@@ -22,13 +22,13 @@ os.set_inheritable(3, True)
 os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
 os.execv(sys.argv[1], sys.argv[1:])
 """
-"""Starts a command the way systemd does, with a socket that listens."""
+"""Starts a command as systemd does, with a listening socket."""
 
 
 def reserved_port() -> int:
-    """A port that nobody is given by chance for a while, but that may be asked for by number.
+    """A port that the system gives nobody for a while, unless it is asked for by number.
 
-    That is how a port is after a connection on it was closed from its side (RFC 9293, TIME-WAIT).
+    Such is a port after the server has closed a connection on it (RFC 9293, TIME-WAIT).
     """
     with (
         socket.create_server(("127.0.0.1", 0)) as listener,
@@ -53,7 +53,7 @@ def test_metrics(command: list[str], tmp_path: Path) -> None:
         assert b"NO_SUCH_USER" in alice.read_line()
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT) as page:
             lines = page.read().decode().splitlines()
-        # Or the server would wait for her.
+        # Otherwise the server waits for her to close.
         alice.close()
         assert process.end(signal.SIGTERM) == 0
     assert {
@@ -65,7 +65,9 @@ def test_metrics(command: list[str], tmp_path: Path) -> None:
         "chatproto_messages_total 1.0",
         'chatproto_refusals_total{code="NO_SUCH_USER"} 1.0',
     } <= set(lines)
-    assert any(line.startswith("chatproto_lag_seconds ") for line in lines)
+    # What these say depends on the moment.
+    for name in ("lag_seconds", "queued_bytes", "received_bytes_total", "sent_bytes_total"):
+        assert any(line.startswith(f"chatproto_{name} ") for line in lines)
 
 
 def test_log_of_json_lines(command: list[str], tmp_path: Path) -> None:
@@ -81,7 +83,7 @@ def test_log_of_json_lines(command: list[str], tmp_path: Path) -> None:
     assert ours[0]["level"] == "info"
 
 
-def test_systemd_is_told(command: list[str], tmp_path: Path) -> None:
+def test_systemd_is_told_that_the_server_listens(command: list[str], tmp_path: Path) -> None:
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
         notified.settimeout(TIMEOUT)
@@ -93,8 +95,8 @@ def test_systemd_is_told(command: list[str], tmp_path: Path) -> None:
             assert process.end(signal.SIGTERM) == 0
 
 
-def test_systemd_listens(command: list[str], tmp_path: Path) -> None:
-    # Where it would listen otherwise is an address that nobody has.
+def test_the_sockets_of_systemd_are_used(command: list[str], tmp_path: Path) -> None:
+    # An address that no machine has, so the server can listen only on the inherited socket.
     options = ["--host", "192.0.2.1"]
     starter = [sys.executable, "-c", ACTIVATE, *command, *options]
     with (

@@ -1,0 +1,44 @@
+"""`addresses`: addresses for people, and the options of connected sockets."""
+
+import socket
+import sys
+
+import pytest
+
+from chatproto_sync.sockets.addresses import describe, prepare
+
+
+@pytest.mark.parametrize(
+    ("address", "family", "words"),
+    [
+        (("127.0.0.1", 3333), socket.AF_INET, "127.0.0.1:3333"),
+        (("::1", 3333, 0, 0), socket.AF_INET6, "[::1]:3333"),
+        ("/run/chat", socket.AF_UNIX, "unix:/run/chat"),
+        (b"\0abstract", socket.AF_UNIX, "unix:\0abstract"),
+        ("", socket.AF_UNIX, "unix"),
+    ],
+)
+def test_describe(address: object, family: int, words: str) -> None:
+    assert describe(address, family) == words
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of the options")
+def test_a_peer_that_vanishes_is_noticed_after_90_seconds() -> None:
+    """In silence by keepalive, otherwise by what it does not acknowledge."""
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname()) as client,
+    ):
+        prepare(client)
+        assert client.getsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE) == 1
+        silence, interval, count, unacknowledged = (
+            client.getsockopt(socket.IPPROTO_TCP, option)
+            for option in (
+                socket.TCP_KEEPIDLE,
+                socket.TCP_KEEPINTVL,
+                socket.TCP_KEEPCNT,
+                socket.TCP_USER_TIMEOUT,
+            )
+        )
+        assert silence + interval * count == 90
+        assert unacknowledged == 90_000
