@@ -1,4 +1,8 @@
-"""What a shell is told when somebody presses Tab after the command that is installed."""
+"""chatproto_anyio.cli.main: what Tab completes after `chatproto`, in each shell that click knows.
+
+The words are the same in all shells. So they are tested once, in this process, and each shell only
+with one of them.
+"""
 
 import re
 import shutil
@@ -7,6 +11,8 @@ import sysconfig
 from pathlib import Path
 
 import pytest
+from click.shell_completion import CompletionItem, ShellComplete
+from click.testing import CliRunner
 
 from chatproto_anyio.cli.main import cli
 
@@ -17,21 +23,7 @@ CHATPROTO = str(Path(sysconfig.get_path("scripts"), "chatproto"))
 
 CONNECTION = {"--host", "--port", "--unix", "--tls", "--tls-ca", "--tls-cert", "--tls-key"}
 
-CASES: list[tuple[list[str], set[str]]] = [
-    ([""], set(cli.commands)),
-    (["se"], {"send", "serve"}),
-    (["chat", "--"], {"--to", "--to-group", "--help"} | CONNECTION),
-    (["listen", "--"], {"--as", "--json", "--help"} | CONNECTION),
-    (["send", "--"], {"--as", "--group", "--help"} | CONNECTION),
-    (["send", "--as", "alice", "bob", "--g"], {"--group"}),
-    (["serve", "--p"], {"--port", "--policy"}),
-    (["serve", "--policy", ""], {"default", "reference"}),
-    (["serve", "--policy", "r"], {"reference"}),
-    (["serve", "--backend", ""], {"asyncio", "trio"}),
-    (["serve", "--log-level", ""], {"debug", "info", "warning", "error"}),
-]
-
-# Does with words, the last of which is to be completed, what bash does.
+# Does what bash does with words when the user presses Tab after the last one.
 PRESS_TAB = """
 eval "$(_CHATPROTO_COMPLETE=bash_source "$1")" || exit
 COMP_WORDS=("$@")
@@ -40,57 +32,76 @@ _chatproto_completion "$1"
 printf '%s\n' "${COMPREPLY[@]}"
 """
 
-
-def ask(shell: str, words: list[str]) -> str:
-    """What the command answers to a shell."""
-    line = ["chatproto", *words]
-    if shell == "fish":
-        # It says what has been typed of the last word, the others which word it is.
-        variables = {"COMP_WORDS": " ".join(line), "COMP_CWORD": line[-1]}
-    else:
-        variables = {"COMP_WORDS": " ".join(line), "COMP_CWORD": str(len(words))}
-    result = run(CHATPROTO, _CHATPROTO_COMPLETE=f"{shell}_complete", **variables)
-    assert (result.returncode, result.stderr) == (0, "")
-    return result.stdout
+each_shell = pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 
 
-def bash() -> str:
-    """The program, if it is there and not too old for completion."""
-    program = shutil.which("bash")
+def complete(*words: str) -> list[CompletionItem]:
+    """Complete the last word."""
+    *before, incomplete = words
+    shell = ShellComplete(cli, {}, "chatproto", "_CHATPROTO_COMPLETE")
+    return shell.get_completions(before, incomplete)
+
+
+def find_shell(name: str) -> str:
+    """The path of a shell that is installed, and new enough for completion."""
+    program = shutil.which(name)
     if program is None:
-        pytest.skip("bash is not installed")
-    version = run(program, "-c", 'echo "${BASH_VERSINFO[0]} ${BASH_VERSINFO[1]}"').stdout
-    if tuple(map(int, version.split())) < (4, 4):
-        pytest.skip("bash is older than 4.4")
+        pytest.skip(f"{name} is not installed")
+    if name == "bash":
+        version = run(program, "-c", 'echo "${BASH_VERSINFO[0]} ${BASH_VERSINFO[1]}"').stdout
+        if tuple(map(int, version.split())) < (4, 4):
+            pytest.skip("bash is older than 4.4")
     return program
 
 
-@pytest.mark.parametrize(("words", "expected"), CASES)
-def test_bash(words: list[str], expected: set[str]) -> None:
-    result = run(bash(), "-c", PRESS_TAB, "bash", CHATPROTO, *words)
-    assert (result.returncode, result.stderr) == (0, "")
-    assert set(result.stdout.split()) == expected
-
-
-@pytest.mark.parametrize(("words", "expected"), CASES)
-def test_zsh(words: list[str], expected: set[str]) -> None:
-    # Three lines each: the kind, the word, and what it is.
-    kinds, values, helps = (ask("zsh", words).splitlines()[first::3] for first in range(3))
-    assert set(kinds) == {"plain"}
-    assert {value.replace("\\", "") for value in values} == expected
-    assert all(helps)
-
-
-@pytest.mark.parametrize(("words", "expected"), CASES)
-def test_fish(words: list[str], expected: set[str]) -> None:
-    assert set(re.findall(r"^plain,(\S+)", ask("fish", words), re.MULTILINE)) == expected
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        ([""], set(cli.commands)),
+        (["se"], {"send", "serve"}),
+        (["chat", "--"], {"--to", "--to-group", "--help"} | CONNECTION),
+        (["listen", "--"], {"--as", "--json", "--help"} | CONNECTION),
+        (["send", "--"], {"--as", "--group", "--help"} | CONNECTION),
+        (["send", "--as", "alice", "bob", "--g"], {"--group"}),
+        (["serve", "--p"], {"--port", "--policy"}),
+        (["serve", "--policy", ""], {"default", "reference"}),
+        (["serve", "--policy", "r"], {"reference"}),
+        (["serve", "--backend", ""], {"asyncio", "trio"}),
+        (["serve", "--log-level", ""], {"debug", "info", "warning", "error"}),
+    ],
+)
+def test_words(words: list[str], expected: set[str]) -> None:
+    assert {item.value for item in complete(*words)} == expected
 
 
 @pytest.mark.parametrize("command", ["chat", "listen", "send", "serve"])
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_paths(shell: str, command: str) -> None:
-    """They are the shell's own affair."""
-    assert re.match(r"file\b", ask(shell, [command, "--unix", ""]))
+def test_the_shell_completes_paths(command: str) -> None:
+    assert [item.type for item in complete(command, "--unix", "")] == ["file"]
+
+
+def test_bash() -> None:
+    result = run(find_shell("bash"), "-c", PRESS_TAB, "bash", CHATPROTO, "send", "--t")
+    assert (result.returncode, result.stderr) == (0, "")
+    assert result.stdout.split() == ["--tls", "--tls-ca", "--tls-cert", "--tls-key"]
+
+
+def test_zsh() -> None:
+    variables = {"COMP_WORDS": "chatproto se", "COMP_CWORD": "1"}
+    result = run(CHATPROTO, _CHATPROTO_COMPLETE="zsh_complete", **variables)
+    assert (result.returncode, result.stderr) == (0, "")
+    # Three lines each: the type, the word and its help.
+    lines = result.stdout.splitlines()
+    assert lines[0::3] == ["plain", "plain"]
+    assert lines[1::3] == ["send", "serve"]
+    assert all(lines[2::3])
+
+
+def test_fish() -> None:
+    # Fish passes the incomplete word, and not its number.
+    variables = {"COMP_WORDS": "chatproto se", "COMP_CWORD": "se"}
+    result = run(CHATPROTO, _CHATPROTO_COMPLETE="fish_complete", **variables)
+    assert (result.returncode, result.stderr) == (0, "")
+    assert re.findall(r"^plain,(\S+)", result.stdout, re.MULTILINE) == ["send", "serve"]
 
 
 @pytest.mark.parametrize(
@@ -101,24 +112,23 @@ def test_paths(shell: str, command: str) -> None:
         ("fish", "complete --no-files --command chatproto"),
     ],
 )
-def test_source(shell: str, registers: str) -> None:
+def test_source_registers_the_completion(shell: str, registers: str) -> None:
     if shell == "bash":
-        bash()
+        # Click asks it for its version.
+        find_shell("bash")
     result = run(CHATPROTO, _CHATPROTO_COMPLETE=f"{shell}_source")
     assert (result.returncode, result.stderr) == (0, "")
     assert registers in result.stdout
 
 
-@pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
-def test_the_shell_can_parse_its_source(shell: str) -> None:
-    program = shutil.which(shell)
-    if program is None:
-        pytest.skip(f"{shell} is not installed")
+@each_shell
+def test_the_shell_can_parse_the_source(shell: str) -> None:
+    program = find_shell(shell)
     source = run(CHATPROTO, _CHATPROTO_COMPLETE=f"{shell}_source").stdout
     check = subprocess.run([program, "-n"], input=source, text=True, timeout=TIMEOUT, check=False)
     assert check.returncode == 0
 
 
-def test_the_help_says_how_to_come_by_it() -> None:
-    for shell in ("bash", "zsh", "fish"):
-        assert f"{shell}_source" in run(CHATPROTO, "--help").stdout
+@each_shell
+def test_help_says_how_to_turn_it_on(shell: str) -> None:
+    assert f"_CHATPROTO_COMPLETE={shell}_source" in CliRunner().invoke(cli, ["--help"]).output
