@@ -1,19 +1,20 @@
 """The command `chatproto`, also as `python -m chatproto`.
 
-It lives in `chatproto_anyio`; this much is here because it has to work when that can't be imported.
+The command itself is in `chatproto_anyio`. This module also works where that can't be imported, and
+then says what to install.
 """
 
 import sys
 
 
 def main() -> None:
-    """Run the command, or say what to install for it."""
+    """Run the command, or print which package is missing and exit with status 1."""
     try:
         from chatproto_anyio.cli.main import cli
 
         cli(prog_name="chatproto")
     except ModuleNotFoundError as error:
-        # The last one only when a command needs it.
+        # A command may import prompt_toolkit when it runs.
         if error.name not in ("anyio", "click", "prompt_toolkit"):
             raise
         sys.exit(

@@ -1,7 +1,6 @@
-"""`chatproto listen`: print what is said, for people or for scripts."""
+"""`chatproto listen`: print what arrives, for people or for scripts."""
 
 import json
-import signal
 from base64 import b64encode
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
@@ -16,100 +15,98 @@ from chatproto import ChatProtocolError, Message, Notice, Reconnected, visible
 
 from ..client.client import Client
 from ..client.connect import connect
-from .options import Server, connection_options, in_words, name_option, run_client
-from .stdio import Output
+from .options import ConnectArguments, connection_options, name_option
+from .running import cancelled_by_signal, format_notice, format_reconnected, run_client
+from .stdio import StandardOutput
 
 Item: TypeAlias = Message | Notice | Reconnected
-"""What is printed."""
+"""What a client receives and this command prints."""
 
 
 @click.command()
 @name_option
-@click.option("--json", "as_json", is_flag=True, help="Print a JSON object on each line.")
+@click.option("--json", "as_json", is_flag=True, help="Print each item as a line of JSON.")
 @connection_options
-def listen(name: str, as_json: bool, server: Server) -> None:
+def listen(name: str, as_json: bool, server: ConnectArguments) -> None:
     """Print what others send, until SIGINT or SIGTERM.
 
-    That is every message to the user NAME or to a group with NAME in it. A connection that is lost
-    is made again. Messages are printed as `SENDER: text`, with what does not print escaped;
-    anything else that there is to tell goes to standard error.
+    The command logs in as NAME and prints each message to this user or to a group with this user in
+    it, as `SENDER: text`. Characters that do not print are escaped. Notices from the server go to
+    standard error. When the connection is lost, the command connects again and says so there.
 
-    With --json, all of that goes to standard output, and data is exact. Each object has a `type`,
-    the `time` in UTC, and:
+    With --json, everything goes to standard output and data is exact. Each line is an object with
+    a `type`, the `time` in UTC, and:
 
     \b
-      listening    name; comes first, once the server has taken the name
-      message      sender, and either text or, if it is not UTF-8, base64
-      notice       code, command and text: what the server itself says
+      listening    name; the first line, printed once the login has succeeded
+      message      sender, and text; base64 instead of text if it is not UTF-8
+      notice       code, command and text, as the server sent them
       reconnected  downtime in seconds; messages may have been missed
 
     \b
     Exit status:
-      0  a signal has ended it, or nobody reads its output any more
-      1  there is no connection, and no more attempts are made
+      0  a signal ended it, or nobody reads its output any more
+      1  it can't connect or log in, or it gave up connecting again
       2  wrong usage
     """  # noqa: D301
-    output = Output()
+    output = StandardOutput()
     connection = connect(**server, name=name, reconnect=True)
     try:
         run_client(partial(_listen, connection, output, as_json))
     except* BrokenPipeError:
-        # Whoever read it has heard enough.
+        # The reader of the output has ended first, as `head` does.
         pass
 
 
 async def _listen(
     connection: AbstractAsyncContextManager[Client[Message | Reconnected]],
-    output: Output,
+    output: StandardOutput,
     as_json: bool,
 ) -> None:
-    show = partial(_show_json if as_json else _show, output)
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_end_after, partial(anext, signals), tasks.cancel_scope)
-            tasks.start_soon(_end_after, output.wait_until_unread, tasks.cancel_scope)
-            async with connection as chat:
-                try:
-                    if as_json:
-                        await output.write_line(_json("listening", name=chat.name))
-                    async with anyio.create_task_group() as hearing:
-                        hearing.start_soon(_show_all, chat.receive, show)
-                        hearing.start_soon(_show_all, chat.receive_notice, show)
-                    # There is nothing more to hear. This says why.
-                    await chat.receive()
-                finally:
-                    with anyio.CancelScope(shield=True):
-                        await chat.logout()
+    show = partial(_print_json if as_json else _print_text, output)
+    async with cancelled_by_signal() as tasks:
+        tasks.start_soon(_cancel_when_unread, output, tasks.cancel_scope)
+        async with connection as client:
+            try:
+                if as_json:
+                    await output.write_line(_json("listening", name=client.name))
+                async with anyio.create_task_group() as receivers:
+                    receivers.start_soon(_receive_all, client.receive, show)
+                    receivers.start_soon(_receive_all, client.receive_notice, show)
+                # Everything is printed, and the connection is over: this raises why.
+                await client.receive()
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await client.logout()
 
 
-async def _end_after(wait: Callable[[], Awaitable[object]], scope: anyio.CancelScope) -> None:
-    await wait()
+async def _cancel_when_unread(output: StandardOutput, scope: anyio.CancelScope) -> None:
+    await output.wait_until_unread()
     scope.cancel()
 
 
-async def _show_all(
+async def _receive_all(
     receive: Callable[[], Awaitable[Item]], show: Callable[[Item], Awaitable[None]]
 ) -> None:
-    """Show what there is, to the last, even if the connection is lost before."""
+    """Print items to the last one that arrived before the connection was lost for good."""
     with suppress(ChatProtocolError):
         while True:
             await show(await receive())
 
 
-async def _show(output: Output, item: Item) -> None:
-    """Print for people."""
+async def _print_text(output: StandardOutput, item: Item) -> None:
+    """Print an item for people."""
     match item:
         case Message(sender):
             await output.write_line(f"{visible(sender)}: {visible(item.text)}")
         case Notice():
-            click.echo(in_words(item), err=True)
-        case Reconnected(downtime):
-            text = f"reconnected after {downtime:.1f} s; messages may have been missed"
-            click.echo(text, err=True)
+            click.echo(format_notice(item), err=True)
+        case Reconnected():
+            click.echo(format_reconnected(item), err=True)
 
 
-async def _show_json(output: Output, item: Item) -> None:
-    """Print for scripts."""
+async def _print_json(output: StandardOutput, item: Item) -> None:
+    """Print an item for scripts."""
     match item:
         case Message(sender, data):
             try:
@@ -123,7 +120,7 @@ async def _show_json(output: Output, item: Item) -> None:
     await output.write_line(line)
 
 
-def _json(kind: str, **fields: str | float) -> str:
-    """An object on one line, in ASCII that prints: no terminal or locale can spoil it."""
+def _json(item_type: str, **fields: str | float) -> str:
+    """One JSON object on one line. It is ASCII, so no terminal and no encoding can change it."""
     time = datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
-    return json.dumps({"type": kind, "time": time, **fields})
+    return json.dumps({"type": item_type, "time": time, **fields})

@@ -1,4 +1,4 @@
-"""The command `chatproto`."""
+"""The command `chatproto` and its subcommands."""
 
 from typing import Final
 
@@ -13,18 +13,19 @@ from .serve import serve
 
 COMPLETION: Final = """
 \b
-Tab completes all this, once ~/.bashrc has in it
+To complete commands and options with Tab, add this line to ~/.bashrc:
   eval "$(_CHATPROTO_COMPLETE=bash_source chatproto)"
-or ~/.zshrc the same with zsh_source, or ~/.config/fish/config.fish
+to ~/.zshrc:
+  eval "$(_CHATPROTO_COMPLETE=zsh_source chatproto)"
+or to ~/.config/fish/config.fish:
   _CHATPROTO_COMPLETE=fish_source chatproto | source
 """
-"""How to come by it, in the words of the three shells."""
 
 
 @click.group(context_settings={"show_default": True}, epilog=COMPLETION)
 @click.version_option(__version__, prog_name="chatproto", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Chat over CHAT/1.0."""
+    """Run a server for CHAT/1.0, or a client."""
 
 
 cli.add_command(chat)

@@ -1,22 +1,19 @@
-"""What the commands that are clients have in common."""
+"""Options that the client commands share: where the server is, and who logs in."""
 
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable
 from functools import wraps
-from ssl import SSLCertVerificationError, SSLContext, create_default_context
-from typing import Any, Final, TypedDict, TypeVar
+from ssl import SSLContext, create_default_context
+from typing import Any, Final, TypedDict
 
-import anyio
 import click
 
-from chatproto import ChatProtocolError, LocalProtocolError, Login, Notice, visible
+from chatproto import LocalProtocolError, Login
 from chatproto_sync.sockets.addresses import DEFAULT_PORT, PORT_MAX, check_address
 from chatproto_sync.sockets.errors import reason_of
 
-_T = TypeVar("_T")
 
-
-class Server(TypedDict):
-    """The parameters of `connect` that say where the server is, and how to know it."""
+class ConnectArguments(TypedDict):
+    """The arguments of `connect` that the connection options set."""
 
     host: str
     port: int
@@ -26,7 +23,7 @@ class Server(TypedDict):
 
 
 def connection_options(command: Callable[..., None]) -> Callable[..., None]:
-    """Give a command the options that say where the server is. It is called with a `server`."""
+    """Add the options that say where the server is. The command gets them as `server`."""
 
     @wraps(command)
     def call(
@@ -40,12 +37,12 @@ def connection_options(command: Callable[..., None]) -> Callable[..., None]:
         tls_key: str | None,
         **others: Any,
     ) -> None:
-        server = Server(host=host, port=port, unix=unix, ssl=False, server_hostname=None)
+        server = ConnectArguments(host=host, port=port, unix=unix, ssl=False, server_hostname=None)
         if tls_key is not None and tls_cert is None:
             raise click.UsageError("--tls-key has no use without --tls-cert")
         if tls or tls_ca is not None or tls_cert is not None:
-            server["ssl"] = _context(tls_ca, tls_cert, tls_key)
-            # A Unix socket does not tell whose certificate to expect.
+            server["ssl"] = _tls_context(tls_ca, tls_cert, tls_key)
+            # For a Unix socket too: its path does not tell whose certificate to expect.
             server["server_hostname"] = host
         command(server=server, **others)
 
@@ -55,11 +52,11 @@ def connection_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_options
 
 
-def checked_name(_context: click.Context, _param: click.Parameter, value: str) -> str:
-    """A callback for names that somebody is to log in as.
+def validate_name(_context: click.Context, _param: click.Parameter, value: str) -> str:
+    """Check a name to log in as: a callback for click.
 
     Raises:
-        click.BadParameter: Nobody can.
+        click.BadParameter: No user can have this name.
     """
     try:
         return Login(value).name
@@ -68,41 +65,17 @@ def checked_name(_context: click.Context, _param: click.Parameter, value: str) -
 
 
 name_option: Final = click.option(
-    "--as", "name", required=True, metavar="NAME", callback=checked_name, help="Who to log in as."
+    "--as",
+    "name",
+    required=True,
+    metavar="NAME",
+    callback=validate_name,
+    help="The name to log in as.",
 )
-"""Gives a command the option that says who it is."""
+"""Adds the option `--as`. The command gets it as `name`."""
 
 
-def run_client(main: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
-    """Run a client on asyncio.
-
-    Raises:
-        click.ClickException: It has failed with that, or with an exception of `chatproto`, alone or
-            in a group.
-    """
-    try:
-        return anyio.run(main)
-    except* (ChatProtocolError, click.ClickException) as group:
-        # Tasks that lose the same connection fail for the same reason.
-        error: BaseException = group
-        while isinstance(error, BaseExceptionGroup):
-            error = error.exceptions[0]
-    if isinstance(error, click.ClickException):
-        raise error
-    # The server's own words may be in it.
-    words = visible(str(error))
-    if isinstance(error.__cause__, SSLCertVerificationError):
-        words += "; the certificate has to be for the --host, from a CA that is trusted (--tls-ca)"
-    raise click.ClickException(words)
-
-
-def in_words(notice: Notice) -> str:
-    """A notice as one line for people."""
-    text = visible(notice.text)
-    return f"{visible(notice.code)}: {text}" if notice.code else text
-
-
-def _checked_path(
+def _validate_path(
     _context: click.Context, _param: click.Parameter, value: str | None
 ) -> str | None:
     try:
@@ -112,70 +85,73 @@ def _checked_path(
     return value
 
 
-def _context(ca: str | None, cert: str | None, key: str | None) -> SSLContext:
-    """What to do TLS with; the parameters are paths.
+def _tls_context(ca: str | None, cert: str | None, key: str | None) -> SSLContext:
+    """Load certificates and keys.
+
+    Args:
+        ca: Path of the CA to trust; None for those that the system trusts.
+        cert: Path of the client's certificate chain; None for no certificate.
+        key: Path of its private key; None if that is in the same file.
 
     Raises:
-        click.BadParameter: There is nothing of use in one of them.
+        click.BadParameter: A file can't be used.
     """
     options, kind = ["--tls-ca"], "no CA's certificate"
     try:
-        # Without a CA, those that the system trusts.
         context = create_default_context(cafile=ca)
         if cert is not None:
             options = ["--tls-cert"] if key is None else ["--tls-cert", "--tls-key"]
             kind = "no certificate with its key"
             context.load_cert_chain(cert, key)
     except OSError as error:
-        words = f"{kind} in PEM: {reason_of(error)}"
-        raise click.BadParameter(words, param_hint=options) from None
+        message = f"{kind} in PEM: {reason_of(error)}"
+        raise click.BadParameter(message, param_hint=options) from None
     return context
 
 
-def _file_option(name: str, text: str) -> Callable[[Callable[..., None]], Callable[..., None]]:
+def _connection_option(
+    name: str, help_text: str, **attributes: Any
+) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return click.option(
         f"--{name}",
-        type=click.Path(exists=True, dir_okay=False),
-        metavar="PATH",
+        help=help_text,
         envvar=f"CHATPROTO_{name.replace('-', '_').upper()}",
         show_envvar=True,
-        help=text,
+        **attributes,
     )
 
 
+_FILE: Final[dict[str, Any]] = {
+    "type": click.Path(exists=True, dir_okay=False),
+    "metavar": "PATH",
+}
+
 _CONNECTION_OPTIONS: Final = (
-    click.option(
-        "--host",
-        default="127.0.0.1",
-        envvar="CHATPROTO_HOST",
-        show_envvar=True,
-        help="The server's name or address.",
-    ),
-    click.option(
-        "--port",
+    _connection_option("host", "The server's name or address.", default="127.0.0.1"),
+    _connection_option(
+        "port",
+        "The server's TCP port.",
         type=click.IntRange(1, PORT_MAX),
         default=DEFAULT_PORT,
-        envvar="CHATPROTO_PORT",
-        show_envvar=True,
-        help="The server's TCP port.",
+        metavar="PORT",
     ),
-    click.option(
-        "--unix",
+    _connection_option(
+        "unix",
+        "The server's Unix socket, instead of TCP.",
         type=click.Path(readable=False),
         metavar="PATH",
-        callback=_checked_path,
-        envvar="CHATPROTO_UNIX",
-        show_envvar=True,
-        help="The server's Unix socket, instead of TCP.",
+        callback=_validate_path,
     ),
-    click.option(
-        "--tls",
+    _connection_option(
+        "tls",
+        "Use TLS. The server's certificate must be for --host, from a CA that the system trusts.",
         is_flag=True,
-        envvar="CHATPROTO_TLS",
-        show_envvar=True,
-        help="Use TLS. The certificate has to be for the --host, and from a CA that is trusted.",
     ),
-    _file_option("tls-ca", "Use TLS, and trust this CA (PEM) instead of the system's."),
-    _file_option("tls-cert", "Use TLS, and show this certificate chain (PEM)."),
-    _file_option("tls-key", "Its private key (PEM), if that is not in the same file."),
+    _connection_option("tls-ca", "Use TLS, and trust this CA (PEM), not the system's.", **_FILE),
+    _connection_option(
+        "tls-cert", "Use TLS, and send the server this certificate chain (PEM).", **_FILE
+    ),
+    _connection_option(
+        "tls-key", "Private key of --tls-cert (PEM), if it is in another file.", **_FILE
+    ),
 )

@@ -1,7 +1,8 @@
-"""`chatproto send`: say something, from a script."""
+"""`chatproto send`: send messages from a script."""
 
 import os
 import sys
+from collections.abc import Sequence
 from contextlib import AbstractAsyncContextManager
 from functools import partial
 from typing import Final
@@ -13,24 +14,24 @@ from chatproto import (
     Broadcast,
     ChatConnection,
     ChatProtocolError,
-    ErrorCode,
-    Limits,
     LocalProtocolError,
     Login,
     Message,
     Role,
     Send,
 )
-from chatproto.client.session import NOTICES_KEPT
-from chatproto.wire.line_buffer import LineBuffer
 
 from ..client.client import Client
 from ..client.connect import connect
-from .options import Server, connection_options, in_words, name_option, run_client
-from .stdio import Input
+from .options import ConnectArguments, connection_options, name_option
+from .running import format_notice, run_client
+from .stdio import InputLine, StandardInput
 
-COMPLAINED: Final = 3
-"""The exit status that tells of notices."""
+FLUSH_EVERY: Final = 100
+"""Lines between two flushes. Each line may cause a notice, and the client keeps the last 100."""
+
+SERVER_REPORTED_ERRORS: Final = 3
+"""The exit status when the server has reported errors."""
 
 
 @click.command()
@@ -39,114 +40,124 @@ COMPLAINED: Final = 3
 @connection_options
 @click.argument("to")
 @click.argument("text", metavar="[TEXT | -]", default="-")
-def send(name: str, group: bool, server: Server, to: str, text: str) -> None:
+def send(name: str, group: bool, server: ConnectArguments, to: str, text: str) -> None:
     """Send one message, or each line of standard input.
 
-    The message goes to the user TO. Without TEXT, or with `-`, each line of standard input is a
-    message, sent as it comes. The command ends once the server has handled all of it.
+    The command sends TEXT to the user TO. Without TEXT, or with `-`, each line of standard input is
+    a message, sent as soon as it is read. The command ends when the server has handled everything.
 
     \b
     Exit status:
-      0  the server took everything and did not complain
-      1  something could not be delivered to the server
+      0  the server handled everything and reported no error
+      1  something could not be sent, or the connection was lost
       2  wrong usage
-      3  the server complained; standard error has it as CODE: words
+      3  the server reported errors: see standard error, `CODE: text`
     """  # noqa: D301
     from_input = text == "-"
     data = b"" if from_input else os.fsencode(text)
-    rehearsal = ChatConnection(Role.CLIENT)
+    # Find errors in the arguments before connecting.
+    trial = ChatConnection(Role.CLIENT)
     try:
-        rehearsal.send(Login(name))
-        rehearsal.send(Broadcast(to, data) if group else Send(to, data))
+        trial.send(Login(name))
+        trial.send(Broadcast(to, data) if group else Send(to, data))
     except LocalProtocolError as error:
         raise click.UsageError(error.text) from None
-    source = Input() if from_input else data
-    sender = _Sender(connect(**server, name=name), to, group=group)
-    run_client(partial(sender.send_all, source))
-    if sender.complained_to:
-        sys.exit(COMPLAINED)
+    source = StandardInput() if from_input else data
+    connection = connect(**server, name=name)
+    if run_client(partial(_send_all, connection, to, group, source)):
+        sys.exit(SERVER_REPORTED_ERRORS)
+
+
+async def _send_all(
+    connection: AbstractAsyncContextManager[Client[Message]],
+    to: str,
+    group: bool,
+    source: StandardInput | bytes,
+) -> bool:
+    """Connect, send one message or all lines of the input, and wait until they are handled.
+
+    Returns:
+        Whether the server reported errors.
+    """
+    async with connection as client:
+        sender = _Sender(client, to, group=group)
+        handled = False
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(sender.discard_messages, tasks.cancel_scope)
+            try:
+                if isinstance(source, bytes):
+                    await sender.send_lines([source])
+                else:
+                    while lines := await source.read_lines():
+                        await sender.send_lines(lines)
+            finally:
+                sender.print_notices()
+            handled = True
+            tasks.cancel_scope.cancel()
+        # Losing the connection is no failure once everything is handled.
+        if sender.connection_error is not None and not handled:
+            raise sender.connection_error
+        return sender.server_reported_errors
 
 
 class _Sender:
-    """Sends things, and tells on standard error what the server has to say to that."""
+    """Sends lines, and prints the server's notices on standard error.
 
-    def __init__(
-        self, connection: AbstractAsyncContextManager[Client[Message]], to: str, *, group: bool
-    ) -> None:
-        self._connection = connection
-        self._to = to
-        self._group = group
-        self.complained_to = False
-        """Whether the server has had errors to tell of."""
-        self._lost: ChatProtocolError | None = None
+    Args:
+        client: Has logged in.
+        to: Name of the user or group that gets the messages.
+        group: Whether it is a group.
+    """
 
-    async def send_all(self, source: Input | bytes) -> None:
-        """Connect, and send one message or as many as there are lines."""
-        async with self._connection as chat:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(self._hear_nobody, chat, tasks.cancel_scope)
-                try:
-                    if isinstance(source, bytes):
-                        await self._send(chat, source)
-                        await self._flush(chat)
-                    else:
-                        await self._send_lines(chat, source)
-                finally:
-                    self._report(chat)
-                tasks.cancel_scope.cancel()
-                # Whatever becomes of the connection now is no failure.
-                return
-            if self._lost is not None:
-                raise self._lost
+    def __init__(self, client: Client[Message], to: str, *, group: bool) -> None:
+        self._client = client
+        self._send = partial(client.broadcast if group else client.send, to)
+        self._count = 0
+        self.server_reported_errors = False
+        """Whether a notice had an error code."""
+        self.connection_error: ChatProtocolError | None = None
+        """Why the connection was lost; None as long as it is there."""
 
-    async def _hear_nobody(self, chat: Client[Message], scope: anyio.CancelScope) -> None:
-        """Throw away what others say: it must not keep the server's answers from coming."""
+    async def send_lines(self, lines: Sequence[InputLine]) -> None:
+        """Send each line as a message, and wait until the server has handled all of them.
+
+        Raises:
+            click.ClickException: A line can't be sent. The lines before it have been.
+        """
+        for line in lines:
+            self._count += 1
+            try:
+                if isinstance(line, LocalProtocolError):
+                    raise line
+                await self._send(line)
+            except LocalProtocolError as error:
+                await self._flush()
+                raise click.ClickException(f"line {self._count}: {error}") from None
+            if self._count % FLUSH_EVERY == 0:
+                await self._flush()
+        await self._flush()
+
+    async def discard_messages(self, scope: anyio.CancelScope) -> None:
+        """Discard what other users send: in the client's queue it would block the server's answers.
+
+        Args:
+            scope: Cancelled when the connection is lost, as waiting for more input has no use then.
+        """
         try:
-            async for _ in chat:
+            async for _ in self._client:
                 pass
         except ChatProtocolError as error:
-            # Not raised: when an interrupt has cost the connection, the interrupt counts.
-            self._lost = error
-            # There is no use in waiting for more input.
+            # Not raised: an interrupt closes the connection too, and has to end as an interrupt.
+            self.connection_error = error
             scope.cancel()
 
-    async def _send_lines(self, chat: Client[Message], source: Input) -> None:
-        lines = LineBuffer(Limits().max_line)
-        number = 0
-        while data := await source.read():
-            for line in lines.feed(data):
-                number += 1
-                await self._send_line(chat, number, line)
-            # More may be long in coming.
-            await self._flush(chat)
-        if lines.partial:
-            await self._send_line(chat, number + 1, lines.partial)
-            await self._flush(chat)
+    def print_notices(self) -> None:
+        """Print the notices that have arrived on standard error."""
+        for notice in self._client.take_notices():
+            click.echo(format_notice(notice), err=True)
+            # A notice without a code is a greeting or the like.
+            self.server_reported_errors |= notice.code != ""
 
-    async def _send_line(self, chat: Client[Message], number: int, line: bytes) -> None:
-        try:
-            if len(line) == Limits().max_line:
-                raise LocalProtocolError(ErrorCode.LINE_TOO_LONG, "the line is too long")
-            await self._send(chat, line)
-        except LocalProtocolError as error:
-            await self._flush(chat)
-            raise click.ClickException(f"line {number}: {error}") from None
-        # Each may bring a notice, and no more of them are kept.
-        if number % NOTICES_KEPT == 0:
-            await self._flush(chat)
-
-    async def _send(self, chat: Client[Message], data: bytes) -> None:
-        if self._group:
-            await chat.broadcast(self._to, data)
-        else:
-            await chat.send(self._to, data)
-
-    async def _flush(self, chat: Client[Message]) -> None:
-        await chat.flush()
-        self._report(chat)
-
-    def _report(self, chat: Client[Message]) -> None:
-        for notice in chat.take_notices():
-            click.echo(in_words(notice), err=True)
-            # What has no code is a greeting or the like.
-            self.complained_to |= notice.code != ""
+    async def _flush(self) -> None:
+        await self._client.flush()
+        self.print_notices()

@@ -1,4 +1,4 @@
-"""`chatproto chat`: a chat for people, on a terminal or over pipes.
+"""`chatproto chat`: chat on a terminal, or over pipes.
 
 May import: everything, and in `terminal` prompt_toolkit. Imported by: `cli`.
 """

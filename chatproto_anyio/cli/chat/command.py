@@ -1,98 +1,96 @@
-"""`chatproto chat`: for people."""
+"""`chatproto chat`: the command itself, its options and how it ends."""
 
 import os
-import signal
 import sys
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
 from typing import TypeAlias
 
-import anyio
 import click
 
 from chatproto import Message, Reconnected
 
 from ...client.client import Client
 from ...client.connect import connect
-from ..options import Server, checked_name, connection_options, run_client
-from .conversation import Conversation, Screen
+from ..options import ConnectArguments, connection_options, validate_name
+from ..running import cancelled_by_signal, run_client
+from .conversation import Conversation, UserInterface
 from .parsing import Recipient
-from .plain import Plain
+from .plain import PlainInterface
 
-_ScreenOpener: TypeAlias = Callable[[Conversation], AbstractAsyncContextManager[Screen]]
+_OpenInterface: TypeAlias = Callable[[Conversation], AbstractAsyncContextManager[UserInterface]]
 
 
-def _checked_recipient(
+def _make_recipient(
     context: click.Context, param: click.Parameter, value: str | None
 ) -> Recipient | None:
     if value is None:
         return None
-    return Recipient(checked_name(context, param, value), group=param.name == "to_group")
+    return Recipient(validate_name(context, param, value), group=param.name == "to_group")
 
 
 @click.command()
-@click.argument("name", callback=checked_name)
-@click.option("--to", metavar="USER", callback=_checked_recipient, help="Whom to talk to.")
+@click.argument("name", callback=validate_name)
 @click.option(
-    "--to-group", metavar="GROUP", callback=_checked_recipient, help="A group to talk to instead."
+    "--to", metavar="USER", callback=_make_recipient, help="The user to send messages to."
+)
+@click.option(
+    "--to-group",
+    metavar="GROUP",
+    callback=_make_recipient,
+    help="The group to send messages to instead.",
 )
 @connection_options
-def chat(name: str, to: Recipient | None, to_group: Recipient | None, server: Server) -> None:
+def chat(
+    name: str, to: Recipient | None, to_group: Recipient | None, server: ConnectArguments
+) -> None:
     """Chat as NAME.
 
-    What is typed goes to USER or to GROUP; /help lists what else can be typed. After the time, a
-    line shows whose it is: `<bob>` what bob says, `->` what you have said, `!` what did not work,
-    `*` what this program has to say. A connection that is lost is made again.
+    Each line that you type is a message to USER or to GROUP, or a command: /help lists the
+    commands. Each line that you see has the time, and then `<bob>` for a message from bob, `->`
+    for a message from you, `!` for an error, or `*` for information. When the connection is lost,
+    the program connects again.
 
-    Where standard input or output is no terminal, or one with TERM=dumb, it reads lines and prints
-    lines, and nothing else. It ends with its input, once the server has handled all of it.
-    NO_COLOR in the environment turns colours off.
+    If standard input or output is no terminal, or TERM is `dumb`, the program reads and prints
+    plain lines. It then ends at the end of its input, when the server has handled everything. If
+    NO_COLOR is set, there are no colours.
 
     \b
     Exit status:
-      0  it was quit, a signal has ended it, or nobody reads its output any more
-      1  there is no connection, and no more attempts are made
+      0  the user quit, a signal ended it, or nobody reads its output any more
+      1  it can't connect or log in, or it gave up connecting again
       2  wrong usage
     """  # noqa: D301
     if to is not None and to_group is not None:
         raise click.UsageError("--to and --to-group exclude each other")
-    open_screen = _screen_opener()
+    open_interface = _choose_interface()
     connection = connect(**server, name=name, reconnect=True)
     try:
-        run_client(partial(_chat, connection, to or to_group, open_screen))
+        run_client(partial(_chat, connection, to or to_group, open_interface))
     except* BrokenPipeError:
-        # Whoever read it has seen enough.
+        # The reader of the output has ended first, as `head` does.
         pass
 
 
 async def _chat(
     connection: AbstractAsyncContextManager[Client[Message | Reconnected]],
     recipient: Recipient | None,
-    open_screen: _ScreenOpener,
+    open_interface: _OpenInterface,
 ) -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_end_on_signal, signals, tasks.cancel_scope)
-            async with connection as client:
-                conversation = Conversation(client, recipient)
-                async with open_screen(conversation) as screen:
-                    await conversation.run(screen)
-            tasks.cancel_scope.cancel()
+    async with cancelled_by_signal(), connection as client:
+        conversation = Conversation(client, recipient)
+        async with open_interface(conversation) as interface:
+            await conversation.run(interface)
 
 
-async def _end_on_signal(signals: AsyncIterator[signal.Signals], scope: anyio.CancelScope) -> None:
-    await anext(signals)
-    scope.cancel()
-
-
-def _screen_opener() -> _ScreenOpener:
-    # One that is closed is None.
+def _choose_interface() -> _OpenInterface:
+    # A stream that is closed is None.
     terminal = all(stream and stream.isatty() for stream in (sys.stdin, sys.stdout))
     if not terminal or os.environ.get("TERM") in ("dumb", "unknown"):
-        plain = Plain()
+        plain = PlainInterface()
         return lambda _: nullcontext(plain)
-    # Only now: pipes do without prompt_toolkit.
+    # Imported here, because pipes do not need prompt_toolkit.
     from .terminal import open_terminal
 
     return open_terminal

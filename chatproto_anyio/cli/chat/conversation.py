@@ -1,4 +1,4 @@
-"""A chat in progress: what is typed is done, and what is heard is shown."""
+"""A conversation: executes what the user types, and shows what the client receives."""
 
 from collections.abc import AsyncIterator
 from typing import Final, Protocol, assert_never
@@ -23,213 +23,225 @@ from chatproto import (
 
 from ...client.client import Client
 from ...client.time_limit import time_limit
-from .lines import Line, heard, noticed, remark, said, trouble
-from .parsing import USAGES, Hint, Meaning, Recipient, Speech, TalkTo, Wish, parse
+from ..running import format_reconnected
+from .lines import OutputLine
+from .parsing import (
+    SLASH_COMMANDS,
+    Hint,
+    OutgoingCommand,
+    ParsedInput,
+    Recipient,
+    SetRecipient,
+    SimpleCommand,
+    parse,
+)
 from .vocabulary import Vocabulary
 
-WONDER: Final = 2.0
-"""Seconds without an answer after which somebody wonders why."""
+WAIT_INFO_DELAY: Final = 2.0
+"""Seconds without an answer before the user is told that the program waits."""
 
-_WIDTH: Final = max(len(f"{command} {usage.arguments}") for command, usage in USAGES.items())
+_WIDTH: Final = max(len(f"{name} {each.arguments}") for name, each in SLASH_COMMANDS.items())
 
 HELP: Final = [
     *(
-        remark(f"{f'{command} {usage.arguments}':{_WIDTH}}  {usage.meaning}")
-        for command, usage in USAGES.items()
+        OutputLine.info(f"{f'{name} {each.arguments}':{_WIDTH}}  {each.description}")
+        for name, each in SLASH_COMMANDS.items()
     ),
-    remark("Other lines go to whom you talk to; // is a slash that they start with."),
-    remark("Tab completes, Up goes back, Ctrl-C clears the line, Ctrl-D quits."),
+    OutputLine.info("Other lines are messages; type // for one that starts with a slash."),
+    OutputLine.info("Tab completes, Up goes back, Ctrl-C clears the line, Ctrl-D quits."),
 ]
 """What `/help` shows."""
 
 
-class Screen(Protocol):
-    """What a conversation is typed and shown on."""
+class UserInterface(Protocol):
+    """Where the user types, and where lines are shown."""
 
     @property
-    def patience(self) -> float | None:
-        """Seconds that the server has in the end to confirm what was said last.
+    def flush_timeout(self) -> float | None:
+        """Seconds that the server has in the end to confirm the last messages.
 
-        None for as many as any answer may take.
+        None for as long as every answer may take.
         """
         ...
 
-    def typed(self) -> AsyncIterator[str]:
-        """What is typed, as it is: one line, or several that were pasted."""
+    def read(self) -> AsyncIterator[str]:
+        """Read what the user types: each time one line, or several lines that were pasted."""
         ...
 
-    async def show(self, line: Line) -> None:
+    async def show(self, line: OutputLine) -> None:
         """Show a line."""
         ...
 
 
 class Conversation:
-    """What one person does with one client.
+    """What one user does with one client.
 
     Args:
-        client: It reconnects.
-        recipient: Who is talked to at first.
+        client: A client that reconnects.
+        recipient: Who gets messages at first; None for nobody.
     """
 
     def __init__(self, client: Client[Message | Reconnected], recipient: Recipient | None) -> None:
         self._client = client
         self._recipient = recipient
-        self._has_spoken = False
+        self._has_sent = False
         self.vocabulary = Vocabulary()
-        """Knows who has been talked about."""
+        """The words that Tab completes."""
         if recipient is not None:
-            self._meet(recipient)
+            self._remember(recipient)
 
     @property
     def prompt(self) -> str:
-        """Who talks to whom; it is `visible`."""
+        """The user's name and the recipient's, without control characters."""
         name = visible(self._client.name)
         return f"{name}: " if self._recipient is None else f"{name} -> {self._recipient}: "
 
-    async def run(self, screen: Screen) -> None:
-        """Go on until nothing more is typed or somebody wants to quit, and log out.
-
-        Args:
-            screen: Where.
+    async def run(self, interface: UserInterface) -> None:
+        """Run until the input ends or the user quits, then log out.
 
         Raises:
-            ChatProtocolError: There is no connection and will be none, or the server has not
-                confirmed what was said last. In a group.
+            ChatProtocolError: The connection is lost for good, or the server has not confirmed the
+                last messages. In a group.
         """
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._hear, screen)
+            tasks.start_soon(self._receive, interface)
             try:
-                await self._obey_all(screen)
-                if self._has_spoken:
-                    await self._confirm(screen.patience)
+                await self._execute_all(interface)
+                if self._has_sent:
+                    await self._flush(interface.flush_timeout)
             finally:
                 with anyio.CancelScope(shield=True):
-                    # The tasks that listen show what has come, and end.
+                    # Ends the tasks that receive, once they have shown what arrived before.
                     await self._client.logout()
 
-    async def _hear(self, screen: Screen) -> None:
-        """Show what others say. Here ends a conversation without a connection."""
+    async def _receive(self, interface: UserInterface) -> None:
+        """Show what arrives, until logout.
+
+        Raises:
+            ChatProtocolError: The connection is lost for good.
+        """
         lost = None
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._hear_server, screen)
+            tasks.start_soon(self._receive_notices, interface)
             try:
-                await self._hear_people(screen)
+                await self._receive_messages(interface)
             except ChatProtocolError as error:
-                # What the server has said before is shown first.
+                # Raised below, when the notices that came before it are shown.
                 lost = error
         if lost is not None:
             raise lost
 
-    async def _hear_people(self, screen: Screen) -> None:
+    async def _receive_messages(self, interface: UserInterface) -> None:
         async for item in self._client:
             match item:
                 case Message(sender):
-                    self.vocabulary.people.meet(sender)
-                    await screen.show(heard(item))
-                case Reconnected(downtime):
-                    text = f"the connection was lost for {downtime:.1f} s and is there again: "
-                    await screen.show(remark(f"{text}messages may have been missed"))
+                    self.vocabulary.users.add(sender)
+                    await interface.show(OutputLine.received(item))
+                case Reconnected():
+                    await interface.show(OutputLine.info(format_reconnected(item)))
 
-    async def _hear_server(self, screen: Screen) -> None:
+    async def _receive_notices(self, interface: UserInterface) -> None:
         while True:
             try:
                 notice = await self._client.receive_notice()
             except ChatProtocolError:
-                # This side has logged out, or the connection is lost.
+                # This client has logged out, or `_receive_messages` raises the same.
                 return
-            await screen.show(noticed(notice))
+            await interface.show(OutputLine.notice(notice))
 
-    async def _obey_all(self, screen: Screen) -> None:
-        async for text in screen.typed():
+    async def _execute_all(self, interface: UserInterface) -> None:
+        async for text in interface.read():
             for line in text.split("\n"):
                 try:
-                    meaning = parse(line, self._recipient)
+                    parsed = parse(line, self._recipient)
                 except LocalProtocolError as error:
-                    await screen.show(trouble(visible(str(error))))
+                    await interface.show(OutputLine.error(visible(str(error))))
                     continue
-                if meaning is Wish.QUIT:
+                if parsed is SimpleCommand.QUIT:
                     return
-                await self._obey(meaning, screen)
+                if parsed is not None:
+                    await self._execute(parsed, interface)
 
-    async def _obey(self, meaning: Meaning, screen: Screen) -> None:
+    async def _execute(self, parsed: ParsedInput, interface: UserInterface) -> None:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_tell_of_waiting, screen)
+            tasks.start_soon(_show_wait_info, interface)
             try:
-                await self._do(meaning, screen)
+                await self._execute_parsed(parsed, interface)
             except (ConnectionLostError, RemoteProtocolError):
-                # The task that listens ends with that.
+                # `_receive_messages` raises the same, and the conversation ends.
                 pass
             except ChatProtocolError as error:
-                await screen.show(trouble(visible(str(error))))
+                await interface.show(OutputLine.error(visible(str(error))))
             tasks.cancel_scope.cancel()
 
-    async def _do(self, meaning: Meaning, screen: Screen) -> None:
-        match meaning:
-            case None | Wish.QUIT:
-                pass
+    async def _execute_parsed(self, parsed: ParsedInput, interface: UserInterface) -> None:
+        match parsed:
             case Hint(text):
-                await screen.show(remark(text))
-            case Wish.HELP:
+                await interface.show(OutputLine.info(text))
+            case SimpleCommand.HELP:
                 for line in HELP:
-                    await screen.show(line)
-            case Wish.PING:
+                    await interface.show(line)
+            case SimpleCommand.PING:
                 milliseconds = 1000 * await self._client.ping()
-                await screen.show(remark(f"to the server and back: {milliseconds:.1f} ms"))
-            case TalkTo(recipient):
+                text = f"to the server and back: {milliseconds:.1f} ms"
+                await interface.show(OutputLine.info(text))
+            case SimpleCommand.QUIT:
+                pass
+            case SetRecipient(recipient):
                 self._recipient = recipient
                 if recipient is not None:
-                    self._meet(recipient)
-                await screen.show(remark(f"you talk to {recipient or 'nobody'}"))
+                    self._remember(recipient)
+                await interface.show(OutputLine.info(f"you talk to {recipient or 'nobody'}"))
             case _:
-                await screen.show(await self._say(meaning))
+                await interface.show(await self._send(parsed))
 
-    async def _say(self, speech: Speech) -> Line:
-        """Say something to the server.
+    async def _send(self, command: OutgoingCommand) -> OutputLine:
+        """Send a command to the server.
 
         Returns:
             What to show for it.
         """
-        self._has_spoken = True
-        match speech:
+        self._has_sent = True
+        match command:
             case Send(to, data):
-                self._meet(Recipient(to))
+                self._remember(Recipient(to))
                 await self._client.send(to, data)
-                return said(speech)
+                return OutputLine.sent(command)
             case Broadcast(group, data):
-                self._meet(Recipient(group, group=True))
+                self._remember(Recipient(group, group=True))
                 await self._client.broadcast(group, data)
-                return said(speech)
+                return OutputLine.sent(command)
             case Group(name, members):
                 recipient = Recipient(name, group=True)
-                self._meet(recipient)
+                self._remember(recipient)
                 for member in members:
-                    self._meet(Recipient(member))
+                    self._remember(Recipient(member))
                 await self._client.group(name, members)
-                return remark(f"asked for {recipient} of {', '.join(map(visible, members))}")
+                names = ", ".join(map(visible, members))
+                return OutputLine.info(f"asked for {recipient} of {names}")
             case Leave(name):
                 await self._client.leave(name)
-                return remark(f"asked to leave {Recipient(name, group=True)}")
+                return OutputLine.info(f"asked to leave {Recipient(name, group=True)}")
             case Login(name):
                 await self._client.login(name)
-                return remark(f"you are {visible(name)}")
+                return OutputLine.info(f"you are {visible(name)}")
             case _:
-                assert_never(speech)
+                assert_never(command)
 
-    def _meet(self, recipient: Recipient) -> None:
-        names = self.vocabulary.groups if recipient.group else self.vocabulary.people
-        names.meet(recipient.name)
+    def _remember(self, recipient: Recipient) -> None:
+        names = self.vocabulary.groups if recipient.group else self.vocabulary.users
+        names.add(recipient.name)
 
-    async def _confirm(self, patience: float | None) -> None:
+    async def _flush(self, flush_timeout: float | None) -> None:
         """Wait until the server has handled everything."""
         try:
-            with time_limit(patience):
+            with time_limit(flush_timeout):
                 await self._client.flush()
         except ChatTimeoutError:
-            text = "the server has not confirmed what was said last"
+            text = "the server has not confirmed the last messages in time"
             raise ConnectionLostError(text) from None
 
 
-async def _tell_of_waiting(screen: Screen) -> None:
-    """Say why nothing happens, once somebody may wonder."""
-    await anyio.sleep(WONDER)
-    await screen.show(remark("no answer from the server so far: waiting"))
+async def _show_wait_info(interface: UserInterface) -> None:
+    await anyio.sleep(WAIT_INFO_DELAY)
+    await interface.show(OutputLine.info("no answer from the server so far: waiting"))

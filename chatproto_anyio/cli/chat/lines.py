@@ -1,89 +1,90 @@
-"""What somebody who chats gets to see, whatever they see it on."""
+"""The lines that a conversation shows, on a terminal or without one."""
 
 from dataclasses import dataclass
 from enum import StrEnum
+from typing import Self
 
 from chatproto import Broadcast, Message, Notice, Send, visible
 
-from ..options import in_words
+from ..running import format_notice
 from .parsing import Recipient
 
 
-class Kind(StrEnum):
-    """Whose words a line has. The value is the name of its colour."""
+class LineKind(StrEnum):
+    """What a line is about. The value is the name of its style."""
 
-    PERSON = "person"
-    OWN = "own"
-    TROUBLE = "trouble"
-    REMARK = "remark"
+    RECEIVED = "received"
+    SENT = "sent"
+    ERROR = "error"
+    INFO = "info"
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One line; nothing in it moves a cursor.
+class OutputLine:
+    """One line, without control characters.
 
-    The heads are `<bob>`, `-> bob:`, `!` and `*`. Their first characters tell them apart without
-    colours too, whatever people are called, because none of the four is ever part of a name there.
+    The prefixes are `<bob>`, `-> bob:`, `!` and `*`. Their first characters differ, and names stand
+    behind them: without colours too, no name can make a line look like one of another kind.
     """
 
-    kind: Kind
-    """Whose words these are."""
+    kind: LineKind
+    """What the line is about."""
 
-    head: str
-    """What stands before them."""
+    prefix: str
+    """What shows the kind, and the sender or the recipient."""
 
     text: str
-    """The words."""
+    """The rest of the line."""
 
-    def fragments(self, time: str) -> list[tuple[str, str]]:
-        """The line in pieces, each with the name of its style.
+    @classmethod
+    def received(cls, message: Message) -> Self:
+        """A message from another user."""
+        return cls(LineKind.RECEIVED, f"<{visible(message.sender)}>", visible(message.text))
+
+    @classmethod
+    def sent(cls, message: Send | Broadcast) -> Self:
+        """A message that this client has sent."""
+        match message:
+            case Send(to, data):
+                recipient = Recipient(to)
+            case Broadcast(group, data):
+                recipient = Recipient(group, group=True)
+        return cls(LineKind.SENT, f"-> {recipient}:", visible(data.decode(errors="replace")))
+
+    @classmethod
+    def notice(cls, notice: Notice) -> Self:
+        """A notice from the server."""
+        return cls.error(format_notice(notice))
+
+    @classmethod
+    def error(cls, text: str) -> Self:
+        """An error message.
 
         Args:
-            time: When it is shown.
+            text: Has no control characters: see `visible`.
+        """
+        return cls(LineKind.ERROR, "!", text)
+
+    @classmethod
+    def info(cls, text: str) -> Self:
+        """Information from this program.
+
+        Args:
+            text: Has no control characters: see `visible`.
+        """
+        return cls(LineKind.INFO, "*", text)
+
+    def fragments(self, time: str) -> list[tuple[str, str]]:
+        """Split the line into pairs of a prompt_toolkit style and text.
+
+        Args:
+            time: When the line is shown.
         """
         style = f"class:{self.kind}"
-        # What people say is the one thing that is long to read.
-        said = self.kind in (Kind.PERSON, Kind.OWN)
+        # Colour only the prefix of a message: long coloured text is hard to read.
+        is_message = self.kind in (LineKind.RECEIVED, LineKind.SENT)
         return [
             ("class:time", f"{time} "),
-            (style, f"{self.head} "),
-            ("" if said else style, self.text),
+            (style, f"{self.prefix} "),
+            ("" if is_message else style, self.text),
         ]
-
-
-def heard(message: Message) -> Line:
-    """What somebody else has said."""
-    return Line(Kind.PERSON, f"<{visible(message.sender)}>", visible(message.text))
-
-
-def said(message: Send | Broadcast) -> Line:
-    """What this side has said."""
-    match message:
-        case Send(to, data):
-            recipient = Recipient(to)
-        case Broadcast(group, data):
-            recipient = Recipient(group, group=True)
-    return Line(Kind.OWN, f"-> {recipient}:", visible(data.decode(errors="replace")))
-
-
-def noticed(notice: Notice) -> Line:
-    """What the server itself has to say."""
-    return trouble(in_words(notice))
-
-
-def trouble(text: str) -> Line:
-    """What did not work.
-
-    Args:
-        text: Words that are `visible`.
-    """
-    return Line(Kind.TROUBLE, "!", text)
-
-
-def remark(text: str) -> Line:
-    """What this program has to say.
-
-    Args:
-        text: Words that are `visible`.
-    """
-    return Line(Kind.REMARK, "*", text)

@@ -1,4 +1,4 @@
-"""What somebody who chats means by a line that they have typed."""
+"""Parse what the user types: messages, and commands that start with a slash."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -6,85 +6,58 @@ from enum import Enum, auto
 from typing import Final, NamedTuple, TypeAlias
 
 from chatproto import Broadcast, Group, Leave, Login, Send, visible
-from chatproto.wire.names import check_name
-
-
-class Usage(NamedTuple):
-    """How a command is used."""
-
-    arguments: str
-    """What follows it, one word for each argument: `[…]` may be left out, what ends with `...` may
-    be repeated."""
-
-    meaning: str
-    """What it does."""
-
-
-USAGES: Final = {
-    "/msg": Usage("NAME TEXT", "say something to one person"),
-    "/say": Usage("GROUP TEXT", "say something to a group"),
-    "/to": Usage("[NAME]", "talk to one person from now on, or to nobody"),
-    "/to-group": Usage("GROUP", "talk to a group from now on"),
-    "/group": Usage("GROUP MEMBER...", "make a group of exactly these people"),
-    "/leave": Usage("GROUP", "leave a group"),
-    "/nick": Usage("NEW_NAME", "take another name"),
-    "/ping": Usage("", "measure the way to the server and back"),
-    "/help": Usage("", "list the commands"),
-    "/quit": Usage("", "log out"),
-}
-"""All commands."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipient:
-    """Who somebody talks to.
+    """The user or the group that messages go to.
 
     Raises:
         LocalProtocolError: BAD_NAME.
     """
 
     name: str
-    """A user's name, or a group's; the two have nothing to do with each other."""
+    """A user's or a group's name. A user and a group may have the same name."""
 
     group: bool = False
-    """Whether it is a group's."""
+    """Whether it is a group."""
 
     def __post_init__(self) -> None:
-        check_name(self.name)
+        self.message("")
 
     def __str__(self) -> str:
         return f"group {visible(self.name)}" if self.group else visible(self.name)
 
     def message(self, text: str) -> Send | Broadcast:
-        """What tells them something.
+        """Make a message to this recipient.
 
         Args:
-            text: With surrogates where what was read is not UTF-8, as `surrogateescape` does it.
+            text: Bytes that were not UTF-8 are surrogates, as `surrogateescape` makes them.
 
         Raises:
-            LocalProtocolError: MALFORMED; no message can hold it.
+            LocalProtocolError: MALFORMED: no message can hold the text.
         """
         data = text.encode(errors="surrogateescape")
         return Broadcast(self.name, data) if self.group else Send(self.name, data)
 
 
 @dataclass(frozen=True, slots=True)
-class TalkTo:
-    """From now on, what has no slash is for somebody else."""
+class SetRecipient:
+    """Send lines without a slash to another recipient from now on."""
 
     recipient: Recipient | None
-    """Whom it is for; None for nobody."""
+    """None for nobody."""
 
 
 @dataclass(frozen=True, slots=True)
 class Hint:
-    """What was typed has no meaning."""
+    """The line can't be executed."""
 
     text: str
     """What to type instead."""
 
 
-class Wish(Enum):
+class SimpleCommand(Enum):
     """A command without arguments."""
 
     PING = auto()
@@ -92,88 +65,110 @@ class Wish(Enum):
     QUIT = auto()
 
 
-Speech: TypeAlias = Send | Broadcast | Group | Leave | Login
-"""What is said to the server."""
+OutgoingCommand: TypeAlias = Send | Broadcast | Group | Leave | Login
+"""What is sent to the server."""
 
-Meaning: TypeAlias = Speech | TalkTo | Wish | Hint | None
-"""What a line may mean; None for nothing at all."""
+ParsedInput: TypeAlias = OutgoingCommand | SetRecipient | SimpleCommand | Hint
+"""What a line asks for."""
 
 
-def is_command(line: str) -> bool:
-    """Whether a line, or its beginning, is no message."""
+def is_slash_command(line: str) -> bool:
+    """Whether a line, complete or not, is a command and not a message."""
     return line.startswith("/") and not line.startswith("//")
 
 
-def parse(line: str, recipient: Recipient | None) -> Meaning:
-    """Make out what a line means.
+def parse(line: str, recipient: Recipient | None) -> ParsedInput | None:
+    """Parse a line.
 
     Args:
-        line: What was typed, without its end.
-        recipient: Who is talked to at present.
+        line: What the user typed, without the end of the line.
+        recipient: Who gets messages at present; None for nobody.
+
+    Returns:
+        What the line asks for; None if it is blank.
 
     Raises:
-        LocalProtocolError: It breaks the protocol.
+        LocalProtocolError: The line asks for something that CHAT/1.0 does not allow.
     """
     if not line.strip():
         return None
-    if is_command(line):
-        word, _, rest = line.partition(" ")
-        parser = _PARSERS.get(word)
-        if parser is None:
-            return Hint(f"no command is called {visible(word)}: see /help; to say it, type / first")
-        meaning = parser(rest.lstrip(" "))
-        return (
-            Hint(f"type {word} {USAGES[word].arguments}".rstrip()) if meaning is None else meaning
-        )
+    if is_slash_command(line):
+        name, _, rest = line.partition(" ")
+        command = SLASH_COMMANDS.get(name)
+        if command is None:
+            text = f"there is no command {visible(name)}: see /help"
+            return Hint(f"{text}; to send it as a message, type / before it")
+        return command.parse(rest.lstrip(" ")) or Hint(f"type {name} {command.arguments}".rstrip())
     if recipient is None:
-        return Hint("nobody would hear that: first type /to NAME or /to-group GROUP")
+        return Hint("nobody would get that: first type /to NAME or /to-group GROUP")
     return recipient.message(line.removeprefix("/"))
 
 
-# Each parser gets what follows the command; None stands for wrong arguments.
-
-
-def _addressed(rest: str, *, group: bool) -> Meaning:
+def _message(rest: str, *, group: bool) -> ParsedInput | None:
     name, _, text = rest.partition(" ")
     return Recipient(name, group).message(text) if text.strip() else None
 
 
-def _to(rest: str) -> Meaning:
+def _to(rest: str) -> ParsedInput | None:
     match rest.split():
         case []:
-            return TalkTo(None)
+            return SetRecipient(None)
         case [name]:
-            return TalkTo(Recipient(name))
+            return SetRecipient(Recipient(name))
         case _:
             return None
 
 
-def _group(rest: str) -> Meaning:
+def _group(rest: str) -> ParsedInput | None:
     name, *members = rest.split() or [""]
     return Group(name, members) if members else None
 
 
-def _one_name(make: Callable[[str], Meaning]) -> Callable[[str], Meaning]:
-    def parse_name(rest: str) -> Meaning:
+def _one_name(make: Callable[[str], ParsedInput]) -> Callable[[str], ParsedInput | None]:
+    def parse_name(rest: str) -> ParsedInput | None:
         words = rest.split()
         return make(words[0]) if len(words) == 1 else None
 
     return parse_name
 
 
-def _nothing(wish: Wish) -> Callable[[str], Meaning]:
-    return lambda rest: None if rest.strip() else wish
+def _no_arguments(command: SimpleCommand) -> Callable[[str], ParsedInput | None]:
+    return lambda rest: None if rest.strip() else command
 
 
-_PARSERS: Final[dict[str, Callable[[str], Meaning]]] = {
-    "/msg": lambda rest: _addressed(rest, group=False),
-    "/say": lambda rest: _addressed(rest, group=True),
-    "/to": _to,
-    "/to-group": _one_name(lambda name: TalkTo(Recipient(name, group=True))),
-    "/group": _group,
-    "/leave": _one_name(Leave),
-    "/nick": _one_name(Login),
-    "/ping": _nothing(Wish.PING),
-    "/help": _nothing(Wish.HELP),
-    "/quit": _nothing(Wish.QUIT),
+class SlashCommand(NamedTuple):
+    """A command that starts with a slash."""
+
+    arguments: str
+    """One word for each argument: `[…]` may be left out, what ends with `...` may be repeated."""
+
+    description: str
+    """What the command does."""
+
+    parse: Callable[[str], ParsedInput | None]
+    """Parses what follows the command and its spaces. Returns None for wrong arguments."""
+
+
+SLASH_COMMANDS: Final = {
+    "/msg": SlashCommand(
+        "NAME TEXT", "send a message to one user", lambda rest: _message(rest, group=False)
+    ),
+    "/say": SlashCommand(
+        "GROUP TEXT", "send a message to a group", lambda rest: _message(rest, group=True)
+    ),
+    "/to": SlashCommand("[NAME]", "talk to one user from now on, or to nobody", _to),
+    "/to-group": SlashCommand(
+        "GROUP",
+        "talk to a group from now on",
+        _one_name(lambda name: SetRecipient(Recipient(name, group=True))),
+    ),
+    "/group": SlashCommand("GROUP MEMBER...", "make a group of exactly these users", _group),
+    "/leave": SlashCommand("GROUP", "leave a group", _one_name(Leave)),
+    "/nick": SlashCommand("NEW_NAME", "change your name", _one_name(Login)),
+    "/ping": SlashCommand(
+        "", "measure the time to the server and back", _no_arguments(SimpleCommand.PING)
+    ),
+    "/help": SlashCommand("", "list the commands", _no_arguments(SimpleCommand.HELP)),
+    "/quit": SlashCommand("", "log out", _no_arguments(SimpleCommand.QUIT)),
 }
+"""All commands, by name."""

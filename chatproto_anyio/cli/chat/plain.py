@@ -1,52 +1,40 @@
-"""Chat without a terminal: lines in, lines out."""
+"""Chat without a terminal: plain lines on standard input and output."""
 
 import sys
 from collections.abc import AsyncIterator
 from time import strftime
 
-from chatproto import ErrorCode, Limits
-from chatproto.wire.line_buffer import LineBuffer
-
-from ..stdio import Input, Output
-from .lines import Line, trouble
+from ..stdio import StandardInput, StandardOutput
+from .lines import OutputLine
 
 
-class Plain:
-    """Standard input and output as they are. Imports no prompt_toolkit.
+class PlainInterface:
+    """A `UserInterface` on standard input and output. It does not need prompt_toolkit.
 
     Raises:
-        click.ClickException: One of them is closed.
+        click.ClickException: Standard input or output is closed.
     """
 
     def __init__(self) -> None:
-        self.patience = None
-        """Nobody sits there and waits."""
-        self._input = Input()
-        self._output = Output()
+        self.flush_timeout = None
+        """No user waits at the terminal, so the client's own timeout is enough."""
+        self._input = StandardInput()
+        self._output = StandardOutput()
 
-    async def typed(self) -> AsyncIterator[str]:
-        """The lines of standard input. What can't be decoded becomes surrogates."""
-        # What a line says would not fit into a message if the line did not.
-        limit = Limits().max_line
-        lines = LineBuffer(limit)
-        while data := await self._input.read():
-            for line in lines.feed(data):
-                if len(line) < limit:
-                    yield _decode(line)
+    async def read(self) -> AsyncIterator[str]:
+        """Read lines. Bytes that the encoding does not have become surrogates."""
+        while lines := await self._input.read_lines():
+            for line in lines:
+                if isinstance(line, bytes):
+                    yield line.decode(sys.stdin.encoding, "surrogateescape")
                 else:
-                    await self.show(trouble(f"{ErrorCode.LINE_TOO_LONG}: the line is too long"))
-        if lines.partial:
-            yield _decode(lines.partial)
+                    await self.show(OutputLine.error(str(line)))
 
-    async def show(self, line: Line) -> None:
+    async def show(self, line: OutputLine) -> None:
         """Print a line.
 
         Raises:
-            BrokenPipeError: Nobody reads them any more.
+            BrokenPipeError: Nobody reads the output any more.
         """
         text = "".join(text for _, text in line.fragments(strftime("%H:%M")))
         await self._output.write_line(text)
-
-
-def _decode(line: bytes) -> str:
-    return line.decode(sys.stdin.encoding, "surrogateescape")

@@ -1,4 +1,4 @@
-"""Chat on a terminal, with prompt_toolkit."""
+"""Chat on a terminal: a prompt below the lines of the conversation, by prompt_toolkit."""
 
 import contextlib
 import sys
@@ -36,135 +36,137 @@ from prompt_toolkit.utils import get_cwidth
 from chatproto import visible
 
 from .conversation import Conversation
-from .lines import Kind, Line, remark
-from .parsing import USAGES, is_command
+from .lines import LineKind, OutputLine
+from .parsing import SLASH_COMMANDS, is_slash_command
 from .vocabulary import Vocabulary
 
-LINES_WAITING: Final = 1000
-"""The most lines that wait to be obeyed, and to be shown."""
+QUEUE_SIZE: Final = 1000
+"""The most inputs that wait to be executed, and the most lines that wait to be shown."""
 
-REST: Final = 0.02
-"""Seconds for which lines are collected before more of them are shown."""
+PRINT_INTERVAL: Final = 0.02
+"""Seconds between two times that lines are printed."""
+
+FLUSH_TIMEOUT: Final = 2.0
+"""Seconds that a user waits in the end for the server to confirm the last messages."""
 
 STYLE: Final = Style.from_dict(
     {
         "prompt": "bold",
-        Kind.PERSON: "ansigreen",
-        Kind.OWN: "ansicyan",
-        Kind.TROUBLE: "ansired",
-        Kind.REMARK: "ansimagenta",
+        LineKind.RECEIVED: "ansigreen",
+        LineKind.SENT: "ansicyan",
+        LineKind.ERROR: "ansired",
+        LineKind.INFO: "ansimagenta",
     }
 )
 
 
 @contextlib.asynccontextmanager
-async def open_terminal(conversation: Conversation) -> AsyncIterator["Terminal"]:
-    """Have a prompt on the terminal as long as the context lasts.
+async def open_terminal(conversation: Conversation) -> AsyncIterator["TerminalInterface"]:
+    """Show a prompt on the terminal until the context ends.
 
     Args:
-        conversation: Knows what the prompt says and what Tab completes.
+        conversation: Its prompt and its vocabulary are used.
     """
-    terminal = Terminal(conversation)
-    with terminal.typed():
+    interface = TerminalInterface(conversation)
+    with interface.read():
         async with anyio.create_task_group() as tasks:
-            await tasks.start(terminal.read)
-            tasks.start_soon(terminal.print)
+            await tasks.start(interface.run_prompt)
+            tasks.start_soon(interface.print_lines)
             try:
-                await terminal.show(remark("/help lists what you can type besides words"))
-                yield terminal
+                await interface.show(OutputLine.info("/help lists the commands"))
+                yield interface
             finally:
-                terminal.close()
+                interface.close()
 
 
-class Terminal:
-    """A prompt, with lines appearing above it. `open_terminal` makes one."""
+class TerminalInterface:
+    """A `UserInterface` on a terminal. `open_terminal` makes one."""
 
     def __init__(self, conversation: Conversation) -> None:
-        self.patience = 2.0
-        """Somebody sits there and waits."""
-        self._typing, self._typed = anyio.create_memory_object_stream[str](LINES_WAITING)
-        self._showing, self._shown = anyio.create_memory_object_stream[StyleAndTextTuples](
-            LINES_WAITING
+        self.flush_timeout = FLUSH_TIMEOUT
+        """A user waits at the terminal."""
+        self._input_in, self._input_out = anyio.create_memory_object_stream[str](QUEUE_SIZE)
+        self._lines_in, self._lines_out = anyio.create_memory_object_stream[StyleAndTextTuples](
+            QUEUE_SIZE
         )
         self._session = PromptSession[str](
-            lambda: [("class:prompt", self._shortened(conversation.prompt))],
+            lambda: [("class:prompt", self._shorten(conversation.prompt))],
             input=RawInput(sys.stdin),
             style=STYLE,
             completer=_VocabularyCompleter(conversation.vocabulary),
             complete_while_typing=False,
-            input_processors=[_Escape()],
+            input_processors=[_EscapeProcessor()],
             key_bindings=_key_bindings(),
             erase_when_done=True,
         )
-        # The prompt stays when a line has been typed: what is typed next is never on its own.
+        # Enter does not end the prompt, so there is always a prompt that takes the next keys.
         self._session.default_buffer.accept_handler = self._accept
 
-    def typed(self) -> MemoryObjectReceiveStream[str]:
-        """What is typed, until somebody ends it."""
-        return self._typed
+    def read(self) -> MemoryObjectReceiveStream[str]:
+        """Read what the user types, until the user quits or `close` is called."""
+        return self._input_out
 
-    async def show(self, line: Line) -> None:
+    async def show(self, line: OutputLine) -> None:
         """Show a line above the prompt."""
-        await self._showing.send([*line.fragments(strftime("%H:%M")), ("", "\n")])
+        await self._lines_in.send([*line.fragments(strftime("%H:%M")), ("", "\n")])
 
-    async def read(self, *, task_status: TaskStatus[None]) -> None:
-        """Have the prompt, until somebody or `close` ends it."""
-        # Not to be cancelled: that would leave the terminal's answers for the shell to read.
-        with anyio.CancelScope(shield=True), self._typing, contextlib.suppress(EOFError):
-            # Ctrl-C is a key here. Signals come from elsewhere, and are not for the prompt.
+    async def run_prompt(self, *, task_status: TaskStatus[None]) -> None:
+        """Show the prompt and take keys, until the user quits or `close` is called."""
+        # Cancelled, prompt_toolkit leaves answers of the terminal for the shell to read.
+        with anyio.CancelScope(shield=True), self._input_in, contextlib.suppress(EOFError):
+            # Ctrl-C is a key here. SIGINT ends the whole program, not only the prompt.
             await self._session.prompt_async(pre_run=task_status.started, handle_sigint=False)
 
-    async def print(self) -> None:
-        """Print what there is to show, until `close`."""
-        # Cancelled in the wrong moment, prompt_toolkit waits for ever in the end.
-        with anyio.CancelScope(shield=True), self._shown:
-            async for fragments in self._shown:
-                for _ in range(self._shown.statistics().current_buffer_used):
-                    fragments += self._shown.receive_nowait()
+    async def print_lines(self) -> None:
+        """Print lines above the prompt, until `close` is called."""
+        # Cancelled while it prints, prompt_toolkit never ends.
+        with anyio.CancelScope(shield=True), self._lines_out:
+            async for fragments in self._lines_out:
+                for _ in range(self._lines_out.statistics().current_buffer_used):
+                    fragments += self._lines_out.receive_nowait()
                 await run_in_terminal(partial(self._print, fragments))
-                # Taking the prompt away and putting it back takes longer than many lines.
-                await anyio.sleep(REST)
+                # Hiding and redrawing the prompt takes longer than printing many lines.
+                await anyio.sleep(PRINT_INTERVAL)
 
     def close(self) -> None:
-        """Have the other methods end."""
+        """End the prompt, and end printing once all lines are printed."""
         app = self._session.app
         if app.is_running and not app.is_done:
             app.exit()
-        self._showing.close()
+        self._lines_in.close()
 
-    def _shortened(self, prompt: str) -> str:
-        """The end of a prompt, where whom one talks to stands: half the width is for typing."""
-        room = self._session.app.output.get_size().columns // 2
-        if get_cwidth(prompt) <= room:
+    def _shorten(self, prompt: str) -> str:
+        """Keep the end of a long prompt, which names the recipient, in half of the width."""
+        width = self._session.app.output.get_size().columns // 2
+        if get_cwidth(prompt) <= width:
             return prompt
-        while prompt and get_cwidth(prompt) > room - 3:
+        while prompt and get_cwidth(prompt) > width - 3:
             prompt = prompt[1:]
         return f"...{prompt}"
 
     def _print(self, fragments: StyleAndTextTuples) -> None:
         app = self._session.app
-        # Fragments are printed as they are, and none has an escape sequence.
+        # Text is printed as it is: an `OutputLine` has no escape sequences.
         print_formatted_text(app.output, fragments, STYLE, color_depth=app.color_depth)
         app.output.flush()
 
     def _accept(self, buffer: Buffer) -> bool:
-        """Take what was typed.
+        """Queue the input.
 
         Returns:
-            Whether it is to stay where it is.
+            Whether the input stays at the prompt, because the queue is full.
         """
         try:
-            self._typing.send_nowait(buffer.text)
+            self._input_in.send_nowait(buffer.text)
         except anyio.WouldBlock:
             return True
         return False
 
 
 class RawInput(Vt100Input):
-    """A keyboard that prompt_toolkit leaves alone while it prints above the prompt.
+    """A keyboard that stays in raw mode while prompt_toolkit prints above the prompt.
 
-    Otherwise the terminal would show by itself what is typed in just that moment, and take a Ctrl-C
-    for a signal.
+    Otherwise the terminal itself would echo keys, and take Ctrl-C for a signal, in that moment.
     """
 
     def cooked_mode(self) -> contextlib.AbstractContextManager[None]:
@@ -182,28 +184,29 @@ class _VocabularyCompleter(Completer):
         complete_event: CompleteEvent,  # noqa: ARG002
     ) -> Iterator[Completion]:
         text = document.text_before_cursor
-        start, words = self._vocabulary.completions(text)
+        prefix, words = self._vocabulary.complete(text)
         for word in words:
+            command = SLASH_COMMANDS.get(word)
             yield Completion(
-                # Commands go on.
-                f"{word} " if is_command(text) else word,
-                -len(start),
+                # An argument or text follows.
+                f"{word} " if is_slash_command(text) else word,
+                -len(prefix),
                 display=visible(word),
-                display_meta=USAGES[word].meaning if word in USAGES else None,
+                display_meta=command.description if command else None,
             )
 
 
-class _Escape(Processor):
-    """Shows what does not print as `visible` does: names that Tab completes are others' choice."""
+class _EscapeProcessor(Processor):
+    """Escapes the typed text as `visible` does: Tab completes names that other users chose."""
 
     def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
         fragments = explode_text_fragments(transformation_input.fragments)
-        # Whoever types a backslash sees a backslash.
+        # A backslash is no escape here: the user sees what the user types.
         shown: StyleAndTextTuples = [
             (style, character if character == "\\" else visible(character))
             for style, character, *_ in fragments
         ]
-        # Where each character starts; the cursor may also be behind the last one.
+        # Where each character starts. The cursor may also be behind the last one.
         starts = list(accumulate((len(text) for _, text, *_ in shown), initial=0))
 
         def source_to_display(position: int) -> int:
@@ -227,10 +230,10 @@ def _key_bindings() -> KeyBindings:
 
     @bindings.add("tab", filter=has_focus(DEFAULT_BUFFER) & ~has_completions)
     def complete(event: KeyPressEvent) -> None:
-        # At once, and not in a task as usual: on a slow line, what is typed next is here already.
+        # prompt_toolkit completes in a task. Here, the next keys may have arrived already.
         buffer = event.current_buffer
-        asked = CompleteEvent(completion_requested=True)
-        completions = list(buffer.completer.get_completions(buffer.document, asked))
+        requested = CompleteEvent(completion_requested=True)
+        completions = list(buffer.completer.get_completions(buffer.document, requested))
         if len(completions) == 1:
             buffer.apply_completion(completions[0])
         elif common := get_common_complete_suffix(buffer.document, completions):

@@ -1,67 +1,66 @@
-"""The words that somebody who chats may want to type again."""
+"""The words that Tab completes: commands, and the names of users and groups."""
 
 from typing import Final
 
-from .parsing import USAGES, is_command
+from .parsing import SLASH_COMMANDS, is_slash_command
 
-NAMES_KEPT: Final = 500
-"""The most names of people, and of groups; others can make up as many as they like."""
+MAX_NAMES: Final = 500
+"""The most names of users to remember, and of groups. Other users choose how many there are."""
 
 
-class Names(dict[str, None]):
-    """Names, those met last at the end. Those that were not met for longest are forgotten."""
+class RecentNames(dict[str, None]):
+    """A bounded set of names, the most recent one last. When full, it forgets the oldest."""
 
-    def meet(self, name: str) -> None:
-        """Take note of a name."""
+    def add(self, name: str) -> None:
+        """Add a name, or make it the most recent one."""
         self.pop(name, None)
         self[name] = None
-        if len(self) > NAMES_KEPT:
+        if len(self) > MAX_NAMES:
             del self[next(iter(self))]
 
-    def starting_with(self, start: str) -> list[str]:
-        """Those that start with something, the one met last first."""
-        return [name for name in reversed(self) if name.startswith(start)]
+    def starting_with(self, prefix: str) -> list[str]:
+        """The names that start with a prefix, the most recent one first."""
+        return [name for name in reversed(self) if name.startswith(prefix)]
 
 
 class Vocabulary:
-    """All commands, and the names that were met."""
+    """The commands, and the names that have occurred in this conversation."""
 
     def __init__(self) -> None:
-        self.people = Names()
+        self.users = RecentNames()
         """Names of users."""
-        self.groups = Names()
+        self.groups = RecentNames()
         """Names of groups."""
 
-    def completions(self, text: str) -> tuple[str, list[str]]:
-        """What the last word may become.
+    def complete(self, text: str) -> tuple[str, list[str]]:
+        """Find completions of the last word.
 
         Args:
             text: What is typed up to the cursor.
 
         Returns:
-            The last word, which is empty after a space, and the words that start with it and have
-            a meaning there.
+            The last word, which is empty after a space, and the words that it can be completed to.
         """
         *before, word = text.split(" ")
-        if not is_command(text):
-            return word, self.people.starting_with(word)
+        if not is_slash_command(text):
+            return word, self.users.starting_with(word)
         if not before:
-            return word, [command for command in USAGES if command.startswith(word)]
-        match _argument(before):
+            return word, [name for name in SLASH_COMMANDS if name.startswith(word)]
+        match _argument_after(before):
             case "GROUP":
                 return word, self.groups.starting_with(word)
             case "NAME" | "[NAME]" | "MEMBER..." | "TEXT":
-                return word, self.people.starting_with(word)
+                return word, self.users.starting_with(word)
             case _:
                 return word, []
 
 
-def _argument(before: list[str]) -> str | None:
-    """What a command takes after some words; None for nothing, or if it is no command."""
-    command, *words = (word for word in before if word)
-    if command not in USAGES:
+def _argument_after(before: list[str]) -> str | None:
+    """The argument that follows a command and words; None if there is none."""
+    name, *words = (word for word in before if word)
+    if name not in SLASH_COMMANDS:
         return None
-    arguments = USAGES[command].arguments.split()
+    arguments = SLASH_COMMANDS[name].arguments.split()
     if len(words) < len(arguments):
         return arguments[len(words)]
     return arguments[-1] if arguments and arguments[-1] in ("MEMBER...", "TEXT") else None

@@ -1,4 +1,4 @@
-"""The commands that are clients, as processes whose streams carry octets."""
+"""Runs the client commands as processes, with bytes on their standard streams."""
 
 import contextlib
 import json
@@ -11,15 +11,15 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, Self
 
-from ..clients import Peer, where
+from ..clients import Listening, Peer, where
 from ..processes import end
-from ..servers import TIMEOUT, Running, SocketClient
+from ..servers import TIMEOUT, SocketClient
 
 CHATPROTO = [sys.executable, "-m", "chatproto"]
-"""What `chatproto` runs."""
+"""Runs `chatproto`."""
 
 
-def at(server: Running) -> list[str]:
+def at(server: Listening) -> list[str]:
     """The options that say where a server is."""
     return [f"--{option}={value}" for option, value in where(server).items()]
 
@@ -31,7 +31,7 @@ def start(
     stdout: int | IO[bytes] = subprocess.PIPE,
     environment: Mapping[str, str] = {},
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `chatproto`; it does not outlive the context."""
+    """Run `chatproto`. The end of the context kills it."""
     with subprocess.Popen(
         [*CHATPROTO, *arguments],
         stdin=stdin,
@@ -49,10 +49,10 @@ def start(
 
 
 def finish(popen: subprocess.Popen[bytes], stdin: bytes | None = None) -> tuple[int, str, str]:
-    """Give a command its last input, and wait for its end.
+    """Write the last input of a command, and wait for its end.
 
     Returns:
-        Its status, and what it has written to standard output and standard error.
+        The exit status, and the rest of standard output and standard error.
     """
     out, err = popen.communicate(stdin, timeout=2 * TIMEOUT)
     return popen.returncode, (out or b"").decode(), err.decode()
@@ -61,7 +61,7 @@ def finish(popen: subprocess.Popen[bytes], stdin: bytes | None = None) -> tuple[
 def run(
     *arguments: str | bytes, stdin: bytes | None = None, **environment: str
 ) -> tuple[int, str, str]:
-    """Run `chatproto` with a pipe for its input, and nothing in it unless said."""
+    """Run `chatproto` to its end, with a pipe as its input: an empty one by default."""
     with start(*arguments, environment=environment, stdin=subprocess.PIPE) as popen:
         return finish(popen, stdin)
 
@@ -75,14 +75,14 @@ class Listener:
         self._stdout = popen.stdout
 
     def read_line(self) -> str:
-        """The next line. It prints, in any encoding."""
+        """Read a line. It is printable ASCII."""
         line = self._stdout.readline().decode("ascii")
         assert line.endswith("\n")
         assert line[:-1].isprintable()
         return line
 
     def read(self) -> dict[str, Any]:
-        """The next object, without the time, which is one that RFC 3339 allows."""
+        """Read an object, and remove its time, which has the format of RFC 3339."""
         value: dict[str, Any] = json.loads(self.read_line())
         assert re.fullmatch(r"\d{4}(-\d\d){2}T\d\d(:\d\d){2}\.\d+Z", value.pop("time"))
         return value
@@ -90,7 +90,7 @@ class Listener:
 
 @contextlib.contextmanager
 def listening(*arguments: str) -> Iterator[Listener]:
-    """Run `chatproto listen --json` as alice, and wait until it listens."""
+    """Run `chatproto listen --json` as alice, and wait until she has logged in."""
     with start("listen", "--as=alice", "--json", *arguments) as popen:
         listener = Listener(popen)
         assert listener.read() == {"type": "listening", "name": "alice"}
@@ -98,7 +98,7 @@ def listening(*arguments: str) -> Iterator[Listener]:
 
 
 class PlayedServer:
-    """A server that the test plays."""
+    """A listener. The test plays the server on its connections."""
 
     def __init__(self) -> None:
         self._listener = socket.create_server(("127.0.0.1", 0))
@@ -113,12 +113,12 @@ class PlayedServer:
         self._listener.close()
 
     def accept(self) -> Peer:
-        """Its end of the next connection."""
+        """Accept a connection."""
         return Peer(self._listener.accept()[0])
 
 
-def said(bob: SocketClient, count: int) -> list[bytes]:
-    """The next messages to bob, all from alice."""
+def read_messages(bob: SocketClient, count: int) -> list[bytes]:
+    """Read messages from alice to bob."""
     prefix = b"CHAT/1.0 RECEIVE alice "
     lines = [bob.read_line() for _ in range(count)]
     assert all(line.startswith(prefix) for line in lines)

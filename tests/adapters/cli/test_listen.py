@@ -1,4 +1,4 @@
-"""`chatproto listen`: what it prints."""
+"""chatproto_anyio.cli.listen: what it prints, for scripts and for people."""
 
 import base64
 import json
@@ -20,8 +20,8 @@ from .commands import Listener, PlayedServer, at, finish, listening, start
 HOSTILE = b"\x1b[2J \\ \0 \x7f \xc2\x9b \xe2\x80\xae \xc3\xa9"
 
 
-class Log(logging.Handler):
-    """What the server logs."""
+class ServerLog(logging.Handler):
+    """What the server logs, in this process."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -30,15 +30,15 @@ class Log(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self._messages.put(record.getMessage())
 
-    def wait_for(self, beginning: str) -> None:
-        while not self._messages.get(timeout=TIMEOUT).startswith(beginning):
+    def wait_for(self, prefix: str) -> None:
+        while not self._messages.get(timeout=TIMEOUT).startswith(prefix):
             pass
 
 
 @pytest.fixture
-def log() -> Iterator[Log]:
+def log() -> Iterator[ServerLog]:
     logger = logging.getLogger("chatproto.server")
-    handler, level = Log(), logger.level
+    handler, level = ServerLog(), logger.level
     logger.addHandler(handler)
     logger.setLevel(logging.INFO)
     yield handler
@@ -77,7 +77,7 @@ def test_names_are_not_only_ascii(server: chatproto_sync.Server, bob: SocketClie
 
 
 def test_the_longest_message(server: chatproto_sync.Server, bob: SocketClient) -> None:
-    """Six characters for each of its octets: more than a pipe is sure to take at once."""
+    """JSON takes six characters for each byte of it: more than a pipe takes at once for sure."""
     data = b"\0" * (4096 - len("CHAT/1.0 RECEIVE bob \n"))
     with listening(*at(server)) as alice:
         bob.write(b"CHAT/1.0 SEND alice %b\n" % data)
@@ -90,14 +90,14 @@ def test_many_messages(server: chatproto_sync.Server, bob: SocketClient) -> None
         assert [int(alice.read()["text"]) for _ in range(3000)] == list(range(3000))
 
 
-def test_what_is_said_to_a_group(server: chatproto_sync.Server, bob: SocketClient) -> None:
+def test_a_message_to_a_group(server: chatproto_sync.Server, bob: SocketClient) -> None:
     with listening(*at(server)) as alice:
         bob.write(b"CHAT/1.0 GROUP tea alice bob\nCHAT/1.0 BROADCAST tea hot\n")
         assert alice.read() == {"type": "message", "sender": "bob", "text": "hot"}
 
 
 def test_the_time_is_utc(server: chatproto_sync.Server) -> None:
-    # Twelve hours away from it.
+    # Twelve hours from UTC.
     environment = {"TZ": "XXX-12"}
     with start("listen", "--as=alice", "--json", *at(server), environment=environment) as it:
         time = datetime.fromisoformat(json.loads(Listener(it).read_line())["time"])
@@ -129,7 +129,7 @@ def test_lines_do_not_mix() -> None:
     ):
         peer.let_in()
         alice = Listener(it)
-        # They take several turns to write.
+        # Lines that take several writes.
         for _ in range(20):
             peer.say("bob", b"\0" * 4000)
             peer.say("*server*", b"ERR ODD - " + b"\0" * 4000)
@@ -137,7 +137,7 @@ def test_lines_do_not_mix() -> None:
         assert sorted(types) == ["listening"] + ["message"] * 20 + ["notice"] * 20
 
 
-def test_a_server_that_comes_back(tmp_path: Path) -> None:
+def test_reconnecting(tmp_path: Path) -> None:
     path = str(tmp_path / "chat")
     with ExitStack() as stack:
         with run_sync(unix=path) as server:
@@ -156,7 +156,9 @@ def test_a_server_that_comes_back(tmp_path: Path) -> None:
 # For people
 
 
-def test_plain(server: chatproto_sync.Server, bob: SocketClient, log: Log) -> None:
+def test_messages_for_people(
+    server: chatproto_sync.Server, bob: SocketClient, log: ServerLog
+) -> None:
     with start("listen", "--as=alice", *at(server)) as it:
         assert it.stdout is not None
         log.wait_for("logged in alice")
@@ -175,7 +177,7 @@ def test_plain(server: chatproto_sync.Server, bob: SocketClient, log: Log) -> No
         ("ascii", "b\\xf6b\\u202e: \\x1b[2J \\\\ \\x00 \\x7f \\x9b \\u202e \\xe9\\ufffd\n"),
     ],
 )
-def test_what_does_not_print_is_escaped(encoding: str, shown: str) -> None:
+def test_characters_that_do_not_print_are_escaped(encoding: str, shown: str) -> None:
     environment = {"PYTHONIOENCODING": encoding}
     with (
         PlayedServer() as server,
@@ -188,7 +190,7 @@ def test_what_does_not_print_is_escaped(encoding: str, shown: str) -> None:
         assert it.stdout.readline().decode(encoding) == shown
 
 
-def test_what_else_there_is_goes_to_standard_error(tmp_path: Path, log: Log) -> None:
+def test_notices_and_outages_go_to_standard_error(tmp_path: Path, log: ServerLog) -> None:
     path = str(tmp_path / "chat")
     with ExitStack() as stack:
         with run_sync(unix=path) as server:
@@ -204,7 +206,7 @@ def test_what_else_there_is_goes_to_standard_error(tmp_path: Path, log: Log) -> 
             assert finish(it) == (0, "", "")
 
 
-def test_words_of_the_server_are_escaped() -> None:
+def test_notices_are_escaped() -> None:
     with (
         PlayedServer() as server,
         start("listen", "--as=alice", *at(server)) as it,

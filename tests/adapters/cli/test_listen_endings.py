@@ -1,4 +1,4 @@
-"""`chatproto listen`: how it ends, and what it makes of an output that is no terminal."""
+"""chatproto_anyio.cli.listen: how it ends, and outputs of every kind."""
 
 import os
 import re
@@ -23,11 +23,11 @@ each_signal = pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 each_form = pytest.mark.parametrize("form", [[], ["--json"]], ids=["plain", "json"])
 
 
-def take_over(peer: Peer, words: Iterable[bytes]) -> None:
-    """Let alice in, have bob say something to her, and give her name to somebody else."""
+def take_name_over(peer: Peer, messages: Iterable[bytes]) -> None:
+    """Let alice log in, send her messages from bob, and give her name to somebody else."""
     peer.let_in()
-    for each in words:
-        peer.say("bob", each)
+    for data in messages:
+        peer.say("bob", data)
     peer.say("*server*", b"ERR NAME_IN_USE - by \x07another")
     peer.close()
 
@@ -50,7 +50,7 @@ def test_it_logs_out(number: signal.Signals) -> None:
         server.accept() as peer,
     ):
         peer.let_in()
-        # Once it has said what it was told, it listens.
+        # It listens once it has printed a notice.
         peer.say("*server*", b"Welcome!")
         assert it.stderr is not None
         assert it.stderr.readline() == b"Welcome!\n"
@@ -82,7 +82,7 @@ def test_a_signal_while_nobody_reads_what_it_prints(number: signal.Signals) -> N
         server.accept() as peer,
     ):
         peer.let_in()
-        # More than a pipe holds, and less than the connection does.
+        # More than the pipe holds, and less than the connection does.
         peer.write(b"CHAT/1.0 RECEIVE bob %b\n" % (b"x" * 1000) * 200)
         while select.select([], [pipe], [], 0)[1]:
             pass
@@ -96,7 +96,7 @@ def test_a_signal_while_nobody_reads_what_it_prints(number: signal.Signals) -> N
 
 @each_form
 def test_a_pipe_that_nobody_reads_any_more(form: list[str]) -> None:
-    """It ends at once, not with the next message: `| head -1` has what it wants."""
+    """It ends at once, and not when the next message arrives: `head -1` has all it needs."""
     with (
         PlayedServer() as server,
         start("listen", "--as=alice", *form, *at(server)) as it,
@@ -126,7 +126,7 @@ def test_head(server: chatproto_sync.Server) -> None:
     assert result.stderr == "status 0\n"
 
 
-def test_an_output_that_breaks_with_a_message(
+def test_an_output_that_nobody_reads_at_the_next_message(
     server: chatproto_sync.Server, bob: SocketClient
 ) -> None:
     ours, theirs = socket.socketpair()
@@ -145,7 +145,7 @@ def test_an_output_that_breaks_with_a_message(
 
 
 def test_a_named_pipe_that_is_open_for_both(tmp_path: Path) -> None:
-    """What is in it makes its writing end look like that of a pipe which nobody reads."""
+    """When it holds data, its descriptor is readable, like a pipe that nobody reads any more."""
     path = tmp_path / "pipe"
     os.mkfifo(path)
     with (
@@ -157,7 +157,7 @@ def test_a_named_pipe_that_is_open_for_both(tmp_path: Path) -> None:
         peer.let_in()
         peer.say("bob", b"hi")
         assert select.select([pipe], [], [], TIMEOUT)[0]
-        # It has turned to its output, too, before the second of these.
+        # Its task that watches the output has run before the second notice is printed.
         for _ in range(3):
             peer.say("*server*", b"Are you there?")
             assert it.stderr is not None
@@ -169,14 +169,14 @@ def test_a_named_pipe_that_is_open_for_both(tmp_path: Path) -> None:
 
 
 def test_a_file(tmp_path: Path) -> None:
-    path = tmp_path / "said"
+    path = tmp_path / "messages"
     with (
         path.open("wb") as file,
         PlayedServer() as server,
         start("listen", "--as=alice", *at(server), stdout=file) as it,
         server.accept() as peer,
     ):
-        take_over(peer, [b"one", b"two"])
+        take_name_over(peer, [b"one", b"two"])
         finish(it)
     assert path.read_bytes() == b"bob: one\nbob: two\n"
 
@@ -206,21 +206,21 @@ def test_an_output_that_is_closed(server: chatproto_sync.Server) -> None:
 
 
 @each_form
-def test_the_name_is_taken_over(form: list[str]) -> None:
-    """That does not get better by trying again. What was heard before is printed all the same."""
+def test_it_prints_everything_before_it_fails(form: list[str]) -> None:
+    """It does not connect again, and prints what arrived before."""
     with (
         PlayedServer() as server,
         start("listen", "--as=alice", *form, *at(server)) as it,
         server.accept() as peer,
     ):
-        take_over(peer, [b"%d" % number for number in range(500)])
+        take_name_over(peer, [b"%d" % number for number in range(500)])
         status, out, errors = finish(it)
     assert status == 1
     assert [int(each) for each in re.findall(r'bob.*?(\d+)"?}?\n', out)] == list(range(500))
     assert errors.splitlines()[-1] == "Error: the server has closed the connection: by \\x07another"
 
 
-def test_somebody_else_logs_in() -> None:
+def test_somebody_else_takes_the_name() -> None:
     policy = Policy(duplicate_login=DuplicateLogin.REPLACE)
     with (
         run_sync(port=0, policy=policy) as server,

@@ -1,4 +1,4 @@
-"""`chatproto send`."""
+"""chatproto_anyio.cli.send: what is sent, and which notices from the server are printed."""
 
 import subprocess
 from pathlib import Path
@@ -8,7 +8,7 @@ import pytest
 import chatproto_sync
 
 from ..servers import TIMEOUT, SocketClient
-from .commands import PlayedServer, at, finish, run, said, start
+from .commands import PlayedServer, at, finish, read_messages, run, start
 
 # What is sent
 
@@ -19,7 +19,7 @@ from .commands import PlayedServer, at, finish, run, said, start
 )
 def test_text(server: chatproto_sync.Server, bob: SocketClient, text: bytes) -> None:
     assert run("send", "--as", "alice", *at(server), "bob", text) == (0, "", "")
-    assert said(bob, 1) == [text]
+    assert read_messages(bob, 1) == [text]
     bob.flush("bob")
 
 
@@ -30,7 +30,7 @@ def test_each_line_of_the_input(
     data = b"one\n\n two \nCR LF\r\nin\rside\nNUL\0\n\xff\xfe\nlast"
     assert run("send", "--as", "alice", *at(server), "bob", *dash, stdin=data) == (0, "", "")
     expected = [b"one", b"", b" two ", b"CR LF", b"in\rside", b"NUL\0", b"\xff\xfe", b"last"]
-    assert said(bob, 8) == expected
+    assert read_messages(bob, 8) == expected
     bob.flush("bob")
 
 
@@ -46,11 +46,11 @@ def test_a_file(
     path.write_bytes(data)
     with path.open("rb") as file, start("send", "--as=alice", *at(server), "bob", stdin=file) as it:
         assert finish(it) == (0, "", "")
-    assert said(bob, len(lines)) == lines
+    assert read_messages(bob, len(lines)) == lines
     bob.flush("bob")
 
 
-def test_a_device(server: chatproto_sync.Server) -> None:
+def test_input_that_epoll_does_not_take(server: chatproto_sync.Server) -> None:
     with start("send", "--as=alice", *at(server), "bob", stdin=subprocess.DEVNULL) as it:
         assert finish(it) == (0, "", "")
 
@@ -61,7 +61,7 @@ def test_many_lines(server: chatproto_sync.Server, bob: SocketClient) -> None:
         assert it.stdin is not None
         it.stdin.write(b"\n".join(lines))
         it.stdin.close()
-        assert said(bob, 5000) == lines
+        assert read_messages(bob, 5000) == lines
         assert it.wait(TIMEOUT) == 0
 
 
@@ -71,22 +71,24 @@ def test_a_group(server: chatproto_sync.Server, bob: SocketClient) -> None:
     arguments = ["send", "--as=alice", *at(server), "--group", "tea"]
     assert run(*arguments, "hot") == (0, "", "")
     assert run(*arguments, stdin=b"and\nsweet\n") == (0, "", "")
-    assert said(bob, 3) == [b"hot", b"and", b"sweet"]
+    assert read_messages(bob, 3) == [b"hot", b"and", b"sweet"]
 
 
-def test_lines_go_as_they_come(server: chatproto_sync.Server, bob: SocketClient) -> None:
+def test_lines_are_sent_as_soon_as_they_are_read(
+    server: chatproto_sync.Server, bob: SocketClient
+) -> None:
     with start("send", "--as=alice", *at(server), "bob", stdin=subprocess.PIPE) as it:
         assert it.stdin is not None
         for number in range(10):
             it.stdin.write(b"%d\n" % number)
             it.stdin.flush()
-            assert said(bob, 1) == [b"%d" % number]
+            assert read_messages(bob, 1) == [b"%d" % number]
         assert finish(it, b"last") == (0, "", "")
-    assert said(bob, 1) == [b"last"]
+    assert read_messages(bob, 1) == [b"last"]
 
 
 def test_an_endless_producer(server: chatproto_sync.Server, bob: SocketClient) -> None:
-    # Long lines, so that few of them are on their way when it ends.
+    # Long lines, so that the pipe holds few of them when the producer ends.
     line = "y" * 1000
     with (
         subprocess.Popen(
@@ -94,77 +96,71 @@ def test_an_endless_producer(server: chatproto_sync.Server, bob: SocketClient) -
         ) as producer,
         start("send", "--as=alice", *at(server), "bob", stdin=producer.stdout or 0) as it,
     ):
-        assert said(bob, 1000) == [line.encode()] * 1000
+        assert read_messages(bob, 1000) == [line.encode()] * 1000
         producer.terminate()
         producer.wait(TIMEOUT)
         assert finish(it) == (0, "", "")
 
 
-def test_what_others_say_meanwhile_is_in_nobodys_way(
+def test_messages_from_others_do_not_block_it(
     server: chatproto_sync.Server, bob: SocketClient
 ) -> None:
     with start("send", "--as=alice", *at(server), "bob", stdin=subprocess.PIPE) as it:
         assert it.stdin is not None
         it.stdin.write(b"first\n")
         it.stdin.flush()
-        assert said(bob, 1) == [b"first"]
-        # More than a client keeps.
-        bob.write(b"CHAT/1.0 SEND alice listen to what I have to say\n" * 5000)
+        assert read_messages(bob, 1) == [b"first"]
+        # More than a client queues.
+        bob.write(b"CHAT/1.0 SEND alice are you there?\n" * 5000)
         bob.flush("bob")
         assert finish(it, b"second\n") == (0, "", "")
-    assert said(bob, 1) == [b"second"]
+    assert read_messages(bob, 1) == [b"second"]
 
 
-# How much at once
+# Notices
 
 
-def test_the_server_is_asked_often_whether_it_keeps_up() -> None:
-    with (
-        PlayedServer() as server,
-        start("send", "--as=alice", *at(server), "bob", stdin=subprocess.PIPE) as it,
-        server.accept() as peer,
-    ):
-        assert it.stdin is not None
-        it.stdin.write(b"line\n" * 1000)
-        it.stdin.close()
-        peer.let_in()
-        lines = unanswered = 0
-        while (line := peer.read_line()) != b"LOGOUT\n":
-            if line == b"SEND bob line\n":
-                lines += 1
-                unanswered += 1
-                # No more than there can be complaints to keep.
-                assert unanswered <= 100
-            else:
-                peer.say("alice", line.removeprefix(b"SEND alice ").removesuffix(b"\n"))
-                unanswered = 0
-        assert (lines, unanswered) == (1000, 0)
-        peer.close()
-        assert it.wait(TIMEOUT) == 0
-
-
-# What the server complains of
-
-
-def test_a_complaint(server: chatproto_sync.Server) -> None:
+def test_an_error(server: chatproto_sync.Server) -> None:
     status, out, errors = run("send", "--as=alice", *at(server), "nobody", "hi")
     assert (status, out) == (3, "")
     assert errors == "NO_SUCH_USER: nobody is not online\n"
 
 
-def test_a_complaint_for_each_line(server: chatproto_sync.Server) -> None:
+def test_an_error_for_each_line(server: chatproto_sync.Server) -> None:
     status, _, errors = run("send", "--as=alice", *at(server), "nobody", stdin=b"hi\n" * 20)
     assert status == 3
     assert errors == "NO_SUCH_USER: nobody is not online\n" * 20
 
 
-def test_a_complaint_about_a_group(server: chatproto_sync.Server) -> None:
+def test_no_error_is_lost(tmp_path: Path) -> None:
+    """A client keeps the last 100 notices, so no more lines may be without an answer."""
+    path = tmp_path / "lines"
+    path.write_bytes(b"hi\n" * 1000)
+    with (
+        path.open("rb") as file,
+        PlayedServer() as server,
+        start("send", "--as=alice", *at(server), "bob", stdin=file) as it,
+        server.accept() as peer,
+    ):
+        peer.let_in()
+        answers = b""
+        while (line := peer.read_line()) != b"LOGOUT\n":
+            if line == b"SEND bob hi\n":
+                answers += b"CHAT/1.0 RECEIVE *server* ERR ODD SEND no\n"
+            else:
+                peer.write(answers + b"CHAT/1.0 RECEIVE %b" % line.removeprefix(b"SEND "))
+                answers = b""
+        peer.close()
+        assert finish(it) == (3, "", "ODD: no\n" * 1000)
+
+
+def test_an_error_about_a_group(server: chatproto_sync.Server) -> None:
     status, _, errors = run("send", "--as=alice", *at(server), "--group", "tea", "hi")
     assert status == 3
     assert errors.startswith("NO_SUCH_GROUP: ")
 
 
-def test_a_complaint_comes_at_once(server: chatproto_sync.Server) -> None:
+def test_an_error_is_printed_at_once(server: chatproto_sync.Server) -> None:
     with start("send", "--as=alice", *at(server), "nobody", stdin=subprocess.PIPE) as it:
         assert it.stdin is not None
         assert it.stderr is not None
@@ -182,7 +178,7 @@ def test_a_complaint_comes_at_once(server: chatproto_sync.Server) -> None:
         (b"Welcome!\x07", 0, "Welcome!\\x07\n"),
     ],
 )
-def test_words_of_the_server(notice: bytes, status: int, errors: str) -> None:
+def test_notices(notice: bytes, status: int, errors: str) -> None:
     with (
         PlayedServer() as server,
         start("send", "--as=alice", *at(server), "bob", "hi") as it,

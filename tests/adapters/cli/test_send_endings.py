@@ -1,4 +1,4 @@
-"""`chatproto send`: what it can't send, and how it ends otherwise."""
+"""chatproto_anyio.cli.send: input that can't be sent, wrong usage, and how it ends otherwise."""
 
 import re
 import signal
@@ -6,12 +6,14 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
 import chatproto_sync
 from chatproto import DuplicateLogin, Policy
+from chatproto_anyio.cli.main import cli
 
 from ..servers import TIMEOUT, SocketClient, run_sync
-from .commands import CHATPROTO, PlayedServer, at, finish, run, said, start
+from .commands import CHATPROTO, PlayedServer, at, finish, read_messages, run, start
 
 # What can't be sent
 
@@ -24,7 +26,7 @@ from .commands import CHATPROTO, PlayedServer, at, finish, run, said, start
         (b"x" * 5000 + b"\nfour\n", "LINE_TOO_LONG: the line is too long"),
         (
             b"x" * 4090 + b"\nfour\n",
-            "LINE_TOO_LONG: the line has 4109 octets, and 4096 are allowed",
+            "LINE_TOO_LONG: the line has 4109 bytes, and 4096 are allowed",
         ),
     ],
 )
@@ -33,15 +35,15 @@ def test_a_line_that_is_no_message(
 ) -> None:
     result = run("send", "--as=alice", *at(server), "bob", stdin=b"one\ntwo\n" + rest)
     assert result == (1, "", f"Error: line 3: {words}\n")
-    assert said(bob, 2) == [b"one", b"two"]
+    assert read_messages(bob, 2) == [b"one", b"two"]
     bob.flush("bob")
 
 
-def test_complaints_about_the_lines_before_it_are_told(server: chatproto_sync.Server) -> None:
+def test_errors_of_the_lines_before_it_are_printed(server: chatproto_sync.Server) -> None:
     status, _, errors = run("send", "--as=alice", *at(server), "nobody", stdin=b"one\ntwo\r\r\n")
     assert status == 1
-    complaint, error = errors.splitlines()
-    assert complaint == "NO_SUCH_USER: nobody is not online"
+    notice, error = errors.splitlines()
+    assert notice == "NO_SUCH_USER: nobody is not online"
     assert error.startswith("Error: line 2: MALFORMED: ")
 
 
@@ -60,22 +62,22 @@ def test_a_line_without_end(server: chatproto_sync.Server) -> None:
         (["bob", "hi"], "--as"),
         (["--as=alice"], "TO"),
         (["--as=*alice", "bob", "hi"], "names that start with * are reserved"),
-        (["--as=", "bob", "hi"], "a name has 1 to 64 octets"),
-        (["--as=alice", "", "hi"], "a name has 1 to 64 octets"),
+        (["--as=", "bob", "hi"], "a name has 1 to 64 bytes"),
+        (["--as=alice", "", "hi"], "a name has 1 to 64 bytes"),
         (["--as=alice", "b b"], "a name holds no white space"),
         (["--as=alice", "bob", "two\nlines"], "data holds no LF"),
         (["--as=alice", "--group", "bob", "CR\r"], "does not end with CR"),
         (["--as=alice", "bob", "x" * 5000], "4096 are allowed"),
         (["--as=alice", "bob", "hi", "there"], "there"),
-        (["--as=alice", b"b\xff", "hi"], "surrogate"),
+        (["--as=alice", "b\udcff", "hi"], "surrogate"),
     ],
 )
-def test_wrong_usage(arguments: list[str | bytes], words: str) -> None:
-    # No server is asked: there is none.
-    status, out, errors = run("send", "--port=1", *arguments)
-    assert (status, out) == (2, "")
-    assert errors.startswith("Usage: chatproto send [OPTIONS] TO [TEXT | -]\n")
-    assert words in errors.splitlines()[-1]
+def test_wrong_usage(arguments: list[str], words: str) -> None:
+    # Does not connect: no server is there.
+    result = CliRunner().invoke(cli, ["send", "--port=1", *arguments], prog_name="chatproto")
+    assert result.exit_code == 2
+    assert result.output.startswith("Usage: chatproto send [OPTIONS] TO [TEXT | -]\n")
+    assert words in result.output.splitlines()[-1]
 
 
 def test_input_that_is_closed(server: chatproto_sync.Server) -> None:
@@ -136,7 +138,7 @@ def test_the_server_goes_while_there_is_nothing_to_send() -> None:
         peer.let_in()
         peer.say("*server*", b"ERR SHUTTING_DOWN - good \x07bye")
         peer.close()
-        # Its input is open still.
+        # Although its input is still open.
         assert it.wait(TIMEOUT) == 1
         assert it.stderr is not None
         assert it.stderr.read().splitlines() == [
@@ -176,7 +178,7 @@ def test_a_signal(
         assert it.stdin is not None
         it.stdin.write(b"hi\n")
         it.stdin.flush()
-        assert said(bob, 1) == [b"hi"]
+        assert read_messages(bob, 1) == [b"hi"]
         it.send_signal(number)
         assert it.wait(TIMEOUT) == status
         assert it.stderr is not None

@@ -1,4 +1,4 @@
-"""A terminal that a person could sit at: a pseudo-terminal, and what would be on its screen."""
+"""Runs `chatproto chat` in a pseudo-terminal, and emulates the screen that a user would see."""
 
 import contextlib
 import os
@@ -17,13 +17,24 @@ import pyte
 
 from ...processes import PATIENCE
 from ...servers import TIMEOUT
+from ..commands import CHATPROTO
 
-CHAT = [sys.executable, "-m", "chatproto", "chat"]
+CHAT = [*CHATPROTO, "chat"]
+
+IMPATIENT = """
+from chatproto_anyio.cli.chat import conversation, terminal
+conversation.WAIT_INFO_DELAY = terminal.FLUSH_TIMEOUT = 0.1
+from chatproto.__main__ import main
+main()
+"""
+IMPATIENT_CHAT = [sys.executable, "-c", IMPATIENT, "chat"]
+"""Waits a tenth of a second where `CHAT` waits two seconds."""
+
 ROWS = 24
 
 
 class _Screen(pyte.Screen):
-    """A screen that answers when a program asks where the cursor is."""
+    """A screen that answers programs, for example with the position of the cursor."""
 
     answer: Callable[[str], None]
 
@@ -32,11 +43,11 @@ class _Screen(pyte.Screen):
 
 
 class Terminal:
-    """A terminal with a program in it. `open_terminal` makes one."""
+    """A terminal and the program in it. `spawn_in_terminal` makes one."""
 
     def __init__(self, child: Any, columns: int) -> None:
         self.raw = b""
-        """All that the program has written."""
+        """Everything that the program has written."""
         self.screen = _Screen(columns, ROWS)
         self.screen.answer = self.type
         self._stream = pyte.ByteStream(self.screen)
@@ -45,21 +56,21 @@ class Terminal:
 
     @property
     def lines(self) -> list[str]:
-        """The lines on the screen, without what is empty at their ends and below them."""
+        """The lines on the screen, without spaces at their ends and empty lines at the bottom."""
         return "\n".join(map(str.rstrip, self.screen.display)).rstrip().split("\n")
 
     @property
     def colours(self) -> set[int]:
-        """The codes of colours that were used (ECMA-48, SGR)."""
+        """The codes of the colours that the program has used (ECMA-48, SGR)."""
         found = re.findall(rb"\x1b\[([\d;]*)m", self.raw)
         codes = {int(code) for each in found for code in each.split(b";") if code}
         return {code for code in codes if 30 <= code <= 49 or 90 <= code <= 107} - {39, 49}
 
     @property
     def is_as_before(self) -> bool:
-        """Whether the terminal is in the state in which the program found it."""
+        """Whether the program has left the terminal in the state in which it was before."""
         modes = dict(re.findall(rb"\x1b\[\?(\d+)([hl])", self.raw))
-        # The cursor is to be seen, lines to be wrapped; pasting and keys are to be as usual.
+        # A visible cursor, wrapped lines, normal pasting and normal cursor keys.
         kept = {b"25": b"h", b"7": b"h", b"2004": b"l", b"1": b"l"}
         return termios.tcgetattr(self._child.child_fd) == self._settings and all(
             modes.get(mode, state) == state for mode, state in kept.items()
@@ -75,11 +86,11 @@ class Terminal:
         self._child.kill(number)
 
     def wait_for(self, check: Callable[[list[str]], bool]) -> None:
-        """Wait until the lines on the screen are as they should be."""
-        deadline = time.monotonic() + TIMEOUT
+        """Wait until the lines on the screen pass a check."""
+        end = time.monotonic() + TIMEOUT
         while not check(self.lines):
             try:
-                data = self._child.read_nonblocking(65536, deadline - time.monotonic())
+                data = self._child.read_nonblocking(65536, max(0, end - time.monotonic()))
             except (pexpect.TIMEOUT, pexpect.EOF) as error:
                 shown = "\n".join(self.lines)
                 raise AssertionError(
@@ -88,16 +99,20 @@ class Terminal:
             self._take(data)
 
     def wait_for_line(self, pattern: str) -> None:
-        """Wait for a line somewhere on the screen; a pattern for all of it, but the time."""
+        """Wait for a line anywhere on the screen.
+
+        Args:
+            pattern: A regular expression for the whole line after the time.
+        """
         regex = re.compile(rf"\d\d:\d\d {pattern}")
         self.wait_for(lambda lines: any(map(regex.fullmatch, lines)))
 
     def wait_for_prompt(self, text: str) -> None:
-        """Wait until this is all that is in the last line."""
+        """Wait until the last line is the prompt, with what is typed there."""
         self.wait_for(lambda lines: lines[-1] == text.rstrip())
 
     def wait_for_end(self) -> int:
-        """Wait until the program has ended, and return its status."""
+        """Wait until the program has ended, and return its exit status."""
         with contextlib.suppress(pexpect.EOF):
             while True:
                 self._take(self._child.read_nonblocking(65536, TIMEOUT))
@@ -111,14 +126,14 @@ class Terminal:
 
 
 @contextlib.contextmanager
-def open_terminal(
+def spawn_in_terminal(
     command: Sequence[str], columns: int = 80, **environment: str
 ) -> Iterator[Terminal]:
-    """Run a program in a terminal; it does not outlive the context."""
+    """Run a program in a terminal. The end of the context kills it."""
     inherited = {name: os.environ[name] for name in os.environ if name != "NO_COLOR"}
     program, *arguments = command
     with warnings.catch_warnings():
-        # A server may run in a thread here. What is forked does not care, it is replaced at once.
+        # Servers run in threads here. The child of the fork uses none of them: it calls exec.
         warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
         child = pexpect.spawn(
             program,
@@ -126,7 +141,7 @@ def open_terminal(
             dimensions=(ROWS, columns),
             env={**inherited, "TERM": "xterm-256color", "PYTHONUTF8": "1", **environment},
         )
-    # It is made for programs that lose what comes too early.
+    # By default, pexpect waits before it sends, for programs that lose early input.
     child.delaybeforesend = child.delayafterread = None
     try:
         yield Terminal(child, columns)
@@ -139,14 +154,19 @@ def open_terminal(
 
 
 def open_chat(
-    path: str, *options: str, columns: int = 80, **environment: str
+    path: str,
+    *options: str,
+    command: Sequence[str] = CHAT,
+    columns: int = 80,
+    **environment: str,
 ) -> AbstractContextManager[Terminal]:
-    """Run `chatproto chat` for alice.
+    """Run `chatproto chat alice` in a terminal.
 
     Args:
         path: The server's Unix socket.
-        options: What else to call it with.
-        columns: How wide the terminal is.
-        environment: What else is in its environment.
+        options: More options.
+        command: `CHAT` or `IMPATIENT_CHAT`.
+        columns: The width of the terminal.
+        environment: More variables of the environment.
     """
-    return open_terminal([*CHAT, "alice", "--unix", path, *options], columns, **environment)
+    return spawn_in_terminal([*command, "alice", "--unix", path, *options], columns, **environment)

@@ -1,4 +1,4 @@
-"""What typed lines mean, and what Tab makes of them."""
+"""chatproto_anyio.cli.chat.parsing: what a typed line asks for."""
 
 import pytest
 from hypothesis import given
@@ -11,28 +11,24 @@ from chatproto import (
     Leave,
     LocalProtocolError,
     Login,
-    Message,
-    Notice,
     Send,
 )
-from chatproto_anyio.cli.chat.lines import Line, heard, noticed, remark, said, trouble
 from chatproto_anyio.cli.chat.parsing import (
-    USAGES,
+    SLASH_COMMANDS,
     Hint,
-    Meaning,
+    ParsedInput,
     Recipient,
-    TalkTo,
-    Wish,
+    SetRecipient,
+    SimpleCommand,
     parse,
 )
-from chatproto_anyio.cli.chat.vocabulary import NAMES_KEPT, Vocabulary
 
 BOB = Recipient("bob")
 TEAM = Recipient("team", group=True)
 
 
 @pytest.mark.parametrize(
-    ("line", "meaning"),
+    ("line", "expected"),
     [
         ("hi", Send("bob", b"hi")),
         ("  hi  there ", Send("bob", b"  hi  there ")),
@@ -49,33 +45,33 @@ TEAM = Recipient("team", group=True)
         ("/msg carol /quit", Send("carol", b"/quit")),
         ("/msg #c,/x hi", Send("#c,/x", b"hi")),
         ("/say team hi  there", Broadcast("team", b"hi  there")),
-        ("/to carol", TalkTo(Recipient("carol"))),
-        ("/to  carol ", TalkTo(Recipient("carol"))),
-        ("/to #team", TalkTo(Recipient("#team"))),
-        ("/to", TalkTo(None)),
-        ("/to ", TalkTo(None)),
-        ("/to-group team", TalkTo(TEAM)),
+        ("/to carol", SetRecipient(Recipient("carol"))),
+        ("/to  carol ", SetRecipient(Recipient("carol"))),
+        ("/to #team", SetRecipient(Recipient("#team"))),
+        ("/to", SetRecipient(None)),
+        ("/to ", SetRecipient(None)),
+        ("/to-group team", SetRecipient(TEAM)),
         ("/group team bob  carol ", Group("team", ["bob", "carol"])),
         ("/leave team", Leave("team")),
         ("/nick carol ", Login("carol")),
-        ("/ping", Wish.PING),
-        ("/ping ", Wish.PING),
-        ("/help", Wish.HELP),
-        ("/quit", Wish.QUIT),
+        ("/ping", SimpleCommand.PING),
+        ("/ping ", SimpleCommand.PING),
+        ("/help", SimpleCommand.HELP),
+        ("/quit", SimpleCommand.QUIT),
     ],
 )
-def test_what_a_line_means(line: str, meaning: Meaning) -> None:
-    assert parse(line, BOB) == meaning
+def test_lines(line: str, expected: ParsedInput | None) -> None:
+    assert parse(line, BOB) == expected
 
 
-def test_a_group_can_be_talked_to() -> None:
+def test_a_message_to_a_group() -> None:
     assert parse("//hi", TEAM) == Broadcast("team", b"/hi")
 
 
 @pytest.mark.parametrize("line", ["hi", "//hi"])
-def test_talking_to_nobody(line: str) -> None:
+def test_a_message_to_nobody(line: str) -> None:
     assert parse(line, None) == Hint(
-        "nobody would hear that: first type /to NAME or /to-group GROUP"
+        "nobody would get that: first type /to NAME or /to-group GROUP"
     )
 
 
@@ -104,15 +100,15 @@ def test_talking_to_nobody(line: str) -> None:
 )
 def test_wrong_arguments(line: str) -> None:
     command = line.split()[0]
-    assert parse(line, BOB) == Hint(f"type {command} {USAGES[command].arguments}".rstrip())
+    assert parse(line, BOB) == Hint(f"type {command} {SLASH_COMMANDS[command].arguments}".rstrip())
 
 
 @pytest.mark.parametrize("line", ["/", "/MSG bob hi", "/usr/bin", "/msg\tbob hi", "/\x1b[2J x"])
 def test_unknown_commands(line: str) -> None:
-    meaning = parse(line, BOB)
-    assert isinstance(meaning, Hint)
-    assert meaning.text.startswith("no command is called /")
-    assert meaning.text.isprintable()
+    hint = parse(line, BOB)
+    assert isinstance(hint, Hint)
+    assert hint.text.startswith("there is no command /")
+    assert hint.text.isprintable()
 
 
 @pytest.mark.parametrize(
@@ -125,102 +121,24 @@ def test_unknown_commands(line: str) -> None:
         ("hi\r", ErrorCode.MALFORMED),
     ],
 )
-def test_what_the_protocol_does_not_allow(line: str, code: ErrorCode) -> None:
+def test_the_protocol_does_not_allow_it(line: str, code: ErrorCode) -> None:
     with pytest.raises(LocalProtocolError) as caught:
         parse(line, BOB)
     assert caught.value.code == code
 
 
 @given(line=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r")))
-def test_whatever_is_typed(line: str) -> None:
-    """A line that says something says just that; `/` before it makes a line of any."""
+def test_any_message(line: str) -> None:
+    """A message is sent as it is, and `//` before any text makes it a message."""
     if not line.startswith("/") and line.strip():
         assert parse(line, BOB) == Send("bob", line.encode())
     assert parse(f"//{line}", BOB) == Send("bob", f"/{line}".encode())
 
 
-@given(arguments=st.text(), command=st.sampled_from(sorted(USAGES)))
-def test_whatever_follows_a_command(arguments: str, command: str) -> None:
+@given(arguments=st.text(), command=st.sampled_from(sorted(SLASH_COMMANDS)))
+def test_any_arguments(arguments: str, command: str) -> None:
     try:
-        meaning = parse(f"{command} {arguments}", None)
+        parsed = parse(f"{command} {arguments}", None)
     except LocalProtocolError:
         return
-    assert meaning is not None
-
-
-@pytest.mark.parametrize(
-    ("line", "text"),
-    [
-        (heard(Message("bob", b"hi")), "12:34 <bob> hi"),
-        (heard(Message("b\u202eb", b"\x1b[2J\xff")), "12:34 <b\\u202eb> \\x1b[2J\ufffd"),
-        (said(Send("bob", b"a\tb")), "12:34 -> bob: a\\tb"),
-        (said(Broadcast("te\u200bam", b"hi")), "12:34 -> group te\\u200bam: hi"),
-        (noticed(Notice("NO_SUCH_USER", "SEND", "who?\x07")), "12:34 ! NO_SUCH_USER: who?\\x07"),
-        (noticed(Notice("", "-", "hello")), "12:34 ! hello"),
-        (trouble("too late"), "12:34 ! too late"),
-        (remark("as you like"), "12:34 * as you like"),
-    ],
-)
-def test_lines(line: Line, text: str) -> None:
-    assert "".join(text for _, text in line.fragments("12:34")) == text
-
-
-@pytest.mark.parametrize("name", ["-", "->", "!", "*", "<bob>"])
-def test_nobody_can_be_called_like_another_head(name: str) -> None:
-    others = (said(Send("bob", b"")), trouble(""), remark(""))
-    assert heard(Message(name, b"")).head[0] not in {line.head[0] for line in others}
-
-
-@pytest.fixture
-def vocabulary() -> Vocabulary:
-    vocabulary = Vocabulary()
-    for name in ("bob", "carol", "ben"):
-        vocabulary.people.meet(name)
-    vocabulary.groups.meet("board")
-    return vocabulary
-
-
-@pytest.mark.parametrize(
-    ("text", "word", "words"),
-    [
-        ("/g", "/g", ["/group"]),
-        ("/to", "/to", ["/to", "/to-group"]),
-        ("/", "/", list(USAGES)),
-        ("/x", "/x", []),
-        ("/msg ", "", ["ben", "carol", "bob"]),
-        ("/msg b", "b", ["ben", "bob"]),
-        ("/msg  b", "b", ["ben", "bob"]),
-        ("/msg bob c", "c", ["carol"]),
-        ("/msg bob hi c", "c", ["carol"]),
-        ("/to c", "c", ["carol"]),
-        ("/to carol b", "b", []),
-        ("/say b", "b", ["board"]),
-        ("/say board b", "b", ["ben", "bob"]),
-        ("/to-group b", "b", ["board"]),
-        ("/group b", "b", ["board"]),
-        ("/group board b", "b", ["ben", "bob"]),
-        ("/group board ben bob c", "c", ["carol"]),
-        ("/leave b", "b", ["board"]),
-        ("/nick b", "b", []),
-        ("/ping b", "b", []),
-        ("/x b", "b", []),
-        ("ask b", "b", ["ben", "bob"]),
-        ("", "", ["ben", "carol", "bob"]),
-        ("//x b", "b", ["ben", "bob"]),
-    ],
-)
-def test_completions(vocabulary: Vocabulary, text: str, word: str, words: list[str]) -> None:
-    assert vocabulary.completions(text) == (word, words)
-
-
-def test_names_that_are_met_again_come_first(vocabulary: Vocabulary) -> None:
-    vocabulary.people.meet("bob")
-    assert vocabulary.people.starting_with("") == ["bob", "ben", "carol"]
-
-
-def test_others_cannot_fill_the_memory(vocabulary: Vocabulary) -> None:
-    for number in range(NAMES_KEPT):
-        vocabulary.people.meet(f"eve{number}")
-        vocabulary.people.meet("bob")
-    assert len(vocabulary.people) == NAMES_KEPT
-    assert vocabulary.people.starting_with("b") == ["bob"]
+    assert parsed is not None

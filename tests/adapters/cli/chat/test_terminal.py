@@ -1,12 +1,10 @@
-"""`chatproto chat` at a terminal: what is typed and what is shown."""
+"""chatproto_anyio.cli.chat.terminal: keys, the prompt and the lines above it, in a terminal."""
 
 import pty
 import re
 import signal
 import termios
 import unicodedata
-from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
@@ -17,20 +15,7 @@ from ...servers import SocketClient, run_sync
 from .terminal import open_chat
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "chat")
-
-
-@pytest.fixture
-def bob(path: str) -> Iterator[SocketClient]:
-    """Somebody to talk to, on a server."""
-    with run_sync(unix=path), SocketClient(f"unix:{path}") as bob:
-        bob.login("bob")
-        yield bob
-
-
-def test_typing_survives_what_arrives(bob: SocketClient, path: str) -> None:
+def test_typing_goes_on_while_messages_arrive(bob: SocketClient, path: str) -> None:
     with open_chat(path, "--to", "bob") as terminal:
         terminal.wait_for_prompt("alice -> bob:")
         terminal.type("half a ")
@@ -44,7 +29,7 @@ def test_typing_survives_what_arrives(bob: SocketClient, path: str) -> None:
         assert bob.read_line() == b"CHAT/1.0 RECEIVE alice half a message\n"
 
 
-def test_lines_are_told_apart_without_colours(bob: SocketClient, path: str) -> None:
+def test_kinds_of_lines_differ_without_colours(bob: SocketClient, path: str) -> None:
     with open_chat(path, NO_COLOR="1") as terminal:
         terminal.wait_for_line(r"\* /help lists .*")
         bob.write(b"CHAT/1.0 SEND alice hi\n")
@@ -55,7 +40,7 @@ def test_lines_are_told_apart_without_colours(bob: SocketClient, path: str) -> N
         assert terminal.colours == set()
 
 
-def test_lines_are_told_apart_with_colours(bob: SocketClient, path: str) -> None:
+def test_kinds_of_lines_differ_in_colour(bob: SocketClient, path: str) -> None:
     with open_chat(path) as terminal:
         terminal.wait_for_prompt("alice:")
         bob.write(b"CHAT/1.0 SEND alice hi\n")
@@ -63,16 +48,16 @@ def test_lines_are_told_apart_with_colours(bob: SocketClient, path: str) -> None
         terminal.type("/msg bob hello\r/msg carol hello\r")
         terminal.wait_for_line("! NO_SUCH_USER: carol is not online")
         terminal.wait_for_prompt("alice:")
-        heads = {line[6:].split()[0]: y for y, line in enumerate(terminal.lines[:-1])}
-        assert list(heads) == ["*", "<bob>", "->", "!"]
-        assert len({terminal.screen.buffer[y][6].fg for y in heads.values()}) == 4
+        prefixes = {line[6:].split()[0]: y for y, line in enumerate(terminal.lines[:-1])}
+        assert list(prefixes) == ["*", "<bob>", "->", "!"]
+        assert len({terminal.screen.buffer[y][6].fg for y in prefixes.values()}) == 4
 
 
-def test_who_is_talked_to(bob: SocketClient, path: str) -> None:
+def test_recipients(bob: SocketClient, path: str) -> None:
     with open_chat(path) as terminal:
         terminal.wait_for_prompt("alice:")
         terminal.type("hi\r")
-        terminal.wait_for_line(r"\* nobody would hear that: .*")
+        terminal.wait_for_line(r"\* nobody would get that: .*")
         terminal.type("/to bob\r")
         terminal.wait_for_prompt("alice -> bob:")
         terminal.type("/group team bob\r/to-group team\r")
@@ -92,7 +77,7 @@ def test_tab_completes_commands(path: str) -> None:
         terminal.wait_for_prompt("alice: /help")
         terminal.type("\x03/t\t")
         terminal.wait_for_prompt("alice: /to")
-        # There are two now.
+        # Two commands start like that.
         terminal.type("\t")
         terminal.wait_for(lambda lines: lines[-1].split()[:1] == ["/to-group"])
         terminal.type("\t\t")
@@ -104,7 +89,7 @@ def test_tab_completes_names(bob: SocketClient, path: str) -> None:
         terminal.wait_for_prompt("alice:")
         bob.write(b"CHAT/1.0 SEND alice hi\n")
         terminal.wait_for_line("<bob> hi")
-        # What follows comes at once, as on a slow line.
+        # The next keys arrive together with Tab, as over a slow connection.
         terminal.type("/msg b\tyou, too\r")
         terminal.wait_for_line("-> bob: you, too")
         terminal.type("/say team x\r")
@@ -127,7 +112,7 @@ def test_history(path: str) -> None:
         terminal.wait_for_line("-> bob: two again")
 
 
-def test_what_does_not_print_is_shown_and_not_obeyed(bob: SocketClient, path: str) -> None:
+def test_control_characters_are_escaped(bob: SocketClient, path: str) -> None:
     with open_chat(path) as terminal:
         terminal.wait_for_prompt("alice:")
         hostile = "\x1b]0;title\x07\x1b[31mred\x9b2J \u202egnp.exe \\ \u2028"
@@ -136,7 +121,7 @@ def test_what_does_not_print_is_shown_and_not_obeyed(bob: SocketClient, path: st
         terminal.wait_for_line(re.escape(f"<bob> {shown}"))
         bob.write("CHAT/1.0 LOGIN e\u202eve\nCHAT/1.0 SEND alice hi\n".encode())
         terminal.wait_for_line(re.escape(r"<e\u202eve> hi"))
-        # Such a name is what Tab brings here, and then it is in what is typed and in the prompt.
+        # Tab completes such a name, and then it is in the input and in the prompt.
         terminal.type("/to e\t")
         terminal.wait_for_prompt(r"alice: /to e\u202eve")
         terminal.type("\x1b[D\x1b[D\x1b[D!\x7f\r")
@@ -159,7 +144,7 @@ def test_what_does_not_print_is_shown_and_not_obeyed(bob: SocketClient, path: st
     ids=["wide", "hebrew", "arabic", "combining"],
 )
 def test_other_scripts(bob: SocketClient, path: str, text: str, cells: int) -> None:
-    # The screen of the test puts together what it can.
+    # The emulated screen composes characters.
     shown = unicodedata.normalize("NFC", text)
     with open_chat(path, "--to", "bob") as terminal:
         terminal.wait_for_prompt("alice -> bob:")
@@ -177,7 +162,7 @@ def test_pasting_several_lines(bob: SocketClient, path: str) -> None:
     with open_chat(path, "--to", "bob") as terminal:
         terminal.wait_for_prompt("alice -> bob:")
         terminal.paste("one\n\n  two\r\n//three\n")
-        # Nothing is sent before somebody has seen what it is.
+        # Nothing is sent before the user presses Enter.
         terminal.wait_for(lambda lines: lines[-1].strip() == "//three")
         terminal.type("\r")
         terminal.wait_for_prompt("alice -> bob:")
@@ -188,7 +173,7 @@ def test_pasting_several_lines(bob: SocketClient, path: str) -> None:
     ]
 
 
-def test_names_that_leave_no_room(path: str) -> None:
+def test_names_that_are_wider_than_the_terminal(path: str) -> None:
     name, other = "n" * 64, "名" * 21
     with run_sync(unix=path), open_chat(path, columns=20) as terminal:
         terminal.wait_for_prompt("alice:")
@@ -198,7 +183,7 @@ def test_names_that_leave_no_room(path: str) -> None:
         terminal.wait_for_prompt("...名名: seen")
 
 
-def test_another_name(path: str) -> None:
+def test_nick(path: str) -> None:
     policy = Policy(duplicate_login=DuplicateLogin.REJECT)
     with run_sync(unix=path, policy=policy), SocketClient(f"unix:{path}") as bob:
         bob.login("bob")
@@ -233,7 +218,7 @@ def test_ctrl_c_clears_the_line(bob: SocketClient, path: str) -> None:
     assert bob.read_line() == b"CHAT/1.0 RECEIVE alice right\n"
 
 
-def test_typing_while_much_arrives(bob: SocketClient, path: str) -> None:
+def test_typing_while_many_messages_arrive(bob: SocketClient, path: str) -> None:
     letters = "the quick brown fox jumps over the lazy dog"
     with open_chat(path, "--to", "bob") as terminal:
         terminal.wait_for_prompt("alice -> bob:")
@@ -245,15 +230,15 @@ def test_typing_while_much_arrives(bob: SocketClient, path: str) -> None:
         assert all(re.fullmatch(r"\d\d:\d\d <bob> \d+", line) for line in terminal.lines[:-1])
         bob.write(b"CHAT/1.0 SEND alice %d\n" % 1000 * 5000)
         terminal.type("\r")
-        # What the terminal shows of it may be gone from the screen as soon as it is there.
+        # The line that shows it may scroll off the screen at once, so the test asks bob.
         assert bob.read_line() == f"CHAT/1.0 RECEIVE alice {letters}\n".encode()
         terminal.kill(signal.SIGTERM)
         assert terminal.wait_for_end() == 0
         assert terminal.is_as_before
 
 
-def test_the_terminal_shows_nothing_by_itself() -> None:
-    """Not even while lines are printed, when prompt_toolkit would have it."""
+def test_the_terminal_does_not_echo() -> None:
+    """Not even while prompt_toolkit prints lines, for which it would turn echo on."""
     main, side = pty.openpty()
     with open(main, "wb"), open(side) as stdin:  # noqa: PTH123
         keyboard = RawInput(stdin)

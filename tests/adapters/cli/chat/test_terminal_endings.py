@@ -1,10 +1,9 @@
-"""`chatproto chat` at a terminal: how it ends, and how it goes on."""
+"""chatproto_anyio.cli.chat.terminal: how it ends, and outages, in a terminal."""
 
 import re
 import signal
 import sys
 from contextlib import ExitStack
-from pathlib import Path
 
 import pytest
 
@@ -12,24 +11,20 @@ from chatproto import DuplicateLogin, Policy
 
 from ...client.misbehaving import MisbehavingServer, Peer
 from ...servers import SocketClient, run_sync
-from .terminal import CHAT, open_chat, open_terminal
+from ..commands import at
+from .terminal import IMPATIENT_CHAT, open_chat, spawn_in_terminal
 
 
-@pytest.fixture
-def path(tmp_path: Path) -> str:
-    return str(tmp_path / "chat")
-
-
-def test_the_server_comes_back(path: str) -> None:
+def test_reconnecting(path: str) -> None:
     with ExitStack() as stack:
         with run_sync(unix=path):
-            terminal = stack.enter_context(open_chat(path, "--to", "alice"))
+            terminal = stack.enter_context(open_chat(path, "--to=alice", command=IMPATIENT_CHAT))
             terminal.wait_for_prompt("alice -> alice:")
         terminal.wait_for_line("! SHUTTING_DOWN: .*")
         terminal.type("still here\rtyping")
         terminal.wait_for_line(r"\* no answer from the server so far: waiting")
         stack.enter_context(run_sync(unix=path))
-        terminal.wait_for_line(r"\* the connection was lost for \d+\.\d s and is there again:.*")
+        terminal.wait_for_line(r"\* reconnected after \d+\.\d s; messages may have been missed")
         terminal.wait_for_line("-> alice: still here")
         terminal.wait_for_line("<alice> still here")
         terminal.wait_for_prompt("alice -> alice: typing")
@@ -64,20 +59,20 @@ def test_signals(path: str, number: int) -> None:
 def test_a_signal_while_it_waits(path: str) -> None:
     with ExitStack() as stack:
         with run_sync(unix=path):
-            terminal = stack.enter_context(open_chat(path, "--to", "bob"))
+            terminal = stack.enter_context(open_chat(path, "--to=bob", command=IMPATIENT_CHAT))
             terminal.wait_for_prompt("alice -> bob:")
         terminal.wait_for_line("! SHUTTING_DOWN: .*")
         terminal.type("hi\r")
         terminal.wait_for_line(r"\* no answer from the server so far: waiting")
         terminal.type("\x04")
         terminal.wait_for(lambda lines: lines[-1].endswith("waiting"))
-        # As Ctrl-C does, now that the prompt is gone.
+        # The prompt is gone, so Ctrl-C is a signal.
         terminal.kill(signal.SIGINT)
         assert terminal.wait_for_end() == 0
         assert terminal.is_as_before
 
 
-def test_a_connection_that_stays_lost(path: str) -> None:
+def test_a_connection_that_is_lost_for_good(path: str) -> None:
     policy = Policy(duplicate_login=DuplicateLogin.REPLACE)
     with run_sync(unix=path, policy=policy), open_chat(path, columns=200) as terminal:
         terminal.wait_for_prompt("alice:")
@@ -89,20 +84,24 @@ def test_a_connection_that_stays_lost(path: str) -> None:
 
 
 def test_a_server_that_confirms_nothing() -> None:
-    with MisbehavingServer([Peer.login, Peer.drain]) as server:
-        host, port = server.addresses[0].split(":")
-        where = ["--host", host, "--port", port]
-        with open_terminal([*CHAT, "alice", *where, "--to", "bob"], columns=200) as terminal:
+
+    def wait_for_logout(peer: Peer) -> None:
+        while peer.read_line() != b"CHAT/1.0 LOGOUT\n":
+            pass
+
+    with MisbehavingServer([Peer.login, wait_for_logout]) as server:
+        command = [*IMPATIENT_CHAT, "alice", *at(server), "--to=bob"]
+        with spawn_in_terminal(command, columns=200) as terminal:
             terminal.wait_for_prompt("alice -> bob:")
             terminal.type("hi\r\x04")
             assert terminal.wait_for_end() == 1
             assert terminal.is_as_before
-            words = "Error: the server has not confirmed what was said last"
-            assert terminal.lines[-1] == words
+            error = "Error: the server has not confirmed the last messages in time"
+            assert terminal.lines[-1] == error
 
 
 def test_a_signal_while_the_terminal_does_not_answer(path: str) -> None:
-    """Between two messages prompt_toolkit waits to be told where the cursor is."""
+    """prompt_toolkit does not print the second message before it knows where the cursor is."""
     with run_sync(unix=path), SocketClient(f"unix:{path}") as bob:
         bob.login("bob")
         with open_chat(path) as terminal:
@@ -112,7 +111,7 @@ def test_a_signal_while_the_terminal_does_not_answer(path: str) -> None:
             terminal.wait_for_line("<bob> one")
             bob.write(b"CHAT/1.0 SEND alice two\n")
             bob.flush("bob")
-            # Now it has that, but does not show it yet.
+            # It answers, so it has received the second message. It does not show it yet.
             terminal.type("/msg bob I see\r")
             assert bob.read_line() == b"CHAT/1.0 RECEIVE alice I see\n"
             terminal.kill(signal.SIGTERM)
@@ -140,7 +139,7 @@ def test_a_dumb_terminal(path: str) -> None:
 def test_prompt_toolkit_is_missing(path: str) -> None:
     code = "import sys; sys.modules['prompt_toolkit'] = None; from chatproto.__main__ import main"
     command = [sys.executable, "-c", f"{code}; main()", "chat", "alice", "--unix", path]
-    with open_terminal(command, columns=200) as terminal:
+    with spawn_in_terminal(command, columns=200) as terminal:
         assert terminal.wait_for_end() == 1
         [line] = terminal.lines
         assert line.startswith("Error: the command needs the package prompt_toolkit: pip install ")

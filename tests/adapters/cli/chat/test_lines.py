@@ -1,0 +1,37 @@
+"""chatproto_anyio.cli.chat.lines: what is shown."""
+
+import pytest
+
+from chatproto import Broadcast, Message, Notice, Send
+from chatproto_anyio.cli.chat.lines import OutputLine
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        (OutputLine.received(Message("bob", b"hi")), "12:34 <bob> hi"),
+        (
+            OutputLine.received(Message("b\u202eb", b"\x1b[2J\xff")),
+            "12:34 <b\\u202eb> \\x1b[2J\ufffd",
+        ),
+        (OutputLine.sent(Send("bob", b"a\tb")), "12:34 -> bob: a\\tb"),
+        (OutputLine.sent(Broadcast("te\u200bam", b"hi")), "12:34 -> group te\\u200bam: hi"),
+        (
+            OutputLine.notice(Notice("NO_SUCH_USER", "SEND", "who?\x07")),
+            "12:34 ! NO_SUCH_USER: who?\\x07",
+        ),
+        (OutputLine.notice(Notice("", "-", "hello")), "12:34 ! hello"),
+        (OutputLine.error("too late"), "12:34 ! too late"),
+        (OutputLine.info("as you like"), "12:34 * as you like"),
+    ],
+)
+def test_lines(line: OutputLine, text: str) -> None:
+    assert "".join(text for _, text in line.fragments("12:34")) == text
+
+
+@pytest.mark.parametrize("name", ["-", "->", "!", "*", "<bob>"])
+def test_no_name_looks_like_another_kind_of_line(name: str) -> None:
+    others = (OutputLine.sent(Send("bob", b"")), OutputLine.error(""), OutputLine.info(""))
+    assert OutputLine.received(Message(name, b"")).prefix[0] not in {
+        line.prefix[0] for line in others
+    }
