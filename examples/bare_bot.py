@@ -1,8 +1,8 @@
-"""A bot on a bare socket: `ChatConnection` alone knows the protocol.
+"""A bot on a bare socket, with `ChatConnection` for the protocol.
 
     python examples/bare_bot.py 127.0.0.1 3333
 
-It tells whoever writes to `bare` how many octets that was. Ctrl-C ends it.
+It answers each message to `bare` with the number of its bytes. Ctrl-C ends it.
 """
 
 import socket
@@ -13,18 +13,19 @@ from chatproto import SERVER_NAME, ChatConnection, Login, Receive, Role, Send, S
 
 def run(host: str, port: int) -> None:
     """Answer until the server closes the connection."""
-    link = ChatConnection(Role.CLIENT)
+    connection = ChatConnection(Role.CLIENT)
     with socket.create_connection((host, port)) as sock:
-        sock.sendall(link.send(Login("bare")) + link.send(Send("bare", b"am I in?")))
-        while link.state is not State.CLOSED:
+        sock.sendall(connection.send(Login("bare")))
+        sock.sendall(connection.send(Send("bare", b"am I logged in?")))
+        while connection.state is not State.CLOSED:
             data = sock.recv(65536)
-            for event in link.receive_data(data) if data else link.receive_eof():
+            for event in connection.receive_data(data) if data else connection.receive_eof():
                 match event:
                     case Receive("bare"):
-                        # What a client says to itself comes back, once it is logged in.
+                        # A message to oneself comes back when the login was successful.
                         print("logged in as bare", flush=True)
                     case Receive(sender, text) if sender != SERVER_NAME:
-                        sock.sendall(link.send(Send(sender, b"%d octets" % len(text))))
+                        sock.sendall(connection.send(Send(sender, b"%d bytes" % len(text))))
                     case _:
                         print(visible(str(event)), flush=True)
 

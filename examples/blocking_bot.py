@@ -1,9 +1,9 @@
-"""A bot with two threads, from the standard library alone.
+"""A bot with two threads, which needs only the standard library.
 
     python examples/blocking_bot.py 127.0.0.1 3333 alice
 
-Whoever writes `time` or `ping` to `clock` gets an answer from the one thread. The other one tells
-alice once a minute, or every `--every` seconds, how many answers there were. Ctrl-C logs it out.
+One thread answers the messages `time` and `ping` to `clock`. The other one tells alice once a
+minute, or every `--every` seconds, how many answers there were. Ctrl-C logs the bot out.
 """
 
 import argparse
@@ -20,7 +20,7 @@ class Clock:
     """What the two threads do.
 
     Args:
-        chat: Its connection.
+        chat: The connection that both use.
     """
 
     def __init__(self, chat: Client[Message]) -> None:
@@ -37,19 +37,19 @@ class Clock:
                     case b"ping":
                         text = "pong"
                     case _:
-                        # Two bots that answer everything would never come to an end.
+                        # Two bots that answer everything would never stop.
                         continue
                 self._chat.send(message.sender, text)
                 self._answers += 1
 
     def report(self, to: str, every: float) -> None:
-        """Tell somebody again and again how many answers there were. They need not be there.
+        """Tell a user again and again how many answers there were.
 
         Args:
-            to: Whom to tell.
-            every: Seconds from one time to the next.
+            to: The user, who may be offline.
+            every: Seconds between two reports.
         """
-        # That the connection is gone, or logged out, is for the other thread to deal with.
+        # The other thread handles the end of the connection.
         with contextlib.suppress(ChatProtocolError):
             while True:
                 time.sleep(every)
@@ -57,7 +57,7 @@ class Clock:
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description="Run a clock that reports to somebody.")
+    parser = argparse.ArgumentParser(description="Run a clock that reports to a user.")
     parser.add_argument("host")
     parser.add_argument("port", type=int)
     parser.add_argument("report_to")

@@ -1,10 +1,10 @@
-"""An echo bot on asyncio or trio, which comes back when its server does.
+"""An echo bot on asyncio or trio, which reconnects when its server is back.
 
     python examples/echo_bot.py 127.0.0.1 3333
     python examples/echo_bot.py 127.0.0.1 3333 --backend trio
 
-Whoever writes to `echo` gets the same back. Ctrl-C ends it. It needs the extra `anyio`, and trio
-if that is to be the backend.
+It sends each message to `echo` back to the sender. Ctrl-C ends it. It needs the extra `anyio`, and
+trio for the backend `trio`.
 """
 
 import argparse
@@ -24,12 +24,12 @@ async def main(host: str, port: int) -> None:
             match item:
                 case Reconnected(downtime):
                     print(f"there was no connection for {downtime:.1f} s", flush=True)
-                # Somebody else may have the same name, and what is said to it reaches us both.
+                # Another client may have the same name. Messages to it reach both.
                 case Message(sender, data) if sender != chat.name:
                     try:
                         await chat.send(sender, data)
                     except ChatTimeoutError:
-                        # An outage may be longer. It is the answer that is given up, not the bot.
+                        # The outage is longer than the timeout. Drop the answer, not the bot.
                         print("no answer for", visible(sender), flush=True)
 
 
@@ -40,7 +40,7 @@ if __name__ == "__main__":
     parser.add_argument("--backend", choices=["asyncio", "trio"], default="asyncio")
     arguments = parser.parse_args()
     problem = None
-    # Or trio would raise KeyboardInterrupt anywhere, in the midst of a `with` too.
+    # Otherwise trio would raise KeyboardInterrupt anywhere, even while a `with` is entered.
     at_checkpoints = {"restrict_keyboard_interrupt_to_checkpoints": True}
     try:
         anyio.run(

@@ -2,13 +2,13 @@
 
     python examples/relay.py 127.0.0.1 3333 127.0.0.1 4444
 
-It is `relay` on both. When alice sends `bob hello` to it on one of them, bob on the other one gets
-`alice: hello`, and his answer takes the same way back as `alice hello yourself`. She is told what
-could not be delivered: `* bob is not online`. Ctrl-C or SIGTERM ends it. It needs the extra
-`anyio`.
+It logs in as `relay` on both. When alice sends it `bob hello` on one server, bob gets
+`alice: hello` on the other. Bob answers in the same way, with `alice hello yourself`. When a
+message cannot be delivered, its sender gets the reason: `* bob is not online`. Ctrl-C or SIGTERM
+ends the relay. It needs the extra `anyio`.
 
-A message waits until the one before it is known to be delivered or not. That is slow, and if both
-sides say more at once than the clients keep, some of it is reported as late.
+Each message waits until the server has handled the one before it. That is slow. If both sides send
+more than the clients keep, messages arrive late.
 """
 
 import argparse
@@ -30,16 +30,16 @@ class Side:
         self._lock = anyio.Lock()
 
     async def deliver(self, to: str, data: bytes) -> str | None:
-        """Send something, and wait for what the server has to say about it.
+        """Send a message, and wait until the server has handled it.
 
         Args:
-            to: Whom to send it to.
-            data: What to send.
+            to: The recipient.
+            data: The message.
 
         Returns:
-            Why it was not delivered, in words for people; None when nothing is known against it.
+            Why it was not delivered, in words for people; None if there was no notice.
         """
-        # One at a time, so that it is clear what the server's notices are about.
+        # One at a time, so that it is clear which message a notice is about.
         async with self._lock:
             self.chat.take_notices()
             try:
@@ -51,13 +51,13 @@ class Side:
 
 
 async def relay(source: Side, target: Side) -> None:
-    """Pass on what people on one server say to those on the other."""
+    """Pass messages on from one server to the other."""
     async for item in source.chat:
-        # What somebody on the other side wrote to `relay` comes back from its own name.
+        # A message to `relay` from the other side comes back, because both have this name.
         if isinstance(item, Reconnected) or item.sender == source.chat.name:
             continue
         to, _, data = item.data.partition(b" ")
-        # Complaints look like this. Two relays that pass on each other's would never stop.
+        # Such messages are about failures. Two relays would pass them on for ever.
         if to.startswith(b"*"):
             continue
         line = b"%b: %b" % (item.sender.encode(), data)

@@ -283,8 +283,8 @@ def test_bare_bot(server: chatproto_sync.Server, alice: SocketClient, tmp_path: 
     with running(tmp_path, "bare_bot.py", *where(server)) as bot:
         assert bot.read() == "logged in as bare\n"
         alice.write(b"CHAT/1.0 SEND bare hello\nCHAT/1.0 SEND bare \n")
-        assert alice.read_line() == b"CHAT/1.0 RECEIVE bare 5 octets\n"
-        assert alice.read_line() == b"CHAT/1.0 RECEIVE bare 0 octets\n"
+        assert alice.read_line() == b"CHAT/1.0 RECEIVE bare 5 bytes\n"
+        assert alice.read_line() == b"CHAT/1.0 RECEIVE bare 0 bytes\n"
         bot.end()
 
 
