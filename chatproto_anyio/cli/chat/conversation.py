@@ -26,7 +26,7 @@ from ...client.time_limit import time_limit
 from ..running import format_reconnected
 from .lines import OutputLine
 from .parsing import (
-    SLASH_COMMANDS,
+    USAGES,
     Hint,
     OutgoingCommand,
     ParsedInput,
@@ -40,12 +40,12 @@ from .vocabulary import Vocabulary
 WAIT_INFO_DELAY: Final = 2.0
 """Seconds without an answer before the user is told that the program waits."""
 
-_WIDTH: Final = max(len(f"{name} {each.arguments}") for name, each in SLASH_COMMANDS.items())
+_WIDTH: Final = max(len(f"{name} {usage.arguments}") for name, usage in USAGES.items())
 
 HELP: Final = [
     *(
-        OutputLine.info(f"{f'{name} {each.arguments}':{_WIDTH}}  {each.description}")
-        for name, each in SLASH_COMMANDS.items()
+        OutputLine.info(f"{f'{name} {usage.arguments}':{_WIDTH}}  {usage.description}")
+        for name, usage in USAGES.items()
     ),
     OutputLine.info("Other lines are messages; type // for one that starts with a slash."),
     OutputLine.info("Tab completes, Up goes back, Ctrl-C clears the line, Ctrl-D quits."),

@@ -94,11 +94,11 @@ def parse(line: str, recipient: Recipient | None) -> ParsedInput | None:
         return None
     if is_slash_command(line):
         name, _, rest = line.partition(" ")
-        command = SLASH_COMMANDS.get(name)
-        if command is None:
+        usage = USAGES.get(name)
+        if usage is None:
             text = f"there is no command {visible(name)}: see /help"
             return Hint(f"{text}; to send it as a message, type / before it")
-        return command.parse(rest.lstrip(" ")) or Hint(f"type {name} {command.arguments}".rstrip())
+        return usage.parse(rest.lstrip(" ")) or Hint(f"type {name} {usage.arguments}".rstrip())
     if recipient is None:
         return Hint("nobody would get that: first type /to NAME or /to-group GROUP")
     return recipient.message(line.removeprefix("/"))
@@ -136,8 +136,8 @@ def _no_arguments(command: SimpleCommand) -> Callable[[str], ParsedInput | None]
     return lambda rest: None if rest.strip() else command
 
 
-class SlashCommand(NamedTuple):
-    """A command that starts with a slash."""
+class Usage(NamedTuple):
+    """How a command that starts with a slash is used."""
 
     arguments: str
     """One word for each argument: `[…]` may be left out, what ends with `...` may be repeated."""
@@ -149,26 +149,26 @@ class SlashCommand(NamedTuple):
     """Parses what follows the command and its spaces. Returns None for wrong arguments."""
 
 
-SLASH_COMMANDS: Final = {
-    "/msg": SlashCommand(
+USAGES: Final = {
+    "/msg": Usage(
         "NAME TEXT", "send a message to one user", lambda rest: _message(rest, group=False)
     ),
-    "/say": SlashCommand(
+    "/say": Usage(
         "GROUP TEXT", "send a message to a group", lambda rest: _message(rest, group=True)
     ),
-    "/to": SlashCommand("[NAME]", "talk to one user from now on, or to nobody", _to),
-    "/to-group": SlashCommand(
+    "/to": Usage("[NAME]", "talk to one user from now on, or to nobody", _to),
+    "/to-group": Usage(
         "GROUP",
         "talk to a group from now on",
         _one_name(lambda name: SetRecipient(Recipient(name, group=True))),
     ),
-    "/group": SlashCommand("GROUP MEMBER...", "make a group of exactly these users", _group),
-    "/leave": SlashCommand("GROUP", "leave a group", _one_name(Leave)),
-    "/nick": SlashCommand("NEW_NAME", "change your name", _one_name(Login)),
-    "/ping": SlashCommand(
+    "/group": Usage("GROUP MEMBER...", "make a group of exactly these users", _group),
+    "/leave": Usage("GROUP", "leave a group", _one_name(Leave)),
+    "/nick": Usage("NEW_NAME", "change your name", _one_name(Login)),
+    "/ping": Usage(
         "", "measure the time to the server and back", _no_arguments(SimpleCommand.PING)
     ),
-    "/help": SlashCommand("", "list the commands", _no_arguments(SimpleCommand.HELP)),
-    "/quit": SlashCommand("", "log out", _no_arguments(SimpleCommand.QUIT)),
+    "/help": Usage("", "list the commands", _no_arguments(SimpleCommand.HELP)),
+    "/quit": Usage("", "log out", _no_arguments(SimpleCommand.QUIT)),
 }
 """All commands, by name."""

@@ -37,7 +37,7 @@ from chatproto import visible
 
 from .conversation import Conversation
 from .lines import LineKind, OutputLine
-from .parsing import SLASH_COMMANDS, is_slash_command
+from .parsing import USAGES, is_slash_command
 from .vocabulary import Vocabulary
 
 QUEUE_SIZE: Final = 1000
@@ -186,13 +186,13 @@ class _VocabularyCompleter(Completer):
         text = document.text_before_cursor
         prefix, words = self._vocabulary.complete(text)
         for word in words:
-            command = SLASH_COMMANDS.get(word)
+            usage = USAGES.get(word)
             yield Completion(
                 # An argument or text follows.
                 f"{word} " if is_slash_command(text) else word,
                 -len(prefix),
                 display=visible(word),
-                display_meta=command.description if command else None,
+                display_meta=usage.description if usage else None,
             )
 
 

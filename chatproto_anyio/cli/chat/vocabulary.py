@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from .parsing import SLASH_COMMANDS, is_slash_command
+from .parsing import USAGES, is_slash_command
 
 MAX_NAMES: Final = 500
 """The most names of users to remember, and of groups. Other users choose how many there are."""
@@ -45,7 +45,7 @@ class Vocabulary:
         if not is_slash_command(text):
             return word, self.users.starting_with(word)
         if not before:
-            return word, [name for name in SLASH_COMMANDS if name.startswith(word)]
+            return word, [name for name in USAGES if name.startswith(word)]
         match _argument_after(before):
             case "GROUP":
                 return word, self.groups.starting_with(word)
@@ -58,9 +58,9 @@ class Vocabulary:
 def _argument_after(before: list[str]) -> str | None:
     """The argument that follows a command and words; None if there is none."""
     name, *words = (word for word in before if word)
-    if name not in SLASH_COMMANDS:
+    if name not in USAGES:
         return None
-    arguments = SLASH_COMMANDS[name].arguments.split()
+    arguments = USAGES[name].arguments.split()
     if len(words) < len(arguments):
         return arguments[len(words)]
     return arguments[-1] if arguments and arguments[-1] in ("MEMBER...", "TEXT") else None

@@ -14,7 +14,7 @@ from chatproto import (
     Send,
 )
 from chatproto_anyio.cli.chat.parsing import (
-    SLASH_COMMANDS,
+    USAGES,
     Hint,
     ParsedInput,
     Recipient,
@@ -100,7 +100,7 @@ def test_a_message_to_nobody(line: str) -> None:
 )
 def test_wrong_arguments(line: str) -> None:
     command = line.split()[0]
-    assert parse(line, BOB) == Hint(f"type {command} {SLASH_COMMANDS[command].arguments}".rstrip())
+    assert parse(line, BOB) == Hint(f"type {command} {USAGES[command].arguments}".rstrip())
 
 
 @pytest.mark.parametrize("line", ["/", "/MSG bob hi", "/usr/bin", "/msg\tbob hi", "/\x1b[2J x"])
@@ -135,7 +135,7 @@ def test_any_message(line: str) -> None:
     assert parse(f"//{line}", BOB) == Send("bob", f"/{line}".encode())
 
 
-@given(arguments=st.text(), command=st.sampled_from(sorted(SLASH_COMMANDS)))
+@given(arguments=st.text(), command=st.sampled_from(sorted(USAGES)))
 def test_any_arguments(arguments: str, command: str) -> None:
     try:
         parsed = parse(f"{command} {arguments}", None)

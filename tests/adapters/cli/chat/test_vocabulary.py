@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatproto_anyio.cli.chat.parsing import SLASH_COMMANDS
+from chatproto_anyio.cli.chat.parsing import USAGES
 from chatproto_anyio.cli.chat.vocabulary import MAX_NAMES, Vocabulary
 
 
@@ -20,7 +20,7 @@ def vocabulary() -> Vocabulary:
     [
         ("/g", "/g", ["/group"]),
         ("/to", "/to", ["/to", "/to-group"]),
-        ("/", "/", list(SLASH_COMMANDS)),
+        ("/", "/", list(USAGES)),
         ("/x", "/x", []),
         ("/msg ", "", ["ben", "carol", "bob"]),
         ("/msg b", "b", ["ben", "bob"]),
