@@ -1,29 +1,72 @@
-"""The commands, as processes: what they take, and what they say when that is wrong."""
+"""The options of the commands: what they do, and the messages for wrong ones.
+
+What a command refuses is tested in this process, because to start Python takes a while.
+"""
 
 import os
 import re
+import resource
 import signal
 import socket
 import subprocess
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import pytest
 
+import chatproto_sync.__main__
 from chatproto import __version__
 from chatproto_anyio.cli.main import cli
 
 from ..processes import COMMANDS, Process, run, spawn
 from ..servers import TIMEOUT, SocketClient, run_sync
-from .commands import CHATPROTO, at
+from .commands import at
 
 each_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+
+each_server = pytest.mark.parametrize("main", ["chatproto serve", "chatproto_sync"])
 
 each_client = pytest.mark.parametrize(
     "arguments",
     [["listen", "--as=alice"], ["send", "--as=alice", "bob", "hi"]],
     ids=["listen", "send"],
 )
+
+
+class Result(NamedTuple):
+    status: object
+    stdout: str
+    stderr: str
+
+
+Invoke = Callable[..., Result]
+
+
+@pytest.fixture
+def invoke(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Iterator[Invoke]:
+    """Runs a command in this process. Keyword arguments are environment variables."""
+
+    def invoke(main: str, *arguments: str, **environment: str) -> Result:
+        for name, value in environment.items():
+            monkeypatch.setenv(name, value)
+        try:
+            if main == "chatproto_sync":
+                status: object = chatproto_sync.__main__.main(arguments)
+            else:
+                status = cli.main([*main.split()[1:], *arguments], prog_name="chatproto")
+        except SystemExit as error:
+            status = error.code
+        for name in environment:
+            monkeypatch.delenv(name)
+        written = capfd.readouterr()
+        return Result(status, written.out, written.err)
+
+    # Servers raise it.
+    before = resource.getrlimit(resource.RLIMIT_NOFILE)
+    yield invoke
+    resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 @pytest.fixture
@@ -53,7 +96,7 @@ def test_environment(command: list[str], log: Path) -> None:
 
 
 def _check_options(server: Process) -> None:
-    """Silence for bad lines, broadcasts by anyone, nothing in the log."""
+    """No notices, the rules of the reference server, and nothing in the log."""
     with SocketClient(server.address) as alice, SocketClient(server.address) as bob:
         alice.write(b"nonsense\n")
         alice.login("alice")
@@ -65,34 +108,33 @@ def _check_options(server: Process) -> None:
     assert server.log == ""
 
 
-@each_command
-def test_port_in_use(command: list[str]) -> None:
+@each_server
+def test_port_in_use(invoke: Invoke, main: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
-        result = run(*command, "--port", str(port))
-    assert result.returncode == 1
-    assert result.stdout == ""
-    assert result.stderr == f"Error: can't listen on 127.0.0.1:{port}: Address already in use\n"
+        result = invoke(main, "--port", str(port))
+    error = f"Error: can't listen on 127.0.0.1:{port}: Address already in use\n"
+    assert result == (1, "", error)
 
 
-@each_command
+@each_server
 @pytest.mark.parametrize("host", ["no.such.host.invalid", "a..b", "x" * 70])
-def test_host_that_does_not_exist(command: list[str], host: str) -> None:
-    result = run(*command, "--host", host, "--port", "0")
-    assert result.returncode == 1
+def test_hosts_that_servers_do_not_find(invoke: Invoke, main: str, host: str) -> None:
+    result = invoke(main, "--host", host, "--port", "0")
+    assert result.status == 1
     assert re.fullmatch(rf"Error: can't listen on {re.escape(host)}:0: .+\n", result.stderr)
 
 
-@each_command
-def test_path_that_is_none(command: list[str], tmp_path: Path) -> None:
+@each_server
+def test_impossible_paths_of_unix_sockets(invoke: Invoke, main: str, tmp_path: Path) -> None:
     for path in ("", str(tmp_path / "no" / "folder"), str(tmp_path), str(tmp_path / ("x" * 200))):
-        result = run(*command, "--unix", path)
-        assert result.returncode == 1
+        result = invoke(main, "--unix", path)
+        assert result.status == 1
         assert len(result.stderr.splitlines()) == 1
         assert result.stderr.startswith("Error: can't listen on ")
 
 
-@each_command
+@each_server
 @pytest.mark.parametrize(
     ("option", "value"),
     [
@@ -100,29 +142,31 @@ def test_path_that_is_none(command: list[str], tmp_path: Path) -> None:
         ("--port", "65536"),
         ("--port", "-1"),
         ("--policy", "none"),
+        ("--unix-mode", "rw"),
+        ("--unix-mode", "1000"),
+        ("--max-line", "long"),
+        ("--rate", "fast"),
         ("--colour", "1"),
     ],
 )
-def test_bad_option(command: list[str], option: str, value: str) -> None:
-    result = run(*command, f"{option}={value}")
-    assert result.returncode == 2
+def test_bad_options_of_servers(invoke: Invoke, main: str, option: str, value: str) -> None:
+    result = invoke(main, f"{option}={value}")
+    assert (result.status, result.stdout) == (2, "")
     assert option in result.stderr.splitlines()[-1]
-    assert "Traceback" not in result.stderr
 
 
-@each_command
-def test_bad_environment(command: list[str]) -> None:
+@each_server
+def test_bad_environment_of_servers(invoke: Invoke, main: str) -> None:
     for variable, value in [("POLICY", "none"), ("PORT", "http"), ("NO_NOTICES", "maybe")]:
-        result = run(*command, **{f"CHATPROTO_{variable}": value})
-        assert result.returncode == 2
+        result = invoke(main, **{f"CHATPROTO_{variable}": value})
+        assert result.status == 2
         assert value in result.stderr
-        assert "Traceback" not in result.stderr
 
 
-@each_command
-def test_help(command: list[str]) -> None:
-    result = run(*command, "--help")
-    assert result.returncode == 0
+@each_server
+def test_help_of_servers(invoke: Invoke, main: str) -> None:
+    result = invoke(main, "--help")
+    assert (result.status, result.stderr) == (0, "")
     for option in ("--host", "--port", "--unix", "--policy", "--no-notices", "--log-level"):
         assert option in result.stdout
 
@@ -135,8 +179,8 @@ def test_version(module: str) -> None:
 
 
 @each_client
-def test_where_the_server_is(arguments: list[str], tmp_path: Path) -> None:
-    """There is none, which they can only know if they have looked there."""
+def test_where_the_server_is(invoke: Invoke, arguments: list[str], tmp_path: Path) -> None:
+    """The error names the place where they have found no server."""
     path = str(tmp_path / "nobody")
     for options, variables, place in [
         ([], {"CHATPROTO_PORT": "1"}, "127.0.0.1:1"),
@@ -145,17 +189,17 @@ def test_where_the_server_is(arguments: list[str], tmp_path: Path) -> None:
         ([f"--unix={path}"], {"CHATPROTO_PORT": "1"}, f"unix:{path}"),
         ([], {"CHATPROTO_UNIX": path}, f"unix:{path}"),
     ]:
-        result = run(*CHATPROTO, *arguments, *options, **variables)
-        assert (result.returncode, result.stdout) == (1, "")
+        result = invoke("chatproto", *arguments, *options, **variables)
+        assert (result.status, result.stdout) == (1, "")
         assert result.stderr.startswith(f"Error: can't connect to {place}: ")
         assert len(result.stderr.splitlines()) == 1
 
 
 @each_client
-def test_hosts_that_do_not_exist(arguments: list[str]) -> None:
+def test_hosts_that_clients_do_not_find(invoke: Invoke, arguments: list[str]) -> None:
     for host in ("no.such.host.invalid", "a..b", "x" * 70, "\udcff"):
-        result = run(*CHATPROTO, *arguments, "--host", host, "--port=1")
-        assert (result.returncode, result.stdout) == (1, "")
+        result = invoke("chatproto", *arguments, "--host", host, "--port=1")
+        assert (result.status, result.stdout) == (1, "")
         assert len(result.stderr.splitlines()) == 1
         assert result.stderr.startswith("Error: can't connect to ")
 
@@ -174,32 +218,33 @@ def test_hosts_that_do_not_exist(arguments: list[str]) -> None:
         ("--colour", "1"),
     ],
 )
-def test_bad_option_of_a_client(arguments: list[str], option: str, value: str) -> None:
-    result = run(*CHATPROTO, *arguments, f"{option}={value}")
-    assert (result.returncode, result.stdout) == (2, "")
+def test_bad_options_of_clients(
+    invoke: Invoke, arguments: list[str], option: str, value: str
+) -> None:
+    result = invoke("chatproto", *arguments, f"{option}={value}")
+    assert (result.status, result.stdout) == (2, "")
     assert option in result.stderr.splitlines()[-1]
-    assert "Traceback" not in result.stderr
 
 
 @each_client
-def test_bad_environment_of_a_client(arguments: list[str]) -> None:
-    result = run(*CHATPROTO, *arguments, CHATPROTO_PORT="http")
-    assert result.returncode == 2
+def test_bad_environment_of_clients(invoke: Invoke, arguments: list[str]) -> None:
+    result = invoke("chatproto", *arguments, CHATPROTO_PORT="http")
+    assert result.status == 2
     assert "CHATPROTO_PORT" in result.stderr.splitlines()[-1]
 
 
 @each_client
-def test_help_of_a_client(arguments: list[str]) -> None:
-    result = run(*CHATPROTO, arguments[0], "--help")
-    assert (result.returncode, result.stderr) == (0, "")
+def test_help_of_clients(invoke: Invoke, arguments: list[str]) -> None:
+    result = invoke("chatproto", arguments[0], "--help")
+    assert (result.status, result.stderr) == (0, "")
     for words in ("--as", "--host", "--port", "--unix", "CHATPROTO_UNIX", "Exit status:"):
         assert words in result.stdout
 
 
-def test_help_of_the_command() -> None:
-    result = run(*CHATPROTO, "--help")
-    assert (result.returncode, result.stderr) == (0, "")
-    # What each is for fits into its line.
+def test_help_of_the_command(invoke: Invoke) -> None:
+    result = invoke("chatproto", "--help")
+    assert (result.status, result.stderr) == (0, "")
+    # The purpose of each command fits into its line.
     for command in cli.commands.values():
         assert re.search(rf"^  {command.name} +\S.*\w\.$", result.stdout, re.MULTILINE)
 
@@ -236,7 +281,7 @@ def test_missing_extra(missing: list[str], arguments: list[str]) -> None:
 
 
 def test_missing_extra_for_a_terminal() -> None:
-    """The chat needs more there than in a pipe."""
+    """The chat needs prompt_toolkit there, but not in a pipe."""
     ours, theirs = os.openpty()
     with (
         run_sync(port=0) as server,
@@ -267,7 +312,7 @@ def test_works_without_trio(log: Path) -> None:
 
 
 @each_client
-def test_clients_work_with_less(arguments: list[str]) -> None:
+def test_clients_work_without_trio_and_prompt_toolkit(arguments: list[str]) -> None:
     missing = ["trio", "prompt_toolkit"]
     code = WITHOUT.format(missing=missing, arguments=[*arguments, "--port=1"])
     result = run(sys.executable, "-c", code)
@@ -275,7 +320,7 @@ def test_clients_work_with_less(arguments: list[str]) -> None:
     assert result.stderr == "Error: can't connect to 127.0.0.1:1: Connection refused\n"
 
 
-def test_a_bug_is_not_taken_for_a_missing_extra() -> None:
+def test_a_missing_module_of_our_own_is_not_taken_for_a_missing_extra() -> None:
     code = WITHOUT.format(missing=["chatproto.server.broker"], arguments=["serve"])
     result = run(sys.executable, "-c", code)
     assert "ModuleNotFoundError" in result.stderr
