@@ -1,4 +1,4 @@
-"""chatproto.__main__: the command, or what to install for it."""
+"""chatproto.__main__: it runs the command, or says which package is missing."""
 
 import importlib
 import runpy
@@ -23,7 +23,7 @@ def test_runs_the_command(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 def test_python_dash_m(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    # `runpy` warns of a module that is there already.
+    # `runpy` warns about a module that is already imported.
     monkeypatch.delitem(sys.modules, "chatproto.__main__")
     with pytest.raises(SystemExit):
         runpy.run_module("chatproto", run_name="__main__")
@@ -31,7 +31,7 @@ def test_python_dash_m(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.M
 
 
 @pytest.mark.parametrize("package", ["anyio", "click"])
-def test_says_what_to_install(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_package_that_is_missing(package: str, monkeypatch: pytest.MonkeyPatch) -> None:
     for module in [each for each in sys.modules if each.startswith("chatproto_anyio")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, package, None)
@@ -44,7 +44,7 @@ def test_says_what_to_install(package: str, monkeypatch: pytest.MonkeyPatch) -> 
 
 
 @pytest.mark.parametrize("package", ["anyio", "prompt_toolkit"])
-def test_says_what_to_install_for_one_command(
+def test_a_package_that_is_missing_when_the_command_runs(
     package: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def command(**_: str) -> None:
@@ -56,7 +56,7 @@ def test_says_what_to_install_for_one_command(
         main()
 
 
-def test_a_bug_is_not_taken_for_something_to_install(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_module_that_is_missing_is_a_bug(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delitem(sys.modules, "chatproto_anyio.cli.main", raising=False)
     monkeypatch.setitem(sys.modules, "chatproto_anyio.cli.main", None)
     with pytest.raises(ModuleNotFoundError):

@@ -1,4 +1,7 @@
-"""The commands, as processes."""
+"""The servers' commands as processes: `chatproto serve` on both event loops, and `chatproto_sync`.
+
+Sessions as people have them, signals, standard output, Unix sockets and few descriptors.
+"""
 
 import re
 import shutil
@@ -21,7 +24,7 @@ def log(tmp_path: Path) -> Path:
 
 
 class Netcat:
-    """Somebody at a terminal with `nc`."""
+    """A user with `nc` in a terminal."""
 
     def __init__(self, program: str, address: str) -> None:
         host, _, port = address.rpartition(":")
@@ -39,7 +42,7 @@ class Netcat:
         return self.popen.stdout.readline().removesuffix("\n")
 
     def leave(self) -> None:
-        """Ctrl-D. `nc` then waits for the server to close, and ends."""
+        """End the input. `nc` then waits for the server to close the connection, and ends."""
         rest, _ = self.popen.communicate(timeout=TIMEOUT)
         assert rest == ""
 
@@ -86,12 +89,12 @@ def test_published_session_with_netcat(command: list[str], log: Path) -> None:
     lines = [line.split(maxsplit=3)[3] for line in server.log.splitlines()]
     assert lines[0] == f"listening on {server.address}"
     assert sum(line.startswith("accepted from 127.0.0.1:") for line in lines) == 4
-    told = [re.sub(r" \(.*\)", "", line) for line in lines if not line.startswith("accepted")]
-    assert told[1:5] == [f"logged in {name}" for name in names]
-    assert told[5:7] == ["group made g1 by zhangsan", "left g1: wangwu"]
-    # How many have closed by then is the kernel's affair.
-    ends = [line for line in told[7:] if not line.startswith("shutting down, ")]
-    assert len(ends) == len(told) - 8
+    events = [re.sub(r" \(.*\)", "", line) for line in lines if not line.startswith("accepted")]
+    assert events[1:5] == [f"logged in {name}" for name in names]
+    assert events[5:7] == ["group made g1 by zhangsan", "left g1: wangwu"]
+    # The signal may arrive before the server has seen that all connections are closed.
+    ends = [line for line in events[7:] if not line.startswith("shutting down, ")]
+    assert len(ends) == len(events) - 8
     assert sorted(ends) == sorted(
         [f"logged out {name}" for name in names] + [f"closed {name}: logged out" for name in names]
     )
@@ -99,7 +102,7 @@ def test_published_session_with_netcat(command: list[str], log: Path) -> None:
 
 @each_command
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
-def test_a_signal_ends_it_in_good_order(command: list[str], log: Path, number: int) -> None:
+def test_a_signal_shuts_it_down(command: list[str], log: Path, number: int) -> None:
     with spawn([*command, "--port", "0"], log) as server, SocketClient(server.address) as alice:
         alice.login("alice")
         server.popen.send_signal(number)
@@ -138,7 +141,7 @@ def test_a_signal_as_soon_as_the_log_says_that_it_listens(
 @each_command
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_second_signal_ends_it_at_once(command: list[str], log: Path, number: int) -> None:
-    """Although alice has not closed her half, for which it would wait otherwise."""
+    """It does not wait for alice to close her half of the connection."""
     with (
         spawn([*command, "--port", "0"], log) as server,
         SocketClient(server.address) as alice,
@@ -148,7 +151,6 @@ def test_a_second_signal_ends_it_at_once(command: list[str], log: Path, number: 
         assert b"SHUTTING_DOWN" in alice.read_line()
         assert alice.read_line() == b""
         assert server.end(number) == 0
-        # It is cut, not closed: she has said nothing that could be lost.
         assert "closed alice" in server.log
     assert "Traceback" not in server.log
     assert "Aborted" not in server.log
@@ -156,7 +158,7 @@ def test_a_second_signal_ends_it_at_once(command: list[str], log: Path, number: 
 
 @each_command
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
-def test_a_greeting_that_nobody_reads_stops_no_server(command: list[str], tmp_path: Path) -> None:
+def test_it_runs_when_its_greeting_cannot_be_printed(command: list[str], tmp_path: Path) -> None:
     path = tmp_path / "chat"
     with (
         Path("/dev/full").open("w") as full,
@@ -174,7 +176,7 @@ def test_a_greeting_that_nobody_reads_stops_no_server(command: list[str], tmp_pa
 
 
 @each_command
-def test_greeting_can_be_followed(command: list[str], log: Path) -> None:
+def test_the_greeting_says_how_to_connect(command: list[str], log: Path) -> None:
     with spawn([*command, "--port", "0"], log) as server:
         host, _, port = server.address.rpartition(":")
         assert server.greeting[1].endswith(f" nc {host} {port}\n")
@@ -196,16 +198,16 @@ def test_unix_socket(command: list[str], tmp_path: Path, log: Path) -> None:
 
 
 FEW = ["sh", "-c", 'ulimit -n 50 && exec "$@"', "sh"]
-"""Starts a command with few descriptors."""
+"""Runs a command that may open 50 descriptors."""
 
 
 @each_command
 def test_no_more_connections_than_there_are_descriptors_for(command: list[str], log: Path) -> None:
-    """The others are told so, instead of waiting in a queue that nobody serves."""
+    """The server turns the others away at once: nobody would accept them from the queue."""
     with spawn([*FEW, *command, "--port=0"], log) as server, ExitStack() as stack:
         people = [stack.enter_context(SocketClient(server.address)) for _ in range(30)]
-        told = b"CHAT/1.0 RECEIVE *server* ERR TOO_MANY - too many connections\n"
-        assert [person.read_line() for person in people[25:]] == [told] * 5
+        notice = b"CHAT/1.0 RECEIVE *server* ERR TOO_MANY - too many connections\n"
+        assert [person.read_line() for person in people[25:]] == [notice] * 5
         people[0].login("alice")
         people[24].login("zoe")
         stack.close()
@@ -216,7 +218,7 @@ def test_no_more_connections_than_there_are_descriptors_for(command: list[str], 
 
 @each_command
 def test_out_of_descriptors(command: list[str], log: Path) -> None:
-    """Connections that can't be accepted wait, and have their turn when others go."""
+    """Connections that can't be accepted wait until others are closed."""
     with (
         spawn([*FEW, *command, "--port=0", "--max-connections=99"], log) as server,
         ExitStack() as stack,
@@ -229,6 +231,6 @@ def test_out_of_descriptors(command: list[str], log: Path) -> None:
         stack.close()
         assert server.end(signal.SIGTERM) == 0
     warnings = [line for line in server.log.splitlines() if " WARNING " in line]
-    # One for each time that it began to fail, not one for each try.
+    # One each time that accepting begins to fail, and not one for each try.
     assert 1 <= len(warnings) <= 3
     assert "Too many open files" in warnings[0]

@@ -1,4 +1,4 @@
-"""The examples, as processes that talk to real servers."""
+"""The programs in `examples/`, as processes that connect to servers."""
 
 import ast
 import contextlib
@@ -34,7 +34,7 @@ class Bot:
         self._errors = errors
 
     def read(self) -> str:
-        """The next line that it prints."""
+        """Read a line that it prints."""
         assert self.popen.stdout is not None
         return self.popen.stdout.readline()
 
@@ -43,7 +43,7 @@ class Bot:
         return self._errors.read_text(encoding="utf-8")
 
     def wait(self) -> None:
-        """Wait for its end, which has to be a good one."""
+        """Wait for its end, without errors."""
         assert self.popen.wait(TIMEOUT) == 0
         assert self.errors == ""
 
@@ -54,7 +54,7 @@ class Bot:
 
 @contextlib.contextmanager
 def running(folder: Path, script: str, *arguments: str) -> Iterator[Bot]:
-    """Run an example; it does not outlive the context."""
+    """Run an example. The end of the context ends it."""
     errors = folder / "errors"
     command = [sys.executable, "-W", "error", str(EXAMPLES / script), *arguments]
     with (
@@ -72,13 +72,13 @@ def running(folder: Path, script: str, *arguments: str) -> Iterator[Bot]:
 
 @pytest.fixture(autouse=True)
 def interruptible() -> Iterator[None]:
-    """Who ignores SIGINT, as what runs in the background may, has children that do."""
+    """Do not ignore SIGINT, as a process in the background may: its children would do the same."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-def where(server: chatproto_sync.Server) -> tuple[str, str]:
+def server_address(server: chatproto_sync.Server) -> tuple[str, str]:
     host, _, port = server.addresses[0].rpartition(":")
     return host, port
 
@@ -113,20 +113,20 @@ def bob(other: chatproto_sync.Server) -> Iterator[SocketClient]:
 def relay(
     server: chatproto_sync.Server, other: chatproto_sync.Server, tmp_path: Path
 ) -> Iterator[Bot]:
-    with running(tmp_path, "relay.py", *where(server), *where(other)) as bot:
+    with running(tmp_path, "relay.py", *server_address(server), *server_address(other)) as bot:
         assert bot.read() == "logged in as relay on both\n"
         yield bot
 
 
 @pytest.fixture
 def listener() -> Iterator[socket.socket]:
-    """Where the test itself plays the server."""
+    """A listener, for tests that play the server."""
     with socket.create_server(("127.0.0.1", 0)) as sock:
         sock.settimeout(TIMEOUT)
         yield sock
 
 
-def at(sock: socket.socket) -> tuple[str, str]:
+def socket_address(sock: socket.socket) -> tuple[str, str]:
     return "127.0.0.1", str(sock.getsockname()[1])
 
 
@@ -144,8 +144,8 @@ def test_the_bare_bot_is_short() -> None:
 def test_without_a_server(path: Path, tmp_path: Path) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
-        more = {"relay.py": at(taken), "blocking_bot.py": ["alice"]}.get(path.name, [])
-        with running(tmp_path, path.name, *at(taken), *more) as bot:
+        more = {"relay.py": socket_address(taken), "blocking_bot.py": ["alice"]}.get(path.name, [])
+        with running(tmp_path, path.name, *socket_address(taken), *more) as bot:
             assert bot.popen.wait(TIMEOUT) == 1
             assert bot.errors.startswith(f"{path.stem}: ")
             assert bot.errors.count("\n") == 1
@@ -155,7 +155,7 @@ def test_without_a_server(path: Path, tmp_path: Path) -> None:
 def test_echo(
     backend: str, server: chatproto_sync.Server, alice: SocketClient, tmp_path: Path
 ) -> None:
-    with running(tmp_path, "echo_bot.py", *where(server), "--backend", backend) as bot:
+    with running(tmp_path, "echo_bot.py", *server_address(server), "--backend", backend) as bot:
         assert bot.read() == "logged in as echo\n"
         alice.write(b"CHAT/1.0 SEND echo hello\nCHAT/1.0 SEND echo  \xff\r \x00\n")
         assert alice.read_line() == b"CHAT/1.0 RECEIVE echo hello\n"
@@ -168,16 +168,18 @@ def test_echo_does_not_answer_itself(
 ) -> None:
     with (
         SocketClient(server.addresses[0]) as twin,
-        running(tmp_path, "echo_bot.py", *where(server)) as bot,
+        running(tmp_path, "echo_bot.py", *server_address(server)) as bot,
     ):
         assert bot.read() == "logged in as echo\n"
         twin.login("echo")
         alice.write(b"CHAT/1.0 SEND echo hello\n")
         assert twin.read_line() == b"CHAT/1.0 RECEIVE alice hello\n"
         assert alice.read_line() == b"CHAT/1.0 RECEIVE echo hello\n"
-        # By now the bot has heard what its twin has said to both of them.
+        # This goes to the bot too.
         twin.flush("echo")
         bot.end()
+        # The bot has not answered.
+        twin.flush("echo")
 
 
 def test_echo_is_refused(tmp_path: Path) -> None:
@@ -186,14 +188,14 @@ def test_echo_is_refused(tmp_path: Path) -> None:
         SocketClient(server.addresses[0]) as twin,
     ):
         twin.login("echo")
-        with running(tmp_path, "echo_bot.py", *where(server)) as bot:
+        with running(tmp_path, "echo_bot.py", *server_address(server)) as bot:
             assert bot.popen.wait(TIMEOUT) == 1
             assert re.fullmatch(r"echo_bot: NAME_IN_USE: .+\n", bot.errors)
 
 
 @each_backend
 def test_echo_comes_back(backend: str, listener: socket.socket, tmp_path: Path) -> None:
-    with running(tmp_path, "echo_bot.py", *at(listener), "--backend", backend) as bot:
+    with running(tmp_path, "echo_bot.py", *socket_address(listener), "--backend", backend) as bot:
         with Peer(listener.accept()[0]) as peer:
             peer.let_in()
             assert bot.read() == "logged in as echo\n"
@@ -208,7 +210,9 @@ def test_echo_comes_back(backend: str, listener: socket.socket, tmp_path: Path) 
 def test_clock(server: chatproto_sync.Server, alice: SocketClient, tmp_path: Path) -> None:
     with (
         SocketClient(server.addresses[0]) as bob,
-        running(tmp_path, "blocking_bot.py", *where(server), "alice", "--every", "0.02") as bot,
+        running(
+            tmp_path, "blocking_bot.py", *server_address(server), "alice", "--every", "0.02"
+        ) as bot,
     ):
         bob.login("bob")
         assert bot.read() == "logged in as clock\n"
@@ -225,19 +229,21 @@ def test_clock(server: chatproto_sync.Server, alice: SocketClient, tmp_path: Pat
 
 def test_clock_is_interrupted(listener: socket.socket, tmp_path: Path) -> None:
     with (
-        running(tmp_path, "blocking_bot.py", *at(listener), "alice") as bot,
+        running(tmp_path, "blocking_bot.py", *socket_address(listener), "alice") as bot,
         Peer(listener.accept()[0]) as peer,
     ):
         peer.let_in()
         peer.say("bob", b"ping")
         assert peer.read_line() == b"SEND bob pong\n"
-        bot.end()
-        # It may have been about to write still; then it is not polite, but safe.
+        bot.popen.send_signal(signal.SIGINT)
+        # If the signal interrupts a write, the bot closes without LOGOUT.
         assert peer.read_line() in (b"LOGOUT\n", b"")
+        peer.close()
+        bot.wait()
 
 
 def test_clock_loses_its_server(listener: socket.socket, tmp_path: Path) -> None:
-    with running(tmp_path, "blocking_bot.py", *at(listener), "alice") as bot:
+    with running(tmp_path, "blocking_bot.py", *socket_address(listener), "alice") as bot:
         with Peer(listener.accept()[0]) as peer:
             peer.let_in()
             peer.say("*server*", b"ERR SHUTTING_DOWN - it is late")
@@ -255,20 +261,20 @@ def test_relay(number: int, alice: SocketClient, bob: SocketClient, relay: Bot) 
 
 
 def test_relay_complains(alice: SocketClient, bob: SocketClient, relay: Bot) -> None:
-    # The last one just fits into the line that the relay gets, but not into bob's.
-    for said, answer in {
+    # The last message fits into a line to the relay, but not with a longer prefix into one to bob.
+    for data, answer in {
         b"carol hello": rb"\* carol is not online",
         b"": rb"\* BAD_NAME: .+",
         b"bob ".ljust(4072, b"x"): rb"\* .*too long.*",
     }.items():
-        alice.write(b"CHAT/1.0 SEND relay %b\n" % said)
+        alice.write(b"CHAT/1.0 SEND relay %b\n" % data)
         assert re.fullmatch(rb"CHAT/1\.0 RECEIVE relay %b\n" % answer, alice.read_line())
     bob.flush("bob")
     relay.end()
 
 
 def test_relay_makes_no_loops(alice: SocketClient, bob: SocketClient, relay: Bot) -> None:
-    # To itself, and what another relay would say: neither is answered or passed on.
+    # It neither answers nor passes on what is for itself or comes from another relay.
     alice.write(b"CHAT/1.0 SEND relay relay hello\nCHAT/1.0 SEND relay * is not online\n")
     alice.write(b"CHAT/1.0 SEND relay bob hello\n")
     assert bob.read_line() == b"CHAT/1.0 RECEIVE relay alice: hello\n"
@@ -280,7 +286,7 @@ def test_relay_makes_no_loops(alice: SocketClient, bob: SocketClient, relay: Bot
 
 
 def test_bare_bot(server: chatproto_sync.Server, alice: SocketClient, tmp_path: Path) -> None:
-    with running(tmp_path, "bare_bot.py", *where(server)) as bot:
+    with running(tmp_path, "bare_bot.py", *server_address(server)) as bot:
         assert bot.read() == "logged in as bare\n"
         alice.write(b"CHAT/1.0 SEND bare hello\nCHAT/1.0 SEND bare \n")
         assert alice.read_line() == b"CHAT/1.0 RECEIVE bare 5 bytes\n"
@@ -288,8 +294,8 @@ def test_bare_bot(server: chatproto_sync.Server, alice: SocketClient, tmp_path: 
         bot.end()
 
 
-def test_bare_bot_tells_what_it_hears(listener: socket.socket, tmp_path: Path) -> None:
-    with running(tmp_path, "bare_bot.py", *at(listener)) as bot:
+def test_bare_bot_prints_other_events(listener: socket.socket, tmp_path: Path) -> None:
+    with running(tmp_path, "bare_bot.py", *socket_address(listener)) as bot:
         with Peer(listener.accept()[0]) as peer:
             peer.let_in()
             peer.say("*server*", b"ERR SHUTTING_DOWN - \x1b[2J")
