@@ -1,7 +1,7 @@
-"""Every kind of client behind one blocking face: a test reads as plain code and runs for each.
+"""Each kind of client, with blocking methods: a test reads like plain code and runs for each kind.
 
-`pytestmark = each_client`, or `@each_client` on a single test, gives a test `connect`, which takes
-the parameters of `chatproto_sync.connect`.
+With `pytestmark = each_client`, or `@each_client`, a test takes `connect`, which has the parameters
+of `chatproto_sync.connect`.
 """
 
 import contextlib
@@ -19,15 +19,15 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 import chatproto_anyio
 import chatproto_sync
-from chatproto import Message, Notice
+from chatproto import ChatTimeoutError, ConnectionLostError, Message, Notice
 
 from .servers import TIMEOUT
 
 
 class BlockingClient(Protocol):
-    """What `connect` gives: the methods of `chatproto_sync.Client`.
+    """The methods of `chatproto_sync.Client`.
 
-    Items are `Any`, because a client that reconnects gives other ones too.
+    Items are `Any`: they depend on whether the client reconnects.
     """
 
     @property
@@ -51,64 +51,64 @@ class BlockingClient(Protocol):
 
 
 class PortalClient:
-    """A client on an event loop in another thread."""
+    """A client of `chatproto_anyio`, on an event loop in another thread."""
 
     def __init__(self, portal: BlockingPortal, client: chatproto_anyio.Client[Any]) -> None:
         self._call = portal.call
-        self._client = client
+        self.client = client
 
     @property
     def name(self) -> str:
-        return self._client.name
+        return self.client.name
 
     @property
     def invalid_lines(self) -> int:
-        return self._client.invalid_lines
+        return self.client.invalid_lines
 
     def send(self, to: str, data: str | bytes) -> None:
-        self._call(self._client.send, to, data)
+        self._call(self.client.send, to, data)
 
     def broadcast(self, group: str, data: str | bytes) -> None:
-        self._call(self._client.broadcast, group, data)
+        self._call(self.client.broadcast, group, data)
 
     def group(self, name: str, members: Iterable[str] = ()) -> None:
-        self._call(self._client.group, name, members)
+        self._call(self.client.group, name, members)
 
     def leave(self, group: str) -> None:
-        self._call(self._client.leave, group)
+        self._call(self.client.leave, group)
 
     def login(self, name: str) -> None:
-        self._call(self._client.login, name)
+        self._call(self.client.login, name)
 
     def flush(self) -> None:
-        self._call(self._client.flush)
+        self._call(self.client.flush)
 
     def ping(self) -> float:
-        return self._call(self._client.ping)
+        return self._call(self.client.ping)
 
     def receive(self, timeout: float | None = None) -> Any:
-        return self._call(self._client.receive, timeout)
+        return self._call(self.client.receive, timeout)
 
     def receive_notice(self, timeout: float | None = None) -> Notice:
-        return self._call(self._client.receive_notice, timeout)
+        return self._call(self.client.receive_notice, timeout)
 
     def take_notices(self) -> list[Notice]:
-        return self._call(self._client.take_notices)
+        return self._call(self.client.take_notices)
 
     def __iter__(self) -> Self:
         return self
 
     def __next__(self) -> Any:
         try:
-            return self._call(self._client.__anext__)
+            return self._call(self.client.__anext__)
         except StopAsyncIteration:
             raise StopIteration from None
 
     def logout(self) -> None:
-        self._call(self._client.logout)
+        self._call(self.client.logout)
 
     def close(self) -> None:
-        self._call(self._client.close)
+        self._call(self.client.close)
 
 
 Connect = Callable[..., AbstractContextManager[BlockingClient]]
@@ -133,10 +133,27 @@ each_client = pytest.mark.parametrize("connect", CLIENTS.values(), ids=CLIENTS)
 
 
 def each_backend(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitable[None]]:
-    """Run a test of what is special to tasks on both event loops."""
+    """Run a test of something that only tasks can do on both event loops."""
     each = pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
     pytest.mark.anyio(each(test))
     return test
+
+
+SHORT = 0.1
+"""A timeout in seconds for something that never happens."""
+
+PROMPTLY = 5.0
+"""Seconds: far more than a call needs, and far less than what it would wait for otherwise."""
+
+
+def set_timeout(client: BlockingClient, seconds: float) -> None:
+    """Change the `timeout` of `connect` after it.
+
+    So a test can have a short timeout for something that never happens, and a long one for all that
+    does happen, the login included.
+    """
+    inner: Any = client.client if isinstance(client, PortalClient) else client
+    inner._timeout = inner._connection._timeout = seconds
 
 
 class Listening(Protocol):
@@ -158,7 +175,7 @@ def where(server: Listening) -> dict[str, Any]:
 class Peer:
     """The server's end of one connection, played by the test.
 
-    Logging in takes both ends, so let one of them run in another thread.
+    Logging in takes both ends, so one of them has to run in another thread.
     """
 
     def __init__(self, sock: socket.socket) -> None:
@@ -173,7 +190,7 @@ class Peer:
         self.close()
 
     def read_line(self) -> bytes:
-        """The next line without its version; nothing at the end. Half a line has no LF."""
+        """The next line, without its version; empty at the end. An unfinished line has no LF."""
         try:
             return self._reader.readline().removeprefix(b"CHAT/1.0 ")
         except ConnectionResetError:
@@ -183,21 +200,22 @@ class Peer:
         self.socket.sendall(data)
 
     def say(self, sender: str, data: bytes) -> None:
+        """Send a message."""
         self.write(b"CHAT/1.0 RECEIVE %b %b\n" % (sender.encode(), data))
 
     def echo(self) -> None:
-        """Answer a client's flush."""
+        """Send back the ping of a client's flush."""
         command, name, data = self.read_line().removesuffix(b"\n").split(b" ", 2)
         assert command == b"SEND"
         self.say(name.decode(), data)
 
     def let_in(self) -> None:
-        """Answer a client's login, its first one or another."""
+        """Accept a client's login, its first one or another."""
         assert self.read_line().startswith(b"LOGIN ")
         self.echo()
 
     def let_go(self) -> None:
-        """Answer a client's logout, by closing."""
+        """Answer a client's logout, by closing the connection."""
         assert self.read_line() == b"LOGOUT\n"
         self.close()
 
@@ -208,7 +226,7 @@ class Peer:
 
 @contextlib.contextmanager
 def played(connect: Connect, **options: Any) -> Iterator[tuple[BlockingClient, Peer]]:
-    """A client named alice and the server's end of its connection; closed with the context."""
+    """A client named alice and the server's end of its connection, until the end of the context."""
     here, there = socket.socketpair()
     with Peer(there) as peer, ThreadPoolExecutor() as pool:
         letting_in = pool.submit(peer.let_in)
@@ -218,15 +236,9 @@ def played(connect: Connect, **options: Any) -> Iterator[tuple[BlockingClient, P
             client.close()
 
 
-def send_for_ever(client: BlockingClient, data: bytes) -> None:
-    """Send to bob until that fails."""
-    while True:
-        client.send("bob", data)
-
-
 @contextlib.asynccontextmanager
 async def playing(**options: Any) -> AsyncIterator[tuple[chatproto_anyio.Client[Message], Peer]]:
-    """As `played`, for tasks."""
+    """The same as `played`, for tasks."""
     here, there = socket.socketpair()
     with anyio.fail_after(TIMEOUT), Peer(there) as peer:
         async with anyio.create_task_group() as tasks:
@@ -237,7 +249,7 @@ async def playing(**options: Any) -> AsyncIterator[tuple[chatproto_anyio.Client[
 
 
 async def cancel(function: Callable[..., Awaitable[object]], *args: object) -> None:
-    """Call something, and cancel it when it waits."""
+    """Call a function, and cancel it once it waits."""
 
     async def call() -> None:
         await function(*args)
@@ -250,11 +262,35 @@ async def cancel(function: Callable[..., Awaitable[object]], *args: object) -> N
 
 
 DATA = b"x" * 4000
+"""What tests send that fill buffers. Few lines with so much data are enough."""
+
 LINE = b"SEND bob %b\n" % DATA
 
 
+def send_for_ever(client: BlockingClient) -> None:
+    """Send `DATA` to bob until that fails."""
+    while True:
+        client.send("bob", DATA)
+
+
+def send_until_a_line_is_unfinished(client: BlockingClient) -> None:
+    """Send `DATA` to bob, with a short timeout, until the connection is closed for it."""
+    set_timeout(client, SHORT)
+    timeouts = 0
+    lost: ConnectionLostError | None = None
+    while lost is None:
+        try:
+            client.send("bob", DATA)
+        except ChatTimeoutError:
+            timeouts += 1
+        except ConnectionLostError as error:
+            lost = error
+    assert "could not be finished" in str(lost)
+    assert timeouts
+
+
 def assert_no_line_follows_half_a_one(peer: Peer) -> None:
-    """Read all that a client has written that sent `DATA` until that failed."""
+    """Read all that a client has written which sent `DATA` until that failed."""
     *lines, last = [LINE, *iter(peer.read_line, b"")]
     assert set(lines) <= {LINE}
     assert LINE.startswith(last) or b"CHAT/1.0 ".startswith(last)

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from chatproto import DuplicateLogin, Limits, Policy
 from chatproto_anyio.cli.main import cli
 
-from ...client.misbehaving import MisbehavingServer, Peer
+from ...client.scripted import Player, ScriptedServer
 from ...processes import run as run_program
 from ...servers import TIMEOUT, SocketClient, run_sync
 from ..commands import at, finish, run, start
@@ -98,13 +98,13 @@ def test_answers_are_shown_before_it_ends(bob: SocketClient, path: str) -> None:
 def test_messages_before_the_confirmation_are_shown() -> None:
     """It logs out only when the server has confirmed that it handled everything."""
 
-    def confirm(peer: Peer) -> None:
-        assert peer.read_line() == b"CHAT/1.0 SEND bob hi\n"
-        confirmation = peer.asked()
-        peer.write(b"CHAT/1.0 RECEIVE bob late\n" + confirmation)
-        assert peer.read_line() == b"CHAT/1.0 LOGOUT\n"
+    def confirm(player: Player) -> None:
+        assert player.read_line() == b"CHAT/1.0 SEND bob hi\n"
+        confirmation = player.asked()
+        player.write(b"CHAT/1.0 RECEIVE bob late\n" + confirmation)
+        assert player.read_line() == b"CHAT/1.0 LOGOUT\n"
 
-    with MisbehavingServer([Peer.login, confirm]) as server:
+    with ScriptedServer([Player.login, confirm]) as server:
         status, output, errors = run("chat", "alice", *at(server), "--to=bob", stdin=b"hi\n")
     assert (status, errors) == (0, "")
     assert [line[6:] for line in output.splitlines()] == ["-> bob: hi", "<bob> late"]

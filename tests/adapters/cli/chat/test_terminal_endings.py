@@ -9,7 +9,7 @@ import pytest
 
 from chatproto import DuplicateLogin, Policy
 
-from ...client.misbehaving import MisbehavingServer, Peer
+from ...client.scripted import Player, ScriptedServer
 from ...servers import SocketClient, run_sync
 from ..commands import at
 from .terminal import IMPATIENT_CHAT, open_chat, spawn_in_terminal
@@ -85,11 +85,11 @@ def test_a_connection_that_is_lost_for_good(path: str) -> None:
 
 def test_a_server_that_confirms_nothing() -> None:
 
-    def wait_for_logout(peer: Peer) -> None:
-        while peer.read_line() != b"CHAT/1.0 LOGOUT\n":
+    def wait_for_logout(player: Player) -> None:
+        while player.read_line() != b"CHAT/1.0 LOGOUT\n":
             pass
 
-    with MisbehavingServer([Peer.login, wait_for_logout]) as server:
+    with ScriptedServer([Player.login, wait_for_logout]) as server:
         command = [*IMPATIENT_CHAT, "alice", *at(server), "--to=bob"]
         with spawn_in_terminal(command, columns=200) as terminal:
             terminal.wait_for_prompt("alice -> bob:")

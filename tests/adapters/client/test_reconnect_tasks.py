@@ -1,4 +1,4 @@
-"""Tasks that are cancelled while a client gets its connection back."""
+"""chatproto_anyio.client: tasks that are cancelled while a client connects again."""
 
 from typing import Any
 
@@ -9,9 +9,9 @@ import chatproto_anyio
 from chatproto import Backoff, Message, Reconnected
 
 from ..clients import each_backend, where
-from .misbehaving import LIMIT, MisbehavingServer, Peer, Script, tell
-from .test_client_misbehaving_tls import contexts, start_tls
-from .test_client_reconnect import QUICK
+from ..servers import TIMEOUT
+from .scripted import Player, Script, ScriptedServer, contexts, tell
+from .test_reconnect import QUICK
 
 Client = chatproto_anyio.Client[Message | Reconnected]
 
@@ -35,21 +35,21 @@ class Task:
         self.over.set()
 
 
-async def arrived(server: MisbehavingServer, number: int) -> None:
-    await anyio.to_thread.run_sync(server.peer, number)
+async def arrived(server: ScriptedServer, number: int) -> None:
+    await anyio.to_thread.run_sync(server.player, number)
 
 
 @pytest.mark.parametrize("tls", [False, True], ids=["plain", "TLS"])
 @each_backend
-async def test_another_takes_over(tls: bool) -> None:
-    """Whoever makes the connection is cancelled in the middle of the login, or the handshake."""
-    secure: Script = [start_tls] if tls else []
-    good: Script = [*secure, Peer.login, Peer.read_line, tell(b"bob hi"), Peer.serve]
-    stalled: Script = [Peer.wait] if tls else [Peer.drain]
+async def test_another_task_takes_over(tls: bool) -> None:
+    """The task that connects is cancelled in the middle of the login, or of the handshake."""
+    secure: Script = [Player.start_tls] if tls else []
+    good: Script = [*secure, Player.login, Player.read_line, tell(b"bob hi"), Player.serve]
+    stalled: Script = [Player.wait] if tls else [Player.drain]
     options: dict[str, Any] = {"ssl": contexts()[1]} if tls else {}
     with (
-        MisbehavingServer([*secure, Peer.login], stalled, good) as server,
-        anyio.fail_after(LIMIT),
+        ScriptedServer([*secure, Player.login], stalled, good) as server,
+        anyio.fail_after(TIMEOUT),
     ):
         async with (
             chatproto_anyio.connect(
@@ -70,15 +70,15 @@ async def test_another_takes_over(tls: bool) -> None:
             assert await chat.receive() == Message("bob", b"hi")
             assert third.over.is_set()
             await chat.flush()
-            assert server.peers[2].lines.count(b"SEND bob now") == 1
-            assert len(server.peers) == 3
+            assert server.players[2].lines.count(b"SEND bob now") == 1
+            assert len(server.players) == 3
 
 
 @each_backend
 async def test_cancelled_before_the_next_attempt() -> None:
-    """Nothing was tried, nothing is lost; the next one waits for what is left of the time."""
+    """The next task waits for the rest of the time."""
     backoff = Backoff(first=1000, cap=1000, give_up=1000)
-    with MisbehavingServer([Peer.login], [Peer.login, Peer.serve]) as server:
+    with ScriptedServer([Player.login], [Player.login, Player.serve]) as server:
         async with (
             chatproto_anyio.connect(name="alice", reconnect=backoff, **where(server)) as chat,
             anyio.create_task_group() as tasks,
@@ -92,14 +92,14 @@ async def test_cancelled_before_the_next_attempt() -> None:
                 await anyio.wait_all_tasks_blocked()
                 task.scope.cancel()
                 await task.over.wait()
-            assert len(server.peers) == 1
+            assert len(server.players) == 1
             await chat.close()
 
 
 @each_backend
-async def test_cancelled_while_it_leaves() -> None:
-    """The end of the block waits for nobody then, and leaves no group of exceptions."""
-    with MisbehavingServer([Peer.login], [Peer.drain], [Peer.login, Peer.serve]) as server:
+async def test_the_block_is_cancelled() -> None:
+    """The end of the block does not wait, and raises no group of exceptions."""
+    with ScriptedServer([Player.login], [Player.drain], [Player.login, Player.serve]) as server:
         with anyio.CancelScope() as scope:
             async with (
                 chatproto_anyio.connect(name="alice", reconnect=QUICK, **where(server)) as chat,
@@ -110,4 +110,4 @@ async def test_cancelled_while_it_leaves() -> None:
                 scope.cancel()
         assert scope.cancelled_caught
         await anyio.to_thread.run_sync(server.over, 1)
-        assert len(server.peers) == 2
+        assert len(server.players) == 2

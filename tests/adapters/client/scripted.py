@@ -1,6 +1,7 @@
-"""A server that does what its scripts say, right or wrong: bare sockets and threads."""
+"""A server that follows scripts, right or wrong: bare sockets and threads."""
 
 import contextlib
+import functools
 import socket
 import ssl
 import struct
@@ -9,14 +10,29 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Self
 
-LIMIT = 20.0
-"""Seconds after which a step has failed; none should take that long."""
+import trustme
+
+from ..servers import TIMEOUT
 
 VERSION = b"CHAT/1.0 "
 
 
-class Peer:
-    """The server's end of one connection, as scripts see it. Methods without arguments are steps.
+@functools.cache
+def contexts() -> tuple[ssl.SSLContext, ssl.SSLContext]:
+    """A TLS server's context, for 127.0.0.1 and chat.example, and a client's that trusts it."""
+    authority = trustme.CA()
+    server = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    client = ssl.create_default_context()
+    authority.issue_cert("chat.example", "127.0.0.1").configure_cert(server)
+    authority.configure_trust(client)
+    return server, client
+
+
+class Player:
+    """Plays a script on the server's end of a connection.
+
+    A script is a sequence of steps: functions of a player. Those of its methods that take no
+    arguments are steps.
 
     Args:
         sock: The connection.
@@ -24,39 +40,39 @@ class Peer:
     """
 
     def __init__(self, sock: socket.socket, go: threading.Event) -> None:
-        sock.settimeout(LIMIT)
+        sock.settimeout(TIMEOUT)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self.socket = sock
         self.received = bytearray()
-        """All that was read."""
+        """All bytes that were read."""
         self.name = b""
-        """What the client calls itself."""
+        """The client's name."""
         self.written = 0
-        """How many octets the system has taken."""
+        """How many bytes were written."""
         self.finished = threading.Event()
-        """Set when the script is over, and the connection with it."""
+        """Set when the script is over and the connection is closed."""
         self._go = go
         self._taken = 0
 
     @property
     def lines(self) -> list[bytes]:
-        """The whole lines that were read, without version and LF."""
-        *whole, _ = bytes(self.received).split(b"\n")
-        return [line.removeprefix(VERSION) for line in whole]
+        """The complete lines that were read, without version and LF."""
+        *complete, _ = bytes(self.received).split(b"\n")
+        return [line.removeprefix(VERSION) for line in complete]
 
     def check(self) -> None:
-        """Nothing ever follows half a line: every line starts with the version and has one."""
-        *whole, half = self.received.split(b"\n")
-        for line in whole:
+        """Nothing ever follows an incomplete line: each line has one version, at its start."""
+        *complete, incomplete = self.received.split(b"\n")
+        for line in complete:
             assert line.startswith(VERSION), line
             assert line.count(VERSION) == 1, line
-        assert half.rfind(VERSION) <= 0, half
-        assert half.startswith(VERSION) or VERSION.startswith(half), half
+        assert incomplete.rfind(VERSION) <= 0, incomplete
+        assert incomplete.startswith(VERSION) or VERSION.startswith(incomplete), incomplete
 
     # Reading
 
     def read_line(self) -> bytes:
-        """The next line, its LF included; what there is of it at the end of the stream."""
+        """Read the next line, its LF included; at the end of the stream what there is of it."""
         start = searched = self._taken
         while (end := self.received.find(b"\n", searched) + 1) == 0:
             searched = end = len(self.received)
@@ -66,7 +82,7 @@ class Peer:
         return bytes(self.received[start:end])
 
     def drain(self) -> None:
-        """Read to the end."""
+        """Read to the end of the stream."""
         while self._read():
             pass
 
@@ -78,32 +94,32 @@ class Peer:
         self.received += data
         return bool(data)
 
-    # Behaving well
+    # What a good server does
 
     def asked_in(self) -> bytes:
-        """Read what a client says to log in; what it waits for."""
+        """Read a login and its ping; the line in which the ping would come back."""
         line = self.read_line()
         assert line.startswith(VERSION + b"LOGIN "), line
         self._answer(line)
         return self.asked()
 
     def asked(self) -> bytes:
-        """Read what a client says to itself; what it waits for."""
+        """Read a ping; the line in which it would come back."""
         line = self.read_line()
         echo = self._answer(line)
         assert echo, line
         return echo
 
     def login(self) -> None:
-        """Let the client in."""
+        """Accept a login."""
         self.write(self.asked_in())
 
     def echo(self) -> None:
-        """Give back one thing that the client says to itself."""
+        """Send a ping back."""
         self.write(self.asked())
 
     def serve(self) -> None:
-        """Be a good server until the client logs out or is gone."""
+        """Accept all logins and send all pings back, until the client logs out or is gone."""
         while (line := self.read_line()).endswith(b"\n") and line != VERSION + b"LOGOUT\n":
             self.write(self._answer(line))
 
@@ -115,10 +131,10 @@ class Peer:
                 return VERSION + b"RECEIVE %b %b\n" % (to, data)
         return b""
 
-    # Behaving as it likes
+    # What other servers do
 
     def write(self, data: bytes) -> None:
-        """Write, as much as the client takes."""
+        """Write, as much as the client reads."""
         view = memoryview(data)
         while view:
             count = self.socket.send(view)
@@ -126,85 +142,84 @@ class Peer:
             view = view[count:]
 
     def dribble(self, data: bytes) -> None:
-        """Write one octet after the other."""
+        """Write one byte after the other."""
         for number in range(len(data)):
             self.write(data[number : number + 1])
 
     def write_under_tls(self, data: bytes) -> None:
-        """Write past the encryption."""
+        """Write to the socket without encryption."""
         socket.socket.sendall(self.socket, data)
 
-    def start_tls(self, context: ssl.SSLContext) -> None:
-        """Do the handshake."""
-        self.socket = context.wrap_socket(self.socket, server_side=True)
+    def start_tls(self) -> None:
+        """Do the TLS handshake."""
+        self.socket = contexts()[0].wrap_socket(self.socket, server_side=True)
 
     def wait(self) -> None:
-        """Do nothing, not even read, until the test says `go`."""
-        assert self._go.wait(LIMIT)
+        """Neither read nor write until the test sets `go`."""
+        assert self._go.wait(TIMEOUT)
 
     def end(self) -> None:
-        """Say nothing more, but go on listening."""
+        """Write no more (FIN), but go on reading."""
         self.socket.shutdown(socket.SHUT_WR)
 
     def reset(self) -> None:
-        """Close rudely."""
+        """Cut the connection (RST)."""
         self.socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         self.socket.close()
 
     def cut(self) -> None:
-        """Have the step that the script is at fail, and every later one."""
+        """Make the current step fail, and all later ones."""
         with contextlib.suppress(OSError):
             socket.socket.shutdown(self.socket, socket.SHUT_RDWR)
 
 
-Step = Callable[[Peer], object]
+Step = Callable[[Player], object]
 Script = Sequence[Step]
-"""What to do with one connection; at its end the connection is closed."""
 
 
-def say(data: bytes) -> Step:
-    """Write something."""
-    return lambda peer: peer.write(data)
+def write(data: bytes) -> Step:
+    """Write some bytes."""
+    return lambda player: player.write(data)
 
 
 def tell(*messages: bytes) -> Step:
-    """Write messages, each as sender, space, data."""
-    return say(b"".join(VERSION + b"RECEIVE %b\n" % message for message in messages))
+    """Write messages, each given as sender, space and data."""
+    return write(b"".join(VERSION + b"RECEIVE %b\n" % message for message in messages))
 
 
 def refuse(code: str) -> Step:
-    """Not let a client in, and answer both its lines."""
+    """Refuse a login. As in a real server, its ping is refused too."""
     login = f"*server* ERR {code} LOGIN no".encode()
     answers = tell(login, b"*server* ERR NOT_LOGGED_IN SEND log in first")
 
-    def step(peer: Peer) -> None:
-        peer.asked_in()
-        answers(peer)
+    def step(player: Player) -> None:
+        player.asked_in()
+        answers(player)
 
     return step
 
 
-class MisbehavingServer:
-    """A listener that is up while the context is.
+class ScriptedServer:
+    """A server on TCP that plays a script on each connection, until the end of the context.
 
-    The end waits for no script, and raises what went wrong in one.
+    The end does not wait until scripts are over. It raises what went wrong in a script.
 
     Args:
-        scripts: One for each connection, in the order of arrival. Who comes after the last is
-            refused.
+        scripts: One for each connection, in the order of arrival. Each is followed by closing the
+            connection. Connections after the last one are refused.
     """
 
     def __init__(self, *scripts: Script) -> None:
-        self.peers: list[Peer] = []
-        """Those that were accepted."""
+        self.players: list[Player] = []
+        """One for each accepted connection."""
         self.go = threading.Event()
-        """What `Peer.wait` waits for."""
+        """What `Player.wait` waits for."""
         self._arrival = threading.Condition()
         self._ended = False
         self._pool = ThreadPoolExecutor(1 + len(scripts))
         self._futures: list[Future[None]] = []
         self._listener = socket.socket()
-        # So that a client soon can't write more.
+        # So that clients fill the buffers soon.
         self._listener.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
         self._listener.bind(("127.0.0.1", 0))
         self._listener.listen()
@@ -213,21 +228,21 @@ class MisbehavingServer:
 
     @property
     def addresses(self) -> list[str]:
-        """Where it listens, in the way of the real servers."""
+        """The addresses, as servers give them."""
         host, port = self._address
         return [f"{host}:{port}"]
 
-    def peer(self, number: int) -> Peer:
-        """One of those that were accepted, the first being 0; waits for it."""
+    def player(self, number: int) -> Player:
+        """The player of a connection, the first being 0. Waits until the connection is accepted."""
         with self._arrival:
-            assert self._arrival.wait_for(lambda: len(self.peers) > number, LIMIT)
-            return self.peers[number]
+            assert self._arrival.wait_for(lambda: len(self.players) > number, TIMEOUT)
+            return self.players[number]
 
-    def over(self, number: int) -> Peer:
-        """The same, but waits until its script is over."""
-        peer = self.peer(number)
-        assert peer.finished.wait(LIMIT)
-        return peer
+    def over(self, number: int) -> Player:
+        """The same, but waits until the script is over."""
+        player = self.player(number)
+        assert player.finished.wait(TIMEOUT)
+        return player
 
     def __enter__(self) -> Self:
         return self
@@ -237,14 +252,14 @@ class MisbehavingServer:
         self.go.set()
         if not self._accepting.done():
             with contextlib.suppress(OSError):
-                socket.create_connection(self._address, LIMIT).close()
-        self._accepting.result(LIMIT)
-        for peer in self.peers:
-            peer.cut()
+                socket.create_connection(self._address, TIMEOUT).close()
+        self._accepting.result(TIMEOUT)
+        for player in self.players:
+            player.cut()
         self._pool.shutdown()
-        for future, peer in zip(self._futures, self.peers, strict=True):
+        for future, player in zip(self._futures, self.players, strict=True):
             future.result()
-            peer.check()
+            player.check()
 
     def _accept(self, scripts: Sequence[Script]) -> None:
         with self._listener as listener:
@@ -255,19 +270,19 @@ class MisbehavingServer:
                     break
                 if number == len(scripts):
                     listener.close()
-                peer = Peer(sock, self.go)
+                player = Player(sock, self.go)
                 with self._arrival:
-                    self.peers.append(peer)
+                    self.players.append(player)
                     self._arrival.notify_all()
-                self._futures.append(self._pool.submit(self._play, peer, script))
+                self._futures.append(self._pool.submit(self._play, player, script))
 
-    def _play(self, peer: Peer, script: Script) -> None:
+    def _play(self, player: Player, script: Script) -> None:
         try:
             for step in script:
-                step(peer)
+                step(player)
         except (ConnectionError, ssl.SSLError):
-            # The client has gone first.
+            # The client has closed the connection first.
             pass
         finally:
-            peer.socket.close()
-            peer.finished.set()
+            player.socket.close()
+            player.finished.set()

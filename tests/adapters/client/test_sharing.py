@@ -1,11 +1,10 @@
-"""Clients that threads or tasks share; those that are cancelled, or run out of time."""
+"""Clients that threads or tasks share (`connection` in both packages): locks, turns, timeouts."""
 
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 
 import pytest
 
-import chatproto_anyio
 from chatproto import (
     ChatTimeoutError,
     ConnectionLostError,
@@ -17,18 +16,18 @@ from chatproto import (
 )
 
 from ..clients import (
-    DATA,
     LINE,
+    SHORT,
     Connect,
     assert_no_line_follows_half_a_one,
     each_client,
     played,
     send_for_ever,
+    send_until_a_line_is_unfinished,
+    set_timeout,
     where,
 )
 from ..servers import TIMEOUT, run_sync
-
-Client = chatproto_anyio.Client[Message]
 
 
 @each_client
@@ -36,22 +35,22 @@ def test_four_send_while_one_receives_and_one_pings(connect: Connect) -> None:
     with run_sync(port=0) as server, connect(**where(server), name="alice") as alice:
 
         def send(sender: int) -> None:
-            for number in range(1000):
+            for number in range(200):
                 alice.send("alice", f"{sender} {number}")
 
         def receive() -> list[str]:
-            return [alice.receive(TIMEOUT).text for _ in range(4000)]
+            return [alice.receive(TIMEOUT).text for _ in range(800)]
 
         with ThreadPoolExecutor() as pool:
             received = pool.submit(receive)
             sending = [pool.submit(send, sender) for sender in range(4)]
-            for _ in range(50):
+            for _ in range(10):
                 assert alice.ping() > 0
             for each in sending:
                 each.result()
         for sender in range(4):
             of_one = [text for text in received.result() if text.startswith(f"{sender} ")]
-            assert of_one == [f"{sender} {number}" for number in range(1000)]
+            assert of_one == [f"{sender} {number}" for number in range(200)]
 
 
 @each_client
@@ -64,15 +63,15 @@ def test_two_receivers_share_what_comes(connect: Connect) -> None:
 
         with ThreadPoolExecutor() as pool:
             receiving = [pool.submit(receive) for _ in range(2)]
-            for number in range(1000):
+            for number in range(200):
                 alice.send("alice", str(number))
-            # Whoever takes an end leaves nothing behind it.
+            # So that no number comes after an "end".
             alice.flush()
             for _ in receiving:
                 alice.send("alice", "end")
             shares = [share.result() for share in receiving]
         assert all(share == sorted(share) for share in shares)
-        assert sorted(shares[0] + shares[1]) == list(range(1000))
+        assert sorted(shares[0] + shares[1]) == list(range(200))
 
 
 @each_client
@@ -87,12 +86,12 @@ def test_a_timeout_while_another_receives(connect: Connect) -> None:
 
 
 @each_client
-def test_closing_wakes_all_who_wait(connect: Connect) -> None:
+def test_all_waiting_calls_raise_when_it_is_closed(connect: Connect) -> None:
     with ThreadPoolExecutor(8) as pool, played(connect) as (alice, peer):
         listening = pool.submit(list, alice)
         waiting = [pool.submit(call) for call in (alice.receive, alice.receive_notice, alice.flush)]
         assert peer.read_line().startswith(b"SEND alice ")
-        # This one holds the turn, as the name is not decided, and the next one waits for it.
+        # This one holds the write lock until the login is decided, and the next one waits for it.
         renaming = pool.submit(alice.login, "alicia")
         assert peer.read_line() == b"LOGIN alicia\n"
         sending = pool.submit(alice.send, "bob", "hi")
@@ -107,15 +106,14 @@ def test_closing_wakes_all_who_wait(connect: Connect) -> None:
 def test_lines_stay_whole(connect: Connect) -> None:
     with ThreadPoolExecutor() as pool, played(connect) as (alice, peer):
         for _ in range(4):
-            pool.submit(send_for_ever, alice, DATA)
-        assert {peer.read_line() for _ in range(400)} == {LINE}
+            pool.submit(send_for_ever, alice)
+        assert {peer.read_line() for _ in range(200)} == {LINE}
 
 
 @each_client
 def test_a_line_that_could_not_be_finished_in_time_is_the_last(connect: Connect) -> None:
-    with played(connect, timeout=0.5) as (alice, peer):
-        with pytest.raises(ChatTimeoutError):
-            send_for_ever(alice, DATA)
+    with played(connect) as (alice, peer):
+        send_until_a_line_is_unfinished(alice)
         for use in (alice.flush, alice.receive, partial(alice.send, "bob", "hi")):
             with pytest.raises(ConnectionLostError, match="could not be finished"):
                 use()
@@ -123,9 +121,10 @@ def test_a_line_that_could_not_be_finished_in_time_is_the_last(connect: Connect)
 
 
 @each_client
-def test_who_does_not_wait_for_a_login_is_nobody(connect: Connect) -> None:
-    """It is not known which name what it says next would come from."""
-    with played(connect, timeout=0.5) as (alice, peer):
+def test_a_login_without_an_answer_closes_the_connection(connect: Connect) -> None:
+    """It is not known which name the next line would come from."""
+    with played(connect) as (alice, peer):
+        set_timeout(alice, SHORT)
         with pytest.raises(ChatTimeoutError):
             alice.login("alicia")
         with pytest.raises(ConnectionLostError, match="who this client is"):
@@ -137,13 +136,13 @@ def test_who_does_not_wait_for_a_login_is_nobody(connect: Connect) -> None:
 
 
 @each_client
-def test_while_a_name_is_undecided_nothing_is_said(connect: Connect) -> None:
+def test_nothing_is_sent_while_a_login_is_undecided(connect: Connect) -> None:
     with ThreadPoolExecutor() as pool, played(connect) as (alice, peer):
         pool.submit(alice.login, "alicia")
         assert peer.read_line() == b"LOGIN alicia\n"
         _, name, data = peer.read_line().removesuffix(b"\n").split(b" ", 2)
         pool.submit(alice.send, "bob", "hi")
-        for _ in range(50):
+        for _ in range(20):
             peer.say("bob", b"hello")
             assert alice.receive(TIMEOUT) == Message("bob", b"hello")
         peer.socket.setblocking(False)
@@ -155,8 +154,8 @@ def test_while_a_name_is_undecided_nothing_is_said(connect: Connect) -> None:
 
 
 @each_client
-def test_a_rename_while_others_send(connect: Connect) -> None:
-    names = [f"alice{number}" for number in range(30)]
+def test_logins_while_others_send(connect: Connect) -> None:
+    names = [f"alice{number}" for number in range(10)]
     with (
         run_sync(port=0, policy=Policy(duplicate_login=DuplicateLogin.REJECT)) as server,
         connect(**where(server), name=names[0]) as alice,
@@ -164,10 +163,10 @@ def test_a_rename_while_others_send(connect: Connect) -> None:
     ):
 
         def send(sender: int) -> None:
-            for number in range(300):
+            for number in range(100):
                 alice.send("bob", f"{sender} {number}")
 
-        def rename() -> None:
+        def log_in() -> None:
             for name in names[1:]:
                 alice.login(name)
                 with pytest.raises(LoginRefusedError):
@@ -175,8 +174,8 @@ def test_a_rename_while_others_send(connect: Connect) -> None:
                 assert alice.name == name
 
         with ThreadPoolExecutor() as pool:
-            working = [pool.submit(rename), *(pool.submit(send, sender) for sender in range(4))]
-            messages = [bob.receive(TIMEOUT) for _ in range(1200)]
+            working = [pool.submit(log_in), *(pool.submit(send, sender) for sender in range(4))]
+            messages = [bob.receive(TIMEOUT) for _ in range(400)]
             for each in working:
                 each.result()
         alice.flush()
@@ -185,4 +184,4 @@ def test_a_rename_while_others_send(connect: Connect) -> None:
         assert order == sorted(order)
         for sender in range(4):
             of_one = [each.text for each in messages if each.text.startswith(f"{sender} ")]
-            assert of_one == [f"{sender} {number}" for number in range(300)]
+            assert of_one == [f"{sender} {number}" for number in range(100)]

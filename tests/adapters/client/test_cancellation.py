@@ -1,4 +1,4 @@
-"""Clients that are cancelled while they wait, on asyncio and trio."""
+"""chatproto_anyio.client: tasks that are cancelled while a client waits, on asyncio and trio."""
 
 import socket
 from functools import partial
@@ -8,10 +8,7 @@ import anyio.to_thread
 import pytest
 
 import chatproto_anyio
-from chatproto import (
-    ConnectionLostError,
-    Message,
-)
+from chatproto import ConnectionLostError, Message
 
 from ..clients import (
     DATA,
@@ -33,10 +30,10 @@ async def fill_in_tasks(client: Client, enough: anyio.Event) -> None:
 
 @each_backend
 @pytest.mark.parametrize("method", ["receive", "receive_notice", "flush", "ping"])
-async def test_cancelled_while_it_waits_nothing_has_changed(method: str) -> None:
+async def test_cancelled_while_it_waits_it_changes_nothing(method: str) -> None:
     async with playing() as (alice, peer):
         await cancel(getattr(alice, method))
-        # What was asked is answered late, and that is nobody's message.
+        # A ping that comes back too late is no message.
         if method in ("flush", "ping"):
             peer.echo()
         await alice.send("bob", "hi")
@@ -50,7 +47,7 @@ async def test_cancelled_while_it_waits_nothing_has_changed(method: str) -> None
 
 
 @each_backend
-async def test_cancelled_while_its_name_is_undecided_it_is_nobody() -> None:
+async def test_cancelled_while_a_login_is_undecided_it_is_closed() -> None:
     async with playing() as (alice, peer):
         await cancel(alice.login, "alicia")
         with pytest.raises(ConnectionLostError, match="who this client is"):
@@ -62,7 +59,7 @@ async def test_cancelled_while_its_name_is_undecided_it_is_nobody() -> None:
 
 
 @each_backend
-async def test_cancelled_while_it_reads_it_hands_over_to_another() -> None:
+async def test_cancelled_while_it_reads_another_task_reads_on() -> None:
     scopes = anyio.CancelScope(), anyio.CancelScope()
     messages: list[Message] = []
 
@@ -90,7 +87,7 @@ async def test_cancelled_while_it_writes_it_is_closed() -> None:
 
 
 @each_backend
-async def test_cancelled_while_it_waits_for_the_turn_it_has_said_nothing() -> None:
+async def test_cancelled_while_it_waits_for_the_write_lock_it_has_sent_nothing() -> None:
     async with playing() as (alice, peer), anyio.create_task_group() as tasks:
         enough = anyio.Event()
         tasks.start_soon(fill_in_tasks, alice, enough)
@@ -116,7 +113,7 @@ async def test_cancelled_while_it_connects_it_is_closed(tls: bool) -> None:
 
 
 @each_backend
-async def test_cancelled_while_it_leaves_it_is_closed() -> None:
+async def test_cancelled_while_it_logs_out_it_is_closed() -> None:
     here, there = socket.socketpair()
     with Peer(there) as peer:
         context = chatproto_anyio.connect(transport=here, name="alice")
