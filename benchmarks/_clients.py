@@ -1,4 +1,4 @@
-"""Many clients in one process, on bare non-blocking sockets, that check what arrives."""
+"""Many clients in one process, on non-blocking sockets, which check what they receive."""
 
 import heapq
 import selectors
@@ -14,23 +14,23 @@ READ: Final = selectors.EVENT_READ
 WRITE: Final = selectors.EVENT_WRITE
 
 PIECE: Final = 65536
-"""Octets that are read at once, and that a flood is made in."""
+"""Bytes that a client reads at once, and that a flood writes at once."""
 PREFIX: Final = b"CHAT/1.0 RECEIVE "
 
 
 class Tally:
-    """What all clients together have found."""
+    """What all clients together have counted."""
 
     def __init__(self) -> None:
         self.connects = 0
-        # Numbered messages that have arrived; that have not, although a later one has; that have
-        # arrived after a later one, or twice. And lines that nobody has sent.
+        # Numbered messages: received; skipped, because a later one has arrived; received after a
+        # later one, or twice. And lines that no client has sent.
         self.delivered = self.missing = self.disordered = 0
         self.strange: list[bytes] = []
 
 
 class Loop:
-    """All sockets in one selector, and timers.
+    """The loop of all clients: one selector, and timers.
 
     Args:
         address: Where the server listens.
@@ -42,7 +42,7 @@ class Loop:
         self.selector = selectors.DefaultSelector()
         self.clients: set[Client] = set()
         self.now = time.monotonic()
-        # Seconds; what arrives can't be seen sooner, however soon it is sent.
+        # In seconds. What arrives meanwhile is noticed only at the next turn.
         self.longest_turn = 0.0
         self._timers: list[tuple[float, int, Callable[[], None]]] = []
         self._number = count()
@@ -56,11 +56,19 @@ class Loop:
         self.selector.close()
 
     def later(self, seconds: float, call: Callable[[], None]) -> None:
-        """Have something called."""
+        """Call something after some seconds."""
         heapq.heappush(self._timers, (self.now + seconds, next(self._number), call))
 
     def run(self, seconds: float, until: Callable[[], bool] = lambda: False) -> bool:
-        """Let everything happen for so long at the most; return whether `until` has ended it."""
+        """Run the loop.
+
+        Args:
+            seconds: For how long at most.
+            until: Asked after each turn whether to stop.
+
+        Returns:
+            Whether `until` has stopped it.
+        """
         end = time.monotonic() + seconds
         while not until():
             wait = self._timers[0][0] - time.monotonic() if self._timers else 0.05
@@ -77,28 +85,28 @@ class Loop:
 
 
 class Numbered:
-    """Messages from one client to one user or group, each with its number.
+    """Numbered messages from one client to one user or group.
 
     Args:
-        client: Who sends them.
+        client: The sender.
         command: SEND or BROADCAST.
         to: The user or group.
-        size: Octets of the line, about.
-        most: How many; None for any number.
+        size: The length of a line in bytes, roughly.
+        most: The number of messages; None for any number.
     """
 
     def __init__(
         self, client: "Client", command: str, to: str, size: int, most: int | None = None
     ) -> None:
         self.key = client.name.encode(), to.encode()
-        # How many have been given away to be sent, and are to be.
+        # How many have been taken, and may be taken.
         self.count, self.most = 0, most
         head = f"CHAT/1.0 {command} {to} {to} ".encode()
         self._line = head + b"%d " + b"." * (size - len(head) - 10) + b"\n"
         self._piece = max(1, PIECE // size)
 
     def take(self, lines: int | None = None) -> bytes:
-        """The next of them, by default a piece of a flood; nothing when there are no more."""
+        """The next messages, by default a piece of a flood; empty after the last one."""
         first = self.count
         self.count += self._piece if lines is None else lines
         if self.most is not None:
@@ -107,14 +115,14 @@ class Numbered:
 
 
 class Client:
-    """A connection that logs in, and then does as it is told.
+    """A client that logs in at once, and then does what the benchmark says.
 
     Args:
-        loop: Where it lives.
+        loop: The loop that it belongs to.
         name: Its name.
-        buffer: Octets that the kernel keeps of what it has not read; None for the kernel's choice.
-        mss: Octets of a segment; None for what loopback has.
-        late: Whether it may see any number first.
+        buffer: The size of its receive buffer in bytes; None for the system's choice.
+        mss: The size of a segment in bytes; None for that of loopback.
+        late: Whether the first number that it receives may be any number.
     """
 
     def __init__(
@@ -127,28 +135,28 @@ class Client:
         late: bool = False,
     ) -> None:
         self.name = name
-        # Whether it has logged in, and how it has ended: "eof", "reset", "closed" by ourselves.
+        # Whether it is logged in, and how it has ended: "eof", "reset", or "closed" by the client.
         self.ready = False
         self.ended: str | None = None
-        # What to write when all is written; nothing ends it.
+        # Called for what to write next; empty when there is no more.
         self.source: Callable[[], bytes] | None = None
-        # The number that is to come next of each stream.
+        # The next number of each stream.
         self.got: dict[tuple[bytes, bytes], int] = {}
-        # The codes that the server has told it.
+        # The codes of the notices.
         self.notices: Counter[bytes] = Counter()
         self.on_notice: Callable[[bytes], None] | None = None
         self.on_numbered: Callable[[int], None] | None = None
         self.on_end: Callable[[], None] | None = None
         self.on_idle: Callable[[], None] | None = None
-        # When anything was last written, and the seconds between two such moments, at most.
+        # When it last wrote anything, and the longest time in seconds between two writes.
         self.wrote_at, self.longest_hold = loop.now, 0.0
-        self._heard_at, self._gap = loop.now, 0.0
+        self._received_at, self._gap = loop.now, 0.0
         self._loop = loop
         self._late = late
         self._rate: float | None = None
         self._budget, self._budget_at = 0.0, loop.now
         self._reading, self._resting = True, False
-        self._outbox = memoryview(b"")
+        self._out = memoryview(b"")
         self._rest = b""
         self._events = 0
         self._socket = socket.socket()
@@ -164,39 +172,39 @@ class Client:
         self.write(f"CHAT/1.0 LOGIN {name}\nCHAT/1.0 SEND {name} ready\n".encode())
 
     def write(self, data: bytes) -> None:
-        """Have something written, after what is waiting already."""
-        self._outbox = memoryview(bytes(self._outbox) + data)
+        """Write something, after what is queued already."""
+        self._out = memoryview(bytes(self._out) + data)
         self._watch()
 
     def flood(self, source: Callable[[], bytes] | None) -> None:
-        """Have something written all the time."""
+        """Write all the time what `source` returns; None to stop."""
         self.source = source
         self._watch()
 
     def read(self, reading: bool, rate: float | None = None) -> None:
-        """Stop or go on reading, at so many octets a second; None for any number."""
+        """Start or stop reading, at some bytes a second; None for no bound."""
         self._reading, self._rate = reading, rate
         self._budget, self._budget_at = 0.0, self._loop.now
         self._watch()
 
     def take_gap(self) -> float:
-        """Seconds without a numbered message since the last call, at most, up to now."""
-        gap = max(self._gap, self._loop.now - self._heard_at)
-        self._gap, self._heard_at = 0.0, self._loop.now
+        """The longest time in seconds without a numbered message since the last call."""
+        gap = max(self._gap, self._loop.now - self._received_at)
+        self._gap, self._received_at = 0.0, self._loop.now
         return gap
 
     def reset(self) -> None:
-        """End the connection without a goodbye."""
+        """Cut the connection (RST)."""
         if self.ended is None:
             self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             self.close()
 
     def half_close(self) -> None:
-        """End our half of the connection."""
+        """Write no more (FIN)."""
         self._socket.shutdown(socket.SHUT_WR)
 
     def close(self, how: str = "closed") -> None:
-        """End the connection."""
+        """Close the connection."""
         if self.ended is None:
             self.ended = how
             self._watch()
@@ -210,7 +218,7 @@ class Client:
         if self.ended is None:
             if self._reading and not self._resting:
                 events = READ
-            if self._outbox or self.source is not None:
+            if self._out or self.source is not None:
                 events |= WRITE
         if events == self._events:
             return
@@ -235,15 +243,15 @@ class Client:
             self.close("reset")
 
     def _write(self) -> None:
-        if not self._outbox and self.source is not None:
-            self._outbox = memoryview(self.source())
-            if not self._outbox:
+        if not self._out and self.source is not None:
+            self._out = memoryview(self.source())
+            if not self._out:
                 self.source = None
-        if self._outbox:
-            self._outbox = self._outbox[self._socket.send(self._outbox) :]
+        if self._out:
+            self._out = self._out[self._socket.send(self._out) :]
             self.longest_hold = max(self.longest_hold, self._loop.now - self.wrote_at)
             self.wrote_at = self._loop.now
-            if self.on_idle is not None and not self._outbox:
+            if self.on_idle is not None and not self._out:
                 self.on_idle()
         self._watch()
 
@@ -251,7 +259,7 @@ class Client:
         size = PIECE
         if self._rate is not None:
             fresh = self._rate * (self._loop.now - self._budget_at)
-            # At most what a tenth of a second allows, so that it reads evenly.
+            # At most the budget of a tenth of a second, so that it reads evenly.
             self._budget = min(self._budget + fresh, max(self._rate / 10, 1.0))
             self._budget_at = self._loop.now
             size = min(size, int(self._budget))
@@ -263,7 +271,7 @@ class Client:
         data = self._socket.recv(size)
         self._budget -= len(data)
         if data:
-            self._hear(data)
+            self._receive(data)
         else:
             self.close("eof")
 
@@ -271,7 +279,7 @@ class Client:
         self._resting = False
         self._watch()
 
-    def _hear(self, data: bytes) -> None:
+    def _receive(self, data: bytes) -> None:
         *lines, self._rest = (self._rest + data).split(b"\n")
         got, tally, before = self.got, self._loop.tally, self._loop.tally.delivered
         for line in lines:
@@ -294,7 +302,7 @@ class Client:
             else:
                 tally.strange.append(line)
         if tally.delivered > before:
-            self._gap = max(self._gap, self._loop.now - self._heard_at)
-            self._heard_at = self._loop.now
+            self._gap = max(self._gap, self._loop.now - self._received_at)
+            self._received_at = self._loop.now
             if self.on_numbered is not None:
                 self.on_numbered(tally.delivered - before)

@@ -1,4 +1,4 @@
-"""The load on servers, and `limit`, the server in C to compare them with; built where possible."""
+"""Runs loads on servers, and builds the programs in C if there is a compiler."""
 
 import os
 import shutil
@@ -12,13 +12,13 @@ from pathlib import Path
 from typing import Final
 
 SOURCES: Final = Path(__file__).parent
-GIVEN_UP: Final = 1
-"""What a load ends with when not all has arrived in time."""
+TIMED_OUT: Final = 1
+"""The exit status of a load when not all messages have arrived in time."""
 
 
 @cache
 def built(name: str) -> str | None:
-    """The path of a program in C, built if it is older than its source; None without a compiler."""
+    """The path of a program in C, which is built if need be; None without a compiler."""
     compiler = shutil.which("cc") or shutil.which("gcc")
     if compiler is None:
         return None
@@ -30,35 +30,35 @@ def built(name: str) -> str | None:
         with tempfile.TemporaryDirectory(dir=program.parent) as folder:
             fresh = Path(folder) / name
             subprocess.run([compiler, "-O2", "-o", fresh, source], check=True)
-            # At once, so that nobody runs half of it.
+            # Atomic, so that no other process runs half of it.
             fresh.replace(program)
     return str(program)
 
 
 def note() -> str:
-    """What the table has to say about the load."""
+    """A remark for the table about the load."""
     return "" if built("chatload") else "no C compiler: the load, in Python, is the limit"
 
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What a load came to."""
+    """The result of a load."""
 
     rate: float
     """Deliveries a second."""
     deliveries: float
     p50: float
-    """The latencies are in microseconds."""
+    """This and the other latencies are in microseconds."""
     p99: float
     p999: float
 
 
 class Load:
-    """A load that runs, in a process of its own.
+    """A load that runs in a process of its own.
 
     Args:
-        address: Where the server listens.
-        arguments: As in the head of `chatload.c`.
+        address: The address of the server.
+        arguments: The arguments of `chatload`; see there.
     """
 
     def __init__(self, address: tuple[str, int], arguments: Sequence[str]) -> None:
@@ -71,27 +71,27 @@ class Load:
         )
 
     def outcome(self) -> Outcome:
-        """What it came to, once it has ended, even if it has given up.
+        """Wait for the end of the load, and return its result, even if it has timed out.
 
         Raises:
-            RuntimeError: The server has refused something, or has hung up.
+            RuntimeError: The server has refused something, or has closed a connection.
         """
         line, _ = self._popen.communicate()
-        if self._popen.returncode not in (0, GIVEN_UP) or not line:
+        if self._popen.returncode not in (0, TIMED_OUT) or not line:
             raise RuntimeError(f"the load has failed: {self._popen.args!r}")
-        said = dict(word.split("=") for word in line.split())
+        values = dict(word.split("=") for word in line.split())
         keys = "rate", "deliveries", "p50_us", "p99_us", "p999_us"
-        return Outcome(*(float(said[key]) for key in keys))
+        return Outcome(*(float(values[key]) for key in keys))
 
 
-def put(address: tuple[str, int], arguments: Sequence[str]) -> Outcome:
-    """Put a load on a server until all has arrived.
+def run_load(address: tuple[str, int], arguments: Sequence[str]) -> Outcome:
+    """Run a load on a server until all messages have arrived.
 
     Raises:
-        RuntimeError: Not all has arrived, or the server has hung up.
+        RuntimeError: Not all have arrived, or the server has closed a connection.
     """
     load = Load(address, arguments)
     outcome = load.outcome()
     if outcome.deliveries < float(arguments[arguments.index("-n") + 1]):
-        raise RuntimeError(f"only {outcome.deliveries:,.0f} have arrived: {arguments!r}")
+        raise RuntimeError(f"only {outcome.deliveries:,.0f} messages arrived: {arguments!r}")
     return outcome

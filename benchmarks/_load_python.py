@@ -1,6 +1,6 @@
-"""A load like that of `chatload.c` in Python, for where there is no compiler; slower than servers.
+"""The load of `chatload.c` in Python, for machines without a compiler. It is slower than a server.
 
-It has the same options and prints the same line, for CHAT/1.0 alone, and without `-P` and `-r`.
+It has the same options but `-P` and `-r`, prints the same line, and knows only CHAT/1.0.
 """
 
 import argparse
@@ -23,56 +23,58 @@ class Conn:
 
     Args:
         selector: What waits for it.
-        address: Where the server listens.
+        address: The address of the server.
         name: Its name.
-        said: What it says, with one "|" in it.
+        data: The data of its messages, with one "|" in it.
     """
 
     def __init__(
-        self, selector: selectors.BaseSelector, address: tuple[str, int], name: str, said: bytes
+        self, selector: selectors.BaseSelector, address: tuple[str, int], name: str, data: bytes
     ) -> None:
         self.name = name
-        # When each message on its way was sent.
+        # When each message that is on its way was sent.
         self.sent_at: deque[float] = deque()
-        # Where what arrives here has come from; for a sender itself, nowhere.
+        # The sender of the messages that it receives; for a sender, itself.
         self.sender: Conn | None = None
-        self._said = said
+        self._data = data
         self._out = bytearray()
         self._selector = selector
         self._socket = socket.create_connection(address)
         self._socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         self._socket.setblocking(False)
         selector.register(self._socket, READ, self)
-        self.tell(f"CHAT/1.0 LOGIN {name}\n")
-        # What comes back says that the login has been acted on.
-        self.say("SEND", name)
+        self.write(f"CHAT/1.0 LOGIN {name}\n")
+        # The message comes back when the login was executed.
+        self.send("SEND", name)
 
-    def tell(self, line: str) -> None:
-        """Have a line written."""
+    def write(self, line: str) -> None:
+        """Write a line."""
         self._out += line.encode()
         self.flush()
 
-    def say(self, command: str, to: str, times: int = 1) -> None:
-        """Have messages written."""
-        self._out += b"CHAT/1.0 %b %b %b\n" % (command.encode(), to.encode(), self._said) * times
+    def send(self, command: str, to: str, times: int = 1) -> None:
+        """Write messages."""
+        self._out += b"CHAT/1.0 %b %b %b\n" % (command.encode(), to.encode(), self._data) * times
         self.flush()
 
     def flush(self) -> None:
-        """Write what can be written."""
+        """Write as much as possible without waiting."""
         with contextlib.suppress(BlockingIOError):
             del self._out[: self._socket.send(self._out)]
         self._selector.modify(self._socket, READ | WRITE if self._out else READ, self)
 
-    def hear(self) -> int:
-        """Read what is there; return how many deliveries are in it."""
+    def receive(self) -> int:
+        """Read what has arrived, and return the number of deliveries in it."""
         data = self._socket.recv(1 << 18)
         if not data:
-            raise ConnectionResetError(errno.ECONNRESET, f"the server has hung up on {self.name}")
+            raise ConnectionResetError(errno.ECONNRESET, f"the server has closed {self.name}")
         return data.count(b"|")
 
 
-def carry(selector: selectors.BaseSelector, conns: list[Conn], given: argparse.Namespace) -> None:
-    """Put the load on the server, and print what came of it."""
+def run_load(
+    selector: selectors.BaseSelector, conns: list[Conn], given: argparse.Namespace
+) -> None:
+    """Run the load, and print the result."""
     grouped = given.m == "group"
     command = "BROADCAST" if grouped else "SEND"
     each = given.c if grouped else 1
@@ -80,13 +82,13 @@ def carry(selector: selectors.BaseSelector, conns: list[Conn], given: argparse.N
     to = {conn: active[at ^ 1].name for at, conn in enumerate(active) if not grouped}
     if grouped:
         to[active[0]] = group = f"{given.u}-g{given.c}"
-        active[0].tell(f"CHAT/1.0 GROUP {group} {' '.join(conn.name for conn in active)}\n")
+        active[0].write(f"CHAT/1.0 GROUP {group} {' '.join(conn.name for conn in active)}\n")
     start = time.monotonic()
     for at, conn in enumerate(active):
         conn.sender = active[0] if grouped else active[at & ~1]
         if conn.sender is conn:
             conn.sent_at.extend([start] * given.w)
-            conn.say(command, to[conn], given.w)
+            conn.send(command, to[conn], given.w)
     got = complete = 0
     taken: list[float] = []
     while got < given.n and time.monotonic() < start + given.t:
@@ -96,16 +98,16 @@ def carry(selector: selectors.BaseSelector, conns: list[Conn], given: argparse.N
                 conn.flush()
             if not events & READ:
                 continue
-            heard = conn.hear()
-            got += heard
-            complete += heard
+            received = conn.receive()
+            got += received
+            complete += received
             times, complete = divmod(complete, each)
             if times and conn.sender is not None:
                 now = time.monotonic()
                 sent = conn.sender.sent_at
                 taken += [now - sent.popleft() for _ in range(times)]
                 sent.extend([now] * times)
-                conn.sender.say(command, to[conn.sender], times)
+                conn.sender.send(command, to[conn.sender], times)
     seconds = time.monotonic() - start
     taken.sort()
     p50, p99, p999 = (
@@ -122,7 +124,7 @@ def carry(selector: selectors.BaseSelector, conns: list[Conn], given: argparse.N
 
 
 def main() -> None:
-    """Put the load on the server that the command line names."""
+    """Run the load on the server that the command line names."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("-p", type=int, default=3333)
     parser.add_argument("-H", default="127.0.0.1")
@@ -132,16 +134,16 @@ def main() -> None:
     for option, default in (("-c", 10), ("-w", 100), ("-n", 100000), ("-s", 32), ("-i", 0)):
         parser.add_argument(option, type=int, default=default)
     given = parser.parse_args()
-    said = b"|".ljust(given.s, b"x")
+    data = b"|".ljust(given.s, b"x")
     number = (given.c + 1 if given.m == "group" else 2 * given.c) + given.i
     with selectors.DefaultSelector() as selector:
-        conns = [Conn(selector, (given.H, given.p), f"{given.u}{at}", said) for at in range(number)]
+        conns = [Conn(selector, (given.H, given.p), f"{given.u}{at}", data) for at in range(number)]
         while number:
             ready = selector.select(given.t)
             if not ready:
-                raise TimeoutError("the server does not let everybody in")
-            number -= sum(key.data.hear() for key, _ in ready)
-        carry(selector, conns, given)
+                raise TimeoutError("not all clients could log in")
+            number -= sum(key.data.receive() for key, _ in ready)
+        run_load(selector, conns, given)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""A chat server as a process of its own, watched from outside, and what is reported of it."""
+"""A chat server in a process of its own, watched from outside, and reports about it."""
 
 import os
 import re
@@ -21,32 +21,32 @@ COMMANDS: Final = {
     "trio": ("chatproto", "serve", "--backend", "trio"),
     "sync": ("chatproto_sync",),
 }
-"""The kinds of servers, and what `python -m` runs for each."""
+"""The kinds of servers, with the arguments of `python -m`."""
 
 LIMIT: Final = "limit"
-"""One more kind: the server in C to compare with. It needs a compiler."""
+"""One more kind: a server in C, to compare with. It needs a compiler."""
 
 MIB: Final = 1 << 20
 
 _AS_SYSTEMD: Final = 'export LISTEN_FDS=1 LISTEN_PID=$$; exec "$@"'
-"""For a shell: run a program that gets descriptor 3 as systemd would give it."""
+"""A shell script: runs a program that finds descriptor 3 as systemd passes it."""
 
 _CLOSED: Final = re.compile(r"(?:closed|probed) (\S+)(?: \(\S+\))?: (.+)")
 
 
 def use_all_descriptors() -> None:
-    """Have this process, and the servers it starts, open as many descriptors as they may."""
+    """Let this process, and the servers that it starts, open as many descriptors as is allowed."""
     _, most = resource.getrlimit(resource.RLIMIT_NOFILE)
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
 class Server:
-    """A running server. As a context manager it ends with the context.
+    """A running server, which ends with the context.
 
     Args:
         kind: One of `COMMANDS`, or `LIMIT`.
-        options: More words for the command line.
-        inherits: A socket that it is to listen on; None for a port of its own.
+        options: Further arguments.
+        inherits: The socket to listen on; None for a free port.
     """
 
     def __init__(
@@ -72,13 +72,13 @@ class Server:
         self._rest = b""
         self._read = 0
         self.closes: Counter[str] = Counter()
-        """How many connections it has closed, or found closed, for each reason."""
+        """The number of closed connections for each reason."""
         self.closed: dict[str, tuple[float, str]] = {}
-        """When, on the monotonic clock, and why the connection of each name was last closed."""
-        self.complaints: list[str] = []
-        """What it has logged that is no news but a problem."""
+        """For each name, when its last connection was closed (by the monotonic clock), and why."""
+        self.problems: list[str] = []
+        """The lines that it has logged at a level other than INFO."""
         self.status: int | None = None
-        """What it has ended with."""
+        """The exit status."""
         if self._popen.stdout is None:
             raise AssertionError("there is a pipe")
         greeting = self._popen.stdout.readline()
@@ -87,10 +87,10 @@ class Server:
             self._popen.kill()
             raise RuntimeError(f"the {kind} server does not start: {greeting!r}")
         self.startup = time.monotonic() - start
-        """Seconds that it has taken to listen."""
+        """Seconds from its start until it listened."""
         self.address = match[1], int(match[2])
         self.idle_descriptors = self.descriptors()
-        """How many it has open when nobody is connected."""
+        """The number of open descriptors without connections."""
 
     def __enter__(self) -> Self:
         return self
@@ -108,17 +108,17 @@ class Server:
             self._popen.stdout.close()
 
     def connect(self) -> socket.socket:
-        """A connection."""
+        """Connect to the server."""
         sock = socket.create_connection(self.address, 30)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         return sock
 
     def log_in(self, name: str) -> socket.socket:
-        """A connection that is somebody's."""
+        """Connect and log in."""
         sock = self.connect()
         sock.sendall(f"CHAT/1.0 LOGIN {name}\nCHAT/1.0 SEND {name} here\n".encode())
         if sock.recv(65536) != f"CHAT/1.0 RECEIVE {name} here\n".encode():
-            raise ConnectionError("the server does not let anybody in")
+            raise ConnectionError("the server does not accept a login")
         return sock
 
     def cpu(self) -> float:
@@ -128,43 +128,43 @@ class Server:
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
     def memory(self) -> int:
-        """Its resident size in octets."""
+        """Its resident size in bytes."""
         return self._size("VmRSS")
 
     def peak(self) -> int:
-        """The largest that its resident size has been since `forget_peak`, in octets."""
+        """Its largest resident size in bytes since `forget_peak`."""
         return self._size("VmHWM")
 
     def forget_peak(self) -> None:
-        """Have `peak` begin anew."""
+        """Start `peak` anew."""
         Path(f"/proc/{self._popen.pid}/clear_refs").write_text("5", encoding="ascii")
 
     def descriptors(self) -> int:
-        """How many descriptors it has open."""
+        """The number of its open descriptors."""
         return len(os.listdir(f"/proc/{self._popen.pid}/fd"))  # noqa: PTH208 - names will do
 
     def read_log(self) -> None:
-        """Bring `closes`, `closed` and `complaints` up to date."""
+        """Bring `closes`, `closed` and `problems` up to date."""
         data = self._rest + os.pread(self._log.fileno(), 1 << 30, self._read)
         self._read += len(data) - len(self._rest)
         *lines, self._rest = data.split(b"\n")
         now = time.monotonic()
         for line in lines:
             text = line.decode(errors="replace")
-            # What goes before the message: date, time, level.
+            # Date, time and level come before the message.
             level, _, message = text[24:].partition(" ")
             if match := _CLOSED.fullmatch(message):
                 self.closes[match[2]] += 1
                 self.closed[match[1]] = now, match[2]
             elif level != "INFO":
-                self.complaints.append(text)
+                self.problems.append(text)
 
     def too_slow(self) -> int:
-        """How many connections it has closed for being too slow, as far as the log is read."""
+        """The number of connections closed for being too slow, as of the last `read_log`."""
         return sum(n for why, n in self.closes.items() if why.startswith("slow consumer"))
 
     def slow_since(self, name: str) -> float | None:
-        """When somebody was closed for being too slow; None when that has not happened."""
+        """When a client was closed for being too slow; None if it was not."""
         self.read_log()
         when, reason = self.closed.get(name, (0.0, ""))
         return when if reason.startswith("slow consumer") else None
@@ -178,11 +178,11 @@ class Server:
 
 
 misses: list[str] = []
-"""The figures whose target was missed."""
+"""The figures that missed their targets."""
 
 
 def report(figure: str, value: object, target: str = "", ok: bool = True) -> None:
-    """Print a figure, with its target if it has one."""
+    """Print a figure, and its target if there is one."""
     verdict = ("ok" if ok else "MISS") if target else ""
     print(f"    {figure:<44} {value!s:>14}   {target:<20} {verdict}", flush=True)
     if not ok:
@@ -190,8 +190,8 @@ def report(figure: str, value: object, target: str = "", ok: bool = True) -> Non
 
 
 def report_end(server: Server) -> None:
-    """Print how the server has ended."""
-    ok = server.status == 0 and not server.complaints
-    report("exit status, complaints", (server.status, len(server.complaints)), "(0, 0)", ok)
-    for line in server.complaints[:5]:
+    """Print how a server has ended."""
+    ok = server.status == 0 and not server.problems
+    report("exit status, problems", (server.status, len(server.problems)), "(0, 0)", ok)
+    for line in server.problems[:5]:
         print(f"      {line}")

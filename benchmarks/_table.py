@@ -1,4 +1,4 @@
-"""What is measured, row by row: the table that is printed, and the same as JSON."""
+"""The rows of figures, as a table in Markdown and as JSON."""
 
 import json
 import os
@@ -11,17 +11,17 @@ from typing import Final
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Row:
-    """One figure, taken a few times.
+    """One figure, measured several times.
 
     Args:
-        part: The module that has taken it.
-        name: What it is of.
+        part: The module that has measured it.
+        name: What it is a figure of.
         unit: Its unit, such as "messages/s".
-        values: What came out, each time.
-        reference: What it is compared with, taken in turns with `values`; None for nothing.
-        floor: The least that `ratio` has to be; None for any.
-        ceiling: The most that `median` may be, in `unit`; None for any.
-        note: What `reference` is, and whatever else one has to know to read the figure.
+        values: The results.
+        reference: The results to compare with, measured in turns with `values`; None for none.
+        floor: The lower bound for `ratio`; None for none.
+        ceiling: The upper bound for `median`, in `unit`; None for none.
+        note: What `reference` is, and what else a reader has to know.
     """
 
     part: str
@@ -40,17 +40,17 @@ class Row:
 
     @property
     def spread(self) -> tuple[float, float]:
-        """The least and the greatest of `values`."""
+        """The smallest and the largest of `values`."""
         return min(self.values), max(self.values)
 
     @property
     def ratio(self) -> float | None:
-        """The median as a multiple of the reference's; None when there is none."""
+        """The median divided by that of the reference; None without a reference."""
         return self.median / median(self.reference) if self.reference else None
 
     @property
     def verdict(self) -> str:
-        """`ok`, `BELOW` the floor, `ABOVE` the ceiling, or nothing when there is neither."""
+        """`ok`, `BELOW` the floor, or `ABOVE` the ceiling; empty without these."""
         if self.ceiling is not None and self.median > self.ceiling:
             return "ABOVE"
         if self.floor is None:
@@ -75,7 +75,7 @@ _NOTES: Final = len(_HEADS) - 1
 
 
 def _shown(figure: float | None) -> str:
-    """A figure with three significant digits, or with all that stand before the point."""
+    """A figure with three significant digits, or all digits before the point."""
     if figure is None:
         return ""
     return f"{figure:,.0f}" if abs(figure) >= 100 else f"{figure:#.3g}"
@@ -104,10 +104,10 @@ def _cells(row: Row) -> tuple[str, ...]:
 
 
 def show(rows: Iterable[Row]) -> str:
-    """The rows as a table in Markdown, its columns aligned."""
+    """The rows as a table in Markdown with aligned columns."""
     table = [_HEADS, *map(_cells, rows)]
     widths = [max(map(len, column)) for column in zip(*table, strict=True)]
-    # A long one does not make all lines long.
+    # One long note does not make all lines long.
     widths[_NOTES] = len(_HEADS[_NOTES])
     rule = [
         "-" * (width - 1) + ":" if at in _NUMBERS else "-" * width
@@ -125,7 +125,7 @@ def show(rows: Iterable[Row]) -> str:
 
 
 def machine() -> dict[str, str | int | None]:
-    """What the figures are from."""
+    """The machine that the figures are from."""
     return {
         "cores": os.cpu_count(),
         "machine": platform.machine(),
@@ -135,7 +135,7 @@ def machine() -> dict[str, str | int | None]:
 
 
 def as_json(rows: Iterable[Row]) -> str:
-    """The rows, with what is derived from them, and the machine."""
+    """The rows with what is derived from them, and the machine."""
     listed = [
         {
             "part": row.part,

@@ -1,14 +1,19 @@
-"""How long short work in this process takes, on a machine that others use too."""
+"""Measures how long short work in this process takes, on a machine that does other work too."""
 
 import time
 from collections.abc import Callable
 
 
 def in_turns(repeat: int, *works: Callable[[], object], runs: int = 20) -> tuple[list[float], ...]:
-    """Seconds for one run of each work, `repeat` times.
+    """Measure the seconds that one run of each work takes.
 
-    Each is the shortest of a few runs, between which the other works have theirs: what else goes
-    on in the machine makes a run longer, never shorter.
+    Each result is the shortest of several runs, because other work on the machine makes a run only
+    longer. The works run in turns.
+
+    Args:
+        repeat: The number of results for each work.
+        works: The works.
+        runs: The number of runs for each result.
     """
     taken: list[list[float]] = [[] for _ in works]
     for _ in range(repeat):
@@ -24,5 +29,5 @@ def in_turns(repeat: int, *works: Callable[[], object], runs: int = 20) -> tuple
 
 
 def rates(number: int, times: list[float]) -> list[float]:
-    """How many a second, when a run does so many."""
+    """The rates a second of runs that do something `number` times."""
     return [number / each for each in times]

@@ -1,10 +1,11 @@
-"""The hub and the broker in process: what a message costs, with few users online and with many.
+"""The hub and the broker in this process: what a message costs with few users, and with many.
 
     .venv/bin/python benchmarks/broker.py
 
-The same ten people talk, among ten users and among a hundred thousand: the cost has to be the same.
-Then two of them say the same hundred lines in three ways: one line at a time as in a conversation,
-to several people in turns, and all to one person in one chunk, which the broker rewrites at once.
+The same ten users chat among ten users, and among a hundred thousand. The cost has to be the same.
+Then one of them sends a hundred lines in three ways: one line in a chunk as in a conversation, all
+in one chunk to two users in turns, and all in one chunk to one user, which the broker rewrites at
+once.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,55 +18,59 @@ from _timing import in_turns, rates
 
 from chatproto import Broadcast, ChatBroker, ChatHub, Group, Login, Send
 
-PEOPLE: Final = 10
-"""Those who talk."""
-FEW: Final = PEOPLE
+ACTIVE: Final = 10
+"""Users that chat."""
+FEW: Final = ACTIVE
 MANY: Final = 100_000
 ROUNDS: Final = 1000
-"""Messages, or logins, of one run."""
+"""Messages or logins in one run."""
 RUN: Final = 100
-"""Lines that come in one chunk."""
-TEXT: Final = b"what is said is as long as this."
+"""Lines in one chunk."""
+TEXT: Final = b"this is the text of one message."
 LEAST: Final = 0.8
-"""Of the rate among few users, the part that is left among many."""
+"""The lower bound for the rate among many users, as a part of that among few."""
 
 
 def name_of(number: int) -> str:
-    """A user's name."""
+    """The name of a user."""
     return f"u{number}"
 
 
-def speakers(users: int) -> list[int]:
-    """Who talks: people from all over the place."""
-    return list(range(0, users, users // PEOPLE))[:PEOPLE]
+def active(users: int) -> list[int]:
+    """The users that chat, spread over all of them."""
+    return list(range(0, users, users // ACTIVE))[:ACTIVE]
 
 
 def new_hub(users: int) -> ChatHub[int]:
-    """A hub with so many users online, and a group of those who talk."""
+    """A hub with so many users, and a group of those that chat."""
     hub: ChatHub[int] = ChatHub()
     for number in range(users):
         hub.connect(number)
         hub.handle(number, Login(name_of(number)))
-    hub.handle(0, Group("g", map(name_of, speakers(users))))
+    hub.handle(0, Group("g", map(name_of, active(users))))
     return hub
 
 
 def new_broker(users: int) -> ChatBroker[int]:
-    """A broker with so many users online, and a group of those who talk."""
+    """A broker with so many users, and a group of those that chat."""
     broker: ChatBroker[int] = ChatBroker()
     broker.tick(0.0)
     for number in range(users):
         broker.connect(number, "somewhere")
         broker.receive(number, f"CHAT/1.0 LOGIN {name_of(number)}\n".encode())
-    members = " ".join(map(name_of, speakers(users)))
+    members = " ".join(map(name_of, active(users)))
     broker.receive(0, f"CHAT/1.0 GROUP g {members}\n".encode())
-    assert turn(broker) == 0
+    assert wake_up(broker) == 0
     broker.take_log_events()
     return broker
 
 
-def turn(broker: ChatBroker[int]) -> int:
-    """What an adapter does when it wakes up, with a network that takes all; lines written."""
+def wake_up(broker: ChatBroker[int]) -> int:
+    """Do what an adapter does for each wake-up, with sockets that take all.
+
+    Returns:
+        The lines written.
+    """
     broker.tick(0.0)
     lines = 0
     for cid, data in broker.take_outgoing():
@@ -75,7 +80,7 @@ def turn(broker: ChatBroker[int]) -> int:
 
 
 def hub_sends(hub: ChatHub[int], who: Sequence[int]) -> None:
-    """Each of some people says something to the next one, again and again."""
+    """Each of some users sends messages to the next one."""
     events = [
         (cid, Send(name_of(to), TEXT)) for cid, to in zip(who, [*who[1:], who[0]], strict=True)
     ]
@@ -85,7 +90,7 @@ def hub_sends(hub: ChatHub[int], who: Sequence[int]) -> None:
 
 
 def hub_broadcasts(hub: ChatHub[int], who: Sequence[int]) -> None:
-    """The same to all of them."""
+    """Each of them sends broadcasts to all."""
     event = Broadcast("g", TEXT)
     for _ in range(ROUNDS // len(who)):
         for cid in who:
@@ -93,7 +98,7 @@ def hub_broadcasts(hub: ChatHub[int], who: Sequence[int]) -> None:
 
 
 def hub_logins(hub: ChatHub[int], fresh: "count[int]") -> None:
-    """New people log in and leave."""
+    """New users log in and disconnect."""
     for _ in range(ROUNDS):
         cid = next(fresh)
         hub.connect(cid)
@@ -102,7 +107,7 @@ def hub_logins(hub: ChatHub[int], fresh: "count[int]") -> None:
 
 
 def sends(broker: ChatBroker[int], who: Sequence[int]) -> None:
-    """Each of some people says something to the next one; a chunk and a turn for each line."""
+    """Each of some users sends messages to the next one, with one wake-up for each line."""
     lines = [
         (cid, b"CHAT/1.0 SEND %b %b\n" % (name_of(to).encode(), TEXT))
         for cid, to in zip(who, [*who[1:], who[0]], strict=True)
@@ -111,45 +116,45 @@ def sends(broker: ChatBroker[int], who: Sequence[int]) -> None:
     for _ in range(ROUNDS // len(who)):
         for cid, line in lines:
             broker.receive(cid, line)
-            written += turn(broker)
+            written += wake_up(broker)
     assert written == ROUNDS
 
 
 def broadcasts(broker: ChatBroker[int], who: Sequence[int]) -> None:
-    """The same to all of them."""
+    """Each of them sends broadcasts to all."""
     line = b"CHAT/1.0 BROADCAST g %b\n" % TEXT
     written = 0
     for _ in range(ROUNDS // len(who)):
         for cid in who:
             broker.receive(cid, line)
-            written += turn(broker)
+            written += wake_up(broker)
     assert written == ROUNDS * (len(who) - 1)
 
 
 def logins(broker: ChatBroker[int], fresh: "count[int]") -> None:
-    """New people connect, log in and leave."""
+    """New users connect, log in and disconnect."""
     for _ in range(ROUNDS):
         cid = next(fresh)
         broker.connect(cid, "somewhere")
         broker.receive(cid, f"CHAT/1.0 LOGIN {name_of(cid)}\n".encode())
-        turn(broker)
+        wake_up(broker)
         broker.disconnect(cid)
         broker.take_log_events()
 
 
 def crowd_rows(repeat: int, many: int) -> list[Row]:
-    """What each thing costs among few and among many."""
+    """The rows that compare many users with few."""
     crowds = (many, FEW)
     hubs, brokers = [new_hub(users) for users in crowds], [new_broker(users) for users in crowds]
-    who = [speakers(users) for users in crowds]
+    who = [active(users) for users in crowds]
     fresh = count(many)
     pairs = (0, 1)
     works: list[tuple[str, str, int, list[Callable[[], object]]]] = [
         ("hub: a SEND", "messages/s", 1, [partial(hub_sends, hubs[at], who[at]) for at in pairs]),
         (
-            f"hub: a BROADCAST to {PEOPLE - 1} others",
+            f"hub: a BROADCAST to {ACTIVE - 1} others",
             "deliveries/s",
-            PEOPLE - 1,
+            ACTIVE - 1,
             [partial(hub_broadcasts, hubs[at], who[at]) for at in pairs],
         ),
         (
@@ -159,15 +164,15 @@ def crowd_rows(repeat: int, many: int) -> list[Row]:
             [partial(hub_logins, hub, fresh) for hub in hubs],
         ),
         (
-            "broker: a SEND, from octets to octets",
+            "broker: a SEND, from bytes to bytes",
             "messages/s",
             1,
             [partial(sends, brokers[at], who[at]) for at in pairs],
         ),
         (
-            f"broker: a BROADCAST to {PEOPLE - 1} others",
+            f"broker: a BROADCAST to {ACTIVE - 1} others",
             "deliveries/s",
-            PEOPLE - 1,
+            ACTIVE - 1,
             [partial(broadcasts, brokers[at], who[at]) for at in pairs],
         ),
         (
@@ -194,18 +199,18 @@ def crowd_rows(repeat: int, many: int) -> list[Row]:
     return rows
 
 
-def say(broker: ChatBroker[int], chunks: Sequence[bytes]) -> None:
-    """One person's chunks, each followed by a turn."""
+def receive_all(broker: ChatBroker[int], chunks: Sequence[bytes]) -> None:
+    """Receive the chunks of one user, with one wake-up for each."""
     written = 0
     for _ in range(ROUNDS // RUN):
         for chunk in chunks:
             broker.receive(0, chunk)
-            written += turn(broker)
+            written += wake_up(broker)
     assert written == ROUNDS
 
 
 def run_rows(repeat: int) -> list[Row]:
-    """The same lines one at a time, mixed, and as a run."""
+    """The rows for the same lines one by one, mixed, and as a run."""
     broker = new_broker(FEW)
     line = b"CHAT/1.0 SEND u%d %b\n"
     ways = (
@@ -216,7 +221,7 @@ def run_rows(repeat: int) -> list[Row]:
         ),
         (f"{RUN} lines in a chunk, to one user", [line % (1, TEXT) * RUN]),
     )
-    one, *others = in_turns(repeat, *(partial(say, broker, chunks) for _, chunks in ways))
+    one, *others = in_turns(repeat, *(partial(receive_all, broker, chunks) for _, chunks in ways))
     return [
         Row(
             part="broker",

@@ -1,18 +1,18 @@
-/* chatload: a load for line-based chat servers that sends the next message when one has arrived.
+/* chatload: a load for line-based chat servers. It sends the next message when one has arrived.
  *
  *     chatload -p PORT [-H 127.0.0.1] [-P chat|irc|nats] -m pairs|group
  *         -c N       pairs of connections, or members of the group besides the sender
  *         -w N       messages of each sender that are on their way (1: ping-pong)
  *         -n TOTAL   deliveries to wait for
- *         -s SIZE    octets of what is said
- *         -i N       more connections, which log in and then only sit there
- *         -t SECS    give up after
- *         -u PREFIX  what names begin with
- *         -r         have both of each pair connect until they meet (chat only): several
- *                    processes may share the port
+ *         -s SIZE    bytes of data in a message
+ *         -i N       more connections, which log in and are idle
+ *         -t SECS    time out after so many seconds
+ *         -u PREFIX  prefix of the names
+ *         -r         the second of each pair reconnects until it is in the same process as the
+ *                    first (chat only), because several processes may share the port
  *
- * What is said has exactly one '|', so counting those counts deliveries, whatever a protocol puts
- * around. Prints one line of key=value pairs. Exit 0 when all have arrived, 1 when not.
+ * The data has exactly one '|', so counting these counts deliveries, whatever the protocol adds.
+ * Prints one line of key=value pairs. Exits with 0 when all have arrived, with 1 when not.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -84,7 +84,7 @@ static void flush(Conn *conn) {
     conn->watched = watched;
 }
 
-static void tell(Conn *conn, const char *format, ...) {
+static void queue_line(Conn *conn, const char *format, ...) {
     char line[256];
     va_list words;
     va_start(words, format);
@@ -92,15 +92,15 @@ static void tell(Conn *conn, const char *format, ...) {
     va_end(words);
 }
 
-static void say(Conn *from, const char *command, const char *to) {
-    if (chat) tell(from, "CHAT/1.0 %s %s ", command, to);
-    else if (irc) tell(from, "PRIVMSG %s :", to);
-    else tell(from, "PUB %s %d\r\n", to, size);
+static void queue_message(Conn *from, const char *command, const char *to) {
+    if (chat) queue_line(from, "CHAT/1.0 %s %s ", command, to);
+    else if (irc) queue_line(from, "PRIVMSG %s :", to);
+    else queue_line(from, "PUB %s %d\r\n", to, size);
     put(from, text, size);
     put(from, "\r\n" + chat, 2 - chat);
 }
 
-static void dial(Conn *conn) {
+static void open_conn(Conn *conn) {
     int one = 1;
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
     inet_pton(AF_INET, host, &address.sin_addr);
@@ -111,21 +111,21 @@ static void dial(Conn *conn) {
     struct epoll_event event = {.events = EPOLLIN, .data.ptr = conn};
     epoll_ctl(epoll, EPOLL_CTL_ADD, conn->fd, &event);
     if (chat) {
-        tell(conn, "CHAT/1.0 LOGIN %s\n", conn->name);
-        /* What comes back says that the login has been acted on. */
-        say(conn, "SEND", conn->name);
+        queue_line(conn, "CHAT/1.0 LOGIN %s\n", conn->name);
+        /* The message comes back when the login was executed. */
+        queue_message(conn, "SEND", conn->name);
     } else if (irc) {
-        tell(conn, "NICK %s\r\nUSER %s 0 * :u\r\n", conn->name, conn->name);
+        queue_line(conn, "NICK %s\r\nUSER %s 0 * :u\r\n", conn->name, conn->name);
     } else {
-        tell(conn, "CONNECT {\"verbose\":false,\"pedantic\":false,\"echo\":false}\r\n");
-        tell(conn, "SUB u.%s 1\r\n", conn->name);
-        if (group && conn - conns <= count) tell(conn, "SUB g 2\r\n");
-        tell(conn, "PING\r\n");
+        queue_line(conn, "CONNECT {\"verbose\":false,\"pedantic\":false,\"echo\":false}\r\n");
+        queue_line(conn, "SUB u.%s 1\r\n", conn->name);
+        if (group && conn - conns <= count) queue_line(conn, "SUB g 2\r\n");
+        queue_line(conn, "PING\r\n");
     }
     flush(conn);
 }
 
-/* Answers a PING with its PONG, or the server hangs up. */
+/* Answers a PING with a PONG. Otherwise the server closes the connection. */
 static void answer_ping(Conn *conn, char *data, size_t len) {
     char *ping = len >= 4 && !memcmp(data, "PING", 4) ? data : memmem(data, len, "\nPING", 5);
     if (ping && *ping == '\n') ping++;
@@ -136,8 +136,8 @@ static void answer_ping(Conn *conn, char *data, size_t len) {
     flush(conn);
 }
 
-/* Reads what is there. Returns how many deliveries are in it. */
-static long hear(Conn *conn) {
+/* Reads what has arrived. Returns the number of deliveries in it. */
+static long receive(Conn *conn) {
     static char buffer[1 << 18];
     long deliveries = 0;
     for (ssize_t got = sizeof buffer; got == sizeof buffer;) {
@@ -152,15 +152,15 @@ static long hear(Conn *conn) {
     return deliveries;
 }
 
-/* Waits for so many deliveries, or else for a second, for protocols that do not tell. */
-static void settle(long deliveries) {
+/* Waits for so many deliveries; with protocols that do not confirm a login, for a second. */
+static void wait_for(long deliveries) {
     struct epoll_event events[512];
     double end = now() + (chat ? limit : 1);
     while (now() < end && (deliveries > 0 || !chat)) {
         int ready = epoll_wait(epoll, events, 512, 50);
         for (int at = 0; at < ready; at++) {
             if (events[at].events & EPOLLOUT) flush(events[at].data.ptr);
-            if (events[at].events & EPOLLIN) deliveries -= hear(events[at].data.ptr);
+            if (events[at].events & EPOLLIN) deliveries -= receive(events[at].data.ptr);
         }
     }
     if (!chat || deliveries <= 0) return;
@@ -168,52 +168,52 @@ static void settle(long deliveries) {
     fail("login");
 }
 
-/* Has the second of a pair connect until it is where the first one is. */
-static void meet(Conn *first, Conn *second) {
+/* Reconnects the second of a pair until it is in the same process as the first one. */
+static void reconnect(Conn *first, Conn *second) {
     for (int attempt = 1;; attempt++) {
         struct pollfd both[2] = {{first->fd, POLLIN, 0}, {second->fd, POLLIN, 0}};
-        say(first, "SEND", second->name);
+        queue_message(first, "SEND", second->name);
         flush(first);
         if (poll(both, 2, -1) < 0) fail("poll");
-        if (both[1].revents && hear(second)) return;
-        /* It was told that there is nobody of that name. */
-        hear(first);
+        if (both[1].revents && receive(second)) return;
+        /* The first one got a notice that the second one is offline. */
+        receive(first);
         close(second->fd);
         sprintf(second->name, "%s%d.%d", prefix, (int)(second - conns), attempt);
-        dial(second);
-        settle(1);
+        open_conn(second);
+        wait_for(1);
     }
 }
 
 static void make_group(void) {
     sprintf(to_group, chat ? "%s-g%d" : irc ? "#%s" : "g", prefix, count);
     if (chat) {
-        tell(conns, "CHAT/1.0 GROUP %s", to_group);
-        for (int at = 0; at <= count; at++) tell(conns, " %s", conns[at].name);
-        tell(conns, "\n");
-        say(conns, "SEND", conns->name);
+        queue_line(conns, "CHAT/1.0 GROUP %s", to_group);
+        for (int at = 0; at <= count; at++) queue_line(conns, " %s", conns[at].name);
+        queue_line(conns, "\n");
+        queue_message(conns, "SEND", conns->name);
         flush(conns);
     }
     for (int at = 0; at <= count && irc; at++) {
-        tell(&conns[at], "JOIN %s\r\n", to_group);
+        queue_line(&conns[at], "JOIN %s\r\n", to_group);
         flush(&conns[at]);
     }
-    settle(1);
+    wait_for(1);
 }
 
 static void send_next(Conn *from, double when) {
     char to[40];
     from->sent_at[from->tail++ % (window + 1)] = when;
     if (group) {
-        say(from, "BROADCAST", to_group);
+        queue_message(from, "BROADCAST", to_group);
         return;
     }
     sprintf(to, chat || irc ? "%s" : "u.%s", (from + 1)->name);
-    say(from, "SEND", to);
+    queue_message(from, "SEND", to);
 }
 
-/* Returns how many deliveries there were. */
-static long carry(double start) {
+/* Exchanges messages. Returns the number of deliveries. */
+static long exchange(double start) {
     struct epoll_event events[512];
     long got = 0, complete = 0;
     for (Conn *from = conns; from < conns + (group ? 1 : 2 * count); from += 2) {
@@ -228,11 +228,11 @@ static long carry(double start) {
         for (int at = 0; at < ready; at++) {
             Conn *conn = events[at].data.ptr, *from = group ? conns : conn - 1;
             if (events[at].events & EPOLLOUT) flush(conn);
-            long heard = events[at].events & EPOLLIN ? hear(conn) : 0;
-            if (!heard) continue;
-            got += heard;
-            complete += heard;
-            /* A message to the group has arrived when it has at all its members. */
+            long received = events[at].events & EPOLLIN ? receive(conn) : 0;
+            if (!received) continue;
+            got += received;
+            complete += received;
+            /* A message to the group has arrived when all members have received it. */
             for (int each = group ? count : 1; complete >= each; complete -= each) {
                 double sent = from->sent_at[from->head++ % (window + 1)];
                 if (sampled < SAMPLES) samples[sampled++] = when - sent;
@@ -275,17 +275,17 @@ int main(int argc, char **argv) {
     samples = malloc(SAMPLES * sizeof *samples);
     text = memset(malloc(size), 'x', size);
     text[0] = '|', epoll = epoll_create1(0);
-    double dialled = now();
+    double opened = now();
     for (int at = 0; at < number; at++) {
         sprintf(conns[at].name, "%s%d", prefix, at);
-        dial(&conns[at]);
+        open_conn(&conns[at]);
     }
-    settle(number);
-    dialled = now() - dialled;
+    wait_for(number);
+    opened = now() - opened;
     if (group) make_group();
-    for (int at = 0; redial && at < 2 * count; at += 2) meet(&conns[at], &conns[at + 1]);
+    for (int at = 0; redial && at < 2 * count; at += 2) reconnect(&conns[at], &conns[at + 1]);
     double start = now();
-    long got = carry(start);
+    long got = exchange(start);
     double took = now() - start;
     qsort(samples, sampled, sizeof *samples, compare);
     struct rusage used;
@@ -293,7 +293,7 @@ int main(int argc, char **argv) {
     printf("proto=%s mode=%s n=%d window=%ld size=%d idle=%d deliveries=%ld seconds=%.3f rate=%.0f"
            " p50_us=%.0f p99_us=%.0f p999_us=%.0f connect_per_s=%.0f client_cpu=%.2f\n",
            protocol, mode, count, window, size, idle, got, took, got / took, quantile(500),
-           quantile(990), quantile(999), number / dialled,
+           quantile(990), quantile(999), number / opened,
            used.ru_utime.tv_sec + used.ru_stime.tv_sec +
                (used.ru_utime.tv_usec + used.ru_stime.tv_usec) / 1e6);
     return got >= total ? 0 : 1;

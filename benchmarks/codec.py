@@ -1,11 +1,11 @@
-"""The codec in process: lines to events, events to lines, and input that is meant to hurt.
+"""The codec in this process: lines to events, events to lines, and hostile input.
 
     .venv/bin/python benchmarks/codec.py
 
-Three well-known libraries do their like work in turns with it: irctokens splits the same messages
-as PRIVMSG lines, h11 gives out the chunks of a request's body, wsproto a client's text frames; a
-thousand messages in one call each. Hostile input comes in a size and four times that: the rate
-stays and so does the memory, when time is linear and memory bounded.
+Three well-known libraries do similar work in turns with it: irctokens parses the same messages as
+PRIVMSG lines, h11 the chunks of a request's body, wsproto a client's text frames; a thousand
+messages in each call. Hostile input comes in one size and in four times that size: if time is
+linear and memory is bounded, the rate and the memory stay the same.
 """
 
 import tracemalloc
@@ -27,20 +27,20 @@ from chatproto.wire.codec import encode
 LINES: Final = 1000
 """Messages in one call."""
 TEXT: Final = b"how are you ?"
-"""A SEND to bob with it has 32 octets."""
+"""A SEND to bob with it has 32 bytes."""
 PIECE: Final = 4096
-"""Octets that hostile input comes in, unless it is chopped finer: what a broker takes at once."""
+"""Bytes of hostile input in one call, if its pieces are not smaller. A broker parses as many."""
 
 
 def server_side(limits: Limits = Limits()) -> ChatConnection:
-    """The server's end of a link that is logged in."""
+    """The server's end of a connection that is logged in."""
     connection = ChatConnection(Role.SERVER, limits)
     connection.receive_data(b"CHAT/1.0 LOGIN alice\n")
     return connection
 
 
 def addressees(number: int) -> list[bytes]:
-    """So many names of three octets, in turns, one for each message."""
+    """A name of three bytes for each message, out of so many in turns."""
     return [b"%03d" % (at % number) for at in range(LINES)]
 
 
@@ -52,7 +52,7 @@ def parse_rows(repeat: int) -> list[Row]:
         lines = b"".join(b"CHAT/1.0 SEND %b %b\n" % (name, TEXT) for name in names)
         privmsgs = b"".join(b"PRIVMSG %b :%b\r\n" % (name, TEXT) for name in names)
         connection, decoder = server_side(), StatefulDecoder()
-        # Both do the work.
+        # Both give the right result.
         assert connection.receive_data(lines) == [Send(name.decode(), TEXT) for name in names]
         split = decoder.push(privmsgs)
         assert split is not None
@@ -63,7 +63,7 @@ def parse_rows(repeat: int) -> list[Row]:
         rows.append(
             Row(
                 part="codec",
-                name=f"parse SEND lines of 32 octets to {whom}",
+                name=f"parse SEND lines of 32 bytes to {whom}",
                 unit="lines/s",
                 values=rates(LINES, ours),
                 reference=rates(LINES, theirs),
@@ -75,7 +75,7 @@ def parse_rows(repeat: int) -> list[Row]:
 
 
 def chunk_reader() -> Callable[[], None]:
-    """H11 reading a thousand chunks of 32 octets."""
+    """H11 reading a thousand chunks of 32 bytes."""
     connection = h11.Connection(h11.SERVER)
     connection.receive_data(b"POST / HTTP/1.1\r\nhost: a\r\ntransfer-encoding: chunked\r\n\r\n")
     assert type(connection.next_event()) is h11.Request
@@ -92,7 +92,7 @@ def chunk_reader() -> Callable[[], None]:
 
 
 def frame_reader() -> Callable[[], None]:
-    """Wsproto reading a thousand masked text frames of 32 octets."""
+    """Wsproto reading a thousand masked text frames of 32 bytes."""
     client, server = Frames(ConnectionType.CLIENT), Frames(ConnectionType.SERVER)
     frames = b"".join(client.send(TextMessage("x" * 32)) for _ in range(LINES))
 
@@ -104,7 +104,7 @@ def frame_reader() -> Callable[[], None]:
 
 
 def like_rows(repeat: int) -> list[Row]:
-    """Messages that carry 32 octets, against h11 and wsproto."""
+    """Messages with 32 bytes of data, against h11 and wsproto."""
     lines = b"CHAT/1.0 SEND bob %b\n" % (b"x" * 32) * LINES
     ours, chunks, frames = in_turns(
         repeat, partial(server_side().receive_data, lines), chunk_reader(), frame_reader()
@@ -116,7 +116,7 @@ def like_rows(repeat: int) -> list[Row]:
     return [
         Row(
             part="codec",
-            name=f"parse SENDs of 32 octets of data, against {note.partition(',')[0]}",
+            name=f"parse SENDs of 32 bytes of data, against {note.partition(',')[0]}",
             unit="messages/s",
             values=rates(LINES, ours),
             reference=rates(LINES, theirs),
@@ -153,29 +153,29 @@ def encode_rows(repeat: int) -> list[Row]:
 
 
 class Hostile(NamedTuple):
-    """Input that is meant to hurt."""
+    """Input that is to cost time or memory."""
 
     name: str
     pieces: Sequence[bytes]
-    """What comes in one call each."""
+    """The input for each call."""
     limits: Limits = Limits()
 
 
 def pieces_of(data: bytes, size: int = PIECE) -> list[bytes]:
-    """Octets in pieces of so many."""
+    """Data in pieces of so many bytes."""
     return [data[at : at + size] for at in range(0, len(data), size)]
 
 
 def hostile_inputs(quick: bool) -> list[Hostile]:
-    """The smaller size of each; a quarter of that when it has to be quick."""
+    """The smaller size of each input; a quarter of it if `quick`."""
     size = 1 if quick else 4
     line = b"CHAT/1.0 SEND bob %b\n" % TEXT
     longest = line[:-1].ljust(4094, b"x") + b"\n"
     return [
-        Hostile("one octet at a time", pieces_of(line * 1000 * size, 1)),
-        # Of as many octets but one as a piece, so that they are cut at every point.
-        Hostile("lines of 4,095 octets", pieces_of(longest * 1024 * size)),
-        # Else the connection would be closed after a hundred.
+        Hostile("one byte at a time", pieces_of(line * 1000 * size, 1)),
+        # One byte shorter than a piece, so that they are cut at every point.
+        Hostile("lines of 4,095 bytes", pieces_of(longest * 1024 * size)),
+        # Otherwise a hundred would close the connection.
         Hostile(
             "empty lines, a million", pieces_of(b"\n" * 62_500 * size), Limits(bad_lines=1 << 30)
         ),
@@ -184,7 +184,7 @@ def hostile_inputs(quick: bool) -> list[Hostile]:
 
 
 def feed(hostile: Hostile, times: int) -> None:
-    """Have a connection take the input so many times over."""
+    """Receive the input, repeated so many times."""
     connection = server_side(hostile.limits)
     receive = connection.receive_data
     for _ in range(times):
@@ -194,7 +194,7 @@ def feed(hostile: Hostile, times: int) -> None:
 
 
 def memory(hostile: Hostile, times: int) -> float:
-    """The most that the same takes at any time, in kB."""
+    """The peak of the memory that the same takes, in kB."""
     tracemalloc.start()
     try:
         feed(hostile, times)
@@ -204,10 +204,10 @@ def memory(hostile: Hostile, times: int) -> float:
 
 
 def hostile_rows(repeat: int, quick: bool) -> list[Row]:
-    """Time and memory for input of a size and of four times that."""
+    """The rows for time and memory with input of one size, and of four times that size."""
     rows: list[Row] = []
     for hostile in hostile_inputs(quick):
-        octets = sum(map(len, hostile.pieces)) / 1e6
+        size = sum(map(len, hostile.pieces)) / 1e6
         whole, quarter = in_turns(
             repeat, partial(feed, hostile, 4), partial(feed, hostile, 1), runs=3
         )
@@ -216,10 +216,10 @@ def hostile_rows(repeat: int, quick: bool) -> list[Row]:
                 part="codec",
                 name=f"hostile: {hostile.name}",
                 unit="MB/s",
-                values=[4 * octets / each for each in whole],
-                reference=[octets / each for each in quarter],
+                values=[4 * size / each for each in whole],
+                reference=[size / each for each in quarter],
                 floor=0.75,
-                note=f"{4 * octets:.3g} MB, against a quarter: 1 is linear, 0.25 quadratic",
+                note=f"{4 * size:.3g} MB, against a quarter: 1 is linear, 0.25 quadratic",
             )
         )
         rows.append(
@@ -230,7 +230,7 @@ def hostile_rows(repeat: int, quick: bool) -> list[Row]:
                 values=[memory(hostile, 4)],
                 reference=[memory(hostile, 1)],
                 ceiling=1000,
-                note="the most at any time; the same input, and a quarter of it",
+                note="the peak; the same input, and a quarter of it",
             )
         )
     return rows

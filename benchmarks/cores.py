@@ -1,11 +1,12 @@
-"""What two server processes on one port do together, against one.
+"""Two server processes on one port, against one.
 
     .venv/bin/python benchmarks/run.py --only cores
 
-The kernel hands connections to both (SO_REUSEPORT), and each process knows only its own: a pair
-connects until it meets. So this is what more cores could give if nobody had to talk across. The
-load needs a core too: where there are two, three processes share them, and the CPU time for each
-message says more than the rate. It needs a compiler, and Linux.
+The system distributes connections over both (SO_REUSEPORT), and each process knows only its own. A
+pair reconnects until both of it are at the same process. So this shows what more cores can give if
+no message goes from process to process. The load needs a core too: on two cores, three processes
+share them, and the CPU time for each message says more than the rate. It needs a compiler, and
+Linux.
 """
 
 import contextlib
@@ -13,7 +14,7 @@ import socket
 from functools import partial
 from typing import Final, NamedTuple
 
-from _load import built, put
+from _load import built, run_load
 from _server import Server, use_all_descriptors
 from _table import Row
 
@@ -27,15 +28,15 @@ LOADS: Final = {
 
 
 class Figures(NamedTuple):
-    """What one load has come to."""
+    """The result of one load."""
 
     rate: float
     cpu: float
-    """Microseconds of all servers' CPU time for each message."""
+    """Microseconds of CPU time of all servers for each message."""
 
 
 def together(processes: int, load: str, deliveries: int) -> Figures:
-    """What so many processes on one port do."""
+    """Run a load on so many processes on one port."""
     with contextlib.ExitStack() as stack:
         port = 0
         servers = []
@@ -46,20 +47,20 @@ def together(processes: int, load: str, deliveries: int) -> Figures:
             listener.listen(1024)
             port = listener.getsockname()[1]
             servers.append(stack.enter_context(Server(KIND, inherits=listener)))
-            # Otherwise the kernel would go on handing connections to us.
+            # Otherwise this process would get connections too.
             listener.close()
         before = sum(server.cpu() for server in servers)
-        outcome = put(servers[0].address, [*load.split(), "-n", str(deliveries)])
+        outcome = run_load(servers[0].address, [*load.split(), "-n", str(deliveries)])
         used = sum(server.cpu() for server in servers) - before
         return Figures(outcome.rate, used / outcome.deliveries * 1e6)
 
 
 def measure(*, repeat: int, quick: bool) -> list[Row]:
-    """Take all figures.
+    """Measure all figures.
 
     Args:
-        repeat: How often.
-        quick: Whether a tenth of the load will do.
+        repeat: The number of results for each figure.
+        quick: Whether to use a tenth of the load.
     """
     use_all_descriptors()
     rows: list[Row] = []

@@ -1,12 +1,12 @@
-"""How cost grows: with connections, members of a group, the length of lines, and groups.
+"""How cost grows with connections, members of a group, the length of lines, and groups.
 
     .venv/bin/python benchmarks/growth.py
 
-Each curve is a load over loopback on `chatproto serve`, on asyncio and with its default settings,
-at several sizes of one thing. Each size has a server of its own; they take turns, so that what else
-goes on in the machine hits all of them alike. Mostly one message of a sender is on its way at a
-time: with more, how many of them a server finds together is up to chance, and that moves the
-figures more than the sizes do. `plots.py` draws the curves. For Linux (`/proc`).
+Each curve is a load over loopback on `chatproto serve`, on asyncio with default settings, at
+several sizes. Each size has its own server, and they take turns, so that other work on the machine
+affects all of them equally. Mostly, each sender has one message on its way. With more, chance
+decides how many of them a server reads at once, and that changes the figures more than the size
+does. `plots.py` draws the curves. For Linux (`/proc`).
 """
 
 import contextlib
@@ -14,48 +14,48 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Final, NamedTuple
 
-from _load import note, put
+from _load import note, run_load
 from _server import Server, use_all_descriptors
 from _table import Row, show
 
 SECONDS: Final = 1.0
-"""How long a load takes, about."""
+"""The duration of a load, roughly."""
 TRIAL: Final = 20_000
-"""Deliveries that show how many it takes for that."""
+"""Deliveries of a trial, which shows how many deliveries take so long."""
 PAIRS: Final = 5
-"""Those that talk while others are idle."""
+"""Pairs that chat while others are idle."""
 MEMBERS: Final = 10
-"""Of the group that talks while there are others."""
+"""Members of the group that chats while there are other groups."""
 LEAST: Final = 0.8
-"""Of the rate at the smallest size, the part that is left at each other one, of a flat curve."""
+"""For a flat curve: the lower bound for each rate, as a part of that at the smallest size."""
 
 
 class Curve(NamedTuple):
     """A figure that depends on a size."""
 
     name: str
-    """What is going on."""
+    """What the load does."""
     file: str
-    """What its drawing is called."""
+    """The name of its drawing."""
     what: str
-    """What there are more and more of."""
+    """What the size counts."""
     sizes: tuple[int, ...]
     load: Callable[[int], str]
     """The arguments of the load for a size."""
     unit: str = "messages/s"
     flat: bool = False
-    """Whether the size is not to matter."""
+    """Whether the size should make no difference."""
     proportional: bool = False
-    """Whether the figure is to grow with the size."""
-    octets: Callable[[int], int] | None = None
-    """The octets of a delivery, of which the figure then is millions a second."""
+    """Whether the figure should grow with the size."""
+    length: Callable[[int], int] | None = None
+    """The bytes of a delivery, if the figure is in MB a second."""
     groups: bool = False
-    """Whether the size is that of groups which nobody talks to."""
+    """Whether the size is a number of idle groups."""
     options: tuple[str, ...] = ()
-    """The server's."""
+    """Options of the server."""
 
     def point(self, size: int) -> str:
-        """What the row for a size is called."""
+        """The name of the row for a size."""
         return f"{self.name}: {size:,} {self.what}"
 
 
@@ -91,19 +91,19 @@ CURVES: Final = (
     Curve(
         name=f"{PAIRS} pairs, ten messages at a time",
         file="length",
-        what="octets of data in a message",
+        what="bytes of data in a message",
         sizes=LENGTHS,
         load=lambda size: f"-m pairs -c {PAIRS} -w 10 -s {size}",
     ),
     Curve(
         name="fan-out in a group of 100",
         file="fan-out",
-        what="octets of data in a message",
+        what="bytes of data in a message",
         sizes=LENGTHS,
         load=lambda size: f"-m group -c 99 -w 1 -s {size}",
         unit="MB/s",
         proportional=True,
-        octets=lambda size: len(f"CHAT/1.0 RECEIVE u0 {size * ' '}\n"),
+        length=lambda size: len(f"CHAT/1.0 RECEIVE u0 {size * ' '}\n"),
     ),
     Curve(
         name=f"a group of {MEMBERS} among others",
@@ -128,7 +128,7 @@ def server_for(curve: Curve, size: int) -> Iterator[Server]:
 
 
 def make_groups(server: Server, number: int) -> None:
-    """Make groups; they outlive the connections that have made them."""
+    """Make groups, which outlive the connections that have made them."""
     each = 1000  # The most that one connection may make.
     for first in range(0, number, each):
         with server.log_in("maker") as sock:
@@ -142,23 +142,23 @@ def make_groups(server: Server, number: int) -> None:
 
 
 def wait_until_idle(server: Server) -> None:
-    """Let a server forget those who have left."""
+    """Wait until a server has closed the connections of clients that have left."""
     deadline = time.monotonic() + 60
     while server.descriptors() > server.idle_descriptors:
         if time.monotonic() > deadline:
-            raise TimeoutError("the server keeps connections whose clients have left")
+            raise TimeoutError("the server does not close connections whose clients have left")
         time.sleep(0.01)
 
 
 def rate(server: Server, arguments: str, deliveries: int) -> float:
-    """Deliveries a second under a load."""
-    outcome = put(server.address, [*arguments.split(), "-n", str(deliveries)])
+    """Run a load, and return the deliveries a second."""
+    outcome = run_load(server.address, [*arguments.split(), "-n", str(deliveries)])
     wait_until_idle(server)
     return outcome.rate
 
 
 def curve_rows(curve: Curve, sizes: tuple[int, ...], repeat: int, seconds: float) -> list[Row]:
-    """A curve, a row for each point."""
+    """The rows of a curve, one for each point."""
     rates: dict[int, list[float]] = {size: [] for size in sizes}
     with contextlib.ExitStack() as stack:
         servers = {size: stack.enter_context(server_for(curve, size)) for size in sizes}
@@ -171,10 +171,10 @@ def curve_rows(curve: Curve, sizes: tuple[int, ...], repeat: int, seconds: float
                 rates[size].append(rate(server, curve.load(size), number[size]))
     for server in servers.values():
         if server.status != 0:
-            raise RuntimeError(f"a server has ended with {server.status}: {server.complaints}")
-    if curve.octets is not None:
+            raise RuntimeError(f"a server ended with status {server.status}: {server.problems}")
+    if curve.length is not None:
         for size, taken in rates.items():
-            taken[:] = [each * curve.octets(size) / 1e6 for each in taken]
+            taken[:] = [each * curve.length(size) / 1e6 for each in taken]
     smallest = rates[sizes[0]]
     return [
         Row(
@@ -191,7 +191,7 @@ def curve_rows(curve: Curve, sizes: tuple[int, ...], repeat: int, seconds: float
 
 
 def measure(*, repeat: int, quick: bool) -> list[Row]:
-    """All curves; with half of the points, and shorter loads, when it has to be quick."""
+    """All curves; with a third of the points and shorter loads if `quick`."""
     use_all_descriptors()
     rows: list[Row] = []
     for curve in CURVES:

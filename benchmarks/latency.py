@@ -1,12 +1,12 @@
-"""How long a message takes while others flood the server, and what one connection can hold up.
+"""How long a message takes while others flood the server, and how long one connection can block it.
 
     .venv/bin/python benchmarks/run.py --only latency
 
-Ten pairs play ping-pong: alone; beside a flooder that has a thousand SENDs on their way and a
-broadcaster who floods a group of 500; and beside one connection that writes chunks of 64 KiB of
-lines that cost the server work and bring nobody anything. Where there are two cores, the load takes
-one of them. What a broker does at a stretch, for one that floods and for a hundred, is measured in
-process too, in CPU time, which does not depend on what else goes on in the machine.
+Ten pairs play ping-pong: alone; beside a flooder with a thousand SENDs on their way and a
+broadcaster that floods a group of 500; and beside one connection that writes chunks of 64 KiB of
+lines that cost the server work and deliver nothing. On two cores, the load takes one of them. The
+longest round of a broker with one flooder and with a hundred is measured in this process, in CPU
+time, which does not depend on other work on the machine.
 """
 
 import contextlib
@@ -29,11 +29,11 @@ FLOODER: Final = "-m pairs -c 1 -w 1000 -u f"
 BROADCASTER: Final = "-m group -c 500 -w 10 -u b"
 FOREVER: Final = "1000000000000"
 BEGUN: Final = 1.5
-"""Seconds until those who flood are sure to do so."""
+"""Seconds after which the floods have surely begun."""
 
 CHUNK: Final = 1 << 16
 CHUNKS: Final = 5
-"""So many show how long a round can be."""
+"""Chunks of each flooder."""
 CROWD: Final = 100
 """Connections that flood at the same time."""
 # Not only bad lines: a hundred in a row close the connection.
@@ -41,25 +41,25 @@ BAD: Final = b"CHAT/1.0 NONSENSE\n" * 90 + b"CHAT/1.0 LEAVE nowhere\n"
 GROUP: Final = b"".join(b"CHAT/1.0 GROUP g%d flood a b c d\n" % at for at in range(100))
 LEAVE: Final = b"CHAT/1.0 GROUP g flood\nCHAT/1.0 LEAVE g\n"
 WASTE: Final = {"bad lines": BAD, "GROUP lines": GROUP, "GROUP and LEAVE lines": LEAVE}
-"""What costs the server work, and brings nobody anything."""
+"""Lines that cost the server work and deliver nothing."""
 
 Taken = dict[str, list[list[Outcome]]]
-"""For each kind of server and each time, what the pairs came to, and then what the others did."""
+"""For each kind of server, the results: each time those of the pairs, then those of the others."""
 
 
 def timed(server: Server, load: str, seconds: float) -> Load:
-    """A load that ends after a time, not after a number of messages."""
+    """A load that ends after some seconds, not after some messages."""
     return Load(server.address, [*load.split(), "-n", FOREVER, "-t", str(seconds)])
 
 
 def alone(kind: str, seconds: float) -> list[Outcome]:
-    """What the pairs have when nobody else is there."""
+    """The result of the pairs without other load."""
     with Server(kind) as server:
         return [timed(server, PAIRS, seconds).outcome()]
 
 
 def crowded(kind: str, seconds: float) -> list[Outcome]:
-    """What the pairs, the flooder and the broadcaster have."""
+    """The results of the pairs, the flooder and the broadcaster."""
     with Server(kind) as server:
         others = [timed(server, load, seconds + 2 * BEGUN) for load in (FLOODER, BROADCASTER)]
         time.sleep(BEGUN)
@@ -68,7 +68,7 @@ def crowded(kind: str, seconds: float) -> list[Outcome]:
 
 
 def wasteful(lines: bytes, kind: str, seconds: float) -> list[Outcome]:
-    """What the pairs have while somebody wastes the server's time."""
+    """The result of the pairs while one connection wastes the server's time."""
     with Server(kind) as server, wasting(server, lines):
         time.sleep(BEGUN)
         return [timed(server, PAIRS, seconds).outcome()]
@@ -76,11 +76,11 @@ def wasteful(lines: bytes, kind: str, seconds: float) -> list[Outcome]:
 
 @contextlib.contextmanager
 def wasting(server: Server, lines: bytes) -> Iterator[None]:
-    """Have a thread write lines all the time, and another read what comes of it."""
+    """Write lines in one thread, and read the answers in another one, during the context."""
     chunk = memoryview(lines * (CHUNK // len(lines)))
     done = threading.Event()
     with server.log_in("flood") as sock, ThreadPoolExecutor(2) as pool:
-        # So that both look at `done` now and then.
+        # So that both threads look at `done` from time to time.
         sock.settimeout(0.2)
 
         def write() -> None:
@@ -105,32 +105,32 @@ def wasting(server: Server, lines: bytes) -> Iterator[None]:
 
 
 def longest_round(lines: bytes, flooders: int) -> float:
-    """Milliseconds of CPU time until a broker looks again at who has something to say, at most."""
+    """The longest round of a broker in milliseconds of CPU time."""
     broker: ChatBroker[int] = ChatBroker()
     broker.tick(0.0)
     for cid in range(flooders):
         broker.connect(cid, "somewhere")
         broker.receive(cid, b"CHAT/1.0 LOGIN flood%d\n" % cid)
-    news = [(cid, lines * (CHUNK // len(lines))) for cid in range(flooders)]
+    received = [(cid, lines * (CHUNK // len(lines))) for cid in range(flooders)]
     longest = 0.0
     for _ in range(CHUNKS):
-        turn = partial(broker.receive_all, news)
+        work = partial(broker.receive_all, received)
         while True:
             start = time.thread_time()
-            turn()
+            work()
             longest = max(longest, time.thread_time() - start)
             broker.sent_all([(cid, len(data)) for cid, data in broker.take_outgoing()])
             broker.take_log_events()
             if not broker.busy:
                 break
-            turn = partial(broker.tick, 0.0)
+            work = partial(broker.tick, 0.0)
     if not broker.next_step(0).read:
-        raise RuntimeError("the broker has had enough")
+        raise RuntimeError("the broker closes the connection")
     return longest * 1000
 
 
 def rows_of(name: str, taken: Taken, quiet: Taken | None) -> list[Row]:
-    """The latencies of each kind's pairs, as multiples of those when it is quiet, and what else."""
+    """The rows of one scene: latencies of the pairs, with those alone as reference, and rates."""
     rows: list[Row] = []
     for kind, rounds in taken.items():
         pairs, *others = zip(*rounds, strict=True)
@@ -160,11 +160,11 @@ def rows_of(name: str, taken: Taken, quiet: Taken | None) -> list[Row]:
 
 
 def measure(*, repeat: int, quick: bool) -> list[Row]:
-    """Take all figures.
+    """Measure all figures.
 
     Args:
-        repeat: How often.
-        quick: Whether a third of the time will do.
+        repeat: The number of results for each figure.
+        quick: Whether to use a third of the time.
     """
     use_all_descriptors()
     seconds = 1.0 if quick else 3.0
@@ -174,7 +174,7 @@ def measure(*, repeat: int, quick: bool) -> list[Row]:
         "beside a flooder and a broadcaster": (known, crowded),
     }
     for what, lines in WASTE.items():
-        # `limit` does no work for these.
+        # `limit` ignores these lines.
         scenes[f"beside a flood of {what}"] = [*COMMANDS], partial(wasteful, lines)
     taken: dict[str, Taken] = {
         name: {kind: [] for kind in kinds} for name, (kinds, _) in scenes.items()
@@ -191,6 +191,6 @@ def measure(*, repeat: int, quick: bool) -> list[Row]:
     for what, lines in WASTE.items():
         for flooders in (1, CROWD):
             values = [longest_round(lines, flooders) for _ in range(repeat)]
-            name = f"longest round with {flooders} who flood with {what}"
+            name = f"longest round with {flooders} flooding {what}"
             rows.append(Row(part=PART, name=name, unit="ms of CPU", values=values))
     return rows

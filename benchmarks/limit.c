@@ -1,10 +1,11 @@
-/* limit: the least that a single-threaded CHAT/1.0 server can do, in C; a figure to compare with.
+/* limit: a minimal single-threaded CHAT/1.0 server in C, to compare others with.
  *
  *     limit PORT
  *
- * It listens on 127.0.0.1, on a free port if that is 0, and prints where. It has epoll, a hash
- * table, and for each connection an outbox that is written once a wake-up. It knows LOGIN, SEND,
- * BROADCAST and GROUP. It has no checks, no bounds on memory and no errors: never use it to chat.
+ * It listens on 127.0.0.1, on a free port if PORT is 0, and prints the address. It has epoll, a
+ * hash table, and a queue for each connection, which it writes once for each wake-up. It knows
+ * LOGIN, SEND, BROADCAST and GROUP. It has no checks, no bounds on memory, and no error handling:
+ * never use it to chat.
  */
 #define _GNU_SOURCE
 #include <arpa/inet.h>
@@ -30,7 +31,7 @@ typedef struct {
     size_t in_len, in_cap, out_len, out_cap, out_at;
 } Conn;
 
-/* Whose name it is, or was: -1. */
+/* The connection that has a name; -1 if it is gone. */
 typedef struct User {
     char name[NAME];
     size_t len;
@@ -125,7 +126,7 @@ static void log_in(Conn *conn, const char *name, size_t len) {
     known->fd = conn->fd;
 }
 
-/* The group's name and its members, with spaces between them. */
+/* Makes a group from its name and its members, which are separated by spaces. */
 static void make_group(const char *words, const char *end) {
     Group *made = NULL;
     while (words < end) {
@@ -158,7 +159,7 @@ static int starts(const char *line, size_t len, const char *command) {
     return len >= size && !memcmp(line, command, size);
 }
 
-static void obey(Conn *conn, const char *line, size_t len) {
+static void execute(Conn *conn, const char *line, size_t len) {
     if (len && line[len - 1] == '\r') len--;
     if (!starts(line, len, "CHAT/1.0 ")) return;
     const char *end = line + len;
@@ -183,7 +184,7 @@ static void obey(Conn *conn, const char *line, size_t len) {
     }
 }
 
-static void drop(Conn *conn) {
+static void close_conn(Conn *conn) {
     User *known = conn->name_len ? user(conn->name, conn->name_len) : NULL;
     if (known && known->fd == conn->fd) known->fd = -1;
     close(conn->fd);
@@ -193,12 +194,12 @@ static void drop(Conn *conn) {
     free(conn);
 }
 
-static void hear(Conn *conn) {
+static void receive(Conn *conn) {
     static char buffer[1 << 18];
     ssize_t got = read(conn->fd, buffer, sizeof buffer);
     if (got < 0 && errno == EAGAIN) return;
     if (got <= 0) {
-        drop(conn);
+        close_conn(conn);
         return;
     }
     char *at = buffer, *end;
@@ -213,7 +214,7 @@ static void hear(Conn *conn) {
         at = conn->in;
     }
     while ((end = memchr(at, '\n', left))) {
-        obey(conn, at, end - at);
+        execute(conn, at, end - at);
         left -= end + 1 - at;
         at = end + 1;
     }
@@ -225,7 +226,7 @@ static void hear(Conn *conn) {
     conn->in_len = left;
 }
 
-static void welcome(int listener) {
+static void accept_all(int listener) {
     int fd, one = 1;
     while ((fd = accept4(listener, NULL, NULL, SOCK_NONBLOCK)) >= 0) {
         setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof one);
@@ -238,7 +239,7 @@ static void welcome(int listener) {
 
 int main(int argc, char **argv) {
     if (argc != 2) return 2;
-    /* Never more than there is room for. */
+    /* Not more connections than there is room for. */
     struct rlimit most;
     getrlimit(RLIMIT_NOFILE, &most);
     most.rlim_cur = most.rlim_max < MOST ? most.rlim_max : MOST;
@@ -263,10 +264,10 @@ int main(int argc, char **argv) {
         int ready = epoll_wait(epoll, events, 512, -1);
         for (int at = 0; at < ready; at++) {
             int fd = events[at].data.fd;
-            if (fd == listener) welcome(fd);
+            if (fd == listener) accept_all(fd);
             else if (conns[fd]) {
                 if (events[at].events & EPOLLOUT) flush(conns[fd]);
-                if (events[at].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) hear(conns[fd]);
+                if (events[at].events & (EPOLLIN | EPOLLHUP | EPOLLERR)) receive(conns[fd]);
             }
         }
         for (int at = 0; at < dirties; at++)

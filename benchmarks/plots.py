@@ -1,10 +1,10 @@
-"""Draws the curves of `growth.py`, and puts the table of the other parts into the documentation.
+"""Draws the curves of `growth.py`, and writes the table of the other parts into the documentation.
 
     .venv/bin/python benchmarks/run.py --json figures.json
     .venv/bin/python benchmarks/plots.py figures.json
 
-Each curve becomes an SVG in `docs/plots`; the table in `docs/performance.md` is replaced. The same
-figures make the same files. What the JSON does not have is left as it is.
+Each curve becomes an SVG in `docs/plots`. The table in `docs/performance.md` is replaced. The same
+figures make the same files. Whatever the JSON lacks stays as it is.
 """
 
 import argparse
@@ -27,7 +27,7 @@ END: Final = "<!-- end of the table -->\n"
 
 
 def read(path: Path) -> tuple[str, list[Row]]:
-    """What the figures are from, and the figures."""
+    """The machine, and the figures."""
     content = json.loads(path.read_text(encoding="utf-8"))
     keys = [field.name for field in fields(Row)]
     rows = [Row(**{key: row[key] for key in keys}) for row in content["rows"]]
@@ -43,13 +43,17 @@ def number(value: float, _: object = None) -> str:
 
 
 def draw(curve: Curve, rows: Sequence[Row]) -> Path | None:
-    """Draw a curve; return where to, or None when it has no points."""
+    """Draw a curve.
+
+    Returns:
+        The path of the drawing; None if the curve has no points.
+    """
     points = {each.name: each for each in rows if each.part == "growth"}
     sizes = [size for size in curve.sizes if curve.point(size) in points]
     if not sizes:
         return None
     found = [points[curve.point(size)] for size in sizes]
-    # For a file that depends on the figures alone, and is small.
+    # So that the file depends on the figures only, and is small.
     with mpl.rc_context({"svg.hashsalt": "chatproto", "svg.fonttype": "none", "font.size": 9}):
         figure = Figure(figsize=(4.8, 2.9), layout="constrained")
         axes = figure.add_subplot()
@@ -77,20 +81,20 @@ def draw(curve: Curve, rows: Sequence[Row]) -> Path | None:
         path = DOCS / "plots" / f"{curve.file}.svg"
         path.parent.mkdir(exist_ok=True)
         figure.savefig(path, format="svg", metadata={"Date": None})
-    # It leaves spaces at the ends of lines.
+    # Matplotlib leaves spaces at the ends of lines.
     lines = [line.rstrip() for line in path.read_text(encoding="utf-8").splitlines()]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
 ELSEWHERE: Final = ("growth", "stages", "latency", "cores")
-"""Parts that have curves, or tables and words of their own."""
+"""Parts that have curves, or a text of their own on the page."""
 
 
 def table(origin: str, rows: Sequence[Row]) -> str:
-    """The figures that the page does not show in another way, as Markdown."""
+    """The table of all other parts, as Markdown."""
     lines = [
-        f"{origin}. Medians, in brackets the least and the most.",
+        f"{origin}. Medians, with the smallest and the largest in brackets.",
         "",
         "| what | figure | ratio | of what | target |",
         "| --- | --: | --: | --- | --- |",
@@ -115,9 +119,9 @@ def table(origin: str, rows: Sequence[Row]) -> str:
 
 
 def main() -> None:
-    """Draw what the command line names."""
+    """Draw the figures that the command line names."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("figures", type=Path, help="what run.py has written with --json")
+    parser.add_argument("figures", type=Path, help="the file that run.py has written with --json")
     origin, rows = read(parser.parse_args().figures)
     for curve in CURVES:
         path = draw(curve, rows)

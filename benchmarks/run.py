@@ -1,9 +1,9 @@
-"""All benchmarks, one command: a table with medians, spread and targets, and the same as JSON.
+"""All benchmarks in one command: a table with medians, spread and targets, and the same as JSON.
 
     .venv/bin/python benchmarks/run.py [--quick] [--repeat N] [--only PART]... [--json PATH]
 
-The load is a program in C, built when there is a compiler. Other work on the machine shows in the
-figures. For Linux. The exit status is 1 when a target is missed.
+The load is a program in C, which is built if there is a compiler. Other work on the machine changes
+the figures. For Linux. The exit status is 1 when a target is missed.
 """
 
 import argparse
@@ -22,12 +22,12 @@ class Part(Protocol):
     """A module that measures something."""
 
     def measure(self, *, repeat: int, quick: bool) -> list[Row]:
-        """Take all its figures."""
+        """Measure all its figures."""
         ...
 
 
 def main() -> int:
-    """Measure what the command line says, and print it."""
+    """Measure the parts that the command line names, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("--quick", action="store_true", help="with smaller loads")
     parser.add_argument("--repeat", type=int, default=3, help="how often (default: 3)")

@@ -1,10 +1,10 @@
-"""The servers with their default settings against `limit`, a bare server in C, over loopback.
+"""The servers with default settings against `limit`, a minimal server in C, over loopback.
 
     .venv/bin/python benchmarks/run.py --only servers
 
-Each figure is from a server of its own, in another process than the load. All kinds take turns.
-Then each server is compared with itself: with idle connections and without. The last figure is
-what those take of its memory.
+Each figure is from a new server, in another process than the load. All kinds of servers take turns.
+Then each server is compared with itself, with idle connections and without. The last figure is the
+memory of idle connections.
 """
 
 import contextlib
@@ -13,24 +13,24 @@ from collections.abc import Callable
 from functools import partial
 from typing import Final, NamedTuple
 
-from _load import built, note, put
+from _load import built, note, run_load
 from _server import COMMANDS, LIMIT, Server, use_all_descriptors
 from _table import Row
 
 PART: Final = "servers"
 IDLE: Final = 9000
-"""Connections that only sit there."""
+"""Idle connections."""
 
 
 class Work(NamedTuple):
-    """Something to have a server do."""
+    """One load on a server."""
 
     name: str
     load: str
-    """The arguments of `chatload`, but for the number of deliveries."""
+    """The arguments of `chatload`, without the number of deliveries."""
     deliveries: int
     floor: float
-    """The least part of what `limit` does."""
+    """The lower bound for the rate, as a part of that of `limit`."""
 
 
 WORKS: Final = (
@@ -43,16 +43,16 @@ WORKS: Final = (
 
 
 def rate(kind: str, load: str, deliveries: int) -> float:
-    """Messages that a new server delivers a second."""
+    """The messages that a new server delivers a second."""
     with Server(kind) as server:
-        return put(server.address, [*load.split(), "-n", str(deliveries)]).rate
+        return run_load(server.address, [*load.split(), "-n", str(deliveries)]).rate
 
 
 def memory(kind: str, idle: int) -> float:
-    """Kilobytes that each of many idle connections takes."""
+    """The kilobytes that each of many idle connections takes."""
     with contextlib.ExitStack() as stack:
         server = stack.enter_context(Server(kind))
-        # The first ones cost more.
+        # The first connections cost more.
         for number in range(100):
             stack.enter_context(server.log_in(f"first{number}"))
         before = server.memory()
@@ -62,15 +62,15 @@ def memory(kind: str, idle: int) -> float:
 
 
 def in_turns(repeat: int, *takes: Callable[[], float]) -> list[list[float]]:
-    """What each of some figures is, taken one after the other, and that again and again."""
+    """Measure several figures in turns, and return the results of each."""
     rounds = [[take() for take in takes] for _ in range(repeat)]
     return [list(column) for column in zip(*rounds, strict=True)]
 
 
 def idle_connections(quick: bool) -> int:
-    """How many idle connections there may be."""
+    """The number of idle connections that there are descriptors for."""
     most, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    # A few descriptors are for everything else.
+    # Some descriptors are for everything else.
     return min(IDLE // 10 if quick else IDLE, most - 300)
 
 
@@ -83,7 +83,7 @@ def against_limit(
     floor: float | None = None,
     ceiling: float | None = None,
 ) -> list[Row]:
-    """A figure of each kind of server, and of `limit` if there is a compiler."""
+    """The rows of one figure of each kind of server, with `limit` as reference if it is built."""
     known = [LIMIT] if built(LIMIT) else []
     figures = in_turns(repeat, *(partial(take, kind) for kind in (*known, *COMMANDS)))
     reference = figures.pop(0) if known else None
@@ -103,11 +103,11 @@ def against_limit(
 
 
 def measure(*, repeat: int, quick: bool) -> list[Row]:
-    """Take all figures.
+    """Measure all figures.
 
     Args:
-        repeat: How often.
-        quick: Whether a tenth of the load will do.
+        repeat: The number of results for each figure.
+        quick: Whether to use a tenth of the load.
     """
     use_all_descriptors()
     rows: list[Row] = []

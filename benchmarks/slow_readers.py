@@ -1,17 +1,17 @@
-"""What readers that are slow, or do not read at all, cost everybody else, at full scale.
+"""What clients that read slowly or not at all cost the others, at full scale.
 
     python benchmarks/slow_readers.py [--server asyncio|trio|sync] [a b c d e f]
 
-Each scenario has a server process of its own and real sockets on loopback. Figures are printed
-with their targets; the exit status is 1 when one is missed. Loopback keeps megabytes in the kernel,
-so some scenarios run twice: with little room at the reader ("small"), and as it comes ("default").
+Each scenario has its own server process, and real sockets on loopback. Figures are printed with
+their targets. The exit status is 1 when a target is missed. On loopback the system buffers
+megabytes, so some scenarios run with a small buffer at the reader, and with the default one.
 
 a. 1 GB by SEND for a reader that is slower than its sender.
 b. A recipient of SENDs stops reading; others go on.
 c. A member of a group of 100 stops reading while another floods it.
-d. The same, with a member that reads 10 octets a second.
-e. All members of a group of 100 read, slower than it is flooded.
-f. 10,000 connections log in and never read while messages go to all of them.
+d. The same, with a member that reads 10 bytes a second.
+e. All members of a group of 100 read, but more slowly than another one floods it.
+f. 10,000 connections log in and never read, while messages go to all of them.
 """
 
 import argparse
@@ -29,23 +29,28 @@ from chatproto import Limits
 
 LIMITS: Final = Limits()
 SMALL: Final = 4096
-"""Octets that a reader's kernel keeps for it, where that is to be little."""
+"""The size of a small receive buffer in bytes."""
 MSS: Final = 1400
-"""Octets of a segment as on Ethernet, without which the server's kernel keeps 2.5 MB for each."""
+"""The bytes of a segment on Ethernet. With those of loopback, the system buffers 2.5 MB each."""
 MEMBERS: Final = 100
 
 
 def report_order(loop: Loop, lost: int = 0) -> None:
-    """Print what was not as it was sent; `lost` counts what is missing at a stream's end."""
+    """Print how many messages were lost, or out of order.
+
+    Args:
+        loop: The loop of the clients.
+        lost: Messages that are missing at the ends of streams.
+    """
     tally = loop.tally
     report("messages delivered", f"{tally.delivered:,}", "more than 0", tally.delivered > 0)
     report("missing", tally.missing + lost, "0", not tally.missing + lost)
     report("out of order", tally.disordered, "0", not tally.disordered)
-    report("lines that nobody has sent", len(tally.strange), "0", not tally.strange)
+    report("lines that no client has sent", len(tally.strange), "0", not tally.strange)
 
 
 def online(loop: Loop, clients: Iterable[Client]) -> None:
-    """Wait until all have logged in."""
+    """Wait until all clients are logged in."""
     waiting = set(clients)
 
     def done() -> bool:
@@ -57,23 +62,23 @@ def online(loop: Loop, clients: Iterable[Client]) -> None:
 
 
 def lost_by(clients: Iterable[Client], stream: Numbered) -> int:
-    """How many of some messages have not arrived where the connection is still there."""
+    """The number of messages of a stream that have not arrived at open connections."""
     got = [each.got.get(stream.key, 0) for each in clients if each.ended is None]
     return stream.count * len(got) - sum(got)
 
 
 def longest_gap(clients: Iterable[Client]) -> float:
-    """Seconds that anybody has been without a message since the last call, at most."""
+    """The longest time in seconds that a client was without a message since the last call."""
     return max(each.take_gap() for each in clients)
 
 
 def complete(clients: Iterable[Client], stream: Numbered) -> bool:
-    """Whether all has been sent and has arrived."""
+    """Whether all messages of a stream have been sent and have arrived."""
     return stream.count == stream.most and not lost_by(clients, stream)
 
 
 def slow_reader(kind: str) -> None:
-    """A: 1 GB by SEND for a reader that is slower than its sender."""
+    """Scenario a: 1 GB by SEND for a reader that is slower than its sender."""
     total, rate, size = 10**9, 32 * MIB, 4000
     for room, buffer in (("small", SMALL), ("default", None)):
         print(f"  {room} buffer, reader takes {rate / MIB:.0f} MiB/s")
@@ -96,11 +101,11 @@ def slow_reader(kind: str) -> None:
 
 
 class Pairs:
-    """Pairs that answer each message with one, a few on their way all the time."""
+    """Pairs that answer each message with another one, and have a few on their way all the time."""
 
     def __init__(self, loop: Loop, pairs: int, window: int) -> None:
         self._loop = loop
-        self._heard = 0
+        self._received = 0
         players: list[tuple[Client, Numbered]] = []
         for number in range(pairs):
             pair = Client(loop, f"ping{number}"), Client(loop, f"pong{number}")
@@ -113,19 +118,19 @@ class Pairs:
         for sender, stream in players[::2]:
             sender.write(stream.take(window))
 
-    def _answer(self, sender: Client, stream: Numbered, heard: int) -> None:
-        self._heard += heard
-        sender.write(stream.take(heard))
+    def _answer(self, sender: Client, stream: Numbered, received: int) -> None:
+        self._received += received
+        sender.write(stream.take(received))
 
     def rate(self, seconds: float, until: Callable[[], bool] = lambda: False) -> float:
-        """Messages a second for a while."""
-        heard, start = self._heard, time.monotonic()
+        """Run for a while, and return the messages a second."""
+        received, start = self._received, time.monotonic()
         self._loop.run(seconds, until)
-        return (self._heard - heard) / (time.monotonic() - start)
+        return (self._received - received) / (time.monotonic() - start)
 
 
 def stalled_recipient(kind: str) -> None:
-    """B: a recipient of SENDs stops reading; others go on."""
+    """Scenario b: a recipient of SENDs stops reading; others go on."""
     with Server(kind) as server, Loop(server.address) as loop:
         pairs = Pairs(loop, 4, 8)
         alice, bob = Client(loop, "alice"), Client(loop, "bob", buffer=SMALL)
@@ -136,16 +141,16 @@ def stalled_recipient(kind: str) -> None:
         alice.longest_hold, alice.wrote_at = 0.0, loop.now
         alice.flood(Numbered(alice, "SEND", "bob", 1000).take)
         during = pairs.rate(40, lambda: bool(alice.notices))
-        held, share = max(alice.longest_hold, loop.now - alice.wrote_at), during / before
+        waited, share = max(alice.longest_hold, loop.now - alice.wrote_at), during / before
         alice.flood(None)
         rates = f"{before:,.0f} {during:,.0f} {pairs.rate(4):,.0f}"
         report("others' messages/s before, during, after", rates)
         report("share of what it was", f"{share:.2f}", ">= 0.80", share >= 0.8)
         slow = server.slow_since("bob") is not None
         report("bob closed with SLOW_CONSUMER", slow, "True", slow)
-        report("seconds that alice was held", f"{held:.1f}", "9 to 12", 9 <= held <= 12)
+        report("seconds that alice had to wait", f"{waited:.1f}", "9 to 12", 9 <= waited <= 12)
         known = set(alice.notices) == {b"NO_SUCH_USER"}
-        report("alice was told", b",".join(alice.notices).decode(), "NO_SUCH_USER", known)
+        report("notices to alice", b",".join(alice.notices).decode(), "NO_SUCH_USER", known)
         bob.read(True)
         ended = loop.run(20, lambda: bob.ended is not None)
         report("bob's stream, a prefix, ends by", bob.ended, "eof or reset", ended)
@@ -154,7 +159,7 @@ def stalled_recipient(kind: str) -> None:
 
 
 def make_group(loop: Loop, members: list[Client]) -> Numbered:
-    """A group of some clients, and what its first member is to tell it."""
+    """Make a group of some clients, and return a stream from its first member to it."""
     maker = members[0]
     online(loop, members)
     names = " ".join(each.name for each in members)
@@ -163,7 +168,7 @@ def make_group(loop: Loop, members: list[Client]) -> Numbered:
 
 
 def flooded_group(kind: str, rate: float | None) -> None:
-    """C and d: a member of a group does not read, or hardly, while another floods it."""
+    """Scenarios c and d: a member of a group hardly reads, or not at all; another one floods it."""
     with Server(kind) as server, Loop(server.address) as loop:
         healthy = [Client(loop, f"m{number}") for number in range(MEMBERS - 1)]
         sick = Client(loop, "sick", buffer=SMALL)
@@ -183,7 +188,7 @@ def flooded_group(kind: str, rate: float | None) -> None:
         flooder.flood(None)
         loop.run(20, lambda: not lost_by(readers, stream))
         report("deliveries a second before", f"{warm:,.0f}")
-        report("longest gap in anybody's deliveries, s", f"{gap:.2f}", "< 1", gap < 1)
+        report("longest gap in the deliveries of a member, s", f"{gap:.2f}", "< 1", gap < 1)
         report("of which the load's own longest turn, s", f"{loop.longest_turn:.2f}")
         took = inf if closed is None else closed - start
         report("seconds until SLOW_CONSUMER", f"{took:.1f}", "<= 21, twice the age", took <= 21)
@@ -196,7 +201,7 @@ def flooded_group(kind: str, rate: float | None) -> None:
 
 
 def slow_group(kind: str) -> None:
-    """E: all members read, slower than the group is flooded."""
+    """Scenario e: all members read, but more slowly than another one floods the group."""
     for room, buffer, mss, rate, seconds in (
         ("small buffers", SMALL, None, 256 << 10, 15),
         ("small buffers", SMALL, None, 32 << 10, 15),
@@ -223,7 +228,7 @@ def slow_group(kind: str) -> None:
 
 
 def silent_crowd(kind: str) -> None:
-    """F: 10,000 connections log in and never read while messages go to all of them."""
+    """Scenario f: 10,000 connections log in and never read, while messages go to all of them."""
     crowd, size = 10_000, 500
     with Server(kind) as server, Loop(server.address) as loop:
         pairs = Pairs(loop, 1, 1)
@@ -255,11 +260,11 @@ def silent_crowd(kind: str) -> None:
         during = pairs.rate(120, all_gone)
         took, gap = time.monotonic() - start, longest_gap(pairs.clients)
         grown, limit = server.peak() - idle, LIMITS.total_queue_bytes * 5 // 4
-        report("octets for each idle connection", f"{(idle - empty) / crowd:,.0f}")
+        report("bytes for each idle connection", f"{(idle - empty) / crowd:,.0f}")
         target = f"<= {limit / MIB:.0f}"
         report("growth while they do not read, MiB", f"{grown / MIB:.0f}", target, grown <= limit)
         report("closed with SLOW_CONSUMER", server.too_slow(), f"{crowd}", all_gone())
-        report("a pair's messages/s before, meanwhile", f"{before:,.0f} {during:,.0f}")
+        report("messages/s of a pair before, meanwhile", f"{before:,.0f} {during:,.0f}")
         report("longest gap for that pair, s", f"{gap:.2f}")
         report("seconds until all are closed", f"{took:.1f}")
         for sender in senders:

@@ -1,12 +1,13 @@
-"""Everything that goes wrong on a busy day, at once and for a while, against one server process.
+"""All that can go wrong on a busy day, at the same time, against one server process.
 
     python benchmarks/soak.py --seconds 60 [--server asyncio|trio|sync]
 
-Healthy pairs, a flooded recipient and a flooded group number their messages and check order and
-gaps. Meanwhile connections come and go, stop reading, read 10 octets a second, are reset, and end
-in the middle of a line. First comes a warm-up of a quarter of the time; when all load is gone, the
-server's memory and descriptors are taken, and at the end they have to be about the same again. The
-exit status is 1 when they are not, or when anything is missing, out of order, or complained about.
+Pairs, a flooded recipient and a flooded group number their messages, and check that none is missing
+or out of order. Meanwhile other connections come and go, stop reading, read 10 bytes a second, are
+reset, and end in the middle of a line. A quarter of the time is a warm-up. Without load after it,
+the memory and the descriptors of the server are counted. At the end they have to be about the same.
+The exit status is 1 when they are not, when a message is missing or out of order, or when the
+server has logged a problem.
 """
 
 import argparse
@@ -18,22 +19,21 @@ from _clients import Client, Loop, Numbered
 from _server import COMMANDS, MIB, Server, use_all_descriptors
 
 LEAK = 4 * MIB
-"""Octets by which the memory without load may differ, and a tenth."""
+"""Bytes by which the memory may have grown at the end, besides a tenth of it."""
 
 SMALL = 4096
-"""Octets that the kernel keeps for a reader that does not read."""
-
+"""The size of the receive buffer of a client that does not read, in bytes."""
 
 BAD = 6
-"""Members of the group that do not read, or hardly."""
+"""Members of the group that hardly read, or not at all."""
 
 
 class Load:
-    """All that happens on one busy day.
+    """All load of one busy day.
 
     Args:
-        loop: Where its clients live.
-        day: A name that no other day has.
+        loop: The loop of its clients.
+        day: The prefix of its names, which no other day has.
     """
 
     def __init__(self, loop: Loop, day: str) -> None:
@@ -49,14 +49,14 @@ class Load:
         flooders = [self._client(f"flooder{number}") for number in range(2)]
         healthy = [self._sink, *members, *pairs, *flooders]
         if not loop.run(20, lambda: all(each.ready for each in healthy)):
-            raise RuntimeError("clients can't log in")
+            raise RuntimeError("not all clients could log in")
         names = [each.name for each in members] + [f"{day}-bad{each}" for each in range(BAD)]
         members[0].write(f"CHAT/1.0 GROUP {day} {' '.join(names)}\n".encode())
-        # An echo that comes after it: nobody talks to the group before there is one.
-        echo = Numbered(members[0], "SEND", members[0].name, 100)
-        members[0].write(echo.take(1))
-        if not loop.run(20, lambda: members[0].got.get(echo.key) == 1):
-            raise RuntimeError("nobody can make a group")
+        # Wait for a message to itself, so that the group exists before anybody sends to it.
+        ping = Numbered(members[0], "SEND", members[0].name, 100)
+        members[0].write(ping.take(1))
+        if not loop.run(20, lambda: members[0].got.get(ping.key) == 1):
+            raise RuntimeError("no group could be made")
         for sender, recipient in zip(pairs, pairs[1:] + pairs[:1], strict=True):
             self._pace(sender, self._stream(sender, "SEND", recipient.name, [recipient], 100))
         for sender in flooders:
@@ -71,11 +71,11 @@ class Load:
 
     @property
     def sent(self) -> int:
-        """Numbered messages that somebody healthy has to get."""
+        """The numbered messages that have to arrive."""
         return self._done + sum(each.count for each in self._streams)
 
     def end(self) -> None:
-        """Have nobody say anything more, wait until all has arrived, and end everything."""
+        """Stop sending, wait until all messages have arrived, and close all connections."""
         loop = self._loop
         self._over = True
         for client in loop.clients:
@@ -103,20 +103,20 @@ class Load:
         return stream
 
     def _pace(self, sender: Client, stream: Numbered) -> None:
-        """Say a little all the time."""
+        """Send a few messages, again and again."""
         if not self._over:
             sender.write(stream.take(5))
             self._loop.later(0.02, partial(self._pace, sender, stream))
 
     def _burst(self, sender: Client, stream: Numbered) -> None:
-        """Flood for half a second of each two."""
+        """Flood for half a second, every two seconds."""
         if not self._over:
             sender.flood(stream.take)
             self._loop.later(0.5, partial(sender.flood, None))
             self._loop.later(2.0, partial(self._burst, sender, stream))
 
     def _read_badly(self, number: int) -> None:
-        """Log in, read nothing or nearly so for a while, then all that is there, and again."""
+        """Log in, hardly read for a while, then read all that has arrived, and start again."""
         if self._over:
             return
         name = f"{self._day}-bad{number}"
@@ -124,11 +124,11 @@ class Load:
         client.on_end = partial(self._loop.later, 1.0, partial(self._read_badly, number))
         self._loop.later(0.5, partial(client.read, number % 2 == 1, 10.0))
         self._loop.later(16.0, partial(client.read, True))
-        # Those whom nobody has closed by then are healthy again.
+        # If the server has not closed it by then, it will not.
         self._loop.later(20.0, client.close)
 
     def _pester(self, number: int) -> None:
-        """Send to somebody who does not read, and again when told that nobody is there."""
+        """Flood a client that does not read, with a pause whenever it is offline."""
         client = self._client(f"pest{number}")
         stream = Numbered(client, "SEND", f"{self._day}-bad{number}", 500)
 
@@ -145,7 +145,7 @@ class Load:
         go_on()
 
     def _visit(self) -> None:
-        """Have somebody come and go, in one of several ways."""
+        """Connect, and disconnect in one of several ways."""
         if self._over:
             return
         self._loop.later(0.01, self._visit)
@@ -156,13 +156,13 @@ class Load:
         guest = self._client(f"guest{self._visits}")
         half = f"CHAT/1.0 SEND {self._sink.name} half".encode()
         if way == 0:
-            # A probe, or somebody who is cut off before anything is said.
+            # As a health check does.
             guest.close()
         elif way == 1:
             guest.write(half)
             self._loop.later(0.2, guest.reset)
         elif way == 2:
-            # Reset while it is being written to.
+            # While the server writes to it.
             guest.read(False)
             guest.flood(Numbered(guest, "SEND", guest.name, 500).take)
             self._loop.later(0.2, guest.reset)
@@ -182,7 +182,7 @@ class Load:
             guest.on_end = partial(self._part, stream)
 
     def _part(self, stream: Numbered) -> None:
-        """Forget a guest, as soon as all that it has said has arrived."""
+        """Forget a guest when all its messages have arrived."""
         if self._sink.got.get(stream.key, 0) == stream.count:
             self._done += stream.count
             del self._streams[stream], self._sink.got[stream.key]
@@ -191,28 +191,29 @@ class Load:
 
 
 def soak(server: Server, loop: Loop, day: str, seconds: float) -> int:
-    """Have a busy day, and tell of it every ten seconds.
+    """Run the load of a busy day, and report every ten seconds.
 
     Returns:
-        How many descriptors the server has had at most.
+        The largest number of descriptors of the server.
     """
     load, start, most = Load(loop, day), time.monotonic(), 0
     while (passed := time.monotonic() - start) < seconds:
         loop.run(min(10.0, seconds - passed))
         most = max(
-            most, tell(server, loop, f"{day} {time.monotonic() - start:4.0f} s  sent {load.sent:,}")
+            most,
+            report(server, loop, f"{day} {time.monotonic() - start:4.0f} s  sent {load.sent:,}"),
         )
     load.end()
     idle = server.idle_descriptors
     loop.run(20, lambda: server.descriptors() <= idle)
-    return max(most, tell(server, loop, f"{day} over    sent {load.sent:,}"))
+    return max(most, report(server, loop, f"{day} over    sent {load.sent:,}"))
 
 
-def tell(server: Server, loop: Loop, what: str) -> int:
-    """Print how things are.
+def report(server: Server, loop: Loop, what: str) -> int:
+    """Print a report.
 
     Returns:
-        How many descriptors the server has.
+        The number of descriptors of the server.
     """
     tally, descriptors = loop.tally, server.descriptors()
     server.read_log()
@@ -249,15 +250,15 @@ def main() -> int:
     faults = {
         "missing": tally.missing,
         "out of order": tally.disordered,
-        "lines that nobody has sent": len(tally.strange),
-        "octets of memory kept": max(0, end - warm - warm // 10 - LEAK),
+        "lines that no client has sent": len(tally.strange),
+        "bytes of memory kept": max(0, end - warm - warm // 10 - LEAK),
         "descriptors kept": max(0, opened[2] - opened[1]),
-        "complaints in the log": len(server.complaints),
+        "problems in the log": len(server.problems),
         "exit status": server.status,
     }
     for fault, number in faults.items():
         print(f"{fault}: {number}")
-    for line in [*server.complaints[:5], *map(repr, tally.strange[:5])]:
+    for line in [*server.problems[:5], *map(repr, tally.strange[:5])]:
         print(line)
     return 1 if any(faults.values()) else 0
 

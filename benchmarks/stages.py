@@ -1,11 +1,11 @@
-"""Where a message's microseconds go: each stage alone, in this process.
+"""Where the microseconds of a message go: each stage alone, in this process.
 
     .venv/bin/python benchmarks/run.py --only stages
 
-A message of 32 octets from one connection to another: by itself, as one of many in a piece, and on
-the long way, which everything takes that is no message or needs a second look. What a server does
-at once for all that is ready is done for a hundred here. System calls are on loopback connections
-at whose other ends nobody waits, so that waking somebody up is not in them.
+A message of 32 bytes from one connection to another: by itself, as one of many in a piece, and on
+the general path, for all lines that the fast path does not take. What a server does at once for all
+ready connections is done for a hundred here. System calls are on loopback connections at whose
+other ends no process waits, so that they include no wake-up.
 """
 
 import socket
@@ -26,30 +26,30 @@ from chatproto_sync.sockets.poller import ONCE, READ, Poller, new_poller
 
 PART: Final = "stages"
 LOOPS: Final = 10
-"""How often a stage is done in a row, so that a clock's own time counts for nothing."""
+"""Repetitions of a stage in a row, so that the time to read the clock does not matter."""
 READY: Final = 100
-"""Connections about which there is news at once."""
+"""Connections that are ready at the same time."""
 MANY: Final = 77
-"""Messages in a piece: as many as the broker looks at at once."""
+"""Messages in a piece: as many as the broker takes at once."""
 TEXT: Final = b"x" * 32
 
 Work = Callable[[], object]
 
 
 def measure(*, repeat: int, quick: bool) -> list[Row]:
-    """Take all the figures."""
+    """Measure all figures."""
     with system_calls() as works:
         calls = rows("by itself", READY, repeat, quick, works)
     return [
         *calls,
-        *rows("by itself", READY, repeat, quick, short_way(1)),
-        *rows(f"{MANY} in a piece", READY * MANY, repeat, quick, short_way(MANY)),
-        *rows("on the long way", MANY, repeat, quick, long_way()),
+        *rows("by itself", READY, repeat, quick, fast_path(1)),
+        *rows(f"{MANY} in a piece", READY * MANY, repeat, quick, fast_path(MANY)),
+        *rows("on the general path", MANY, repeat, quick, general_path()),
     ]
 
 
 def rows(what: str, messages: int, repeat: int, quick: bool, works: dict[str, Work]) -> list[Row]:
-    """A row for each of some works, for one of the messages that it does."""
+    """A row for each of some works, with the time for one of its messages."""
     times = in_turns(repeat, *map(many_times, works.values()), runs=4 if quick else 20)
     return [
         Row(
@@ -63,7 +63,7 @@ def rows(what: str, messages: int, repeat: int, quick: bool, works: dict[str, Wo
 
 
 def many_times(work: Work) -> Callable[[], None]:
-    """The same `LOOPS` times."""
+    """The same work `LOOPS` times."""
 
     def loop() -> None:
         for _ in range(LOOPS):
@@ -74,7 +74,7 @@ def many_times(work: Work) -> Callable[[], None]:
 
 @contextmanager
 def system_calls() -> Iterator[dict[str, Work]]:
-    """What the system takes for a message, and what Python takes to ask for it."""
+    """The system calls for a message, called from Python."""
     poller: Poller[None] = new_poller()
     pairs: list[tuple[socket.socket, socket.socket]] = []
     line = line_to(1)
@@ -95,19 +95,19 @@ def system_calls() -> Iterator[dict[str, Work]]:
                 theirs.send(line)
                 ours.recv(65536)
 
-        def and_be_told() -> None:
+        def and_poll() -> None:
             for _, theirs in pairs:
                 theirs.send(line)
             poller.poll(0)
             for ours, _ in pairs:
                 ours.recv(65536)
 
-        yield {"send and receive": send_and_receive, "the same, and be told": and_be_told}
+        yield {"send and receive": send_and_receive, "the same, and poll": and_poll}
     poller.close()
 
 
-def short_way(messages: int) -> dict[str, Work]:
-    """What a broker does with so many messages in a piece, from each of those that are ready."""
+def fast_path(messages: int) -> dict[str, Work]:
+    """The work of a broker for so many messages in a piece, from each ready connection."""
     broker, limits = new_broker(READY), Limits()
     peers = {number: Peer(number, "", "", limits) for number in range(READY)}
     buffers = Buffers(limits, FlowControl(limits), peers)
@@ -123,15 +123,15 @@ def short_way(messages: int) -> dict[str, Work]:
         broker.sent_all([(cid, len(data)) for cid, data in broker.take_outgoing()])
 
     return {
-        "queue, and take note of what was written": queue_and_write,
+        "queue, and note what was written": queue_and_write,
         "all that the broker does": all_of_it,
     }
 
 
-def long_way() -> dict[str, Work]:
-    """What it does with lines that need a second look."""
+def general_path() -> dict[str, Work]:
+    """The work of a broker for lines that the fast path does not take."""
     broker = new_broker(2)
-    # The short way has no use for a CR.
+    # The fast path does not take lines with a CR.
     lines = line_to(1).replace(b"\n", b"\r\n") * MANY
     buffer, connection = LineBuffer(Limits().max_line), ChatConnection(Role.SERVER)
     connection.receive_data(b"CHAT/1.0 LOGIN alice\n")
@@ -163,12 +163,12 @@ def long_way() -> dict[str, Work]:
 
 
 def line_to(number: int) -> bytes:
-    """A message to somebody."""
+    """A message to a user."""
     return b"CHAT/1.0 SEND user%d %b\n" % (number, TEXT)
 
 
 def new_broker(users: int) -> ChatBroker[int]:
-    """A broker with so many people."""
+    """A broker with so many users."""
     broker: ChatBroker[int] = ChatBroker()
     broker.tick(0.0)
     for number in range(users):

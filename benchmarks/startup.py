@@ -1,9 +1,9 @@
-"""What it takes to import the packages, and to start the servers.
+"""How long it takes to import the packages, and to start the servers.
 
     .venv/bin/python benchmarks/run.py --only startup
 
-CPU time over that of a bare interpreter, the modules that come along, and the time until a server
-says that it listens. All is compiled before, as it is where a package has been installed.
+CPU time beyond that of a bare interpreter, the modules that are imported, and the time until a
+server prints that it listens. All modules are compiled before, as those of installed packages are.
 """
 
 import contextlib
@@ -19,18 +19,18 @@ from _table import Row
 
 PART: Final = "startup"
 TIMES: Final = 5
-"""Imports for each figure, because one is soon done."""
+"""Imports for each figure, because one takes little time."""
 PACKAGES: Final = {"chatproto": 30.0, "chatproto_sync": None, "chatproto_anyio": None}
-"""And milliseconds that each may take at most."""
+"""The packages, with upper bounds in milliseconds."""
 UNWANTED: Final = {"asyncio", "logging", "socket", "ssl"}
-"""What a protocol without I/O has no use for."""
+"""Modules that a protocol without I/O does not need."""
 
 LIST: Final = "import sys; print(*sys.modules)"
 
 
 @contextlib.contextmanager
 def compiled() -> Iterator[None]:
-    """Have interpreters keep what they have compiled, whatever they do otherwise."""
+    """Compile all modules, and have interpreters use the compiled ones during the context."""
     before = dict(os.environ)
     with tempfile.TemporaryDirectory() as folder:
         os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
@@ -47,43 +47,43 @@ def compiled() -> Iterator[None]:
 
 
 def cpu(code: str) -> float:
-    """Milliseconds of CPU time that an interpreter takes for something."""
+    """The milliseconds of CPU time that an interpreter takes to run some code."""
     total = 0.0
     for _ in range(TIMES):
         pid = os.posix_spawn(sys.executable, [sys.executable, "-c", code], os.environ)
         _, status, used = os.wait4(pid, 0)
         if status:
-            raise RuntimeError(f"this has failed: {code}")
+            raise RuntimeError(f"this code failed: {code}")
         total += used.ru_utime + used.ru_stime
     return total / TIMES * 1000
 
 
 def loaded(code: str) -> set[str]:
-    """The modules that an interpreter has after something, those of packages under their names."""
+    """The modules and packages that an interpreter has imported after some code."""
     command = [sys.executable, "-c", f"{code}; {LIST}"]
     names = subprocess.run(command, check=True, capture_output=True, text=True).stdout.split()
     return {name.partition(".")[0] for name in names}
 
 
 def startup(kind: str) -> float:
-    """Milliseconds until a server listens."""
+    """The milliseconds until a server listens."""
     with Server(kind) as server:
         return server.startup * 1000
 
 
 def measure(*, repeat: int, quick: bool) -> list[Row]:  # noqa: ARG001 - it is quick
-    """Take all figures.
+    """Measure all figures.
 
     Args:
-        repeat: How often.
-        quick: Whether less will do.
+        repeat: The number of results for each figure.
+        quick: Whether to measure less.
     """
     with compiled():
         return [*imports(repeat), *starts(repeat)]
 
 
 def imports(repeat: int) -> list[Row]:
-    """What it takes to import the packages."""
+    """The rows for importing the packages."""
     rows: list[Row] = []
     for package, ceiling in PACKAGES.items():
         rounds = [(cpu(f"import {package}"), cpu("pass")) for _ in range(repeat)]
@@ -94,7 +94,7 @@ def imports(repeat: int) -> list[Row]:
                 unit="ms of CPU",
                 values=[each - bare for each, bare in rounds],
                 ceiling=ceiling,
-                note="over a bare interpreter",
+                note="beyond a bare interpreter",
             )
         )
     came = loaded("import chatproto") - loaded("pass") - {"chatproto"}
@@ -109,7 +109,7 @@ def imports(repeat: int) -> list[Row]:
         ),
         Row(
             part=PART,
-            name="import chatproto: what comes along",
+            name="import chatproto: what else is imported",
             unit="modules",
             values=[len(came)],
             note=" ".join(sorted(name for name in came if not name.startswith("_"))),
@@ -119,7 +119,7 @@ def imports(repeat: int) -> list[Row]:
 
 
 def starts(repeat: int) -> list[Row]:
-    """What it takes to start the servers."""
+    """The rows for starting the servers."""
     rounds = [[startup(kind) for kind in COMMANDS] for _ in range(repeat)]
     return [
         Row(part=PART, name=f"until {kind} listens", unit="ms", values=values)

@@ -1,11 +1,11 @@
-"""What TLS costs a server: messages a second, CPU time, memory, handshakes; plain beside TLS.
+"""What TLS costs a server, against plain sockets: messages a second, CPU time, memory, handshakes.
 
     .venv/bin/python benchmarks/tls.py
 
-Two servers (`python -m chatproto_sync`) run at the same time, one with TLS, and take turns with the
-same load over loopback; each figure is the median of three. The load is this process, which is in
-Python too and does its own half of the encryption: it says how busy it was. The server's CPU time
-for each message does not depend on that. For Linux (`/proc`); trustme makes the certificate.
+Two servers (`python -m chatproto_sync`) run at the same time, one of them with TLS, and take turns
+with the same load over loopback. Each figure is the median of three. The load is this process. It
+is in Python too, and does half of the encryption. The table shows how busy it was. The server's CPU
+time for each message does not depend on that. For Linux (`/proc`). trustme makes the certificate.
 """
 
 import contextlib
@@ -30,24 +30,24 @@ import trustme
 ROUNDS: Final = 3
 WARM_UP: Final = 0.5
 SECONDS: Final = 2.5
-"""For which a load is measured, after those to warm up."""
+"""The duration of a load in seconds, after the warm-up."""
 IDLE: Final = 2000
 """Connections whose memory is measured."""
 HANDSHAKES: Final = 1000
 PIPELINED: Final = 100
-"""Messages that are sent at a time; the next ones when they have arrived."""
+"""Messages that are sent at once. The next ones follow when all of them have arrived."""
 BROADCASTS: Final = 10
-"""The same in the group."""
+"""The same for broadcasts."""
 
-TEXT: Final = b"what is said is about as long as this"
+TEXT: Final = b"the text of each message is like this"
 
 
 class Server(_server.Server):
     """A server, with TLS or without.
 
     Args:
-        certificate: What to do TLS with; None for none.
-        authority: What its clients trust.
+        certificate: The path of its certificate; None for no TLS.
+        authority: The CA that its clients trust.
     """
 
     def __init__(self, certificate: Path | None, authority: trustme.CA) -> None:
@@ -60,15 +60,15 @@ class Server(_server.Server):
         super().__init__("sync", options)
 
     def connect(self) -> socket.socket:
-        """A connection, its handshake done."""
+        """Connect to the server, and do the handshake."""
         sock = super().connect()
         if self._context is None:
             return sock
         return self._context.wrap_socket(sock, server_hostname="127.0.0.1")
 
 
-Heard = Callable[[int, int], None]
-"""Called with the number of a connection and of the lines that it has got."""
+OnLines = Callable[[int, int], None]
+"""Called with the number of a connection, and the number of lines that it has received."""
 
 
 class Load(NamedTuple):
@@ -76,60 +76,60 @@ class Load(NamedTuple):
 
     name: str
     people: int
-    """How many connections it takes."""
-    begin: Callable[[Sequence[socket.socket], Sequence[str]], Heard]
-    """Given them and their names, has the first messages sent and says what follows on others."""
+    """The number of connections."""
+    begin: Callable[[Sequence[socket.socket], Sequence[str]], OnLines]
+    """Sends the first messages on the connections with these names, and returns what sends more."""
 
 
 def to_neighbours(names: Sequence[str]) -> list[bytes]:
-    """What each sends to the other one of its pair."""
+    """The line that each client sends to the other one of its pair."""
     return [b"CHAT/1.0 SEND %b %b\n" % (names[at ^ 1].encode(), TEXT) for at in range(len(names))]
 
 
-def ping_pong(socks: Sequence[socket.socket], names: Sequence[str]) -> Heard:
-    """Each pair sends one message to and fro."""
+def ping_pong(socks: Sequence[socket.socket], names: Sequence[str]) -> OnLines:
+    """Each pair sends one message back and forth."""
     lines = to_neighbours(names)
     for number in range(0, len(socks), 2):
         socks[number].send(lines[number])
 
-    def heard(number: int, count: int) -> None:
+    def on_lines(number: int, count: int) -> None:
         socks[number].send(lines[number] * count)
 
-    return heard
+    return on_lines
 
 
-def pipelined(socks: Sequence[socket.socket], names: Sequence[str]) -> Heard:
-    """One of each pair sends to the other, so many at a time."""
+def pipelined(socks: Sequence[socket.socket], names: Sequence[str]) -> OnLines:
+    """One of each pair sends to the other one, many messages at once."""
     lines = to_neighbours(names)
     waiting = [PIPELINED - 1] * len(socks)
 
-    def heard(number: int, count: int) -> None:
+    def on_lines(number: int, count: int) -> None:
         waiting[number] += count
         if waiting[number] == PIPELINED:
             waiting[number] = 0
             socks[number - 1].send(lines[number - 1] * PIPELINED)
 
     for number in range(1, len(socks), 2):
-        heard(number, 1)
-    return heard
+        on_lines(number, 1)
+    return on_lines
 
 
-def group(socks: Sequence[socket.socket], names: Sequence[str]) -> Heard:
-    """The first one talks to all others, a few broadcasts at a time."""
+def group(socks: Sequence[socket.socket], names: Sequence[str]) -> OnLines:
+    """The first client sends broadcasts to all others, a few at once."""
     socks[0].send(f"CHAT/1.0 GROUP {names[0]} {' '.join(names)}\n".encode())
-    said = b"CHAT/1.0 BROADCAST %b %b\n" % (names[0].encode(), TEXT)
+    line = b"CHAT/1.0 BROADCAST %b %b\n" % (names[0].encode(), TEXT)
     at_a_time = BROADCASTS * (len(socks) - 1)
     waiting = at_a_time - 1
 
-    def heard(_number: int, count: int) -> None:
+    def on_lines(_number: int, count: int) -> None:
         nonlocal waiting
         waiting += count
         if waiting == at_a_time:
             waiting = 0
-            socks[0].send(said * BROADCASTS)
+            socks[0].send(line * BROADCASTS)
 
-    heard(0, 1)
-    return heard
+    on_lines(0, 1)
+    return on_lines
 
 
 LOADS: Final = (
@@ -144,18 +144,18 @@ SERIES: Final = count()
 
 
 class Figures(NamedTuple):
-    """What one load has come to, or a median of these."""
+    """The result of one load, or the median of several."""
 
     rate: float
     """Messages that arrived a second."""
     cpu: float
-    """Microseconds of the server's CPU time for each."""
+    """Microseconds of the server's CPU time for each message."""
     busy: float
-    """The part of the time in which the load itself was running."""
+    """The part of the time in which the load itself used a CPU."""
 
 
 def timed(server: Server, work: Callable[[], int]) -> Figures:
-    """Do something that says how often it was done."""
+    """Measure work that returns how often it was done."""
     start, cpu, own = time.monotonic(), server.cpu(), time.process_time()
     times = work()
     took = time.monotonic() - start
@@ -164,7 +164,7 @@ def timed(server: Server, work: Callable[[], int]) -> Figures:
 
 
 def measure(load: Load, server: Server) -> Figures:
-    """Put a load on a server."""
+    """Run a load on a server."""
     with contextlib.ExitStack() as stack, selectors.DefaultSelector() as selector:
         series = next(SERIES)
         names = [f"u{series}-{number}" for number in range(load.people)]
@@ -172,13 +172,13 @@ def measure(load: Load, server: Server) -> Figures:
         for number, sock in enumerate(socks):
             sock.setblocking(False)
             selector.register(sock, selectors.EVENT_READ, (sock, number))
-        heard = load.begin(socks, names)
-        carry(selector, heard, WARM_UP)
-        return timed(server, partial(carry, selector, heard, SECONDS))
+        on_lines = load.begin(socks, names)
+        run(selector, on_lines, WARM_UP)
+        return timed(server, partial(run, selector, on_lines, SECONDS))
 
 
-def carry(selector: selectors.BaseSelector, heard: Heard, seconds: float) -> int:
-    """Keep a load up for a while; how many messages arrived."""
+def run(selector: selectors.BaseSelector, on_lines: OnLines, seconds: float) -> int:
+    """Run a load for a while, and return the number of messages that arrived."""
     total = 0
     end = time.monotonic() + seconds
     while time.monotonic() < end:
@@ -187,16 +187,16 @@ def carry(selector: selectors.BaseSelector, heard: Heard, seconds: float) -> int
             try:
                 lines = sock.recv(65536).count(b"\n")
             except (BlockingIOError, ssl.SSLWantReadError):
-                # A record of TLS that is not whole yet, or not a message.
+                # An incomplete TLS record, or one without data.
                 continue
             if lines:
                 total += lines
-                heard(number, lines)
+                on_lines(number, lines)
     return total
 
 
 def memory(server: Server) -> float:
-    """Kilobytes for each of many idle connections. Not the first ones: those cost more."""
+    """The kilobytes of each idle connection. The first ones cost more, and do not count."""
     with contextlib.ExitStack() as stack:
         for number in range(100):
             stack.enter_context(server.log_in(f"first{number}"))
@@ -207,7 +207,7 @@ def memory(server: Server) -> float:
 
 
 def handshakes(server: Server) -> Figures:
-    """Connect, do the handshake, and leave, on four connections at a time."""
+    """Connect, do the handshake and disconnect, on four connections at the same time."""
 
     def visit(_: int) -> None:
         server.connect().close()
@@ -218,14 +218,14 @@ def handshakes(server: Server) -> Figures:
 
 
 def interleaved(servers: Sequence[Server], use: Callable[[Server], Figures]) -> list[Figures]:
-    """The medians for each server of what they do in turns."""
+    """Measure servers in turns, and return the median for each."""
     taken = [[use(server) for server in servers] for _ in range(ROUNDS)]
     columns = zip(*taken, strict=True)
     return [Figures(*map(median, zip(*column, strict=True))) for column in columns]
 
 
 def show(name: str, plain: Figures, tls: Figures) -> None:
-    """One row of the table."""
+    """Print one row of the table."""
     print(
         f"| {name:20} | {plain.rate:9,.0f} | {tls.rate:9,.0f} | {tls.rate / plain.rate:5.2f}"
         f" | {plain.cpu:5.1f} | {tls.cpu:5.1f} | {tls.cpu / plain.cpu:5.2f}"
@@ -235,14 +235,14 @@ def show(name: str, plain: Figures, tls: Figures) -> None:
 
 
 def main() -> None:
-    """Measure all of it, and print a table."""
+    """Measure everything, and print a table."""
     _server.use_all_descriptors()
     authority = trustme.CA()
     print(f"{os.cpu_count()} cores, Python {platform.python_version()}, {ssl.OPENSSL_VERSION}")
     print(
-        "Each figure plain and with TLS: messages a second, microseconds of the server's CPU time"
+        "Each figure without and with TLS: messages a second, microseconds of the server's CPU time"
     )
-    print("for each, and how busy the load was. What is near 100% busy is itself what is measured.")
+    print("for each, and how busy the load was. If near 100%, the load limits the rate.")
     with tempfile.TemporaryDirectory() as folder:
         certificate = Path(folder) / "cert.pem"
         pem = authority.issue_cert("127.0.0.1").private_key_and_cert_chain_pem
@@ -255,7 +255,7 @@ def main() -> None:
         kilobytes: list[list[float]] = [[], []]
         for _ in range(ROUNDS):
             for start, taken in zip(kinds, kilobytes, strict=True):
-                # A new one each time: memory is not given back.
+                # A new server each time, because a process does not give memory back.
                 with start() as server:
                     taken.append(memory(server))
     print(f"handshakes: {shaken.rate:,.0f} a second, {shaken.cpu:,.0f} µs, {shaken.busy:.0%} busy")
