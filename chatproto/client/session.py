@@ -102,8 +102,8 @@ class ChatSession:
         """Begin a new connection, with a login.
 
         Args:
-            nonce: Bytes that nobody has used before and that others can't guess: several clients
-                may share a name and receive each other's pings.
+            nonce: Bytes that are new each time and that others can't guess: several clients may
+                share a name, and then receive each other's pings.
 
         Returns:
             See `login`.
@@ -175,7 +175,7 @@ class ChatSession:
         """End this client without a LOGOUT: the connection is over, and nothing more is sent.
 
         Returns:
-            The error for whoever uses the client from now on.
+            The error for each later use of the client.
         """
         self.logged_out = True
         error = _logged_out()
@@ -204,7 +204,7 @@ class ChatSession:
             self._loss = ConnectionLostError("what was sent last was lost with a connection")
 
     def forget(self, ping: Ping) -> None:
-        """Report that nobody waits for a ping any more."""
+        """Drop a pending ping, for which no caller waits any more."""
         if ping in self._pings:
             self._pings.remove(ping)
 

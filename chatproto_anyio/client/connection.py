@@ -58,7 +58,7 @@ class ClientConnection:
         # Set and replaced when any of the above has changed.
         self._changed = anyio.Event()
         self.write_lock = anyio.Lock()
-        """Whoever calls `write` needs it."""
+        """The lock that `write` needs."""
 
     async def write(self, make: Callable[[], tuple[bytes, _PingT]]) -> _PingT:
         """Write a line, or several, on this connection or the next. Needs the `write_lock`.
@@ -238,7 +238,7 @@ class ClientConnection:
             state.attempt_failed(error, anyio.current_time())
         except anyio.get_cancelled_exc_class():
             # Or a caller that never waits long enough would try for ever.
-            reason = ChatTimeoutError("nobody has waited for the connection")
+            reason = ChatTimeoutError("the attempt was cancelled")
             state.attempt_failed(reason, anyio.current_time())
             raise
         else:

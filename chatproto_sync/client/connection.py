@@ -59,7 +59,7 @@ class ClientConnection:
 
     @contextlib.contextmanager
     def write_lock(self, deadline: Deadline) -> Iterator[None]:
-        """Hold the lock that whoever calls `write` needs."""
+        """Hold the lock that `write` needs."""
         acquired = False
         while not acquired:
             left = deadline.left()

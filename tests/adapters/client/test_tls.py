@@ -117,6 +117,16 @@ def test_a_server_without_tls(connect: Connect, script: Script) -> None:
     assert isinstance(caught.value.__cause__, ssl.SSLError)
 
 
+@pytest.mark.parametrize("hostname", ["", ".example"])
+def test_no_certificate_can_be_for_the_host(connect: Connect, hostname: str) -> None:
+    with (
+        ScriptedServer([Player.wait]) as server,
+        pytest.raises(ConnectionLostError, match=f"'{hostname}' is not a host name"),
+        connect(name="alice", ssl=contexts()[1], server_hostname=hostname, **where(server)),
+    ):
+        pass
+
+
 def swallow(player: Player) -> None:
     """Read the client's hello, which is not a line."""
     assert player.socket.recv(65536)
