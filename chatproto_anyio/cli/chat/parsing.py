@@ -96,8 +96,7 @@ def parse(line: str, recipient: Recipient | None) -> ParsedInput | None:
         name, _, rest = line.partition(" ")
         usage = USAGES.get(name)
         if usage is None:
-            text = f"there is no command {visible(name)}: see /help"
-            return Hint(f"{text}; to send it as a message, type / before it")
+            return Hint(f"there is no command {visible(name)}: see /help, or type // for a message")
         return usage.parse(rest.lstrip(" ")) or Hint(f"type {name} {usage.arguments}".rstrip())
     if recipient is None:
         return Hint("nobody would get that: first type /to NAME or /to-group GROUP")
