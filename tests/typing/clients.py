@@ -1,0 +1,83 @@
+"""Clients: what `connect` makes with and without `reconnect`, and what comes out of them."""
+
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from typing import assert_never, assert_type
+
+import chatproto_anyio
+import chatproto_sync
+from chatproto import Backoff, Message, Notice, Reconnected
+
+
+def blocking() -> None:
+    connecting = chatproto_sync.connect("localhost", 3333, name="alice")
+    assert_type(connecting, AbstractContextManager[chatproto_sync.Client[Message]])
+    with connecting as chat:
+        assert_type(chat.receive(timeout=1.0), Message)
+        assert_type(chat.receive_notice(), Notice)
+        assert_type(chat.take_notices(), list[Notice])
+        assert_type(chat.ping(), float)
+        for message in chat:
+            assert_type(message, Message)
+            assert_type(message.text, str)
+        chat.send("bob", "text")
+        chat.broadcast("team", b"bytes")
+        chat.send("bob", 1)  # type: ignore[arg-type]
+        chat.login(b"alice")  # type: ignore[arg-type]
+
+
+async def asynchronous() -> None:
+    connecting = chatproto_anyio.connect("localhost", 3333, name="alice")
+    assert_type(connecting, AbstractAsyncContextManager[chatproto_anyio.Client[Message]])
+    async with connecting as chat:
+        assert_type(await chat.receive(timeout=1.0), Message)
+        assert_type(await chat.receive_notice(), Notice)
+        assert_type(chat.take_notices(), list[Notice])
+        assert_type(await chat.ping(), float)
+        async for message in chat:
+            assert_type(message, Message)
+            assert_type(message.text, str)
+        await chat.send("bob", "text")
+        await chat.broadcast("team", b"bytes")
+        await chat.send("bob", 1)  # type: ignore[arg-type]
+        await chat.login(b"alice")  # type: ignore[arg-type]
+
+
+def blocking_with_reconnect(reconnect: bool) -> None:
+    with chatproto_sync.connect(name="alice", reconnect=False) as once:
+        assert_type(once, chatproto_sync.Client[Message])
+    with chatproto_sync.connect(name="alice", reconnect=Backoff()) as chat:
+        assert_type(chat, chatproto_sync.Client[Message | Reconnected])
+    with chatproto_sync.connect(name="alice", reconnect=reconnect) as chat:
+        assert_type(chat, chatproto_sync.Client[Message | Reconnected])
+    with chatproto_sync.connect(name="alice", reconnect=True) as chat:
+        assert_type(chat, chatproto_sync.Client[Message | Reconnected])
+        for item in chat:
+            each_kind(item)
+
+
+async def asynchronous_with_reconnect(reconnect: bool) -> None:
+    async with chatproto_anyio.connect(name="alice", reconnect=False) as once:
+        assert_type(once, chatproto_anyio.Client[Message])
+    async with chatproto_anyio.connect(name="alice", reconnect=Backoff()) as chat:
+        assert_type(chat, chatproto_anyio.Client[Message | Reconnected])
+    async with chatproto_anyio.connect(name="alice", reconnect=reconnect) as chat:
+        assert_type(chat, chatproto_anyio.Client[Message | Reconnected])
+    async with chatproto_anyio.connect(name="alice", reconnect=True) as chat:
+        assert_type(chat, chatproto_anyio.Client[Message | Reconnected])
+        async for item in chat:
+            each_kind(item)
+
+
+def each_kind(item: Message | Reconnected) -> None:
+    match item:
+        case Message(sender, data):
+            assert_type(sender, str)
+            assert_type(data, bytes)
+        case Reconnected(downtime):
+            assert_type(downtime, float)
+        case _:
+            assert_never(item)
+
+
+def a_transport_cannot_be_connected_again() -> None:
+    chatproto_sync.connect(name="alice", transport=object())  # type: ignore[call-overload]

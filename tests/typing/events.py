@@ -1,0 +1,68 @@
+"""The codec: what goes in and out of a connection, and `match` over all events."""
+
+from typing import assert_never, assert_type
+
+from chatproto import (
+    Broadcast,
+    ChatConnection,
+    ChatSession,
+    ConnectionClosed,
+    ErrorCode,
+    Event,
+    Group,
+    Invalid,
+    Leave,
+    Login,
+    Logout,
+    Message,
+    Notice,
+    Receive,
+    Reconnected,
+    Role,
+    Send,
+    State,
+)
+
+
+def connection() -> None:
+    connection = ChatConnection(Role.CLIENT)
+    assert_type(connection.state, State)
+    assert_type(connection.name, str | None)
+    assert_type(connection.send(Login("alice")), bytes)
+    assert_type(connection.receive_data(b""), list[Event])
+    assert_type(connection.receive_eof(), list[Event])
+    connection.send(ConnectionClosed())  # type: ignore[arg-type]
+    Send("bob", "text")  # type: ignore[arg-type]
+
+
+def each_event(event: Event) -> None:
+    match event:
+        case Login(name):
+            assert_type(name, str)
+        case Logout() | ConnectionClosed():
+            pass
+        case Send(to, data):
+            assert_type(to, str)
+            assert_type(data, bytes)
+        case Broadcast(group, data):
+            assert_type(group, str)
+            assert_type(data, bytes)
+        case Group(name, members):
+            assert_type(name, str)
+            assert_type(members, tuple[str, ...])
+        case Leave(group):
+            assert_type(group, str)
+        case Receive(sender, data):
+            assert_type(sender, str)
+            assert_type(data, bytes)
+        case Invalid(code, line):
+            assert_type(code, ErrorCode)
+            assert_type(line, bytes)
+        case _:
+            assert_never(event)
+
+
+def session() -> None:
+    session = ChatSession("alice")
+    assert_type(session.take_item(), Message | Reconnected | None)
+    assert_type(session.take_notice(), Notice | None)
