@@ -124,7 +124,7 @@ class Driver:
             acceptor.close()
         self._acceptors = []
         self.tick()
-        logger.info("shutting down, %d connections", self.broker.connections)
+        logger.info("shutting down, connections: %d", self.broker.connections)
         self.broker.drain()
         self._draining = True
         # In random order, so that clients do not reconnect in the order in which they had come.
