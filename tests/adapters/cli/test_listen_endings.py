@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
@@ -32,6 +33,14 @@ def take_name_over(peer: Peer, messages: Iterable[bytes]) -> None:
     peer.close()
 
 
+def wait_until_it_listens(popen: subprocess.Popen[bytes], peer: Peer) -> None:
+    """Have it print notices, one after the other. All its tasks have run after the second."""
+    assert popen.stderr is not None
+    for _ in range(3):
+        peer.say("*server*", b"Are you there?")
+        assert popen.stderr.readline() == b"Are you there?\n"
+
+
 # Signals
 
 
@@ -50,10 +59,7 @@ def test_it_logs_out(number: signal.Signals) -> None:
         server.accept() as peer,
     ):
         peer.let_in()
-        # It listens once it has printed a notice.
-        peer.say("*server*", b"Welcome!")
-        assert it.stderr is not None
-        assert it.stderr.readline() == b"Welcome!\n"
+        wait_until_it_listens(it, peer)
         it.send_signal(number)
         peer.let_go()
         assert finish(it) == (0, "", "")
@@ -72,8 +78,13 @@ def test_a_signal_while_it_logs_in(number: signal.Signals) -> None:
 
 
 @each_signal
-def test_a_signal_while_nobody_reads_what_it_prints(number: signal.Signals) -> None:
+def test_a_signal_while_its_output_is_full(number: signal.Signals) -> None:
     reading, writing = os.pipe()
+    os.set_blocking(writing, False)
+    with suppress(BlockingIOError):
+        while True:
+            os.write(writing, bytes(65536))
+    os.set_blocking(writing, True)
     with (
         PlayedServer() as server,
         os.fdopen(reading, "rb"),
@@ -82,10 +93,8 @@ def test_a_signal_while_nobody_reads_what_it_prints(number: signal.Signals) -> N
         server.accept() as peer,
     ):
         peer.let_in()
-        # More than the pipe holds, and less than the connection does.
-        peer.write(b"CHAT/1.0 RECEIVE bob %b\n" % (b"x" * 1000) * 200)
-        while select.select([], [pipe], [], 0)[1]:
-            pass
+        peer.say("bob", b"hi")
+        wait_until_it_listens(it, peer)
         it.send_signal(number)
         peer.close()
         assert finish(it) == (0, "", "")
@@ -157,11 +166,7 @@ def test_a_named_pipe_that_is_open_for_both(tmp_path: Path) -> None:
         peer.let_in()
         peer.say("bob", b"hi")
         assert select.select([pipe], [], [], TIMEOUT)[0]
-        # Its task that watches the output has run before the second notice is printed.
-        for _ in range(3):
-            peer.say("*server*", b"Are you there?")
-            assert it.stderr is not None
-            assert it.stderr.readline() == b"Are you there?\n"
+        wait_until_it_listens(it, peer)
         assert pipe.read(100) == b"bob: hi\n"
         it.terminate()
         peer.let_go()
