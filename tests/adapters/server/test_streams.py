@@ -1,6 +1,7 @@
 """`chatproto_anyio.Server.serve_stream`, with the transports of byte streams."""
 
 import math
+import os
 import socket
 import ssl
 import struct
@@ -11,12 +12,12 @@ from functools import partial
 import anyio
 import pytest
 import trustme
-from anyio.abc import ByteStream, SocketStream, TaskGroup
+from anyio.abc import ByteStream, SocketStream, TaskGroup, UNIXSocketStream
 from anyio.streams.memory import MemoryObjectReceiveStream, MemoryObjectSendStream
 from anyio.streams.tls import TLSStream
 
 import chatproto_anyio
-from chatproto import Limits
+from chatproto import Limits, LoginRequest
 
 from ..servers import TIMEOUT
 
@@ -176,6 +177,43 @@ async def test_a_stalled_stream_is_closed_when_its_queue_is_too_old() -> None:
 async def flood(stream: MemoryStream) -> None:
     while True:
         await stream.send(b"CHAT/1.0 SEND alice " + b"x" * 4000 + b"\n")
+
+
+async def test_a_sender_waits_for_a_slow_stream_and_goes_on() -> None:
+    lines = [b"%d %b\n" % (number, b"x" * 4000) for number in range(60)]
+    with memory_pair() as (alice, theirs), memory_pair(0) as (bob, his):
+        async with serving() as (server, tasks):
+            tasks.start_soon(server.serve_stream, his)
+            await bob.send(b"CHAT/1.0 LOGIN bob\n")
+            tasks.start_soon(server.serve_stream, theirs)
+            await alice.send(b"CHAT/1.0 LOGIN alice\n")
+            for line in lines:
+                await alice.send(b"CHAT/1.0 SEND bob " + line)
+            await anyio.wait_all_tasks_blocked()
+            assert server.snapshot().waiting == 1
+            for line in lines:
+                assert await bob.read_line() == b"CHAT/1.0 RECEIVE alice " + line
+
+
+async def test_the_credentials_of_a_unix_socket() -> None:
+    requests: list[LoginRequest] = []
+
+    async def authenticate(request: LoginRequest) -> bool:
+        requests.append(request)
+        return True
+
+    here, there = socket.socketpair()
+    async with (
+        serving(authenticate=authenticate) as (server, _),
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(server.serve_stream, await UNIXSocketStream.from_socket(there))
+        async with await UNIXSocketStream.from_socket(here) as alice:
+            await alice.send(b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice in\n")
+            await alice.receive()
+    [request] = requests
+    assert request.credentials is not None
+    assert request.credentials.pid == os.getpid()
 
 
 async def test_cancelling_one_stream_ends_that_stream() -> None:

@@ -65,6 +65,29 @@ def test_a_socket_that_a_server_listens_on_is_left_alone(tmp_path: Path) -> None
         connect(path)
 
 
+def test_a_full_backlog_means_that_a_server_listens(tmp_path: Path) -> None:
+    path = tmp_path / "chat"
+    with socket.socket(socket.AF_UNIX) as server, socket.socket(socket.AF_UNIX) as client:
+        server.bind(str(path))
+        server.listen(0)
+        client.connect(str(path))
+        with pytest.raises(OSError, match="in use"), listening(path):
+            pass
+    assert path.is_socket()
+
+
+def test_a_socket_of_another_user_is_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "chat"
+    with socket.socket(socket.AF_UNIX) as theirs:
+        theirs.bind(str(path))
+    monkeypatch.setattr(os, "geteuid", lambda: path.stat().st_uid + 1)
+    with pytest.raises(OSError, match="another user"), listening(path):
+        pass
+    assert path.is_socket()
+
+
 @pytest.mark.parametrize("kind", ["file", "directory", "link"])
 def test_other_files_are_left_alone(tmp_path: Path, kind: str) -> None:
     path, other = tmp_path / "chat", tmp_path / "other"
