@@ -9,7 +9,7 @@ from chatproto import ChatBroker, Counters, Limits, Policy
 # They are about the past, or cannot change.
 PASSED_OVER = Counters, Limits, Policy
 # Groups outlive their members' connections (protocol.md, section 2); the log is for the adapter.
-KEPT = "._groups", "._records"
+KEPT = "._groups", ".log._events"
 
 
 def remains(broker: ChatBroker[Any]) -> list[str]:

@@ -11,9 +11,14 @@ ConnectionId = TypeVar("ConnectionId", bound=Hashable)
 """The caller's id of a connection."""
 
 
-@dataclass(frozen=True, slots=True)
+# With `slots=True`, Python 3.11 can't make a frozen generic one as in `Deliver[int](...)`.
+
+
+@dataclass(frozen=True)
 class Deliver(Generic[ConnectionId]):
     """Write one message to some connections."""
+
+    __slots__ = ("to", "message")  # noqa: RUF023 - the order of the fields
 
     to: tuple[ConnectionId, ...]
     """The recipients; none twice."""
@@ -22,9 +27,11 @@ class Deliver(Generic[ConnectionId]):
     """What each of them gets."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Refuse(Generic[ConnectionId]):
     """Tell a connection that its event was not executed."""
+
+    __slots__ = ("cid", "code", "text")
 
     cid: ConnectionId
     """The connection that the event came from."""
@@ -36,9 +43,11 @@ class Refuse(Generic[ConnectionId]):
     """The same in words for people."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Disconnect(Generic[ConnectionId]):
     """End a connection. The hub routes nothing to it any more."""
+
+    __slots__ = ("cid", "code")
 
     cid: ConnectionId
     """The connection."""

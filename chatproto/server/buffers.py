@@ -206,17 +206,26 @@ class Buffers:
         self.ready.pop(peer, None)
 
     def largest(self) -> Iterator[Peer]:
-        """The connections to abort for all buffers together to keep their bound, largest first."""
+        """The connections to abort for all buffers together to keep their bound, largest first.
+
+        They are those that do not take what is queued for them, unless the bytes that connections
+        have sent and wait with for other reasons than a queue are more than that.
+        """
         if self.total <= self._most:
             return
         # To look at all of them takes a while, so make room for a while.
         excess = self.total - self._most + self._most // 16
-        sizes: Counter[Peer] = Counter()
+        queued: Counter[Peer] = Counter()
+        unparsed: Counter[Peer] = Counter()
         for peer in self._by_id.values():
-            sizes[peer] += peer.queued_bytes
-            # A sender that waits for a queue is not to blame for what it waits with.
-            sizes[self._flow.blocked_by(peer) or peer] += self._kept(peer)
-        for peer, size in sizes.most_common():
+            queued[peer] += peer.queued_bytes
+            if peer.waiting is not Waiting.QUEUE:
+                unparsed[peer] += self._kept(peer)
+            # A sender that waits for a queue is not to blame. If that queue has room again, or is
+            # gone, nobody is: the sender resumes soon.
+            elif (blocker := self._flow.blocked_by(peer)) is not None:
+                queued[blocker] += self._kept(peer)
+        for peer, size in max(queued, unparsed, key=Counter.total).most_common():
             if excess <= 0:
                 return
             excess -= size

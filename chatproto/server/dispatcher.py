@@ -158,7 +158,11 @@ class Dispatcher:
     def answer(self, token: int, *, allowed: bool) -> None:
         """Take the answer to a question. If nothing waits for it any more, nothing happens."""
         peer = self.logins.answer(token, allowed=allowed)
-        if peer is not None:
+        if peer is None:
+            return
+        if self.work.round < ROUND:
+            self._resume(peer)
+        else:
             self._runnable[peer] = None
 
     def close(self, peer: Peer, reason: CloseReason) -> None:
@@ -243,24 +247,29 @@ class Dispatcher:
             How many bytes have been executed, and what the connection has to wait for. A line that
             was begun is not among them: it is parsed once more.
         """
-        at, work = 0, self.work
+        at, waiting = 0, Waiting.NOTHING
         events = peer.connection.parse(data)
-        while True:
-            if work.turn >= TURN:
+        while at < len(data):
+            if self.work.turn >= TURN:
                 waiting = Waiting.TURN
-            elif peer.rate_limiter and not begun and self._exceeds(peer.rate_limiter, data, at):
+                break
+            if peer.rate_limiter and not begun and self._exceeds(peer.rate_limiter, data, at):
                 waiting = Waiting.RATE
-            elif (event := next(events, None)) is None:
-                at, waiting = len(data), Waiting.NOTHING
-            else:
+                break
+            event = next(events, None)
+            if event is not None:
                 waiting = self._execute(peer, event, undelivered)
-                if waiting is Waiting.NOTHING and peer.phase is Phase.OPEN:
-                    at = data.find(b"\n", at) + 1 or len(data)
-                    begun, undelivered = False, ()
-                    continue
-            if bool(peer.prefix) is not peer.connection.at_line_start:
-                self._fast_path.update(peer)
-            return at, waiting
+                if waiting is not Waiting.NOTHING or peer.phase is not Phase.OPEN:
+                    break
+            at = data.find(b"\n", at) + 1 or len(data)
+            begun, undelivered = False, ()
+        else:
+            # The last line may have been one bad line too many.
+            for event in events:
+                self._execute(peer, event)
+        if bool(peer.prefix) is not peer.connection.at_line_start:
+            self._fast_path.update(peer)
+        return at, waiting
 
     def _execute(self, peer: Peer, event: Event, undelivered: Collection[Peer] = ()) -> Waiting:
         """Execute an event.

@@ -40,13 +40,14 @@ class CoreClient:
     def _settle(self) -> None:
         while ready := self._broker.take_ready():
             for client in ready:
-                data = bytes(self._broker.outgoing(client))
+                data = bytes(self._broker.next_step(client).write)
                 client._received += data
                 self._broker.sent(client, len(data))
-                if self._broker.take_half_close(client):
+                if self._broker.next_step(client).half_close:
+                    self._broker.half_closed(client)
                     # Polite clients close when the server does.
                     self._broker.receive_eof(client)
-                if self._broker.finished(client):
+                if self._broker.next_step(client).close:
                     self._broker.disconnect(client)
 
 

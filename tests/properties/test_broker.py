@@ -6,7 +6,8 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from chatproto import ChatBroker
 
 from ..remains import remains
-from ..server.broker_model import GOODBYE, LIMITS, LINGER, BrokerModel, Peer
+from ..server.broker_model import CLOSE_TIMEOUT, LIMITS, LINGER, BrokerModel, Peer
+from ..server.brokers import half_close
 
 NAMES = st.sampled_from(["alice", "bob", "carol"])
 # One of those that are there.
@@ -23,7 +24,7 @@ class BrokerMachine(RuleBasedStateMachine):
         self.broker: ChatBroker[int] = ChatBroker(limits=LIMITS)
         self.model = BrokerModel()
         self.peers = self.model.peers
-        self.count = self.octets_in = self.octets_out = 0
+        self.count = self.bytes_received = self.bytes_sent = 0
         self.closes: dict[str, int] = {}
         for name in ("alice", "bob", "carol"):
             self.connect(name)
@@ -41,16 +42,16 @@ class BrokerMachine(RuleBasedStateMachine):
         self.peers[self.count] = Peer(name)
         line = f"CHAT/1.0 LOGIN {name}\n".encode()
         self.broker.receive(self.count, line)
-        self.octets_in += len(line)
+        self.bytes_received += len(line)
 
-    def receive(self, cid: int, octets: bytes) -> None:
+    def receive(self, cid: int, data: bytes) -> None:
         """Take what a peer says, which may have begun something else before."""
         peer = self.peers[cid]
         if not peer.done:
-            octets = b"end\n" * bool(peer.rest) + octets
-            self.broker.receive(cid, octets)
-            self.model.receive(cid, octets)
-            self.octets_in += len(octets)
+            data = b"end\n" * bool(peer.rest) + data
+            self.broker.receive(cid, data)
+            self.model.receive(cid, data)
+            self.bytes_received += len(data)
 
     @somebody
     @rule(who=WHO, to=NAMES, size=SIZES, times=st.sampled_from([1, 8]), cut=st.integers(0, 40))
@@ -69,7 +70,7 @@ class BrokerMachine(RuleBasedStateMachine):
     def end_the_stream(self, who: int) -> None:
         cid = self.pick(who)
         self.broker.receive_eof(cid)
-        self.model.end_stream(cid)
+        self.model.receive_eof(cid)
 
     @somebody
     @rule(who=WHO)
@@ -88,7 +89,7 @@ class BrokerMachine(RuleBasedStateMachine):
         for cid in self.broker.take_ready():
             self.peers[cid].known = True
         for peer in self.peers.values():
-            assert peer.known or not (peer.queued or peer.reason or peer.held)
+            assert peer.known or not (peer.queued or peer.reason or peer.waiting)
 
     @somebody
     @rule(who=WHO, size=st.integers(1, 1000))
@@ -104,18 +105,18 @@ class BrokerMachine(RuleBasedStateMachine):
 
     def write(self, cid: int, size: int) -> None:
         peer = self.peers[cid]
-        octets = bytes(self.broker.outgoing(cid)[:size])
-        assert octets == peer.queued[:size]
-        idle = self.broker.sent(cid, len(octets))
-        self.model.write(cid, len(octets))
-        self.octets_out += len(octets)
-        assert idle is not (bool(peer.queued) or peer.reason is not None or peer.held)
+        data = bytes(self.broker.next_step(cid).write[:size])
+        assert data == peer.queued[:size]
+        idle = self.broker.sent(cid, len(data))
+        self.model.write(cid, len(data))
+        self.bytes_sent += len(data)
+        assert idle is not (bool(peer.queued) or peer.reason is not None or peer.waiting)
         waiting = peer.reason is not None and not (peer.queued or peer.done or peer.half_closed)
-        assert self.broker.take_half_close(cid) is waiting
+        assert half_close(self.broker, cid) is waiting
         if waiting:
             peer.half_closed = True
-            peer.deadline = self.model.now + GOODBYE
-        if self.broker.finished(cid):
+            peer.deadline = self.model.now + CLOSE_TIMEOUT
+        if self.broker.next_step(cid).close:
             self.disconnect(cid)
 
     @rule(seconds=st.floats(0, 6))
@@ -127,10 +128,10 @@ class BrokerMachine(RuleBasedStateMachine):
     @invariant()
     def every_queue_is_what_was_accepted(self) -> None:
         for cid, peer in self.peers.items():
-            assert bytes(self.broker.outgoing(cid)) == peer.queued
-            assert self.broker.reading(cid) is not (peer.done or peer.held)
+            assert bytes(self.broker.next_step(cid).write) == peer.queued
+            assert self.broker.next_step(cid).read is not (peer.done or peer.waiting)
             over = peer.reason is not None and peer.done and not peer.queued
-            assert self.broker.finished(cid) is over
+            assert self.broker.next_step(cid).close is over
 
     @invariant()
     def the_sums_add_up(self) -> None:
@@ -141,8 +142,11 @@ class BrokerMachine(RuleBasedStateMachine):
         assert counters.accepted == self.count == counters.connections + sum(self.closes.values())
         assert counters.logins == self.count
         assert (counters.messages, counters.deliveries) == (model.messages, model.deliveries)
-        assert (counters.octets_in, counters.octets_out) == (self.octets_in, self.octets_out)
-        assert counters.queued == sum(len(peer.queued) + len(peer.backlog) for peer in peers)
+        assert (counters.bytes_received, counters.bytes_sent) == (
+            self.bytes_received,
+            self.bytes_sent,
+        )
+        assert counters.queued == sum(peer.kept for peer in peers)
         assert counters.waiting == sum(map(len, model.waiters.values()))
         assert sum(counters.refusals.values()) == model.refusals
         assert counters.closes == self.closes
@@ -152,10 +156,10 @@ class BrokerMachine(RuleBasedStateMachine):
         self.broker.drain()
         for cid, peer in self.peers.items():
             if peer.reason is None:
-                assert bytes(self.broker.outgoing(cid)) in (peer.queued, peer.queued + BYE)
+                assert bytes(self.broker.next_step(cid).write) in (peer.queued, peer.queued + BYE)
         self.broker.tick(self.model.now + LINGER)
         for cid in list(self.peers):
-            assert self.broker.finished(cid)
+            assert self.broker.next_step(cid).close
             self.broker.disconnect(cid)
         counters = self.broker.snapshot()
         assert (counters.connections, counters.users, counters.queued) == (0, 0, 0)

@@ -141,8 +141,11 @@ def test_replace_disconnects_the_other() -> None:
     assert hub.name_of(2) == "alice"
     assert hub.users == 1
     with pytest.raises(KeyError):
-        hub.name_of(1)
+        hub.handle(1, Send("alice", b"x"))
+    assert hub.name_of(1) == "alice"
     hub.disconnect(1)
+    with pytest.raises(KeyError):
+        hub.name_of(1)
     assert hub.handle(2, Send("alice", b"x")) == delivery("alice", b"x", 2)
 
 
@@ -154,6 +157,10 @@ def test_a_connection_that_has_ended_is_forgotten(end: Event) -> None:
     assert refused(hub, 1, Send("bob", b"x")) is ErrorCode.NO_SUCH_USER
     with pytest.raises(KeyError):
         hub.handle(2, Login("bob"))
+    with pytest.raises(ValueError, match="2 is connected already"):
+        hub.connect(2)
+    assert hub.name_of(2) == "bob"
+    hub.disconnect(2)
     hub.connect(2)
     assert hub.name_of(2) is None
 

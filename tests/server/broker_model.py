@@ -1,15 +1,15 @@
-"""What a broker does for people who only SEND and log out, worked out without any cleverness."""
+"""What a broker does for clients that only SEND and log out, worked out in the simplest way."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
 from math import inf
 
 from chatproto import Limits
-from chatproto.server.dispatcher import SLICE
+from chatproto.server.buffers import POINTER
 
 QUEUE = 1200
 HIGH = 600
-GOODBYE = 1.0
+CLOSE_TIMEOUT = 1.0
 LINGER = 10.0
 LIMITS = Limits(
     max_line=512,
@@ -18,7 +18,7 @@ LIMITS = Limits(
     # Time has a part of its own: tests/simulation.
     queue_age=1e9,
     linger=LINGER,
-    goodbye=GOODBYE,
+    close_timeout=CLOSE_TIMEOUT,
     notice_burst=10**6,
 )
 
@@ -28,14 +28,13 @@ class Peer:
     """What the model knows of one connection."""
 
     name: str
-    # What the peer has said so far that has no end yet.
+    # What it has sent that has no end yet.
     partial: bytes = b""
-    # What it has said that has to wait: lines, and what came after it had to.
-    held: bool = False
-    lines: list[bytes] = field(default_factory=list)
-    backlog: bytes = b""
-    # Who has the first of those lines already.
-    reached: set[int] = field(default_factory=set)
+    # What it has sent and waits with, from the beginning of a line; the recipients that do not have
+    # that line yet, if others have.
+    waiting: bool = False
+    unparsed: bytes = b""
+    undelivered: list[int] = field(default_factory=list)
     # All that was ever accepted for it, and how much of that the transport took.
     stream: bytes = b""
     written: int = 0
@@ -53,9 +52,14 @@ class Peer:
         return self.stream[self.written :]
 
     @property
+    def kept(self) -> int:
+        """Bytes that the broker keeps for it."""
+        return len(self.queued) + len(self.unparsed) + POINTER * len(self.undelivered)
+
+    @property
     def rest(self) -> bytes:
-        """What it has begun to say and not finished."""
-        return (self.partial + self.backlog).rpartition(b"\n")[2]
+        """What it has begun to send and not finished."""
+        return (self.partial + self.unparsed).rpartition(b"\n")[2]
 
 
 class BrokerModel:
@@ -70,18 +74,18 @@ class BrokerModel:
         self.now = 0.0
         self.messages = self.deliveries = self.refusals = 0
 
-    def receive(self, cid: int, octets: bytes) -> None:
+    def receive(self, cid: int, data: bytes) -> None:
         peer = self.peers[cid]
-        if peer.held:
-            peer.backlog += octets
+        if peer.waiting:
+            peer.unparsed += data
             peer.known = False
         elif peer.reason is None:
-            self._hear(cid, octets)
+            self._execute(cid, data)
 
-    def end_stream(self, cid: int) -> None:
+    def receive_eof(self, cid: int) -> None:
         self.peers[cid].done = True
         self.peers[cid].known = False
-        self._end(cid)
+        self._execute_eof(cid)
 
     def write(self, cid: int, size: int) -> None:
         peer = self.peers[cid]
@@ -94,10 +98,10 @@ class BrokerModel:
         self.now = now
         for peer in self.peers.values():
             if peer.reason is not None and peer.deadline <= now:
-                self._give_up(peer)
+                self._abort(peer)
 
     def release(self) -> None:
-        """Have those go on that can."""
+        """Resume the senders that can."""
         while self.released or self.opened:
             if self.released:
                 self._resume(self.released.pop(0))
@@ -114,7 +118,7 @@ class BrokerModel:
         peer = self.peers[cid]
         peer.reason = reason
         peer.deadline = self.now + LINGER
-        peer.held, peer.lines, peer.backlog = False, [], b""
+        peer.waiting, peer.unparsed, peer.undelivered = False, b"", []
         peer.full = peer.known = False
         self._forget(cid)
 
@@ -135,40 +139,30 @@ class BrokerModel:
         for cid in to:
             if len(self.peers[cid].queued) > QUEUE:
                 self._close(cid, "slow consumer, its queue is full")
-                self._give_up(self.peers[cid])
+                self._abort(self.peers[cid])
 
-    def _give_up(self, peer: Peer) -> None:
+    def _abort(self, peer: Peer) -> None:
         peer.stream = peer.stream[: peer.written]
         peer.done = True
         peer.known = False
         peer.deadline = inf
 
-    def _hear(self, cid: int, octets: bytes) -> None:
+    def _execute(self, cid: int, data: bytes) -> None:
         peer = self.peers[cid]
-        while octets and not peer.held and peer.reason is None:
-            # The rest of a line by itself, then as many lines as a slice has.
-            find = octets.find if peer.partial else octets.rfind
-            end = find(b"\n", 0, SLICE) + 1 or SLICE
-            *peer.lines, peer.partial = (peer.partial + octets[:end]).split(b"\n")
-            octets = octets[end:]
-            self._run(cid)
-        if peer.held:
-            # This has not been looked at yet.
-            peer.backlog = octets
-
-    def _run(self, cid: int) -> None:
-        peer = self.peers[cid]
-        while peer.lines and not peer.held:
-            line = peer.lines.pop(0)
+        *lines, peer.partial = (peer.partial + data).split(b"\n")
+        for number, line in enumerate(lines):
             if line.endswith(b"LOGOUT"):
                 self._close(cid, "logged out")
             elif not self._send(cid, *line.split(b" ", 3)[2:]):
-                peer.lines.insert(0, line)
-                peer.held = True
-                peer.known = False
+                peer.unparsed = b"\n".join([*lines[number:], peer.partial])
+                peer.partial = b""
+                peer.waiting, peer.known = True, False
+                return
+            if peer.reason is not None:
+                return
 
     def _send(self, cid: int, name: bytes, data: bytes) -> bool:
-        """Whether everybody has it now."""
+        """Whether every recipient has it now."""
         peer = self.peers[cid]
         to = [
             each
@@ -177,18 +171,18 @@ class BrokerModel:
         ]
         if not to:
             self._refuse(cid, b"NO_SUCH_USER SEND %b is not online" % name)
-        left = [each for each in to if each not in peer.reached]
+        left = [each for each in to if each in peer.undelivered] if peer.undelivered else to
         full = [each for each in left if self.peers[each].full]
         served = [each for each in left if each not in full]
-        self._accept(served, b"CHAT/1.0 RECEIVE %b %b\n" % (peer.name.encode(), data))
+        partly, peer.undelivered = bool(peer.undelivered or served), []
         self.deliveries += len(served)
         if full:
             self.waiters[full[0]].append(cid)
-            peer.reached.update(served)
-            return False
-        peer.reached.clear()
-        self.messages += bool(to)
-        return True
+            peer.undelivered = full if partly else []
+        else:
+            self.messages += bool(to)
+        self._accept(served, b"CHAT/1.0 RECEIVE %b %b\n" % (peer.name.encode(), data))
+        return not full or peer.reason is not None
 
     def _refuse(self, cid: int, why: bytes) -> None:
         self.refusals += 1
@@ -196,18 +190,16 @@ class BrokerModel:
 
     def _resume(self, cid: int) -> None:
         peer = self.peers[cid]
-        peer.held = peer.known = False
-        self._run(cid)
-        if not peer.held:
-            backlog, peer.backlog = peer.backlog, b""
-            self._hear(cid, backlog)
-        self._end(cid)
+        peer.waiting = peer.known = False
+        unparsed, peer.unparsed = peer.unparsed, b""
+        self._execute(cid, unparsed)
+        self._execute_eof(cid)
 
-    def _end(self, cid: int) -> None:
-        """The stream has ended, if it has, and everything in it was acted on."""
+    def _execute_eof(self, cid: int) -> None:
+        """Close, if the stream has ended and everything in it has been executed."""
         peer = self.peers[cid]
-        if peer.done and not peer.held and peer.reason is None:
+        if peer.done and not peer.waiting and peer.reason is None:
             if peer.partial:
-                self._refuse(cid, b"TRUNCATED SEND the line has no end and was not run")
+                self._refuse(cid, b"TRUNCATED SEND the line has no end and was not executed")
             if peer.reason is None:
                 self._close(cid, "end of stream")

@@ -24,7 +24,7 @@ def broker_of(
     if ask:
         answer(broker, *[True] * len(names))
         broker.take_ready()
-    broker.take_records()
+    broker.take_log_events()
     assert broker.take_ready() == []
     return broker
 
@@ -63,33 +63,41 @@ def settle(broker: ChatBroker[int], *slow: int) -> None:
     while ready:
         for cid in ready:
             if cid not in slow:
-                broker.sent(cid, len(broker.outgoing(cid)))
+                broker.sent(cid, len(broker.next_step(cid).write))
         ready = broker.take_ready()
 
 
 def heard(broker: ChatBroker[int], cid: int) -> list[str]:
     """Write all that is queued for a connection."""
-    octets = bytes(broker.outgoing(cid))
+    octets = bytes(broker.next_step(cid).write)
     broker.sent(cid, len(octets))
     assert not octets or octets.endswith(b"\n")
     return octets.decode().replace("CHAT/1.0 RECEIVE ", "").splitlines()
 
 
+def half_close(broker: ChatBroker[int], cid: int) -> bool:
+    """Whether to end our half of the stream to a connection; if so, it is done."""
+    if not broker.next_step(cid).half_close:
+        return False
+    broker.half_closed(cid)
+    return True
+
+
 def leaves(broker: ChatBroker[int], cid: int) -> bool:
     """Whether a connection is to close now. A polite peer closes as soon as the server does."""
-    if broker.take_half_close(cid):
+    if half_close(broker, cid):
         broker.receive_eof(cid)
-    return broker.finished(cid)
+    return broker.next_step(cid).close
 
 
 def reason(broker: ChatBroker[int], cid: int) -> CloseReason:
     """Have a connection go that is to close, and say why it was."""
     before = broker.snapshot().closes
-    assert broker.finished(cid)
+    assert broker.next_step(cid).close
     broker.disconnect(cid)
     [why] = broker.snapshot().closes - before
     return why
 
 
 def log(broker: ChatBroker[int]) -> list[str]:
-    return [str(record) for record in broker.take_records()]
+    return [str(record) for record in broker.take_log_events()]

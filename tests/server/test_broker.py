@@ -10,7 +10,7 @@ from chatproto import (
     ChatBroker,
     CloseReason,
     ErrorCode,
-    Happening,
+    EventKind,
     Limits,
     Policy,
 )
@@ -23,9 +23,9 @@ from .brokers import broker_of, heard, leaves, log, login, say
 def test_a_message_is_queued_for_its_recipient() -> None:
     broker = broker_of("alice", "bob")
     say(broker, 1, "SEND bob  hi ")
-    assert bytes(broker.outgoing(2)) == b"CHAT/1.0 RECEIVE alice  hi \n"
+    assert bytes(broker.next_step(2).write) == b"CHAT/1.0 RECEIVE alice  hi \n"
     assert broker.take_ready() == [2]
-    assert bytes(broker.outgoing(1)) == b""
+    assert bytes(broker.next_step(1).write) == b""
 
 
 def test_a_line_may_come_in_pieces() -> None:
@@ -59,7 +59,7 @@ def test_without_notices_the_server_is_silent_and_still_counts() -> None:
     broker: ChatBroker[int] = ChatBroker(notices=False, limits=Limits(bad_lines=3))
     login(broker, 1, "alice")
     say(broker, 1, "SEND bob hi", "junk", "junk", "junk")
-    assert bytes(broker.outgoing(1)) == b""
+    assert bytes(broker.next_step(1).write) == b""
     assert leaves(broker, 1)
     assert broker.snapshot().refusals == {"NO_SUCH_USER": 1, "UNSUPPORTED_COMMAND": 3}
 
@@ -140,11 +140,11 @@ def test_the_policy_is_the_hubs() -> None:
 def test_what_was_sent_is_counted_as_far_as_it_was_there() -> None:
     broker = broker_of("alice", "bob")
     say(broker, 1, "SEND bob hi")
-    with pytest.raises(ValueError, match="-1 octets"):
+    with pytest.raises(ValueError, match="-1 bytes"):
         broker.sent(2, -1)
-    queued = len(broker.outgoing(2))
+    queued = len(broker.next_step(2).write)
     broker.sent(2, queued + 5)
-    assert broker.snapshot().octets_out == queued
+    assert broker.snapshot().bytes_sent == queued
 
 
 def test_a_connection_is_ready_once_until_it_has_been_written_to() -> None:
@@ -169,7 +169,7 @@ def test_a_partial_write_leaves_the_rest() -> None:
     say(broker, 1, "SEND bob hello")
     broker.sent(2, 10)
     say(broker, 1, "SEND bob again")
-    assert bytes(broker.outgoing(2)) == b"ECEIVE alice hello\nCHAT/1.0 RECEIVE alice again\n"
+    assert bytes(broker.next_step(2).write) == b"ECEIVE alice hello\nCHAT/1.0 RECEIVE alice again\n"
 
 
 def test_nobody_connects_twice() -> None:
@@ -183,7 +183,7 @@ def test_nobody_connects_twice() -> None:
 
 def test_unknown_connections() -> None:
     broker: ChatBroker[int] = ChatBroker()
-    for use in (broker.outgoing, broker.reading, broker.finished, broker.receive_eof):
+    for use in (broker.next_step, broker.half_closed, broker.receive_eof):
         with pytest.raises(KeyError):
             use(7)
     with pytest.raises(KeyError):
@@ -232,13 +232,15 @@ def test_the_counters() -> None:
     say(broker, 1, "GROUP g alice bob", "BROADCAST g hi", "SEND nobody hi")
     after = broker.snapshot()
     sent = "GROUP g alice bob", "BROADCAST g hi", "SEND nobody hi"
-    assert after.octets_in - before.octets_in == sum(len(f"CHAT/1.0 {each}\n") for each in sent)
+    assert after.bytes_received - before.bytes_received == sum(
+        len(f"CHAT/1.0 {each}\n") for each in sent
+    )
     assert (after.groups, after.messages, after.deliveries) == (1, 1, 1)
     assert after.refusals == {ErrorCode.NO_SUCH_USER: 1}
-    assert after.queued == len(broker.outgoing(1)) + len(broker.outgoing(2))
-    assert after.octets_out == 0
+    assert after.queued == len(broker.next_step(1).write) + len(broker.next_step(2).write)
+    assert after.bytes_sent == 0
     broker.sent(2, 5)
-    assert broker.snapshot().octets_out == 5
+    assert broker.snapshot().bytes_sent == 5
     assert broker.snapshot().queued == after.queued - 5
     say(broker, 2, "LOGOUT")
     broker.disconnect(2)
@@ -258,9 +260,9 @@ def test_a_snapshot_does_not_change_afterwards() -> None:
 def test_records_can_be_told_apart_by_programs() -> None:
     broker = broker_of("alice")
     say(broker, 1, "GROUP g alice")
-    [record] = broker.take_records()
-    assert (record.happening, record.peer, record.name, record.subject) == (
-        Happening.GROUP_MADE,
+    [record] = broker.take_log_events()
+    assert (record.kind, record.peer, record.name, record.subject) == (
+        EventKind.GROUP_MADE,
         "peer-1",
         "alice",
         "g",

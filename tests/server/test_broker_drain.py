@@ -2,7 +2,19 @@
 
 from chatproto import ChatBroker, CloseReason, Limits
 
-from .brokers import NARROW, TIGHT, broker_of, fill, heard, leaves, message, reason, say, settle
+from .brokers import (
+    NARROW,
+    TIGHT,
+    broker_of,
+    fill,
+    half_close,
+    heard,
+    leaves,
+    message,
+    reason,
+    say,
+    settle,
+)
 
 
 def test_drain_tells_everybody_and_writes_what_is_queued() -> None:
@@ -45,9 +57,9 @@ def test_drain_does_not_wait_for_ever() -> None:
     broker.drain()
     broker.take_ready()
     broker.tick(2.9)
-    assert not broker.finished(1)
+    assert not broker.next_step(1).close
     broker.tick(3.0)
-    assert broker.finished(1)
+    assert broker.next_step(1).close
     assert broker.take_ready() == [1]
 
 
@@ -56,11 +68,11 @@ def test_abandon_waits_for_nobody() -> None:
     say(broker, 1, "SEND bob hi")
     broker.drain()
     broker.take_ready()
-    broker.abandon()
+    broker.abort()
     assert broker.take_ready() == [1, 2]
-    assert broker.finished(1)
-    assert broker.finished(2)
-    assert bytes(broker.outgoing(2)) == b""
+    assert broker.next_step(1).close
+    assert broker.next_step(2).close
+    assert bytes(broker.next_step(2).write) == b""
 
 
 def test_last_words_do_not_cost_a_connection_what_was_accepted_for_it() -> None:
@@ -76,22 +88,22 @@ def test_deadlines_that_pass_together_pass_once_each() -> None:
     broker.drain()
     broker.tick(3.0)
     assert broker.take_ready() == list(range(1, 201))
-    assert all(broker.finished(cid) for cid in range(1, 201))
+    assert all(broker.next_step(cid).close for cid in range(1, 201))
     broker.tick(6.0)
     assert broker.take_ready() == []
 
 
 def test_it_is_over_within_the_grace() -> None:
     """Whatever else has more time: those that linger, and those that only have to close."""
-    broker = broker_of("alice", "bob", limits=Limits(linger=60.0, goodbye=60.0, grace=10.0))
+    broker = broker_of("alice", "bob", limits=Limits(linger=60.0, close_timeout=60.0, grace=10.0))
     broker.tick(100.0)
     say(broker, 1, "SEND bob hi")
     broker.drain()
     heard(broker, 1)
-    assert broker.take_half_close(1)
+    assert half_close(broker, 1)
     broker.take_ready()
     broker.tick(109.9)
-    assert not any(broker.finished(cid) for cid in (1, 2))
+    assert not any(broker.next_step(cid).close for cid in (1, 2))
     broker.tick(110.0)
     assert broker.take_ready() == [1, 2]
     assert (reason(broker, 1), reason(broker, 2)) == (CloseReason.SHUTTING_DOWN,) * 2
@@ -104,7 +116,7 @@ def test_who_comes_while_draining_has_no_more_time() -> None:
     broker.tick(9.0)
     broker.connect(1, "peer-1")
     broker.tick(10.0)
-    assert broker.finished(1)
+    assert broker.next_step(1).close
 
 
 def test_who_waits_for_a_queue_is_told_too_and_says_no_more() -> None:

@@ -7,7 +7,7 @@ import pytest
 from chatproto import CloseReason, DuplicateLogin, Limits, Policy
 from chatproto.server.dispatcher import SLICE
 
-from .brokers import TIGHT, broker_of, heard, leaves, log, login, message, reason, say
+from .brokers import TIGHT, broker_of, half_close, heard, leaves, log, login, message, reason, say
 
 # How connections end
 
@@ -54,9 +54,9 @@ def test_the_end_of_a_stream() -> None:
     broker.take_ready()
     broker.receive_eof(1)
     assert broker.take_ready() == [1]
-    assert not broker.reading(1)
+    assert not broker.next_step(1).read
     assert heard(broker, 1) == ["bob hi"]
-    assert broker.finished(1)
+    assert broker.next_step(1).close
     broker.disconnect(1)
     assert broker.snapshot().closes == {"end of stream": 1}
 
@@ -66,14 +66,16 @@ def test_half_a_line_before_the_end_is_not_run() -> None:
     broker.receive(1, b"CHAT/1.0 SEND bob hi")
     broker.receive_eof(1)
     assert heard(broker, 2) == []
-    assert heard(broker, 1) == ["*server* ERR TRUNCATED SEND the line has no end and was not run"]
-    assert broker.finished(1)
+    assert heard(broker, 1) == [
+        "*server* ERR TRUNCATED SEND the line has no end and was not executed"
+    ]
+    assert broker.next_step(1).close
 
 
 def test_bad_lines_in_a_row_close_with_last_words() -> None:
     broker = broker_of("alice", "bob")
     broker.receive(1, b"junk\n" * 99)
-    assert broker.reading(1)
+    assert broker.next_step(1).read
     broker.receive(1, b"junk\nCHAT/1.0 SEND bob hi\n")
     assert heard(broker, 1)[-1] == "*server* ERR TOO_MANY - too many bad lines in a row"
     assert heard(broker, 2) == []
@@ -115,44 +117,44 @@ def test_who_lingers_too_long_is_cut_off() -> None:
     broker.take_ready()
     broker.tick(109.9)
     assert broker.take_ready() == []
-    assert not broker.finished(1)
+    assert not broker.next_step(1).close
     broker.tick(110.0)
     assert broker.take_ready() == [1]
-    assert broker.finished(1)
-    assert bytes(broker.outgoing(1)) == b""
+    assert broker.next_step(1).close
+    assert bytes(broker.next_step(1).write) == b""
 
 
 def test_our_half_is_closed_once_and_the_peer_has_a_moment_for_its_own() -> None:
     """What it sends meanwhile is read and thrown away, or it would never get what is queued."""
-    broker = broker_of("alice", "bob", limits=Limits(goodbye=2.0))
+    broker = broker_of("alice", "bob", limits=Limits(close_timeout=2.0))
     broker.tick(100.0)
     say(broker, 1, "LOGOUT")
     broker.take_ready()
-    assert broker.take_half_close(1)
-    assert not broker.take_half_close(1)
-    assert broker.reading(1)
+    assert half_close(broker, 1)
+    assert not half_close(broker, 1)
+    assert broker.next_step(1).read
     say(broker, 1, "SEND bob ghost")
     assert heard(broker, 2) == []
     broker.tick(101.9)
-    assert not broker.finished(1)
+    assert not broker.next_step(1).close
     assert broker.take_ready() == []
     broker.tick(102.0)
-    assert broker.finished(1)
+    assert broker.next_step(1).close
     assert broker.take_ready() == [1]
 
 
 def test_whoever_has_closed_is_not_waited_for() -> None:
     broker = broker_of("alice", "bob")
     broker.receive_eof(1)
-    assert not broker.reading(1)
-    assert not broker.take_half_close(1)
-    assert broker.finished(1)
+    assert not broker.next_step(1).read
+    assert not half_close(broker, 1)
+    assert broker.next_step(1).close
     say(broker, 2, "LOGOUT")
-    assert broker.take_half_close(2)
+    assert half_close(broker, 2)
     broker.take_ready()
     broker.receive_eof(2)
     assert broker.take_ready() == [2]
-    assert broker.finished(2)
+    assert broker.next_step(2).close
 
 
 def test_who_is_gone_has_no_deadline() -> None:
@@ -168,7 +170,7 @@ def test_who_is_gone_has_no_deadline() -> None:
     assert broker.take_ready() == [2]
     broker.tick(1e9)
     assert broker.take_ready() == []
-    assert broker.reading(3)
+    assert broker.next_step(3).read
 
 
 def test_who_is_told_too_much_of_its_own_errors_is_closed() -> None:
@@ -184,7 +186,7 @@ def test_over_the_bound_of_all_who_is_ending_ends_at_once() -> None:
     broker = broker_of("alice", "bob", limits=limits)
     say(broker, 1, message("alice", "alice", 512), message("alice", "alice", 100), "LOGOUT")
     say(broker, 2, message("bob", "bob", 512))
-    assert broker.finished(1)
+    assert broker.next_step(1).close
     assert broker.snapshot().queued == 512
     assert reason(broker, 1) is CloseReason.LOGGED_OUT
 
@@ -196,12 +198,12 @@ def test_who_says_too_much_while_it_waits_ends() -> None:
     broker.connect(2, "peer-2")
     broker.receive(1, b"CHAT/1.0 SEND alice hi\n")
     broker.receive(1, b"x" * 4096)
-    assert not broker.reading(1)
+    assert not broker.next_step(1).read
     assert broker.connections == 2
     broker.receive(1, b"x")
     assert broker.snapshot().queued == 0
     assert reason(broker, 1) is CloseReason.FULL_QUEUES
-    assert broker.reading(2)
+    assert broker.next_step(2).read
 
 
 def test_who_drowns_in_a_refused_login_runs_no_further() -> None:

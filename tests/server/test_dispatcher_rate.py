@@ -25,16 +25,16 @@ def test_so_many_lines_go_at_once_and_then_one_at_a_time() -> None:
     broker = rated_broker()
     broker.receive(1, lines(*range(6)))
     assert heard(broker, 2) == ["alice 0", "alice 1", "alice 2", "alice 3"]
-    assert not broker.reading(1)
+    assert not broker.next_step(1).read
     assert 1 in broker.take_ready()
     broker.tick(100.2)
     assert heard(broker, 2) == []
     broker.tick(100.25)
     assert heard(broker, 2) == ["alice 4"]
-    assert not broker.reading(1)
+    assert not broker.next_step(1).read
     broker.tick(100.5)
     assert heard(broker, 2) == ["alice 5"]
-    assert broker.reading(1)
+    assert broker.next_step(1).read
     assert 1 in broker.take_ready()
     assert broker.snapshot().paused == 2
 
@@ -44,7 +44,7 @@ def test_who_keeps_to_the_rate_never_waits() -> None:
     for number in range(100):
         broker.tick(100.0 + number / 4)
         broker.receive(1, lines(number))
-        assert broker.reading(1)
+        assert broker.next_step(1).read
         assert heard(broker, 2) == [f"alice {number}"]
 
 
@@ -69,7 +69,7 @@ def test_nothing_is_lost_and_the_rate_is_kept(rate: float) -> None:
 def test_every_line_counts(line: str) -> None:
     broker = rated_broker()
     say(broker, 1, *[line] * 4, "SEND bob hi")
-    assert not broker.reading(1)
+    assert not broker.next_step(1).read
     assert heard(broker, 2) == []
 
 
@@ -78,7 +78,7 @@ def test_nobody_else_waits() -> None:
     broker.receive(1, lines(*range(10)))
     say(broker, 2, *["SEND alice hi"] * 4)
     assert heard(broker, 1) == ["bob hi"] * 4
-    assert broker.reading(2)
+    assert broker.next_step(2).read
 
 
 def test_what_comes_behind_waits_in_order() -> None:
@@ -88,7 +88,7 @@ def test_what_comes_behind_waits_in_order() -> None:
     broker.receive_eof(1)
     heard(broker, 2)
     for now, got in ((100.25, ["alice 4"]), (100.5, ["alice half"]), (100.75, [])):
-        assert not broker.finished(1)
+        assert not broker.next_step(1).close
         broker.tick(now)
         assert heard(broker, 2) == got
     assert reason(broker, 1) is CloseReason.LOGGED_OUT
@@ -142,7 +142,7 @@ def test_a_message_that_waits_for_a_queue_is_paid_for_once() -> None:
     broker.receive(1, lines(0, 1, 2, 3))
     assert broker.snapshot().waiting == 1
     settle(broker, 2)
-    assert not broker.reading(1)
+    assert not broker.next_step(1).read
     assert len(heard(broker, 2)) == 11
     settle(broker, 2)
     assert heard(broker, 2) == ["alice 0", "alice 1", "alice 2", "alice 3"]
@@ -153,7 +153,7 @@ def test_a_login_that_was_asked_about_is_paid_for_once() -> None:
     say(broker, 1, "LOGIN ali", "SEND bob 1", "SEND bob 2", "SEND bob 3")
     assert answer(broker, True) == ["ali"]
     assert heard(broker, 2) == ["ali 1", "ali 2", "ali 3"]
-    assert broker.reading(1)
+    assert broker.next_step(1).read
 
 
 def test_a_login_behind_a_pause_is_asked_about_in_its_turn() -> None:
@@ -162,7 +162,7 @@ def test_a_login_behind_a_pause_is_asked_about_in_its_turn() -> None:
     assert broker.take_questions() == []
     broker.tick(100.25)
     assert answer(broker, True) == ["ali"]
-    assert broker.reading(1)
+    assert broker.next_step(1).read
     assert broker.snapshot().logins == 3
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 from chatproto import ChatBroker, CloseReason, DuplicateLogin, ErrorCode, Policy
-from chatproto.server.dispatcher import ROUND, SLICE
-from chatproto.server.peers import TURN
+from chatproto.server.dispatcher import SLICE
+from chatproto.server.work import ROUND, TURN
 
 from .brokers import broker_of, heard, leaves, reason, say, settle
 
@@ -13,7 +13,7 @@ def test_who_says_much_waits_for_the_others() -> None:
     broker = broker_of("alice", "bob")
     broker.receive(1, b"CHAT/1.0 LEAVE g\n" * 2 * TURN)
     assert broker.busy
-    assert not broker.reading(1)
+    assert not broker.next_step(1).read
     assert broker.snapshot().refusals.total() == TURN
     assert broker.snapshot().waiting == 0
     say(broker, 2, "SEND alice hi")
@@ -29,16 +29,16 @@ def test_its_turn_comes_with_the_next_tick() -> None:
     broker.tick(0.0)
     assert broker.snapshot().refusals.total() == 2 * TURN + 1
     assert not broker.busy
-    assert broker.reading(1)
+    assert broker.next_step(1).read
     assert broker.take_ready() == [1]
-    assert broker.snapshot().queued == len(broker.outgoing(1))
+    assert broker.snapshot().queued == len(broker.next_step(1).write)
 
 
 def test_a_turn_that_is_just_enough() -> None:
     broker = broker_of("alice")
     broker.receive(1, b"CHAT/1.0 LEAVE g\n" * TURN)
     assert not broker.busy
-    assert broker.reading(1)
+    assert broker.next_step(1).read
 
 
 def test_each_of_them_has_turns() -> None:
@@ -99,7 +99,7 @@ def test_what_arrives_meanwhile_and_the_end_keep_their_order() -> None:
     broker.receive(1, b"CHAT/1.0 LEAVE g\n" * TURN + b"CHAT/1.0 SEND bob 1\n")
     broker.receive(1, b"CHAT/1.0 SEND bob 2\nCHAT/1.0 SEND bob 3")
     broker.receive_eof(1)
-    assert not broker.finished(1)
+    assert not broker.next_step(1).close
     broker.tick(0.0)
     assert heard(broker, 2) == ["alice 1", "alice 2"]
     assert broker.snapshot().refusals[ErrorCode.TRUNCATED] == 1
@@ -125,12 +125,12 @@ def test_a_full_turn_and_a_full_queue() -> None:
     broker.receive(1, b"CHAT/1.0 SEND bob " + b"x" * 3000 + b"\n")
     broker.receive(1, (b"CHAT/1.0 SEND bob " + b"x" * 3000 + b"\n") * 21)
     broker.receive(1, lines + b"CHAT/1.0 SEND bob " + b"x" * 3000 + b"\n" + lines * 2)
-    assert not broker.reading(1)
+    assert not broker.next_step(1).read
     settle(broker)
     while broker.busy:
         broker.tick(0.0)
         settle(broker)
-    assert broker.reading(1)
+    assert broker.next_step(1).read
     assert broker.snapshot().refusals.total() == 3 * (TURN - 1)
     assert broker.snapshot().messages == 23
 
@@ -151,12 +151,12 @@ def test_all_together_do_not_take_longer_than_a_round() -> None:
     assert heard(broker, 12) == ["alice hi"]
     for rounds in range(2, len(CROWD) * 2 * TURN // ROUND + 1):
         assert broker.busy
-        assert not broker.reading(len(CROWD))
+        assert not broker.next_step(len(CROWD)).read
         broker.tick(0.0)
         assert broker.snapshot().refusals.total() == ROUND * rounds
     assert not broker.busy
-    assert all(broker.reading(cid) for cid, _ in news)
-    assert broker.snapshot().queued == sum(len(broker.outgoing(cid)) for cid, _ in news)
+    assert all(broker.next_step(cid).read for cid, _ in news)
+    assert broker.snapshot().queued == sum(len(broker.next_step(cid).write) for cid, _ in news)
 
 
 def test_what_had_to_wait_for_the_next_round_keeps_its_order() -> None:

@@ -7,7 +7,7 @@ import pytest
 from chatproto import ChatBroker, CloseReason, ErrorCode, Limits
 from chatproto.server.flow_control import WINDOW
 
-from .brokers import answer, broker_of, fill, heard, leaves, login, message, reason, say
+from .brokers import answer, broker_of, fill, half_close, heard, leaves, login, message, reason, say
 
 
 def test_each_limit_has_its_test_here() -> None:
@@ -24,7 +24,7 @@ def test_max_line() -> None:
     broker = broker_of("alice", "b", limits=Limits(max_line=512))
     room = 512 - len("CHAT/1.0 RECEIVE alice \n")
     say(broker, 1, "SEND b " + "x" * room)
-    assert len(broker.outgoing(2)) == 512
+    assert len(broker.next_step(2).write) == 512
     say(broker, 1, "SEND b " + "x" * (room + 1), "SEND b ".ljust(600, "x"))
     assert refused(broker, 1) == ["LINE_TOO_LONG"] * 2
     assert broker.snapshot().refusals == {ErrorCode.LINE_TOO_LONG: 2}
@@ -86,9 +86,9 @@ def test_auth_timeout() -> None:
     broker: ChatBroker[int] = ChatBroker(limits=Limits(auth_timeout=3.0), ask=True)
     login(broker, 1, "alice")
     broker.tick(2.9)
-    assert not broker.reading(1)
+    assert not broker.next_step(1).read
     broker.tick(3.0)
-    assert broker.reading(1)
+    assert broker.next_step(1).read
     assert refused(broker, 1) == ["AUTH_FAILED"]
     assert broker.snapshot().refusals == {ErrorCode.AUTH_FAILED: 1}
     assert answer(broker) == []
@@ -98,12 +98,12 @@ def test_rate() -> None:
     broker = broker_of("alice", limits=Limits(rate=3.0))
     broker.tick(10.0)
     say(broker, 1, *["LEAVE g"] * 3)
-    assert broker.reading(1)
+    assert broker.next_step(1).read
     say(broker, 1, "LEAVE g")
-    assert not broker.reading(1)
+    assert not broker.next_step(1).read
     assert broker.snapshot().refusals.total() == 3
     broker.tick(10.34)
-    assert broker.reading(1)
+    assert broker.next_step(1).read
     assert broker.snapshot().refusals.total() == 4
 
 
@@ -180,8 +180,8 @@ def test_queue_bytes() -> None:
     broker.tick(WINDOW)
     for _ in range(9):
         say(broker, 2, message("bob", "g", 100).replace("SEND", "BROADCAST"))
-    assert len(broker.outgoing(1)) == 2000
-    assert not broker.finished(1)
+    assert len(broker.next_step(1).write) == 2000
+    assert not broker.next_step(1).close
     say(broker, 2, "BROADCAST g ")
     assert reason(broker, 1) is CloseReason.FULL_QUEUE
 
@@ -196,20 +196,20 @@ def test_total_queue_bytes() -> None:
     say(broker, 3, "SEND alice ")
     assert broker.snapshot().queued < 2000
     assert reason(broker, 2) is CloseReason.FULL_QUEUES
-    assert broker.reading(1)
+    assert broker.next_step(1).read
 
 
 def test_linger() -> None:
     broker = broker_of("alice", limits=Limits(linger=3.0))
     say(broker, 1, "SEND alice hi", "LOGOUT")
     assert timed_out(broker, 3.0) is CloseReason.LOGGED_OUT
-    assert broker.snapshot().octets_out == 0
+    assert broker.snapshot().bytes_sent == 0
 
 
-def test_goodbye() -> None:
-    broker = broker_of("alice", limits=Limits(goodbye=3.0))
+def test_close_timeout() -> None:
+    broker = broker_of("alice", limits=Limits(close_timeout=3.0))
     say(broker, 1, "LOGOUT")
-    assert broker.take_half_close(1)
+    assert half_close(broker, 1)
     assert timed_out(broker, 3.0) is CloseReason.LOGGED_OUT
 
 

@@ -40,10 +40,10 @@ def test_a_question_and_its_answer() -> None:
     [question] = broker.take_questions()
     assert question == Question(question.token, 7, "alice")
     assert broker.take_questions() == []
-    assert not broker.reading(7)
+    assert not broker.next_step(7).read
     assert (broker.snapshot().users, broker.snapshot().waiting) == (0, 0)
     broker.answer(question.token, allowed=True)
-    assert broker.reading(7)
+    assert broker.next_step(7).read
     assert broker.take_ready() == [7]
     assert (broker.snapshot().users, broker.snapshot().logins) == (1, 1)
     assert log(broker) == ["accepted from peer-7", "logged in alice (peer-7)"]
@@ -69,7 +69,9 @@ def test_what_comes_after_it_waits_in_order_and_nobody_else_does(allowed: bool) 
     login(broker, 3, "bob")
     say(broker, 3, "SEND alice 1", "SEND alice 2")
     broker.receive(3, b"CHAT/1.0 SEND ali")
-    assert broker.snapshot().queued == len("CHAT/1.0 SEND alice 1\n" * 2 + "CHAT/1.0 SEND ali")
+    assert broker.snapshot().queued == len(
+        "CHAT/1.0 LOGIN bob\n" + "CHAT/1.0 SEND alice 1\n" * 2 + "CHAT/1.0 SEND ali"
+    )
     say(broker, 2, "SEND alice hi")
     assert heard(broker, 1) == ["carol hi"]
     answer(broker, allowed)
@@ -126,10 +128,10 @@ def test_a_question_that_is_not_answered_in_time_is_a_refusal() -> None:
     say(broker, 1, "SEND alice hi")
     [question] = broker.take_questions()
     broker.tick(109.9)
-    assert not broker.reading(1)
+    assert not broker.next_step(1).read
     broker.tick(110.0)
     assert heard(broker, 1) == [UNDECIDED, "*server* ERR NOT_LOGGED_IN SEND log in first"]
-    assert broker.reading(1)
+    assert broker.next_step(1).read
     assert 1 in broker.take_ready()
     broker.answer(question.token, allowed=True)
     assert broker.snapshot().logins == 0
@@ -191,7 +193,7 @@ def test_the_end_of_a_stream_waits_for_the_answer() -> None:
     login(broker, 2, "bob")
     say(broker, 2, "SEND alice hi")
     broker.receive_eof(2)
-    assert not broker.finished(2)
+    assert not broker.next_step(2).close
     answer(broker, True)
     assert heard(broker, 1) == ["bob hi"]
     assert reason(broker, 2) is CloseReason.EOF
@@ -202,10 +204,10 @@ def test_a_message_for_somebody_who_waits_for_an_answer_and_one_from_them() -> N
     broker = broker_of("alice", "bob", limits=Limits(high_water=1000), ask=True)
     say(broker, 2, "LOGIN rob", "SEND alice hi")
     fill(broker, 1, "alice", "bob", 1200)
-    assert not broker.reading(1)
+    assert not broker.next_step(1).read
     settle(broker)
-    assert broker.reading(1)
-    assert not broker.reading(2)
+    assert broker.next_step(1).read
+    assert not broker.next_step(2).read
     fill(broker, 1, "alice", "alice", 1100)
     answer(broker, True)
     assert broker.snapshot().waiting == 1
@@ -249,7 +251,7 @@ def test_a_name_over_the_limit() -> None:
     broker: ChatBroker[int] = ChatBroker(limits=Limits(max_name=6))
     broker.connect(1, "peer")
     say(broker, 1, "LOGIN 张三三", "LOGIN abcdefg")
-    assert heard(broker, 1) == ["*server* ERR BAD_NAME LOGIN a name has at most 6 octets here"] * 2
+    assert heard(broker, 1) == ["*server* ERR BAD_NAME LOGIN a name has at most 6 bytes here"] * 2
     assert broker.snapshot().refusals == {ErrorCode.BAD_NAME: 2}
     say(broker, 1, "LOGIN 张三", "LOGIN abcdef")
     assert broker.snapshot().logins == 2

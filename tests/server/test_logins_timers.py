@@ -16,11 +16,11 @@ def test_the_handshake_has_a_deadline() -> None:
     assert broker.take_ready() == []
     broker.tick(110.0)
     assert broker.take_ready() == [1]
-    assert bytes(broker.outgoing(1)) == b""
+    assert bytes(broker.next_step(1).write) == b""
     assert leaves(broker, 1)
     assert reason(broker, 1) is CloseReason.HANDSHAKE_TIMEOUT
-    assert broker.reading(2)
-    assert broker.reading(3)
+    assert broker.next_step(2).read
+    assert broker.next_step(3).read
 
 
 def test_logging_in_has_a_deadline() -> None:
@@ -38,8 +38,8 @@ def test_logging_in_has_a_deadline() -> None:
     assert leaves(broker, 1)
     assert reason(broker, 1) is CloseReason.LOGIN_TIMEOUT
     broker.tick(1e9)
-    assert broker.reading(2)
-    assert broker.reading(3)
+    assert broker.next_step(2).read
+    assert broker.next_step(3).read
 
 
 def test_the_time_for_the_handshake_is_part_of_the_time_for_the_login() -> None:

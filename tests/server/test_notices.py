@@ -17,7 +17,7 @@ from chatproto import (
     Send,
 )
 from chatproto.server.notices import Notices, command_of, notice
-from chatproto.server.peer import Link
+from chatproto.server.peer import Peer
 from chatproto.wire.codec import decode, encode
 
 
@@ -67,7 +67,7 @@ LAST_WORDS = {
 @pytest.mark.parametrize("reason", CloseReason)
 def test_last_words(reason: CloseReason) -> None:
     """Who did not bring it about is told; the code says of what kind it is."""
-    words = Notices(Limits(), enabled=True).last_words(reason)
+    words = Notices(Limits(), enabled=True).closing(reason)
     if reason in LAST_WORDS:
         receive = decode(words.removesuffix(b"\n"))
         assert isinstance(receive, Receive)
@@ -79,18 +79,18 @@ def test_last_words(reason: CloseReason) -> None:
 
 @pytest.mark.parametrize("reason", CloseReason)
 def test_without_notices_there_are_no_last_words(reason: CloseReason) -> None:
-    assert Notices(Limits(), enabled=False).last_words(reason) == b""
+    assert Notices(Limits(), enabled=False).closing(reason) == b""
 
 
 def test_an_answer_to_a_line() -> None:
     limits = Limits(notice_burst=2, notice_rate=1.0)
-    notices, link = Notices(limits, enabled=True), Link(1, "peer", "", limits)
+    notices, peer = Notices(limits, enabled=True), Peer(1, "peer", "", limits)
     event = Send("bob", b"hi")
     line = b"CHAT/1.0 RECEIVE *server* ERR NO_SUCH_USER SEND who?\n"
     for now, answer in ((0.0, line), (0.0, line), (0.0, b""), (1.0, line), (1.0, b"")):
-        assert notices.answer(link, event, ErrorCode.NO_SUCH_USER, "who?", now) == answer
+        assert notices.refusal(peer, event, ErrorCode.NO_SUCH_USER, "who?", now) == answer
 
 
 def test_no_answers_when_they_are_off() -> None:
-    notices, link = Notices(Limits(), enabled=False), Link(1, "peer", "", Limits())
-    assert notices.answer(link, Logout(), ErrorCode.MALFORMED, "no", 0.0) == b""
+    notices, peer = Notices(Limits(), enabled=False), Peer(1, "peer", "", Limits())
+    assert notices.refusal(peer, Logout(), ErrorCode.MALFORMED, "no", 0.0) == b""

@@ -1,10 +1,10 @@
 """chatproto.server.timers: who has how long."""
 
-from chatproto.server.timers import Deadlines
+from chatproto.server.timers import Timers
 
 
 def test_first_come_first_over() -> None:
-    deadlines: Deadlines[str] = Deadlines(2.0)
+    deadlines: Timers[str] = Timers(2.0)
     deadlines.start("a", 10.0)
     deadlines.start("b", 11.0)
     assert list(deadlines.take_expired(11.9)) == []
@@ -14,7 +14,7 @@ def test_first_come_first_over() -> None:
 
 
 def test_a_new_start_is_a_new_deadline_in_its_place() -> None:
-    deadlines: Deadlines[str] = Deadlines(2.0)
+    deadlines: Timers[str] = Timers(2.0)
     deadlines.start("a", 10.0)
     deadlines.start("b", 11.0)
     deadlines.start("a", 12.0)
@@ -23,7 +23,7 @@ def test_a_new_start_is_a_new_deadline_in_its_place() -> None:
 
 
 def test_who_is_stopped_is_never_over() -> None:
-    deadlines: Deadlines[str] = Deadlines(2.0)
+    deadlines: Timers[str] = Timers(2.0)
     deadlines.start("a", 10.0)
     deadlines.stop("a")
     deadlines.stop("a")

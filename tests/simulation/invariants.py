@@ -3,8 +3,9 @@
 from collections import defaultdict
 
 from chatproto import CloseReason
+from chatproto.server.buffers import POINTER
 from chatproto.server.flow_control import WINDOW
-from chatproto.server.peer import Link
+from chatproto.server.peer import Peer, Waiting
 
 from .client import Client
 from .world import World
@@ -22,9 +23,10 @@ class Invariants:
 
     def __init__(self, world: World) -> None:
         self._world = world
-        self._flow = world.broker._links.flow
+        self._dispatcher = world.broker._dispatcher
+        self._flow = self._dispatcher.flow
         # Since when each sender waits for the queue that it waits for.
-        self._since: dict[tuple[Link, Link], float] = {}
+        self._since: dict[tuple[Peer, Peer], float] = {}
         # Those that did not drain when their queue was full, until it is full no more.
         self._undrained: set[int] = set()
 
@@ -38,43 +40,51 @@ class Invariants:
     def sums_add_up(self) -> None:
         world = self._world
         counters = world.broker.snapshot()
-        links = world.broker._by_id.values()
-        assert counters.connections == len(world.clients) == len(links)
-        assert counters.queued == sum(link.queued + len(link.backlog) for link in links)
-        for link in links:
-            assert link.queued == sum(map(len, link.outbox))
+        peers = world.broker._by_id.values()
+        assert counters.connections == len(world.clients) == len(peers)
+        assert counters.queued == sum(
+            peer.queued_bytes + len(peer.unparsed) + POINTER * len(peer.undelivered)
+            for peer in peers
+        )
+        for peer in peers:
+            assert peer.queued_bytes == sum(map(len, peer.queue))
         assert counters.waiting == len(self._flow._waits_for)
-        assert counters.accepted == world.count == len(links) + sum(counters.closes.values())
+        assert counters.accepted == world.count == len(peers) + sum(counters.closes.values())
 
     def queues_keep_to_their_caps(self) -> None:
         world, limits = self._world, self._world.limits
         # Last words are said past every bound.
-        words = 100 * sum(link.closing is not None for link in world.broker._by_id.values())
+        words = 100 * sum(peer.close_reason is not None for peer in world.broker._by_id.values())
         assert world.broker.snapshot().queued <= limits.total_queue_bytes + words
         for cid, client in world.clients.items():
-            link = world.broker._by_id[cid]
-            queued = link.queued
+            peer = world.broker._by_id[cid]
+            queued = peer.queued_bytes
             if queued <= self._flow.high_water:
                 self._undrained.discard(cid)
-            elif link.closing is None and link not in self._flow._draining:
+            elif peer.close_reason is None and peer not in self._flow._draining:
                 self._undrained.add(cid)
             cap = limits.queue_bytes
-            if cid not in self._undrained and link.closing is None:
+            if cid not in self._undrained and peer.close_reason is None:
                 notices = 200 * len(client.errors) + 200 * limits.notice_burst
                 cap = min(cap, self._flow.high_water + limits.max_line + notices)
-            assert queued <= cap + (100 if link.closing is not None else 0)
+            assert queued <= cap + (100 if peer.close_reason is not None else 0)
 
     def who_waits_is_not_read_from(self) -> None:
         broker = self._world.broker
-        held = {link for link in broker._by_id.values() if link.held}
-        for link in held:
-            assert not broker.reading(link.cid)
+        waiting = {peer for peer in broker._by_id.values() if peer.waiting is not Waiting.NOTHING}
+        for peer in waiting:
+            assert not broker.next_step(peer.cid).read
         # Everybody who waits waits for something that will come.
-        paused, asked = broker._links._paused._ends, broker._logins._tokens
-        turns = broker._links.turns
-        assert held == self._flow._waits_for.keys() | paused.keys() | asked.keys() | turns.keys()
+        dispatcher = self._dispatcher
+        assert waiting == {
+            *self._flow._waits_for,
+            *self._flow._released,
+            *dispatcher._paused._ends,
+            *dispatcher._runnable,
+            *dispatcher.logins._tokens,
+        }
         for queue in self._flow._waits_for.values():
-            assert queue.queued > self._flow.high_water // 2
+            assert queue.queued_bytes > self._flow.high_water // 2
             assert queue in self._flow.full
 
     def nobody_waits_too_long(self) -> None:
@@ -93,9 +103,9 @@ class Invariants:
         """Whoever has news has been reported as ready."""
         for cid, client in self._world.clients.items():
             broker = self._world.broker
-            assert client.watched_for_writing == bool(broker.outgoing(cid))
-            assert client.watched_for_reading == broker.reading(cid)
-            assert not broker.finished(cid)
+            assert client.watched_for_writing == bool(broker.next_step(cid).write)
+            assert client.watched_for_reading == broker.next_step(cid).read
+            assert not broker.next_step(cid).close
 
     def all_is_heard(self) -> None:
         """Nothing is missing at the end of any stream: each says one thing more, which arrives."""
@@ -104,7 +114,7 @@ class Invariants:
         by_name: dict[str | None, list[Client]] = defaultdict(list)
         for client in open_clients:
             by_name[client.name].append(client)
-        groups = world.broker._hub._groups
+        groups = self._dispatcher.hub._groups
         expected: list[tuple[Client, tuple[int, str]]] = []
         for cid, target in list(world.ledger.steps):
             sender = world.clients.get(cid)

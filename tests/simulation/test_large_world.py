@@ -24,7 +24,7 @@ LIMITS = Limits(
     drain_rate=2000,
     queue_age=4.0,
     linger=3.0,
-    goodbye=1.0,
+    close_timeout=1.0,
     grace=5.0,
 )
 

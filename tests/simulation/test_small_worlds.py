@@ -23,7 +23,7 @@ LIMITS = Limits(
     login_timeout=5.0,
     auth_timeout=2.0,
     linger=2.0,
-    goodbye=1.0,
+    close_timeout=1.0,
     grace=2.5,
     max_groups_per_connection=2,
     notice_burst=5,
@@ -93,7 +93,7 @@ class SmallWorld(RuleBasedStateMachine):
     def broadcast(self, who: int, group: str, size: int, times: int, steps: int) -> None:
         client = self.pick_talker(who)
         # Whoever hears of a group hears of it as long as it is there.
-        if client is not None and group in self.world.broker._hub._groups:
+        if client is not None and group in self.world.broker._dispatcher.hub._groups:
             for _ in range(times):
                 client.broadcast(group, self.world.step_number, size)
         self.pass_time(steps)

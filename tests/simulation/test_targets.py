@@ -78,7 +78,11 @@ def test_a_reader_that_stops() -> None:
         assert heard(dave, carol, "@user4") == second + 1
     assert not alice.watched_for_reading
     high_water = world.limits.high_water
-    assert high_water < len(world.broker.outgoing(bob.cid)) <= high_water + world.limits.max_line
+    assert (
+        high_water
+        < len(world.broker.next_step(bob.cid).write)
+        <= high_water + world.limits.max_line
+    )
     assert heard(carol, alice, "@user3") == 0
     run(world, 2.0)
     assert world.broker.snapshot().closes == {CloseReason.SLOW_CONSUMER: 1}

@@ -100,36 +100,37 @@ class World:
                 self._carry(client)
 
     def _name(self, client: Client) -> None:
-        name = self.broker._by_id[client.cid].name
+        name = self.broker._dispatcher.hub.name_of(self.broker._by_id[client.cid])
         if name is not None and name != client.name:
             client.name = name
             client.joined[name] = self.step_number
 
     def _carry(self, client: Client) -> None:
         broker, cid = self.broker, client.cid
-        outgoing = broker.outgoing(cid)
+        outgoing = broker.next_step(cid).write
         if outgoing:
             octets = bytes(outgoing[: int(min(client.budget, len(outgoing)))])
             client.take(octets, self.now)
             if broker.sent(cid, len(octets)):
-                assert broker.reading(cid)
-                assert not broker.finished(cid)
-                assert not broker.outgoing(cid)
-        if broker.take_half_close(cid):
+                assert broker.next_step(cid).read
+                assert not broker.next_step(cid).close
+                assert not broker.next_step(cid).write
+        if broker.next_step(cid).half_close:
+            broker.half_closed(cid)
             client.ending = True
-        if broker.finished(cid):
-            if broker._by_id[cid].closing in TOO_SLOW:
+        if broker.next_step(cid).close:
+            if broker._by_id[cid].close_reason in TOO_SLOW:
                 self.too_slow.append(client)
             self.reset(client)
             return
-        client.watched_for_writing = bool(broker.outgoing(cid))
-        client.watched_for_reading = broker.reading(cid)
+        client.watched_for_writing = bool(broker.next_step(cid).write)
+        client.watched_for_reading = broker.next_step(cid).read
 
     def open(self, client: Client) -> bool:
         """Whether a connection is there and is not about to end."""
         return (
             client.cid in self.clients
-            and self.broker._by_id[client.cid].closing is None
+            and self.broker._by_id[client.cid].close_reason is None
             and not client.ending
         )
 

@@ -244,7 +244,7 @@ def test_the_longest_line_is_written() -> None:
 
 
 def test_the_words_say_how_long_the_line_was() -> None:
-    with pytest.raises(LocalProtocolError, match="4097 octets, and 4096"):
+    with pytest.raises(LocalProtocolError, match="4097 bytes, and 4096"):
         client().send(Send("bob", b"x" * 4078))
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chatproto import Limits
-from chatproto.wire.limits import RateLimiter
+from chatproto.server.rate_limiter import RateLimiter
 from chatproto.wire.names import NAME_MAX
 
 
@@ -66,7 +66,7 @@ def test_some_things_may_have_no_limit(field: str) -> None:
 def test_names_have_a_limit_of_their_own() -> None:
     """That of the protocol (protocol.md, section 1)."""
     assert Limits(max_name=NAME_MAX).max_name == NAME_MAX
-    with pytest.raises(ValueError, match="max_name is 1 to 64 octets"):
+    with pytest.raises(ValueError, match="max_name is 1 to 64 bytes"):
         Limits(max_name=NAME_MAX + 1)
 
 
