@@ -47,7 +47,8 @@ else:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
         from . import _deferred
 
-        return getattr(_deferred, name)
+        value = globals()[name] = getattr(_deferred, name)
+        return value
 
     def __dir__() -> list[str]:
         return sorted({*globals(), *__all__})
