@@ -1,4 +1,4 @@
-"""The import contracts in pyproject.toml: they hold, and each of them can fail."""
+"""The import contracts in pyproject.toml: each of them holds, and each can fail."""
 
 import shutil
 import subprocess
@@ -17,7 +17,7 @@ CONTRACTS = [
     ]["contracts"]
 ]
 
-# A line for each contract that breaks it, in their order.
+# One line for each contract, in the same order: it breaks the contract.
 PLANTED = [
     ("chatproto/wire/codec.py", "from chatproto.routing import hub"),
     ("chatproto_sync/sockets/waker.py", "import chatproto_anyio.streams"),
@@ -33,7 +33,7 @@ PLANTED = [
 
 
 def lint(folder: Path) -> tuple[int, str]:
-    """What import-linter says about the packages in a folder."""
+    """Check the packages in a folder. Returns the exit status and the report."""
     run = subprocess.run(
         [
             *(

@@ -1,4 +1,4 @@
-"""The package as users meet it."""
+"""`chatproto` as a package: its public names, what importing it loads, its metadata."""
 
 import importlib.metadata
 import tomllib
@@ -10,12 +10,13 @@ import pytest
 
 import chatproto
 import chatproto.testing
+from chatproto import _deferred
 
 from .test_purity import loaded_after
 
 ROOT = Path(chatproto.__file__).parents[1]
 
-# Literally from architecture.md.
+# Names that are not to change.
 PROMISED = [
     "Role",
     "State",
@@ -57,20 +58,21 @@ def test_all_is_sorted_and_complete(module: ModuleType) -> None:
     assert all(hasattr(module, name) for name in names)
 
 
-def test_all_has_everything_that_the_package_imports() -> None:
-    for name in chatproto.__all__:
-        getattr(chatproto, name)
+def test_all_has_every_name_that_is_imported_now_or_later() -> None:
     public = {
         name
-        for name, value in vars(chatproto).items()
+        for module in (chatproto, _deferred)
+        for name, value in vars(module).items()
         if not name.startswith("_") and not isinstance(value, ModuleType)
     }
-    # What the package needs to import things later.
-    assert public - {"TYPE_CHECKING", "import_module"} | {"__version__"} == set(chatproto.__all__)
+    assert public - {"TYPE_CHECKING"} | {"__version__"} == set(chatproto.__all__)
 
 
-def test_the_package_shows_all_that_it_has() -> None:
+def test_dir_lists_names_that_are_not_loaded_yet() -> None:
     assert set(chatproto.__all__) <= set(dir(chatproto))
+
+
+def test_an_unknown_name_is_an_attribute_error() -> None:
     assert not hasattr(chatproto, "ChatBrocker")
 
 
@@ -84,7 +86,7 @@ def test_all_of_testing_is_all_that_it_defines() -> None:
     assert defined | {"DATA_MAX"} == set(chatproto.testing.__all__)
 
 
-def test_the_names_that_are_promised() -> None:
+def test_promised_names_are_public() -> None:
     assert set(PROMISED) <= set(chatproto.__all__)
 
 
@@ -94,32 +96,32 @@ def test_everything_public_is_documented() -> None:
             value = getattr(module, name)
             if isinstance(value, type):
                 assert value.__doc__
-                # What `dataclass` writes when nobody else has.
+                # What `dataclass` writes when there is no docstring.
                 assert not value.__doc__.startswith(f"{name}(")
 
 
-def test_the_codec_brings_in_no_server_and_no_client() -> None:
-    brought = loaded_after("from chatproto import ChatConnection, Role, Send")
-    assert "chatproto.wire.connection" in brought
-    assert brought.isdisjoint(
+def test_the_codec_loads_neither_server_nor_client() -> None:
+    loaded = loaded_after("from chatproto import ChatConnection, Role, Send")
+    assert "chatproto.wire.connection" in loaded
+    assert loaded.isdisjoint(
         {"chatproto.routing.hub", "chatproto.server.broker", "chatproto.client.session"}
     )
     assert "chatproto.server.broker" in loaded_after("from chatproto import ChatBroker")
 
 
 @pytest.mark.parametrize("package", ["chatproto", "chatproto_sync", "chatproto_anyio"])
-def test_every_package_says_that_it_is_typed(package: str) -> None:
-    # Looked for as files, so that a package need not be importable here.
+def test_every_package_is_marked_as_typed(package: str) -> None:
+    # As a file: AnyIO may not be installed.
     assert (ROOT / package / "py.typed").is_file()
     if package == "chatproto":
         assert resources.files(package).joinpath("py.typed").is_file()
 
 
-def test_nothing_is_needed() -> None:
+def test_chatproto_depends_on_nothing() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["dependencies"] == []
     assert project["optional-dependencies"]["testing"][0].startswith("hypothesis")
 
 
-def test_the_version_is_the_distributions() -> None:
+def test_the_version_is_that_of_the_distribution() -> None:
     assert importlib.metadata.version("chatproto-sansio") == chatproto.__version__
