@@ -6,7 +6,7 @@ from chatproto import ChatBroker, CloseReason, DuplicateLogin, ErrorCode, Policy
 from chatproto.server.dispatcher import SLICE
 from chatproto.server.work import ROUND, TURN
 
-from .brokers import broker_of, heard, leaves, reason, say, settle
+from .brokers import broker_of, heard, leaves, login, reason, say, settle
 
 
 def test_who_says_much_waits_for_the_others() -> None:
@@ -195,3 +195,15 @@ def test_a_slice_is_less_than_a_line_may_be() -> None:
     broker.receive(1, (b"CHAT/1.0 SEND bob %b\n\n" % data) * 3)
     assert heard(broker, 2) == ["alice " + data.decode()] * 3
     assert broker.snapshot().refusals.total() == 3
+
+
+def test_an_answer_after_the_round_resumes_in_the_next_one() -> None:
+    broker = broker_of("alice", "bob", ask=True)
+    login(broker, 3, "carol")
+    [question] = broker.take_questions()
+    broker.receive_all([(1, MUCH), (2, MUCH)])
+    broker.answer(question.token, allowed=True)
+    assert broker.snapshot().logins == 2
+    broker.tick(0.0)
+    broker.tick(0.0)
+    assert broker.snapshot().logins == 3
