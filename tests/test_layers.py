@@ -1,5 +1,6 @@
-"""The import contracts in pyproject.toml: each of them holds, and each can fail."""
+"""The import contracts in pyproject.toml: each of them holds, and each can fail. Private names."""
 
+import ast
 import shutil
 import subprocess
 import sys
@@ -68,3 +69,29 @@ def test_each_contract_fails_when_a_line_breaks_it(tmp_path: Path) -> None:
     assert len(PLANTED) == len(CONTRACTS)
     for name in CONTRACTS:
         assert f"{name} BROKEN" in output
+
+
+def private_imports(source: str) -> list[str]:
+    """Return the private names that a file imports from other folders of this project."""
+    return [
+        name
+        for node in ast.walk(ast.parse(source))
+        if isinstance(node, ast.ImportFrom)
+        for module in [node.module or ""]
+        if node.level > 1 or (node.level == 0 and module.startswith(PACKAGES))
+        for name in [*module.split("."), *(each.name for each in node.names)]
+        if name.startswith("_") and not name.startswith("__")
+    ]
+
+
+def test_no_private_name_crosses_a_folder() -> None:
+    # That nobody reaches into another object is for ruff (SLF001).
+    for package in PACKAGES:
+        for path in (ROOT / package).rglob("*.py"):
+            assert private_imports(path.read_text(encoding="utf-8")) == [], path
+
+
+def test_private_names_would_be_noticed() -> None:
+    assert private_imports("from ..wire.codec import _PARSERS, decode") == ["_PARSERS"]
+    assert private_imports("from chatproto._version import __version__") == ["_version"]
+    assert private_imports("from ._version import __version__") == []
