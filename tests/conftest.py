@@ -1,6 +1,6 @@
-"""How much Hypothesis does: the same in every CI run, or much more when asked for.
+"""Hypothesis profiles: `ci` draws the same examples in each run, `fuzz` draws many new ones.
 
-`HYPOTHESIS_PROFILE=fuzz` is for long runs at night; it draws anew each time.
+`HYPOTHESIS_PROFILE=fuzz` is for runs that last a night.
 """
 
 import os
