@@ -151,10 +151,10 @@ def test_readme_session_is_what_the_server_says() -> None:
             broker.receive(turn[1], lines)
             continue
         for user in filter(None, (turn[1], turn["other"])):
-            assert broker.outgoing(user) == lines
+            assert broker.next_step(user).write == lines
             broker.sent(user, len(lines))
-    assert not any(broker.outgoing(user) for user in ("alice", "bob", "carol"))
-    assert broker.take_half_close("bob")
+    assert not any(broker.next_step(user).write for user in ("alice", "bob", "carol"))
+    assert broker.next_step("bob").half_close
 
 
 @pytest.mark.parametrize(
