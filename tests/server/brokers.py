@@ -1,17 +1,20 @@
-"""A broker with people on it, for tests."""
+"""A broker with clients that are logged in, and what the tests do with it."""
+
+from collections.abc import Collection
 
 from chatproto import ChatBroker, CloseReason, Limits, Policy
 
-# The least that there may be. A queue with anything in it is full.
+# The smallest limits. A queue with anything in it is full.
 TIGHT = Limits(max_line=512, queue_bytes=512)
 
-# With queues that are soon full, from 1001 octets on, and that open again at 500.
+# A queue is full from 1,001 bytes on, until 500 or fewer are left.
 NARROW = Limits(max_line=512, high_water=1000, queue_bytes=5000, drain_rate=1000)
 
 
 def login(broker: ChatBroker[int], cid: int, name: str) -> None:
+    """Connect, and send a LOGIN."""
     broker.connect(cid, f"peer-{cid}")
-    say(broker, cid, f"LOGIN {name}")
+    send(broker, cid, f"LOGIN {name}")
 
 
 def broker_of(
@@ -29,23 +32,24 @@ def broker_of(
     return broker
 
 
-def say(broker: ChatBroker[int], cid: int, *commands: str) -> None:
+def send(broker: ChatBroker[int], cid: int, *commands: str) -> None:
+    """Let a client send commands, each in a read of its own."""
     for command in commands:
         broker.receive(cid, f"CHAT/1.0 {command}\n".encode())
 
 
 def message(sender: str, recipient: str, size: int) -> str:
-    """A SEND that takes this many octets in its recipient's queue."""
+    """A SEND that takes this many bytes in its recipient's queue."""
     return f"SEND {recipient} " + "x" * (size - len(f"CHAT/1.0 RECEIVE {sender} \n"))
 
 
 def fill(broker: ChatBroker[int], cid: int, sender: str, recipient: str, size: int) -> None:
-    """Have a connection send what takes so many octets, at 100 each, in one queue."""
-    say(broker, cid, *[message(sender, recipient, 100)] * (size // 100))
+    """Let a client send messages of 100 bytes, this many bytes in all."""
+    send(broker, cid, *[message(sender, recipient, 100)] * (size // 100))
 
 
 def answer(broker: ChatBroker[int], *allowed: bool) -> list[str]:
-    """Answer the questions that there are.
+    """Answer the open questions.
 
     Returns:
         The names that they were about.
@@ -57,8 +61,8 @@ def answer(broker: ChatBroker[int], *allowed: bool) -> list[str]:
     return [question.name for question in questions]
 
 
-def settle(broker: ChatBroker[int], *slow: int) -> None:
-    """Write all that is queued for all but some connections, until there is nothing to do."""
+def flush(broker: ChatBroker[int], *, slow: Collection[int] = ()) -> None:
+    """Write all queues but those of slow connections, until no other connection is ready."""
     ready = list(broker._by_id)
     while ready:
         for cid in ready:
@@ -67,37 +71,50 @@ def settle(broker: ChatBroker[int], *slow: int) -> None:
         ready = broker.take_ready()
 
 
-def heard(broker: ChatBroker[int], cid: int) -> list[str]:
-    """Write all that is queued for a connection."""
-    octets = bytes(broker.next_step(cid).write)
-    broker.sent(cid, len(octets))
-    assert not octets or octets.endswith(b"\n")
-    return octets.decode().replace("CHAT/1.0 RECEIVE ", "").splitlines()
+def received(broker: ChatBroker[int], cid: int) -> list[str]:
+    """Write a connection's queue.
+
+    Returns:
+        What its client receives: the sender and the data of each message.
+    """
+    data = bytes(broker.next_step(cid).write)
+    broker.sent(cid, len(data))
+    assert not data or data.endswith(b"\n")
+    return data.decode().replace("CHAT/1.0 RECEIVE ", "").splitlines()
 
 
 def half_close(broker: ChatBroker[int], cid: int) -> bool:
-    """Whether to end our half of the stream to a connection; if so, it is done."""
+    """End our half of a stream, if the broker asks for that now.
+
+    Returns:
+        Whether it did.
+    """
     if not broker.next_step(cid).half_close:
         return False
     broker.half_closed(cid)
     return True
 
 
-def leaves(broker: ChatBroker[int], cid: int) -> bool:
-    """Whether a connection is to close now. A polite peer closes as soon as the server does."""
+def wants_close(broker: ChatBroker[int], cid: int) -> bool:
+    """Whether the broker wants a transport closed, once the peer has ended its half like us."""
     if half_close(broker, cid):
         broker.receive_eof(cid)
     return broker.next_step(cid).close
 
 
-def reason(broker: ChatBroker[int], cid: int) -> CloseReason:
-    """Have a connection go that is to close, and say why it was."""
+def close_reason(broker: ChatBroker[int], cid: int) -> CloseReason:
+    """Close a transport that the broker wants closed.
+
+    Returns:
+        The reason that the broker counts.
+    """
     before = broker.snapshot().closes
     assert broker.next_step(cid).close
     broker.disconnect(cid)
-    [why] = broker.snapshot().closes - before
-    return why
+    [reason] = broker.snapshot().closes - before
+    return reason
 
 
 def log(broker: ChatBroker[int]) -> list[str]:
-    return [str(record) for record in broker.take_log_events()]
+    """The lines of the log since the last call."""
+    return [str(event) for event in broker.take_log_events()]

@@ -6,7 +6,7 @@ from chatproto import ChatBroker, CloseReason, Limits
 from chatproto.server.admission import Admission, network_of
 
 from ..remains import remains
-from .brokers import half_close, heard, leaves, reason, say
+from .brokers import close_reason, half_close, received, send, wants_close
 
 
 @pytest.mark.parametrize(
@@ -97,15 +97,15 @@ def crowd(limits: Limits, *addresses: str) -> ChatBroker[int]:
 def test_a_connection_too_many_is_told_so_and_closed() -> None:
     broker = crowd(Limits(max_connections=2), "", "", "")
     assert broker.take_ready() == [3]
-    assert heard(broker, 3) == ["*server* ERR TOO_MANY - too many connections"]
-    say(broker, 3, "LOGIN alice")
-    assert leaves(broker, 3)
-    assert reason(broker, 3) is CloseReason.TOO_MANY_CONNECTIONS
+    assert received(broker, 3) == ["*server* ERR TOO_MANY - too many connections"]
+    send(broker, 3, "LOGIN alice")
+    assert wants_close(broker, 3)
+    assert close_reason(broker, 3) is CloseReason.TOO_MANY_CONNECTIONS
     assert broker.snapshot().users == 0
     assert broker.snapshot().accepted == 3
     broker.disconnect(1)
     broker.connect(4, "peer-4")
-    say(broker, 4, "LOGIN bob")
+    send(broker, 4, "LOGIN bob")
     assert broker.snapshot().users == 1
 
 
@@ -113,9 +113,9 @@ def test_a_connection_too_many_from_one_address() -> None:
     one = "::ffff:192.0.2.1"
     broker = crowd(Limits(max_connections_per_address=2), "192.0.2.1", "192.0.2.2", one, one)
     assert broker.take_ready() == [4]
-    assert heard(broker, 4) == ["*server* ERR TOO_MANY - too many connections from your address"]
-    assert leaves(broker, 4)
-    assert reason(broker, 4) is CloseReason.TOO_MANY_FROM_ADDRESS
+    assert received(broker, 4) == ["*server* ERR TOO_MANY - too many connections from your address"]
+    assert wants_close(broker, 4)
+    assert close_reason(broker, 4) is CloseReason.TOO_MANY_FROM_ADDRESS
 
 
 def test_a_connection_too_many_from_one_network() -> None:
@@ -135,7 +135,7 @@ def test_the_machines_own_connections_are_as_many_as_they_like() -> None:
 
 def test_who_is_turned_away_does_not_stay_for_long() -> None:
     broker = crowd(Limits(max_connections=1, linger=10.0, close_timeout=2.0), "", "", "")
-    heard(broker, 2)
+    received(broker, 2)
     assert half_close(broker, 2)
     broker.tick(2.0)
     assert broker.next_step(2).close

@@ -15,14 +15,14 @@ from chatproto import (
     Policy,
 )
 
-from .brokers import broker_of, heard, leaves, log, login, say
+from .brokers import broker_of, log, login, received, send, wants_close
 
 # Messages and notices
 
 
 def test_a_message_is_queued_for_its_recipient() -> None:
     broker = broker_of("alice", "bob")
-    say(broker, 1, "SEND bob  hi ")
+    send(broker, 1, "SEND bob  hi ")
     assert bytes(broker.next_step(2).write) == b"CHAT/1.0 RECEIVE alice  hi \n"
     assert broker.take_ready() == [2]
     assert bytes(broker.next_step(1).write) == b""
@@ -31,15 +31,15 @@ def test_a_message_is_queued_for_its_recipient() -> None:
 def test_a_line_may_come_in_pieces() -> None:
     broker = broker_of("alice", "bob")
     for octet in b"CHAT/1.0 SEND bob hi\r\n":
-        assert heard(broker, 2) == []
+        assert received(broker, 2) == []
         broker.receive(1, bytes([octet]))
-    assert heard(broker, 2) == ["alice hi"]
+    assert received(broker, 2) == ["alice hi"]
 
 
 def test_an_error_is_told_with_its_code_and_its_command() -> None:
     broker = broker_of("alice")
-    say(broker, 1, "SEND bob hi", "SEND bob", "LOGIN a b", "STAR x", "LEAVE g")
-    assert heard(broker, 1) == [
+    send(broker, 1, "SEND bob hi", "SEND bob", "LOGIN a b", "STAR x", "LEAVE g")
+    assert received(broker, 1) == [
         "*server* ERR NO_SUCH_USER SEND bob is not online",
         "*server* ERR MALFORMED SEND a name and data belong here, after one space each",
         "*server* ERR MALFORMED LOGIN this takes one name",
@@ -50,54 +50,54 @@ def test_an_error_is_told_with_its_code_and_its_command() -> None:
 
 def test_success_is_silent() -> None:
     broker = broker_of("alice", "bob")
-    say(broker, 1, "GROUP g alice bob", "BROADCAST g hi", "LEAVE g", "LOGIN ali")
-    assert heard(broker, 1) == []
-    assert heard(broker, 2) == ["alice hi"]
+    send(broker, 1, "GROUP g alice bob", "BROADCAST g hi", "LEAVE g", "LOGIN ali")
+    assert received(broker, 1) == []
+    assert received(broker, 2) == ["alice hi"]
 
 
 def test_without_notices_the_server_is_silent_and_still_counts() -> None:
     broker: ChatBroker[int] = ChatBroker(notices=False, limits=Limits(bad_lines=3))
     login(broker, 1, "alice")
-    say(broker, 1, "SEND bob hi", "junk", "junk", "junk")
+    send(broker, 1, "SEND bob hi", "junk", "junk", "junk")
     assert bytes(broker.next_step(1).write) == b""
-    assert leaves(broker, 1)
+    assert wants_close(broker, 1)
     assert broker.snapshot().refusals == {"NO_SUCH_USER": 1, "UNSUPPORTED_COMMAND": 3}
 
 
 def test_notices_are_limited_in_rate() -> None:
     broker = broker_of("alice")
     broker.tick(1000.0)
-    say(broker, 1, *["SEND bob hi"] * 60)
-    assert len(heard(broker, 1)) == 50
-    say(broker, 1, "SEND bob hi")
-    assert heard(broker, 1) == []
+    send(broker, 1, *["SEND bob hi"] * 60)
+    assert len(received(broker, 1)) == 50
+    send(broker, 1, "SEND bob hi")
+    assert received(broker, 1) == []
     broker.tick(1001.0)
-    say(broker, 1, *["SEND bob hi"] * 60)
-    assert len(heard(broker, 1)) == 20
+    send(broker, 1, *["SEND bob hi"] * 60)
+    assert len(received(broker, 1)) == 20
     assert broker.snapshot().refusals == {"NO_SUCH_USER": 121}
 
 
 def test_each_connection_has_its_own_rate() -> None:
     broker = broker_of("alice", "bob", limits=Limits(notice_burst=1))
-    say(broker, 1, "SEND x hi", "SEND x hi")
-    say(broker, 2, "SEND x hi", "SEND x hi")
-    assert (len(heard(broker, 1)), len(heard(broker, 2))) == (1, 1)
+    send(broker, 1, "SEND x hi", "SEND x hi")
+    send(broker, 2, "SEND x hi", "SEND x hi")
+    assert (len(received(broker, 1)), len(received(broker, 2))) == (1, 1)
 
 
 def test_notices_do_not_use_up_what_others_are_sent() -> None:
     broker = broker_of("alice", "bob", limits=Limits(notice_burst=1))
-    say(broker, 1, "SEND x 1", "SEND x 2")
-    say(broker, 2, *["SEND alice hi"] * 5)
-    assert heard(broker, 1)[1:] == ["bob hi"] * 5
+    send(broker, 1, "SEND x 1", "SEND x 2")
+    send(broker, 2, *["SEND alice hi"] * 5)
+    assert received(broker, 1)[1:] == ["bob hi"] * 5
 
 
 def test_a_relayed_line_that_outgrows_the_limit_is_refused_to_its_sender() -> None:
     """`RECEIVE alice` is longer than `SEND bob`, and the reference server writes it anyway."""
     broker = broker_of("alice", "bob")
     data = "x" * (4096 - len("CHAT/1.0 RECEIVE alice \n"))
-    say(broker, 1, f"SEND bob {data}", f"SEND bob {data}x")
-    assert heard(broker, 2) == [f"alice {data}"]
-    assert heard(broker, 1) == [
+    send(broker, 1, f"SEND bob {data}", f"SEND bob {data}x")
+    assert received(broker, 2) == [f"alice {data}"]
+    assert received(broker, 1) == [
         "*server* ERR LINE_TOO_LONG SEND the line would be too long for its recipients"
     ]
     assert broker.snapshot().refusals == {"LINE_TOO_LONG": 1}
@@ -107,31 +107,31 @@ def test_a_relayed_line_that_outgrows_the_limit_is_refused_to_its_sender() -> No
 def test_a_broadcast_that_outgrows_the_limit_reaches_nobody() -> None:
     long = "z" * 64
     broker = broker_of(long, "bob", "carol")
-    say(broker, 1, "GROUP g bob carol", "BROADCAST g " + "x" * 4060)
-    assert "ERR LINE_TOO_LONG BROADCAST " in heard(broker, 1)[0]
-    assert (heard(broker, 2), heard(broker, 3)) == ([], [])
+    send(broker, 1, "GROUP g bob carol", "BROADCAST g " + "x" * 4060)
+    assert "ERR LINE_TOO_LONG BROADCAST " in received(broker, 1)[0]
+    assert (received(broker, 2), received(broker, 3)) == ([], [])
 
 
 def test_a_line_over_the_limit_smuggles_nothing() -> None:
     broker = broker_of("alice", "bob")
-    say(broker, 1, "SEND bob ".ljust(4096, "x") + "CHAT/1.0 SEND bob forged", "SEND bob hi")
-    assert heard(broker, 2) == ["alice hi"]
-    assert heard(broker, 1) == ["*server* ERR LINE_TOO_LONG SEND the line is too long"]
+    send(broker, 1, "SEND bob ".ljust(4096, "x") + "CHAT/1.0 SEND bob forged", "SEND bob hi")
+    assert received(broker, 2) == ["alice hi"]
+    assert received(broker, 1) == ["*server* ERR LINE_TOO_LONG SEND the line is too long"]
 
 
 def test_a_bot_that_answers_the_server_is_not_answered() -> None:
     broker = broker_of("alice")
-    say(broker, 1, "SEND *server* what?", "BROADCAST *server* what?")
-    assert heard(broker, 1) == []
+    send(broker, 1, "SEND *server* what?", "BROADCAST *server* what?")
+    assert received(broker, 1) == []
 
 
 def test_the_policy_is_the_hubs() -> None:
     open_house = Policy(broadcasting=Broadcasting.ANYONE)
     for policy, expected in ((Policy(), []), (open_house, ["carol hi"])):
         broker = broker_of("alice", "bob", "carol", policy=policy)
-        say(broker, 1, "GROUP g bob")
-        say(broker, 3, "BROADCAST g hi")
-        assert heard(broker, 2) == expected
+        send(broker, 1, "GROUP g bob")
+        send(broker, 3, "BROADCAST g hi")
+        assert received(broker, 2) == expected
 
 
 # What the adapter is told
@@ -139,7 +139,7 @@ def test_the_policy_is_the_hubs() -> None:
 
 def test_what_was_sent_is_counted_as_far_as_it_was_there() -> None:
     broker = broker_of("alice", "bob")
-    say(broker, 1, "SEND bob hi")
+    send(broker, 1, "SEND bob hi")
     with pytest.raises(ValueError, match="-1 bytes"):
         broker.sent(2, -1)
     queued = len(broker.next_step(2).write)
@@ -149,26 +149,26 @@ def test_what_was_sent_is_counted_as_far_as_it_was_there() -> None:
 
 def test_a_connection_is_ready_once_until_it_has_been_written_to() -> None:
     broker = broker_of("alice", "bob")
-    say(broker, 1, "SEND bob 1", "SEND bob 2")
+    send(broker, 1, "SEND bob 1", "SEND bob 2")
     assert broker.take_ready() == [2]
-    say(broker, 1, "SEND bob 3")
+    send(broker, 1, "SEND bob 3")
     assert broker.take_ready() == []
-    assert heard(broker, 2) == ["alice 1", "alice 2", "alice 3"]
-    say(broker, 1, "SEND bob 4")
+    assert received(broker, 2) == ["alice 1", "alice 2", "alice 3"]
+    send(broker, 1, "SEND bob 4")
     assert broker.take_ready() == [2]
 
 
 def test_first_queued_first_written() -> None:
     broker = broker_of("alice", "bob", "carol", "dave")
-    say(broker, 1, "SEND dave 1", "SEND bob 1", "SEND carol 1", "SEND dave 2")
+    send(broker, 1, "SEND dave 1", "SEND bob 1", "SEND carol 1", "SEND dave 2")
     assert broker.take_ready() == [4, 2, 3]
 
 
 def test_a_partial_write_leaves_the_rest() -> None:
     broker = broker_of("alice", "bob")
-    say(broker, 1, "SEND bob hello")
+    send(broker, 1, "SEND bob hello")
     broker.sent(2, 10)
-    say(broker, 1, "SEND bob again")
+    send(broker, 1, "SEND bob again")
     assert bytes(broker.next_step(2).write) == b"ECEIVE alice hello\nCHAT/1.0 RECEIVE alice again\n"
 
 
@@ -176,8 +176,8 @@ def test_nobody_connects_twice() -> None:
     broker = broker_of("alice")
     with pytest.raises(ValueError, match="connected already"):
         broker.connect(1, "peer-1")
-    say(broker, 1, "SEND alice still here")
-    assert heard(broker, 1) == ["alice still here"]
+    send(broker, 1, "SEND alice still here")
+    assert received(broker, 1) == ["alice still here"]
     assert broker.snapshot().accepted == 1
 
 
@@ -196,11 +196,11 @@ def test_the_log_tells_the_published_session() -> None:
     broker: ChatBroker[int] = ChatBroker()
     for cid, name in enumerate(("zhangsan", "lisi", "wangwu", "zhaoliu"), 1):
         login(broker, cid, name)
-    say(broker, 1, "SEND lisi hello", "GROUP g1 zhangsan lisi wangwu", "BROADCAST g1 all")
-    say(broker, 3, "LEAVE g1", "LEAVE g1", "GROUP g1 x")
-    assert heard(broker, 2) == ["zhangsan hello", "zhangsan all"]
+    send(broker, 1, "SEND lisi hello", "GROUP g1 zhangsan lisi wangwu", "BROADCAST g1 all")
+    send(broker, 3, "LEAVE g1", "LEAVE g1", "GROUP g1 x")
+    assert received(broker, 2) == ["zhangsan hello", "zhangsan all"]
     for cid in (1, 2, 3, 4):
-        say(broker, cid, "LOGOUT")
+        send(broker, cid, "LOGOUT")
         broker.disconnect(cid)
     assert log(broker) == [
         "accepted from peer-1",
@@ -229,7 +229,7 @@ def test_the_counters() -> None:
     broker = broker_of("alice", "bob")
     before = broker.snapshot()
     assert (before.connections, before.accepted, before.logins, before.users) == (2, 2, 2, 2)
-    say(broker, 1, "GROUP g alice bob", "BROADCAST g hi", "SEND nobody hi")
+    send(broker, 1, "GROUP g alice bob", "BROADCAST g hi", "SEND nobody hi")
     after = broker.snapshot()
     sent = "GROUP g alice bob", "BROADCAST g hi", "SEND nobody hi"
     assert after.bytes_received - before.bytes_received == sum(
@@ -242,7 +242,7 @@ def test_the_counters() -> None:
     broker.sent(2, 5)
     assert broker.snapshot().bytes_sent == 5
     assert broker.snapshot().queued == after.queued - 5
-    say(broker, 2, "LOGOUT")
+    send(broker, 2, "LOGOUT")
     broker.disconnect(2)
     end = broker.snapshot()
     assert (end.connections, end.accepted, end.users) == (1, 2, 1)
@@ -252,14 +252,14 @@ def test_the_counters() -> None:
 def test_a_snapshot_does_not_change_afterwards() -> None:
     broker = broker_of("alice")
     before = broker.snapshot()
-    say(broker, 1, "SEND bob hi")
+    send(broker, 1, "SEND bob hi")
     broker.disconnect(1)
     assert (before.refusals, before.closes) == ({}, {})
 
 
 def test_records_can_be_told_apart_by_programs() -> None:
     broker = broker_of("alice")
-    say(broker, 1, "GROUP g alice")
+    send(broker, 1, "GROUP g alice")
     [record] = broker.take_log_events()
     assert (record.kind, record.peer, record.name, record.subject) == (
         EventKind.GROUP_MADE,

@@ -6,29 +6,29 @@ from .brokers import (
     NARROW,
     TIGHT,
     broker_of,
+    close_reason,
     fill,
+    flush,
     half_close,
-    heard,
-    leaves,
     message,
-    reason,
-    say,
-    settle,
+    received,
+    send,
+    wants_close,
 )
 
 
 def test_drain_tells_everybody_and_writes_what_is_queued() -> None:
     broker = broker_of("alice", "bob")
-    say(broker, 1, "SEND bob hi")
+    send(broker, 1, "SEND bob hi")
     broker.drain()
     bye = "*server* ERR SHUTTING_DOWN - the server is shutting down"
-    assert not leaves(broker, 1)
-    assert not leaves(broker, 2)
+    assert not wants_close(broker, 1)
+    assert not wants_close(broker, 2)
     assert broker.take_ready() == [2, 1]
-    assert heard(broker, 1) == [bye]
-    assert heard(broker, 2) == ["alice hi", bye]
+    assert received(broker, 1) == [bye]
+    assert received(broker, 2) == ["alice hi", bye]
     for cid in (1, 2):
-        assert leaves(broker, cid)
+        assert wants_close(broker, cid)
         broker.disconnect(cid)
     assert broker.connections == 0
     assert broker.snapshot().closes == {"shutting down": 2}
@@ -36,9 +36,9 @@ def test_drain_tells_everybody_and_writes_what_is_queued() -> None:
 
 def test_drain_leaves_those_that_are_ending_alone() -> None:
     broker = broker_of("alice")
-    say(broker, 1, "LOGOUT")
+    send(broker, 1, "LOGOUT")
     broker.drain()
-    assert heard(broker, 1) == []
+    assert received(broker, 1) == []
     broker.disconnect(1)
     assert broker.snapshot().closes == {"logged out": 1}
 
@@ -48,8 +48,8 @@ def test_who_comes_while_draining_is_sent_away() -> None:
     broker.drain()
     broker.connect(1, "peer-1")
     assert broker.take_ready() == [1]
-    assert heard(broker, 1) == ["*server* ERR SHUTTING_DOWN - the server is shutting down"]
-    assert leaves(broker, 1)
+    assert received(broker, 1) == ["*server* ERR SHUTTING_DOWN - the server is shutting down"]
+    assert wants_close(broker, 1)
 
 
 def test_drain_does_not_wait_for_ever() -> None:
@@ -65,7 +65,7 @@ def test_drain_does_not_wait_for_ever() -> None:
 
 def test_abandon_waits_for_nobody() -> None:
     broker = broker_of("alice", "bob")
-    say(broker, 1, "SEND bob hi")
+    send(broker, 1, "SEND bob hi")
     broker.drain()
     broker.take_ready()
     broker.abort()
@@ -78,9 +78,9 @@ def test_abandon_waits_for_nobody() -> None:
 def test_last_words_do_not_cost_a_connection_what_was_accepted_for_it() -> None:
     """A queue that is full to the brim is still written (protocol.md, section 2: no holes)."""
     broker = broker_of("alice", "bob", limits=TIGHT)
-    say(broker, 1, message("alice", "bob", 512))
+    send(broker, 1, message("alice", "bob", 512))
     broker.drain()
-    assert len(heard(broker, 2)[0]) == 512 - len("CHAT/1.0 RECEIVE \n")
+    assert len(received(broker, 2)[0]) == 512 - len("CHAT/1.0 RECEIVE \n")
 
 
 def test_deadlines_that_pass_together_pass_once_each() -> None:
@@ -97,16 +97,16 @@ def test_it_is_over_within_the_grace() -> None:
     """Whatever else has more time: those that linger, and those that only have to close."""
     broker = broker_of("alice", "bob", limits=Limits(linger=60.0, close_timeout=60.0, grace=10.0))
     broker.tick(100.0)
-    say(broker, 1, "SEND bob hi")
+    send(broker, 1, "SEND bob hi")
     broker.drain()
-    heard(broker, 1)
+    received(broker, 1)
     assert half_close(broker, 1)
     broker.take_ready()
     broker.tick(109.9)
     assert not any(broker.next_step(cid).close for cid in (1, 2))
     broker.tick(110.0)
     assert broker.take_ready() == [1, 2]
-    assert (reason(broker, 1), reason(broker, 2)) == (CloseReason.SHUTTING_DOWN,) * 2
+    assert (close_reason(broker, 1), close_reason(broker, 2)) == (CloseReason.SHUTTING_DOWN,) * 2
     assert broker.connections == 0
 
 
@@ -124,17 +124,17 @@ def test_who_waits_for_a_queue_is_told_too_and_says_no_more() -> None:
     fill(broker, 1, "alice", "bob", 2000)
     assert broker.snapshot().waiting == 1
     broker.drain()
-    settle(broker)
+    flush(broker)
     assert broker.snapshot().deliveries == 11
     assert (broker.snapshot().waiting, broker.snapshot().queued) == (0, 0)
-    assert leaves(broker, 1)
+    assert wants_close(broker, 1)
 
 
 def test_who_waits_for_an_answer_is_told_too() -> None:
     broker = broker_of("alice", ask=True)
-    say(broker, 1, "LOGIN ali", "SEND ali hi")
+    send(broker, 1, "LOGIN ali", "SEND ali hi")
     [question] = broker.take_questions()
     broker.drain()
     broker.answer(question.token, allowed=True)
-    assert heard(broker, 1) == ["*server* ERR SHUTTING_DOWN - the server is shutting down"]
-    assert leaves(broker, 1)
+    assert received(broker, 1) == ["*server* ERR SHUTTING_DOWN - the server is shutting down"]
+    assert wants_close(broker, 1)

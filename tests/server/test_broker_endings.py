@@ -7,18 +7,29 @@ import pytest
 from chatproto import CloseReason, DuplicateLogin, Limits, Policy
 from chatproto.server.dispatcher import SLICE
 
-from .brokers import TIGHT, broker_of, half_close, heard, leaves, log, login, message, reason, say
+from .brokers import (
+    TIGHT,
+    broker_of,
+    close_reason,
+    half_close,
+    log,
+    login,
+    message,
+    received,
+    send,
+    wants_close,
+)
 
 # How connections end
 
 
 def test_logout_closes_once_the_queue_is_written() -> None:
     broker = broker_of("alice", "bob")
-    say(broker, 2, "SEND alice hi")
-    say(broker, 1, "LOGOUT")
-    assert not leaves(broker, 1)
-    assert heard(broker, 1) == ["bob hi"]
-    assert leaves(broker, 1)
+    send(broker, 2, "SEND alice hi")
+    send(broker, 1, "LOGOUT")
+    assert not wants_close(broker, 1)
+    assert received(broker, 1) == ["bob hi"]
+    assert wants_close(broker, 1)
     broker.disconnect(1)
     assert broker.connections == 1
     assert broker.snapshot().closes == {"logged out": 1}
@@ -27,35 +38,35 @@ def test_logout_closes_once_the_queue_is_written() -> None:
 def test_nothing_after_logout_runs() -> None:
     broker = broker_of("alice", "bob")
     broker.receive(1, b"CHAT/1.0 LOGOUT\nCHAT/1.0 SEND bob hi\n")
-    say(broker, 1, "SEND bob hi")
+    send(broker, 1, "SEND bob hi")
     broker.receive_eof(1)
-    assert heard(broker, 2) == []
-    assert heard(broker, 1) == []
+    assert received(broker, 2) == []
+    assert received(broker, 1) == []
 
 
 def test_not_even_what_is_far_behind_it() -> None:
     broker = broker_of("alice", "bob")
     broker.receive(1, b"CHAT/1.0 LOGOUT\n".ljust(2 * SLICE, b"x") + b"\nCHAT/1.0 SEND bob hi\n")
-    assert heard(broker, 2) == []
+    assert received(broker, 2) == []
     assert broker.snapshot().refusals == {}
 
 
 def test_nobody_hears_of_a_connection_that_is_ending() -> None:
     broker = broker_of("alice", "bob")
-    say(broker, 1, "LOGOUT")
-    say(broker, 2, "SEND alice hi")
-    assert heard(broker, 1) == []
-    assert "ERR NO_SUCH_USER" in heard(broker, 2)[0]
+    send(broker, 1, "LOGOUT")
+    send(broker, 2, "SEND alice hi")
+    assert received(broker, 1) == []
+    assert "ERR NO_SUCH_USER" in received(broker, 2)[0]
 
 
 def test_the_end_of_a_stream() -> None:
     broker = broker_of("alice", "bob")
-    say(broker, 2, "SEND alice hi")
+    send(broker, 2, "SEND alice hi")
     broker.take_ready()
     broker.receive_eof(1)
     assert broker.take_ready() == [1]
     assert not broker.next_step(1).read
-    assert heard(broker, 1) == ["bob hi"]
+    assert received(broker, 1) == ["bob hi"]
     assert broker.next_step(1).close
     broker.disconnect(1)
     assert broker.snapshot().closes == {"end of stream": 1}
@@ -65,8 +76,8 @@ def test_half_a_line_before_the_end_is_not_run() -> None:
     broker = broker_of("alice", "bob")
     broker.receive(1, b"CHAT/1.0 SEND bob hi")
     broker.receive_eof(1)
-    assert heard(broker, 2) == []
-    assert heard(broker, 1) == [
+    assert received(broker, 2) == []
+    assert received(broker, 1) == [
         "*server* ERR TRUNCATED SEND the line has no end and was not executed"
     ]
     assert broker.next_step(1).close
@@ -77,33 +88,33 @@ def test_bad_lines_in_a_row_close_with_last_words() -> None:
     broker.receive(1, b"junk\n" * 99)
     assert broker.next_step(1).read
     broker.receive(1, b"junk\nCHAT/1.0 SEND bob hi\n")
-    assert heard(broker, 1)[-1] == "*server* ERR TOO_MANY - too many bad lines in a row"
-    assert heard(broker, 2) == []
-    assert leaves(broker, 1)
+    assert received(broker, 1)[-1] == "*server* ERR TOO_MANY - too many bad lines in a row"
+    assert received(broker, 2) == []
+    assert wants_close(broker, 1)
     broker.disconnect(1)
     assert broker.snapshot().closes == {"too many bad lines": 1}
 
 
 def test_a_lost_connection() -> None:
     broker = broker_of("alice", "bob")
-    say(broker, 2, "SEND alice hi")
+    send(broker, 2, "SEND alice hi")
     broker.disconnect(1)
     assert broker.take_ready() == []
     assert broker.snapshot().closes == {"connection lost": 1}
     broker.disconnect(1)
     assert broker.snapshot().closes == {"connection lost": 1}
-    say(broker, 2, "SEND alice hi")
-    assert "ERR NO_SUCH_USER" in heard(broker, 2)[0]
+    send(broker, 2, "SEND alice hi")
+    assert "ERR NO_SUCH_USER" in received(broker, 2)[0]
 
 
 def test_a_connection_is_there_until_it_is_gone() -> None:
     """Its id does not stand for another one before `disconnect`."""
     broker = broker_of("alice", "bob")
-    say(broker, 2, "SEND alice hi")
-    say(broker, 1, "LOGOUT")
+    send(broker, 2, "SEND alice hi")
+    send(broker, 1, "LOGOUT")
     with pytest.raises(ValueError, match="1 is connected already"):
         broker.connect(1, "somebody else")
-    assert heard(broker, 1) == ["bob hi"]
+    assert received(broker, 1) == ["bob hi"]
     broker.disconnect(1)
     broker.connect(1, "somebody else")
     assert broker.snapshot().queued == 0
@@ -112,8 +123,8 @@ def test_a_connection_is_there_until_it_is_gone() -> None:
 def test_who_lingers_too_long_is_cut_off() -> None:
     broker = broker_of("alice", "bob", limits=Limits(linger=10.0))
     broker.tick(100.0)
-    say(broker, 2, "SEND alice hi")
-    say(broker, 1, "LOGOUT")
+    send(broker, 2, "SEND alice hi")
+    send(broker, 1, "LOGOUT")
     broker.take_ready()
     broker.tick(109.9)
     assert broker.take_ready() == []
@@ -128,13 +139,13 @@ def test_our_half_is_closed_once_and_the_peer_has_a_moment_for_its_own() -> None
     """What it sends meanwhile is read and thrown away, or it would never get what is queued."""
     broker = broker_of("alice", "bob", limits=Limits(close_timeout=2.0))
     broker.tick(100.0)
-    say(broker, 1, "LOGOUT")
+    send(broker, 1, "LOGOUT")
     broker.take_ready()
     assert half_close(broker, 1)
     assert not half_close(broker, 1)
     assert broker.next_step(1).read
-    say(broker, 1, "SEND bob ghost")
-    assert heard(broker, 2) == []
+    send(broker, 1, "SEND bob ghost")
+    assert received(broker, 2) == []
     broker.tick(101.9)
     assert not broker.next_step(1).close
     assert broker.take_ready() == []
@@ -149,7 +160,7 @@ def test_whoever_has_closed_is_not_waited_for() -> None:
     assert not broker.next_step(1).read
     assert not half_close(broker, 1)
     assert broker.next_step(1).close
-    say(broker, 2, "LOGOUT")
+    send(broker, 2, "LOGOUT")
     assert half_close(broker, 2)
     broker.take_ready()
     broker.receive_eof(2)
@@ -159,9 +170,9 @@ def test_whoever_has_closed_is_not_waited_for() -> None:
 
 def test_who_is_gone_has_no_deadline() -> None:
     broker = broker_of("alice", "bob", "carol")
-    say(broker, 1, "LOGOUT")
+    send(broker, 1, "LOGOUT")
     broker.tick(5.0)
-    say(broker, 2, "LOGOUT")
+    send(broker, 2, "LOGOUT")
     broker.disconnect(1)
     broker.take_ready()
     broker.tick(14.0)
@@ -177,18 +188,18 @@ def test_who_is_told_too_much_of_its_own_errors_is_closed() -> None:
     """Notices wait for nothing: whoever makes so many errors has to read."""
     broker = broker_of("alice", "bob", limits=TIGHT)
     broker.receive(1, b"CHAT/1.0 SEND x hi\n" * 20 + b"CHAT/1.0 SEND bob hi\n")
-    assert reason(broker, 1) is CloseReason.FULL_QUEUE
-    assert heard(broker, 2) == []
+    assert close_reason(broker, 1) is CloseReason.FULL_QUEUE
+    assert received(broker, 2) == []
 
 
 def test_over_the_bound_of_all_who_is_ending_ends_at_once() -> None:
     limits = replace(TIGHT, queue_bytes=1024, total_queue_bytes=1024)
     broker = broker_of("alice", "bob", limits=limits)
-    say(broker, 1, message("alice", "alice", 512), message("alice", "alice", 100), "LOGOUT")
-    say(broker, 2, message("bob", "bob", 512))
+    send(broker, 1, message("alice", "alice", 512), message("alice", "alice", 100), "LOGOUT")
+    send(broker, 2, message("bob", "bob", 512))
     assert broker.next_step(1).close
     assert broker.snapshot().queued == 512
-    assert reason(broker, 1) is CloseReason.LOGGED_OUT
+    assert close_reason(broker, 1) is CloseReason.LOGGED_OUT
 
 
 def test_who_says_too_much_while_it_waits_ends() -> None:
@@ -202,31 +213,31 @@ def test_who_says_too_much_while_it_waits_ends() -> None:
     assert broker.connections == 2
     broker.receive(1, b"x")
     assert broker.snapshot().queued == 0
-    assert reason(broker, 1) is CloseReason.FULL_QUEUES
+    assert close_reason(broker, 1) is CloseReason.FULL_QUEUES
     assert broker.next_step(2).read
 
 
 def test_who_drowns_in_a_refused_login_runs_no_further() -> None:
     limits = replace(TIGHT, max_name=5)
     broker = broker_of("alice", "bob", limits=limits)
-    say(broker, 1, message("alice", "alice", 500))
+    send(broker, 1, message("alice", "alice", 500))
     broker.receive(1, b"CHAT/1.0 LOGIN longer\nCHAT/1.0 SEND bob hi\n")
-    assert reason(broker, 1) is CloseReason.FULL_QUEUE
-    assert heard(broker, 2) == []
+    assert close_reason(broker, 1) is CloseReason.FULL_QUEUE
+    assert received(broker, 2) == []
 
 
 def test_what_is_written_makes_room() -> None:
     broker = broker_of("alice", "bob", limits=TIGHT)
     for _ in range(50):
-        say(broker, 1, "SEND bob " + "x" * 400)
-        assert heard(broker, 2) == ["alice " + "x" * 400]
+        send(broker, 1, "SEND bob " + "x" * 400)
+        assert received(broker, 2) == ["alice " + "x" * 400]
 
 
 def test_the_server_is_not_answered_however_malformed() -> None:
     broker = broker_of("alice", policy=Policy(duplicate_login=DuplicateLogin.REJECT))
     broker.connect(2, "peer")
-    say(broker, 2, "SEND *server* hello", "SEND *server*", "LOGIN alice", "SEND *server* hello")
-    assert heard(broker, 2) == ["*server* ERR NAME_IN_USE LOGIN alice is logged in already"]
+    send(broker, 2, "SEND *server* hello", "SEND *server*", "LOGIN alice", "SEND *server* hello")
+    assert received(broker, 2) == ["*server* ERR NAME_IN_USE LOGIN alice is logged in already"]
     assert broker.snapshot().refusals == {"NAME_IN_USE": 1}
 
 
@@ -247,36 +258,36 @@ def test_two_logins_in_one_packet_are_two_names() -> None:
 
 def test_share() -> None:
     broker = broker_of("alice", "bob", "bob")
-    say(broker, 1, "SEND bob hi")
-    assert heard(broker, 2) == heard(broker, 3) == ["alice hi"]
+    send(broker, 1, "SEND bob hi")
+    assert received(broker, 2) == received(broker, 3) == ["alice hi"]
     assert broker.snapshot().deliveries == 2
 
 
 def test_reject() -> None:
     broker = broker_of("alice", policy=Policy(duplicate_login=DuplicateLogin.REJECT))
     login(broker, 2, "alice")
-    assert heard(broker, 2) == ["*server* ERR NAME_IN_USE LOGIN alice is logged in already"]
-    say(broker, 2, "SEND alice hi")
-    assert heard(broker, 2) == ["*server* ERR NOT_LOGGED_IN SEND log in first"]
+    assert received(broker, 2) == ["*server* ERR NAME_IN_USE LOGIN alice is logged in already"]
+    send(broker, 2, "SEND alice hi")
+    assert received(broker, 2) == ["*server* ERR NOT_LOGGED_IN SEND log in first"]
     assert log(broker) == ["accepted from peer-2"]
-    say(broker, 2, "LOGIN bob", "SEND alice hi")
-    assert heard(broker, 1) == ["bob hi"]
+    send(broker, 2, "LOGIN bob", "SEND alice hi")
+    assert received(broker, 1) == ["bob hi"]
     assert broker.snapshot().logins == 2
 
 
 def test_replace() -> None:
     broker = broker_of("alice", policy=Policy(duplicate_login=DuplicateLogin.REPLACE))
     login(broker, 2, "alice")
-    assert not leaves(broker, 1)
-    assert heard(broker, 1) == [
+    assert not wants_close(broker, 1)
+    assert received(broker, 1) == [
         "*server* ERR NAME_IN_USE - somebody else has logged in under your name"
     ]
-    assert leaves(broker, 1)
+    assert wants_close(broker, 1)
     broker.disconnect(1)
     assert log(broker) == [
         "accepted from peer-2",
         "logged in alice (peer-2)",
         "closed alice (peer-1): replaced",
     ]
-    say(broker, 2, "SEND alice me")
-    assert heard(broker, 2) == ["alice me"]
+    send(broker, 2, "SEND alice me")
+    assert received(broker, 2) == ["alice me"]

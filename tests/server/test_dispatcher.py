@@ -5,7 +5,17 @@ import pytest
 from chatproto import ChatBroker, CloseReason, DuplicateLogin, Policy
 from chatproto.server.dispatcher import SLICE
 
-from .brokers import NARROW, broker_of, fill, heard, leaves, message, reason, say, settle
+from .brokers import (
+    NARROW,
+    broker_of,
+    close_reason,
+    fill,
+    flush,
+    message,
+    received,
+    send,
+    wants_close,
+)
 
 # NARROW: a queue of 1,100 bytes is full, and is not any more when 600 of them are written.
 
@@ -25,7 +35,7 @@ def waiting_broker(*names: str, policy: Policy = Policy()) -> ChatBroker[int]:
 def numbered(broker: ChatBroker[int], cid: int, sender: str, to: str, *numbers: int) -> None:
     for number in numbers:
         line = f"CHAT/1.0 RECEIVE {sender} {number} "
-        say(broker, cid, f"SEND {to} {number} " + "x" * (99 - len(line)))
+        send(broker, cid, f"SEND {to} {number} " + "x" * (99 - len(line)))
 
 
 def numbers(lines: list[str]) -> list[int]:
@@ -36,9 +46,9 @@ def test_what_would_go_into_a_full_queue_waits() -> None:
     broker = broker_of("alice", "bob", limits=NARROW)
     fill(broker, 1, "alice", "bob", 1000)
     assert broker.next_step(1).read
-    say(broker, 1, message("alice", "bob", 100))
+    send(broker, 1, message("alice", "bob", 100))
     assert broker.next_step(1).read
-    say(broker, 1, message("alice", "bob", 100))
+    send(broker, 1, message("alice", "bob", 100))
     assert not broker.next_step(1).read
     assert len(broker.next_step(2).write) == 1100
     assert broker.snapshot().deliveries == 11
@@ -68,12 +78,12 @@ def test_a_queue_that_was_empty_is_ready_when_somebody_goes_on() -> None:
 
 def test_nobody_else_waits() -> None:
     broker = waiting_broker("alice", "bob", "carol", "dave")
-    say(broker, 3, "SEND dave hi", "SEND alice hi")
-    assert heard(broker, 4) == heard(broker, 1) == ["carol hi"]
+    send(broker, 3, "SEND dave hi", "SEND alice hi")
+    assert received(broker, 4) == received(broker, 1) == ["carol hi"]
     assert broker.next_step(3).read
     assert broker.next_step(2).read
-    say(broker, 2, "SEND dave I am only slow")
-    assert heard(broker, 4) == ["bob I am only slow"]
+    send(broker, 2, "SEND dave I am only slow")
+    assert received(broker, 4) == ["bob I am only slow"]
 
 
 @pytest.mark.parametrize("whole", [True, False])
@@ -87,12 +97,12 @@ def test_what_comes_after_it_waits_behind_it_in_order(whole: bool) -> None:
         3,
         1100 + len(BLOCKED) + len(stream),
     )
-    assert heard(broker, 3) == []
-    settle(broker, 1, 3)
-    assert heard(broker, 3) == ["alice 1", "ali 2"]
-    assert heard(broker, 1) == ["*server* ERR NO_SUCH_USER SEND nobody is not online"]
-    assert leaves(broker, 1)
-    assert reason(broker, 1) is CloseReason.LOGGED_OUT
+    assert received(broker, 3) == []
+    flush(broker, slow=[1, 3])
+    assert received(broker, 3) == ["alice 1", "ali 2"]
+    assert received(broker, 1) == ["*server* ERR NO_SUCH_USER SEND nobody is not online"]
+    assert wants_close(broker, 1)
+    assert close_reason(broker, 1) is CloseReason.LOGGED_OUT
 
 
 def test_the_end_of_a_stream_waits_behind_it() -> None:
@@ -100,32 +110,32 @@ def test_the_end_of_a_stream_waits_behind_it() -> None:
     broker.receive(1, b"CHAT/1.0 SEND carol hi\nCHAT/1.0 SEND carol half")
     broker.receive_eof(1)
     assert not broker.next_step(1).close
-    say(broker, 3, "SEND alice she is still there")
-    settle(broker, 1, 3)
-    assert heard(broker, 3) == ["alice hi"]
-    assert heard(broker, 1) == [
+    send(broker, 3, "SEND alice she is still there")
+    flush(broker, slow=[1, 3])
+    assert received(broker, 3) == ["alice hi"]
+    assert received(broker, 1) == [
         "carol she is still there",
         "*server* ERR TRUNCATED SEND the line has no end and was not executed",
     ]
-    assert reason(broker, 1) is CloseReason.EOF
+    assert close_reason(broker, 1) is CloseReason.EOF
 
 
 def test_logout_and_then_the_end_of_the_stream_are_a_logout() -> None:
     broker = waiting_broker("alice", "bob")
-    say(broker, 1, "LOGOUT", "SEND bob ghost")
+    send(broker, 1, "LOGOUT", "SEND bob ghost")
     broker.receive_eof(1)
-    settle(broker)
+    flush(broker)
     assert broker.snapshot().deliveries == 12
-    assert reason(broker, 1) is CloseReason.LOGGED_OUT
+    assert close_reason(broker, 1) is CloseReason.LOGGED_OUT
 
 
 def test_bad_lines_behind_it_count() -> None:
     broker = waiting_broker("alice", "bob", "carol")
     broker.receive(1, b"junk\n" * 100 + b"CHAT/1.0 SEND carol hi\n")
-    settle(broker, 3)
-    assert heard(broker, 3) == []
-    assert leaves(broker, 1)
-    assert reason(broker, 1) is CloseReason.BAD_LINES
+    flush(broker, slow=[3])
+    assert received(broker, 3) == []
+    assert wants_close(broker, 1)
+    assert close_reason(broker, 1) is CloseReason.BAD_LINES
 
 
 def test_a_long_backlog_goes_in_order_however_often_it_has_to_wait() -> None:
@@ -138,7 +148,7 @@ def test_a_long_backlog_goes_in_order_however_often_it_has_to_wait() -> None:
         assert len(broker.next_step(2).write) <= 1000 + 512
         octets = len(broker.next_step(2).write)
         assert broker.snapshot().queued <= octets + len(stream)
-        got += numbers(heard(broker, 2))
+        got += numbers(received(broker, 2))
         broker.take_ready()
         if broker.busy:
             broker.tick(0.0)
@@ -152,7 +162,7 @@ def test_those_that_wait_take_turns() -> None:
     numbered(broker, 2, "carol", "bob", *range(100, 140))
     turns: list[int] = []
     while broker.snapshot().queued:
-        turns += numbers(heard(broker, 3))
+        turns += numbers(received(broker, 3))
         broker.take_ready()
     assert [each for each in turns if each < 100] == list(range(40))
     assert [each for each in turns if each >= 100] == list(range(100, 140))
@@ -164,10 +174,10 @@ def test_a_sender_may_have_to_wait_for_itself() -> None:
     broker = broker_of("alice", limits=NARROW)
     numbered(broker, 1, "alice", "alice", *range(15))
     assert not broker.next_step(1).read
-    assert numbers(heard(broker, 1)) == list(range(11))
+    assert numbers(received(broker, 1)) == list(range(11))
     broker.take_ready()
     assert broker.next_step(1).read
-    assert numbers(heard(broker, 1)) == list(range(11, 15))
+    assert numbers(received(broker, 1)) == list(range(11, 15))
 
 
 def test_two_may_wait_for_each_other() -> None:
@@ -175,7 +185,7 @@ def test_two_may_wait_for_each_other() -> None:
     numbered(broker, 1, "alice", "bob", *range(15))
     numbered(broker, 2, "bob", "alice", *range(15))
     assert broker.snapshot().waiting == 2
-    settle(broker)
+    flush(broker)
     assert broker.snapshot().deliveries == 30
     assert (broker.snapshot().queued, broker.snapshot().waiting) == (0, 0)
 
@@ -185,102 +195,102 @@ def test_two_may_wait_for_each_other() -> None:
 
 def test_the_recipient_goes() -> None:
     broker = waiting_broker("alice", "bob", "carol")
-    say(broker, 1, "SEND carol hi")
+    send(broker, 1, "SEND carol hi")
     broker.disconnect(2)
-    settle(broker, 1, 3)
-    assert heard(broker, 1) == ["*server* ERR NO_SUCH_USER SEND bob is not online"]
-    assert heard(broker, 3) == ["alice hi"]
+    flush(broker, slow=[1, 3])
+    assert received(broker, 1) == ["*server* ERR NO_SUCH_USER SEND bob is not online"]
+    assert received(broker, 3) == ["alice hi"]
 
 
 def test_the_recipient_logs_out_and_has_all_that_was_accepted() -> None:
     broker = waiting_broker("alice", "bob")
-    say(broker, 2, "LOGOUT")
+    send(broker, 2, "LOGOUT")
     broker.take_ready()
-    assert heard(broker, 1) == ["*server* ERR NO_SUCH_USER SEND bob is not online"]
-    assert len(heard(broker, 2)) == 11
-    assert leaves(broker, 2)
+    assert received(broker, 1) == ["*server* ERR NO_SUCH_USER SEND bob is not online"]
+    assert len(received(broker, 2)) == 11
+    assert wants_close(broker, 2)
 
 
 def test_the_recipient_takes_nothing() -> None:
     broker = waiting_broker("alice", "bob", "carol")
-    say(broker, 1, "SEND carol hi")
+    send(broker, 1, "SEND carol hi")
     broker.sent(2, 0)
     broker.tick(9.9)
     assert not broker.next_step(1).read
     broker.tick(10.0)
-    settle(broker, 1, 2, 3)
-    assert heard(broker, 1) == ["*server* ERR NO_SUCH_USER SEND bob is not online"]
-    assert heard(broker, 3) == ["alice hi"]
-    assert reason(broker, 2) is CloseReason.SLOW_CONSUMER
+    flush(broker, slow=[1, 2, 3])
+    assert received(broker, 1) == ["*server* ERR NO_SUCH_USER SEND bob is not online"]
+    assert received(broker, 3) == ["alice hi"]
+    assert close_reason(broker, 2) is CloseReason.SLOW_CONSUMER
 
 
 def test_the_recipient_is_replaced() -> None:
     """What was not accepted for the old connection goes to the new one."""
     replace = Policy(duplicate_login=DuplicateLogin.REPLACE)
     broker = waiting_broker("alice", "bob", "carol", policy=replace)
-    say(broker, 3, "LOGIN bob")
-    settle(broker, 2, 3)
-    assert len(heard(broker, 3)) == 1
-    assert len(heard(broker, 2)) == 12
-    assert leaves(broker, 2)
+    send(broker, 3, "LOGIN bob")
+    flush(broker, slow=[2, 3])
+    assert len(received(broker, 3)) == 1
+    assert len(received(broker, 2)) == 12
+    assert wants_close(broker, 2)
     assert broker.next_step(1).read
 
 
 def test_the_recipient_is_renamed() -> None:
     """It is waited for on: what it had to take is what is waited for."""
     broker = waiting_broker("alice", "bob", "carol")
-    say(broker, 2, "LOGIN rob")
-    say(broker, 3, "LOGIN bob")
+    send(broker, 2, "LOGIN rob")
+    send(broker, 3, "LOGIN bob")
     assert not broker.next_step(1).read
-    settle(broker, 3)
-    assert len(heard(broker, 3)) == 1
+    flush(broker, slow=[3])
+    assert len(received(broker, 3)) == 1
 
 
 def test_the_sender_goes() -> None:
     broker = waiting_broker("alice", "bob", "carol")
-    say(broker, 1, "SEND carol hi")
-    say(broker, 3, message("carol", "bob", 100))
+    send(broker, 1, "SEND carol hi")
+    send(broker, 3, message("carol", "bob", 100))
     broker.disconnect(1)
     assert broker.snapshot().waiting == 1
-    settle(broker, 2)
+    flush(broker, slow=[2])
     assert broker.snapshot().queued == 1100 + len(BLOCKED)
-    heard(broker, 2)
+    received(broker, 2)
     broker.take_ready()
-    assert heard(broker, 2)[0].startswith("carol ")
+    assert received(broker, 2)[0].startswith("carol ")
 
 
 def test_the_sender_is_replaced() -> None:
     replace = Policy(duplicate_login=DuplicateLogin.REPLACE)
     broker = waiting_broker("alice", "bob", "carol", policy=replace)
-    say(broker, 1, "SEND carol hi")
-    say(broker, 3, "LOGIN alice")
-    settle(broker, 1)
+    send(broker, 1, "SEND carol hi")
+    send(broker, 3, "LOGIN alice")
+    flush(broker, slow=[1])
     assert (broker.snapshot().waiting, broker.snapshot().deliveries) == (0, 11)
-    assert "ERR NAME_IN_USE" in heard(broker, 1)[0]
-    assert leaves(broker, 1)
-    assert reason(broker, 1) is CloseReason.REPLACED
+    assert "ERR NAME_IN_USE" in received(broker, 1)[0]
+    assert wants_close(broker, 1)
+    assert close_reason(broker, 1) is CloseReason.REPLACED
 
 
 def test_the_sender_goes_when_it_could_go_on() -> None:
     broker = waiting_broker("alice", "bob")
     broker.sent(2, 1100)
     broker.disconnect(1)
-    settle(broker)
+    flush(broker)
     assert broker.snapshot().deliveries == 11
     assert broker.snapshot().queued == 0
 
 
 def test_the_sender_does_not_read_itself() -> None:
     broker = waiting_broker("alice", "bob", "carol")
-    say(broker, 3, "SEND alice hi")
+    send(broker, 3, "SEND alice hi")
     broker.sent(1, 0)
     broker.tick(10.0)
-    assert reason(broker, 1) is CloseReason.SLOW_CONSUMER
+    assert close_reason(broker, 1) is CloseReason.SLOW_CONSUMER
     assert broker.snapshot().waiting == 0
 
 
 def test_a_message_that_can_never_go_does_not_wait() -> None:
     broker = waiting_broker("alice", "bob", "a-longer-name")
-    say(broker, 3, "SEND bob ".ljust(500, "x"))
-    assert "ERR LINE_TOO_LONG SEND" in heard(broker, 3)[0]
+    send(broker, 3, "SEND bob ".ljust(500, "x"))
+    assert "ERR LINE_TOO_LONG SEND" in received(broker, 3)[0]
     assert broker.next_step(3).read

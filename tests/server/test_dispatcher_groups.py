@@ -3,35 +3,35 @@
 from chatproto import ChatBroker, CloseReason, Limits
 from chatproto.server.flow_control import WINDOW
 
-from .brokers import NARROW, broker_of, fill, heard, message, reason, say, settle
+from .brokers import NARROW, broker_of, close_reason, fill, flush, message, received, send
 
 
 def group_broker(*names: str, limits: Limits = NARROW) -> ChatBroker[int]:
     """All of them are members of g, and the last one has 1,100 octets queued."""
     broker = broker_of(*names, limits=limits)
-    say(broker, 1, f"GROUP g {' '.join(names)}")
+    send(broker, 1, f"GROUP g {' '.join(names)}")
     fill(broker, 1, names[0], names[-1], 1100)
     return broker
 
 
 def test_a_broadcast_waits_for_a_full_queue_and_reaches_the_others_at_once() -> None:
     broker = group_broker("alice", "bob", "carol", "dave")
-    say(broker, 1, "BROADCAST g hi", "BROADCAST g again")
-    assert heard(broker, 2) == heard(broker, 3) == ["alice hi"]
+    send(broker, 1, "BROADCAST g hi", "BROADCAST g again")
+    assert received(broker, 2) == received(broker, 3) == ["alice hi"]
     assert len(broker.next_step(4).write) == 1100
     assert not broker.next_step(1).read
-    assert len(heard(broker, 4)) == 11
-    settle(broker, 2, 3, 4)
-    assert heard(broker, 2) == heard(broker, 3) == ["alice again"]
-    assert heard(broker, 4) == ["alice hi", "alice again"]
+    assert len(received(broker, 4)) == 11
+    flush(broker, slow=[2, 3, 4])
+    assert received(broker, 2) == received(broker, 3) == ["alice again"]
+    assert received(broker, 4) == ["alice hi", "alice again"]
     assert broker.next_step(1).read
 
 
 def test_it_is_counted_once_and_each_delivery_too() -> None:
     broker = group_broker("alice", "bob", "carol")
     before = broker.snapshot()
-    say(broker, 1, "BROADCAST g hi")
-    settle(broker)
+    send(broker, 1, "BROADCAST g hi")
+    flush(broker)
     after = broker.snapshot()
     assert (after.messages - before.messages, after.deliveries - before.deliveries) == (1, 2)
 
@@ -39,28 +39,28 @@ def test_it_is_counted_once_and_each_delivery_too() -> None:
 def test_full_queues_are_waited_for_one_after_another() -> None:
     broker = group_broker("alice", "bob", "carol", "dave")
     fill(broker, 1, "alice", "carol", 1100)
-    say(broker, 1, "BROADCAST g hi")
-    assert heard(broker, 2) == ["alice hi"]
-    assert len(heard(broker, 4)) == 11
+    send(broker, 1, "BROADCAST g hi")
+    assert received(broker, 2) == ["alice hi"]
+    assert len(received(broker, 4)) == 11
     broker.take_ready()
     # Not yet: carol is waited for first.
-    assert heard(broker, 4) == []
-    assert len(heard(broker, 3)) == 11
+    assert received(broker, 4) == []
+    assert len(received(broker, 3)) == 11
     broker.take_ready()
-    assert heard(broker, 3) == heard(broker, 4) == ["alice hi"]
+    assert received(broker, 3) == received(broker, 4) == ["alice hi"]
     assert broker.next_step(1).read
 
 
 def test_queues_that_are_never_open_together_do_not_starve_a_broadcast() -> None:
     """Each member always has more to take from somebody else."""
     broker = group_broker("alice", "bob", "carol", "dave", "erin")
-    say(broker, 1, "GROUP h bob carol")
+    send(broker, 1, "GROUP h bob carol")
     for sender, name, to in ((4, "dave", "bob"), (5, "erin", "carol")):
         fill(broker, sender, name, to, 10_000)
-    say(broker, 1, "BROADCAST h hi")
+    send(broker, 1, "BROADCAST h hi")
     got: list[str] = []
     for cid in (2, 3) * 6:
-        got += [line for line in heard(broker, cid) if line == "alice hi"]
+        got += [line for line in received(broker, cid) if line == "alice hi"]
         # A queue that is written is full again before the other one is.
         broker.take_ready()
         assert broker.snapshot().waiting >= 2
@@ -71,42 +71,42 @@ def test_queues_that_are_never_open_together_do_not_starve_a_broadcast() -> None
 def test_two_connections_of_one_name_may_be_waited_for_one_by_one() -> None:
     broker = broker_of("alice", "bob", "bob", limits=NARROW)
     fill(broker, 1, "alice", "bob", 1100)
-    heard(broker, 2)
-    say(broker, 1, "SEND bob hi")
-    assert heard(broker, 2) == ["alice hi"]
+    received(broker, 2)
+    send(broker, 1, "SEND bob hi")
+    assert received(broker, 2) == ["alice hi"]
     assert not broker.next_step(1).read
-    assert len(heard(broker, 3)) == 11
-    settle(broker, 2, 3)
-    assert (heard(broker, 2), heard(broker, 3)) == ([], ["alice hi"])
+    assert len(received(broker, 3)) == 11
+    flush(broker, slow=[2, 3])
+    assert (received(broker, 2), received(broker, 3)) == ([], ["alice hi"])
 
 
 def test_one_that_logs_in_while_a_message_waits_does_not_get_it() -> None:
     """Others have it already, so it was accepted before."""
     broker = group_broker("alice", "bob", "carol")
-    say(broker, 1, "BROADCAST g hi")
-    assert heard(broker, 2) == ["alice hi"]
+    send(broker, 1, "BROADCAST g hi")
+    assert received(broker, 2) == ["alice hi"]
     broker.connect(4, "peer-4")
-    say(broker, 4, "LOGIN bob")
-    settle(broker, 2, 4)
-    assert (heard(broker, 2), heard(broker, 4)) == ([], [])
+    send(broker, 4, "LOGIN bob")
+    flush(broker, slow=[2, 4])
+    assert (received(broker, 2), received(broker, 4)) == ([], [])
 
 
 def test_who_leaves_while_it_is_waited_for_does_not_get_it() -> None:
     broker = group_broker("alice", "bob", "carol")
-    say(broker, 1, "BROADCAST g hi")
-    say(broker, 3, "LEAVE g")
-    assert len(heard(broker, 3)) == 11
-    settle(broker, 3)
-    assert heard(broker, 3) == []
+    send(broker, 1, "BROADCAST g hi")
+    send(broker, 3, "LEAVE g")
+    assert len(received(broker, 3)) == 11
+    flush(broker, slow=[3])
+    assert received(broker, 3) == []
     assert broker.next_step(1).read
 
 
 def test_all_that_are_waited_for_go() -> None:
     broker = group_broker("alice", "bob", "carol")
-    say(broker, 1, "BROADCAST g hi", "SEND bob then")
+    send(broker, 1, "BROADCAST g hi", "SEND bob then")
     broker.disconnect(3)
-    settle(broker, 2)
-    assert heard(broker, 2) == ["alice hi", "alice then"]
+    flush(broker, slow=[2])
+    assert received(broker, 2) == ["alice hi", "alice then"]
     assert broker.snapshot().refusals == {}
 
 
@@ -115,11 +115,11 @@ def test_the_queue_that_ends_another_one() -> None:
     limits = Limits(max_line=512, high_water=1000, queue_bytes=2000, total_queue_bytes=2000)
     broker = group_broker("alice", "bob", "carol", "dave", limits=limits)
     fill(broker, 1, "alice", "bob", 800)
-    say(broker, 1, message("alice", "carol", 100))
-    say(broker, 1, "BROADCAST g hi")
-    assert reason(broker, 4) is CloseReason.FULL_QUEUES
-    settle(broker, 2, 3)
-    assert heard(broker, 2)[-1] == heard(broker, 3)[-1] == "alice hi"
+    send(broker, 1, message("alice", "carol", 100))
+    send(broker, 1, "BROADCAST g hi")
+    assert close_reason(broker, 4) is CloseReason.FULL_QUEUES
+    flush(broker, slow=[2, 3])
+    assert received(broker, 2)[-1] == received(broker, 3)[-1] == "alice hi"
     assert broker.next_step(1).read
 
 
@@ -128,20 +128,20 @@ def test_the_queue_that_ends_another_one() -> None:
 
 def test_a_member_that_takes_nothing_is_not_waited_for() -> None:
     broker = group_broker("alice", "bob", "carol")
-    say(broker, 1, "BROADCAST g 1", "BROADCAST g 2")
+    send(broker, 1, "BROADCAST g 1", "BROADCAST g 2")
     assert not broker.next_step(1).read
     broker.tick(WINDOW)
-    settle(broker, 2, 3)
+    flush(broker, slow=[2, 3])
     assert broker.next_step(1).read
-    assert heard(broker, 2) == ["alice 1", "alice 2"]
-    assert heard(broker, 3)[-2:] == ["alice 1", "alice 2"]
+    assert received(broker, 2) == ["alice 1", "alice 2"]
+    assert received(broker, 3)[-2:] == ["alice 1", "alice 2"]
 
 
 def test_who_sends_to_it_alone_waits() -> None:
     broker = group_broker("alice", "bob", "carol", "dave")
-    say(broker, 2, "SEND dave hi")
+    send(broker, 2, "SEND dave hi")
     broker.tick(WINDOW)
-    say(broker, 3, "SEND dave hi")
+    send(broker, 3, "SEND dave hi")
     broker.take_ready()
     assert not broker.next_step(2).read
     assert not broker.next_step(3).read
@@ -153,22 +153,22 @@ def test_its_queue_grows_to_the_bound_and_then_it_is_closed() -> None:
     broker.tick(WINDOW)
     # 39 times 100 octets more make 5,000.
     for number in range(39):
-        say(broker, 1, "BROADCAST g ".ljust(100 - len("CHAT/1.0 RECEIVE alice \n") + 12, "x"))
+        send(broker, 1, "BROADCAST g ".ljust(100 - len("CHAT/1.0 RECEIVE alice \n") + 12, "x"))
         assert len(broker.next_step(3).write) == 1100 + 100 * (number + 1)
-        heard(broker, 2)
+        received(broker, 2)
     assert broker.next_step(3).read
-    say(broker, 1, "BROADCAST g hi")
-    assert reason(broker, 3) is CloseReason.FULL_QUEUE
-    assert heard(broker, 2) == ["alice hi"]
+    send(broker, 1, "BROADCAST g hi")
+    assert close_reason(broker, 3) is CloseReason.FULL_QUEUE
+    assert received(broker, 2) == ["alice hi"]
     assert broker.next_step(1).read
 
 
 def test_a_member_that_drains_is_waited_for_however_long_that_takes() -> None:
     broker = group_broker("alice", "bob", "carol")
-    say(broker, 1, *["BROADCAST g ".ljust(400, "x")] * 100)
+    send(broker, 1, *["BROADCAST g ".ljust(400, "x")] * 100)
     now = 0.0
     while broker.snapshot().queued:
-        heard(broker, 2)
+        received(broker, 2)
         broker.sent(3, round(NARROW.drain_rate * WINDOW))
         now += WINDOW
         broker.tick(now)
@@ -181,9 +181,9 @@ def test_a_member_that_drains_is_waited_for_however_long_that_takes() -> None:
 
 def test_a_sender_waits_for_its_own_other_connection() -> None:
     broker = group_broker("bob", "alice", "alice")
-    heard(broker, 2)
-    say(broker, 2, "BROADCAST g hi")
+    received(broker, 2)
+    send(broker, 2, "BROADCAST g hi")
     assert not broker.next_step(2).read
-    assert len(heard(broker, 3)) == 11
-    settle(broker, 2, 3)
-    assert (heard(broker, 2), heard(broker, 3)) == ([], ["alice hi"])
+    assert len(received(broker, 3)) == 11
+    flush(broker, slow=[2, 3])
+    assert (received(broker, 2), received(broker, 3)) == ([], ["alice hi"])

@@ -16,7 +16,7 @@ from chatproto import (
 from chatproto.server.event_log import LOG_BURST, EventLog
 from chatproto.server.peer import Peer
 
-from .brokers import broker_of, heard, leaves, login, say
+from .brokers import broker_of, login, received, send, wants_close
 from .brokers import log as log_of
 
 
@@ -133,7 +133,7 @@ def test_who_says_something_when_it_is_too_late_has_said_nothing() -> None:
     broker: ChatBroker[int] = ChatBroker(limits=Limits(login_timeout=5.0))
     broker.connect(1, "peer-1")
     broker.tick(5.0)
-    say(broker, 1, "LOGIN alice")
+    send(broker, 1, "LOGIN alice")
     broker.disconnect(1)
     assert log_of(broker) == ["probed peer-1: no login in time"]
 
@@ -147,9 +147,9 @@ def test_a_flood_of_connections_is_no_flood_of_events(commands: list[str]) -> No
     for number in range(1000):
         broker.tick(100.0 + number / 100)
         broker.connect(2, f"peer-{number}")
-        say(broker, 2, *commands)
-        heard(broker, 2)
-        assert leaves(broker, 2)
+        send(broker, 2, *commands)
+        received(broker, 2)
+        assert wants_close(broker, 2)
         broker.disconnect(2)
     important = [event for event in broker.take_log_events() if event.important]
     assert [event.peer for event in important] == [f"peer-{100 * n}" for n in range(10)]

@@ -9,7 +9,7 @@ from chatproto.server.dispatcher import SLICE, Dispatcher
 from chatproto.server.fast_path import FEW
 from chatproto.server.work import ROUND, TURN
 
-from .brokers import NARROW, broker_of, fill, login, say
+from .brokers import NARROW, broker_of, fill, login, send
 
 LIMITS = Limits(max_line=512)
 LONG_NAME = "somebody-with-a-long-name"
@@ -19,11 +19,11 @@ def line(command: str, data: bytes) -> bytes:
     return b"CHAT/1.0 %b %b\n" % (command.encode(), data)
 
 
-def send(*data: bytes, to: str = "bob") -> bytes:
+def sends(*data: bytes, to: str = "bob") -> bytes:
     return b"".join(line(f"SEND {to}", each) for each in data)
 
 
-def receive(*data: bytes, sender: str = "alice") -> bytes:
+def receives(*data: bytes, sender: str = "alice") -> bytes:
     return b"".join(line(f"RECEIVE {sender}", each) for each in data)
 
 
@@ -31,7 +31,7 @@ def receive(*data: bytes, sender: str = "alice") -> bytes:
 def broker() -> ChatBroker[int]:
     """Alice is 1 and bob is 2; both are members of g."""
     broker = broker_of("alice", "bob", LONG_NAME, limits=LIMITS)
-    say(broker, 2, "GROUP g alice bob")
+    send(broker, 2, "GROUP g alice bob")
     broker.take_log_events()
     return broker
 
@@ -58,62 +58,62 @@ def is_fast(broker: ChatBroker[int], data: bytes, cid: int = 1) -> bool:
     "data", [b"", b" ", b"hi there ", b"CHAT/1.0 SEND bob x", b"\0\xff", b"x" * 470]
 )
 def test_a_message_by_itself(broker: ChatBroker[int], data: bytes) -> None:
-    assert is_fast(broker, send(data))
-    assert broker.next_step(2).write == receive(data)
+    assert is_fast(broker, sends(data))
+    assert broker.next_step(2).write == receives(data)
     assert is_fast(broker, line("BROADCAST g", data), cid=2)
-    assert broker.next_step(1).write == receive(data, sender="bob")
+    assert broker.next_step(1).write == receives(data, sender="bob")
 
 
 def test_many_alike(broker: ChatBroker[int]) -> None:
     data = [b"", b" ", b"hi there ", b"CHAT/1.0 SEND bob x", b"\0\xff", b"x" * 470]
-    assert is_fast(broker, send(*data))
-    assert broker.next_step(2).write == receive(*data)
+    assert is_fast(broker, sends(*data))
+    assert broker.next_step(2).write == receives(*data)
     # They are one object in the queue: nothing has taken them apart.
     assert len(broker._by_id[2].queue) == 1
 
 
 def test_many_different_ones(broker: ChatBroker[int]) -> None:
-    assert is_fast(broker, send(b"1") + line("BROADCAST g", b"2") + send(b"3", b"4"))
-    assert broker.next_step(2).write == receive(b"1", b"2", b"3", b"4")
+    assert is_fast(broker, sends(b"1") + line("BROADCAST g", b"2") + sends(b"3", b"4"))
+    assert broker.next_step(2).write == receives(b"1", b"2", b"3", b"4")
     counters = broker.snapshot()
     assert (counters.messages, counters.deliveries) == (4, 4)
 
 
 def test_more_than_a_slice(broker: ChatBroker[int]) -> None:
     data = [b"%d" % number for number in range(SLICE // 10)]
-    assert is_fast(broker, send(*data))
-    assert broker.next_step(2).write == receive(*data)
+    assert is_fast(broker, sends(*data))
+    assert broker.next_step(2).write == receives(*data)
 
 
 def test_the_rest_of_a_line_goes_the_general_path_alone(broker: ChatBroker[int]) -> None:
-    lines = send(b"1", b"2", b"3")
+    lines = sends(b"1", b"2", b"3")
     assert executed(broker, lines[:5]) == 0
     # The line that had begun.
     assert executed(broker, lines[5:-2]) == 1
-    assert broker.next_step(2).write == receive(b"1", b"2")
+    assert broker.next_step(2).write == receives(b"1", b"2")
     assert executed(broker, lines[-2:]) == 1
     assert is_fast(broker, lines)
-    assert broker.next_step(2).write == receive(b"1", b"2", b"3") * 2
+    assert broker.next_step(2).write == receives(b"1", b"2", b"3") * 2
 
 
 def test_a_switch_turns_it_off() -> None:
     broker: ChatBroker[int] = ChatBroker(fast_path=False)
     login(broker, 1, "alice")
     login(broker, 2, "bob")
-    assert executed(broker, send(b"1", b"2")) == 2
-    assert broker.next_step(2).write == receive(b"1", b"2")
+    assert executed(broker, sends(b"1", b"2")) == 2
+    assert broker.next_step(2).write == receives(b"1", b"2")
 
 
 def test_names_keep_their_octets() -> None:
     broker = broker_of("дима", "bücher")
-    assert is_fast(broker, send(b"1", b"2", to="bücher"))
-    assert broker.next_step(2).write == receive(b"1", b"2", sender="дима")
+    assert is_fast(broker, sends(b"1", b"2", to="bücher"))
+    assert broker.next_step(2).write == receives(b"1", b"2", sender="дима")
 
 
 def test_a_new_name_is_used_at_once(broker: ChatBroker[int]) -> None:
-    say(broker, 1, "LOGIN carol")
-    assert is_fast(broker, send(b"hi"))
-    assert broker.next_step(2).write == receive(b"hi", sender="carol")
+    send(broker, 1, "LOGIN carol")
+    assert is_fast(broker, sends(b"hi"))
+    assert broker.next_step(2).write == receives(b"hi", sender="carol")
 
 
 @pytest.mark.parametrize(
@@ -141,24 +141,29 @@ def test_a_new_name_is_used_at_once(broker: ChatBroker[int]) -> None:
     ],
 )
 def test_anything_else_goes_the_general_path(others: bytes) -> None:
-    for before in (b"", send(b"1"), send(b"1", b"2"), send(b"1") + line("BROADCAST g", b"2")):
+    for before in (
+        b"",
+        sends(b"1"),
+        sends(b"1", b"2"),
+        sends(b"1") + line("BROADCAST g", b"2"),
+    ):
         assert not is_fast(broker_of("alice", "bob"), before + others)
 
 
 def test_nobody_goes_it_before_their_login() -> None:
     broker = broker_of("alice", "bob")
     broker.connect(3, "carol")
-    assert not is_fast(broker, send(b"hi"), cid=3)
+    assert not is_fast(broker, sends(b"hi"), cid=3)
 
 
 def test_nobody_goes_it_whose_lines_are_counted() -> None:
-    assert not is_fast(broker_of("alice", "bob", limits=Limits(rate=1000.0)), send(b"hi"))
+    assert not is_fast(broker_of("alice", "bob", limits=Limits(rate=1000.0)), sends(b"hi"))
 
 
 def test_a_bad_line_closes_it_until_there_is_a_good_one(broker: ChatBroker[int]) -> None:
     assert not is_fast(broker, b"bad\n")
-    assert not is_fast(broker, send(b"good"))
-    assert is_fast(broker, send(b"good"))
+    assert not is_fast(broker, sends(b"good"))
+    assert is_fast(broker, sends(b"good"))
 
 
 # "CHAT/1.0 RECEIVE alice " is 5 bytes longer than "CHAT/1.0 SEND bob ", and 11 shorter than with
@@ -170,12 +175,12 @@ def test_a_bad_line_closes_it_until_there_is_a_good_one(broker: ChatBroker[int])
 def test_no_line_is_longer_than_allowed(
     broker: ChatBroker[int], to: str, others: tuple[bytes, ...]
 ) -> None:
-    fits = 512 - max(len(receive(b"")), len(send(b"", to=to)))
+    fits = 512 - max(len(receives(b"")), len(sends(b"", to=to)))
     data = [*others, b"x" * fits]
-    broker.receive(1, send(*data, to=to))
+    broker.receive(1, sends(*data, to=to))
     cid = 2 if to == "bob" else 3
-    assert broker.next_step(cid).write == receive(*data)
-    assert not is_fast(broker, send(*others, b"x" * (fits + 1), to=to))
+    assert broker.next_step(cid).write == receives(*data)
+    assert not is_fast(broker, sends(*others, b"x" * (fits + 1), to=to))
     assert broker.snapshot().refusals == {"LINE_TOO_LONG": 1}
 
 
@@ -183,39 +188,39 @@ def test_no_line_is_longer_than_allowed(
 def test_lines_that_are_nearly_as_long_are_fast(
     broker: ChatBroker[int], others: tuple[bytes, ...]
 ) -> None:
-    assert is_fast(broker, send(*others, b"x" * (512 - 40)))
+    assert is_fast(broker, sends(*others, b"x" * (512 - 40)))
 
 
 def test_who_waits_says_nothing_out_of_turn() -> None:
     broker = broker_of("alice", "bob", "carol", limits=NARROW)
     fill(broker, 1, "alice", "bob", 1200)
     assert not broker.next_step(1).read
-    broker.receive(1, send(b"later", to="carol"))
+    broker.receive(1, sends(b"later", to="carol"))
     assert broker.next_step(3).write == b""
 
 
 def test_who_is_closed_says_nothing() -> None:
     broker = broker_of("alice", "bob", policy=Policy(duplicate_login=DuplicateLogin.REPLACE))
     login(broker, 3, "alice")
-    broker.receive_all([(1, send(b"1")), (3, send(b"2"))])
-    assert broker.next_step(2).write == receive(b"2")
+    broker.receive_all([(1, sends(b"1")), (3, sends(b"2"))])
+    assert broker.next_step(2).write == receives(b"2")
 
 
 def test_what_all_queues_have_no_room_for() -> None:
     limits = Limits(max_line=512, high_water=600, queue_bytes=2000, total_queue_bytes=2000)
     broker = broker_of("alice", "bob", "carol", "dave", limits=limits)
     for to in ("alice", "bob", "carol"):
-        assert is_fast(broker, send(b"x" * 450, to=to))
+        assert is_fast(broker, sends(b"x" * 450, to=to))
     assert broker.snapshot().queued < 2000
-    assert not is_fast(broker, send(b"x" * 450, to="dave") * 2)
+    assert not is_fast(broker, sends(b"x" * 450, to="dave") * 2)
 
 
 def test_a_name_of_many_connections_is_work() -> None:
     """The fast path is no way around turns and rounds."""
     broker = broker_of("alice", *["many"] * (FEW + 1))
-    assert is_fast(broker, send(b"hi", to="many"))
-    assert all(broker.next_step(cid).write == receive(b"hi") for cid in range(2, FEW + 3))
-    broker.receive_all([(1, send(b"hi", to="many"))] * ROUND)
+    assert is_fast(broker, sends(b"hi", to="many"))
+    assert all(broker.next_step(cid).write == receives(b"hi") for cid in range(2, FEW + 3))
+    broker.receive_all([(1, sends(b"hi", to="many"))] * ROUND)
     assert broker.busy
 
 
@@ -224,7 +229,7 @@ def test_lines_to_many_end_a_turn(online: bool) -> None:
     members = [f"user{number}" for number in range(200)]
     broker = broker_of("alice", *members) if online else broker_of("alice", "user0")
     for group in "gh":
-        say(broker, 1, f"GROUP {group} alice " + " ".join(members))
+        send(broker, 1, f"GROUP {group} alice " + " ".join(members))
     broker.receive(1, (line("BROADCAST g", b"x") + line("BROADCAST h", b"x")) * 50)
     assert broker.busy
     assert broker._dispatcher.work.turn < TURN + 2 * len(members) + 10
@@ -232,14 +237,18 @@ def test_lines_to_many_end_a_turn(online: bool) -> None:
 
 def test_news_of_many_are_acted_on_in_order(broker: ChatBroker[int]) -> None:
     """Also when some have to go the long way."""
-    news = [(1, send(b"1")), (3, b"CHAT/1.0 LOGIN carol\n" + send(b"2")), (1, send(b"3"))]
+    news = [
+        (1, sends(b"1")),
+        (3, b"CHAT/1.0 LOGIN carol\n" + sends(b"2")),
+        (1, sends(b"3")),
+    ]
     broker.receive_all(news)
-    heard = receive(b"1") + receive(b"2", sender="carol") + receive(b"3")
+    heard = receives(b"1") + receives(b"2", sender="carol") + receives(b"3")
     assert broker.next_step(2).write == heard
     assert broker.snapshot().bytes_received >= sum(len(data) for _, data in news)
 
 
 def test_news_of_nobody(broker: ChatBroker[int]) -> None:
     with pytest.raises(KeyError):
-        broker.receive_all([(1, send(b"1")), (9, send(b"2"))])
-    assert broker.next_step(2).write == receive(b"1")
+        broker.receive_all([(1, sends(b"1")), (9, sends(b"2"))])
+    assert broker.next_step(2).write == receives(b"1")

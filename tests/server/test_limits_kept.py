@@ -7,7 +7,18 @@ import pytest
 from chatproto import ChatBroker, CloseReason, ErrorCode, Limits
 from chatproto.server.flow_control import WINDOW
 
-from .brokers import answer, broker_of, fill, half_close, heard, leaves, login, message, reason, say
+from .brokers import (
+    answer,
+    broker_of,
+    close_reason,
+    fill,
+    half_close,
+    login,
+    message,
+    received,
+    send,
+    wants_close,
+)
 
 
 def test_each_limit_has_its_test_here() -> None:
@@ -17,22 +28,22 @@ def test_each_limit_has_its_test_here() -> None:
 
 def refused(broker: ChatBroker[int], cid: int) -> list[str]:
     """The codes of the notices that a connection has got."""
-    return [line.split(" ")[2] for line in heard(broker, cid)]
+    return [line.split(" ")[2] for line in received(broker, cid)]
 
 
 def test_max_line() -> None:
     broker = broker_of("alice", "b", limits=Limits(max_line=512))
     room = 512 - len("CHAT/1.0 RECEIVE alice \n")
-    say(broker, 1, "SEND b " + "x" * room)
+    send(broker, 1, "SEND b " + "x" * room)
     assert len(broker.next_step(2).write) == 512
-    say(broker, 1, "SEND b " + "x" * (room + 1), "SEND b ".ljust(600, "x"))
+    send(broker, 1, "SEND b " + "x" * (room + 1), "SEND b ".ljust(600, "x"))
     assert refused(broker, 1) == ["LINE_TOO_LONG"] * 2
     assert broker.snapshot().refusals == {ErrorCode.LINE_TOO_LONG: 2}
 
 
 def test_max_name() -> None:
     broker = broker_of("alice", limits=Limits(max_name=5))
-    say(broker, 1, "LOGIN alicia")
+    send(broker, 1, "LOGIN alicia")
     assert refused(broker, 1) == ["BAD_NAME"]
     assert broker.snapshot().refusals == {ErrorCode.BAD_NAME: 1}
 
@@ -43,9 +54,9 @@ def test_max_connections(address: str) -> None:
     for cid in (1, 2):
         broker.connect(cid, "peer", address=address)
     assert broker.take_ready() == [2]
-    heard(broker, 2)
-    assert leaves(broker, 2)
-    assert reason(broker, 2) is CloseReason.TOO_MANY_CONNECTIONS
+    received(broker, 2)
+    assert wants_close(broker, 2)
+    assert close_reason(broker, 2) is CloseReason.TOO_MANY_CONNECTIONS
 
 
 def test_max_connections_per_address() -> None:
@@ -53,9 +64,9 @@ def test_max_connections_per_address() -> None:
     for cid in (1, 2):
         broker.connect(cid, "peer", address="192.0.2.1")
     assert broker.take_ready() == [2]
-    heard(broker, 2)
-    assert leaves(broker, 2)
-    assert reason(broker, 2) is CloseReason.TOO_MANY_FROM_ADDRESS
+    received(broker, 2)
+    assert wants_close(broker, 2)
+    assert close_reason(broker, 2) is CloseReason.TOO_MANY_FROM_ADDRESS
 
 
 def timed_out(broker: ChatBroker[int], seconds: float) -> CloseReason:
@@ -65,9 +76,9 @@ def timed_out(broker: ChatBroker[int], seconds: float) -> CloseReason:
     assert broker.take_ready() == []
     broker.tick(seconds)
     assert broker.take_ready() == [1]
-    heard(broker, 1)
-    assert leaves(broker, 1)
-    return reason(broker, 1)
+    received(broker, 1)
+    assert wants_close(broker, 1)
+    return close_reason(broker, 1)
 
 
 def test_handshake_timeout() -> None:
@@ -97,9 +108,9 @@ def test_auth_timeout() -> None:
 def test_rate() -> None:
     broker = broker_of("alice", limits=Limits(rate=3.0))
     broker.tick(10.0)
-    say(broker, 1, *["LEAVE g"] * 3)
+    send(broker, 1, *["LEAVE g"] * 3)
     assert broker.next_step(1).read
-    say(broker, 1, "LEAVE g")
+    send(broker, 1, "LEAVE g")
     assert not broker.next_step(1).read
     assert broker.snapshot().refusals.total() == 3
     broker.tick(10.34)
@@ -109,48 +120,48 @@ def test_rate() -> None:
 
 def test_max_groups() -> None:
     broker = broker_of("alice", "bob", limits=Limits(max_groups=2))
-    say(broker, 1, "GROUP g alice", "GROUP h alice")
-    say(broker, 2, "GROUP i bob", "GROUP g bob")
+    send(broker, 1, "GROUP g alice", "GROUP h alice")
+    send(broker, 2, "GROUP i bob", "GROUP g bob")
     assert refused(broker, 2) == ["TOO_MANY", "GROUP_EXISTS"]
     assert broker.snapshot().groups == 2
-    say(broker, 1, "LEAVE g")
-    say(broker, 2, "GROUP i bob")
+    send(broker, 1, "LEAVE g")
+    send(broker, 2, "GROUP i bob")
     assert broker.snapshot().groups == 2
     assert broker.snapshot().refusals[ErrorCode.TOO_MANY] == 1
 
 
 def test_max_groups_per_connection() -> None:
     broker = broker_of("alice", "bob", limits=Limits(max_groups_per_connection=1))
-    say(broker, 1, "GROUP g alice", "GROUP h alice")
-    say(broker, 2, "GROUP h bob")
+    send(broker, 1, "GROUP g alice", "GROUP h alice")
+    send(broker, 2, "GROUP h bob")
     assert refused(broker, 1) == ["TOO_MANY"]
     assert (broker.snapshot().groups, broker.snapshot().refusals) == (2, {ErrorCode.TOO_MANY: 1})
 
 
 def test_max_members() -> None:
     broker = broker_of("alice", limits=Limits(max_members=2))
-    say(broker, 1, "GROUP g a b", "GROUP h a b c")
-    assert heard(broker, 1) == ["*server* ERR TOO_MANY GROUP a group has at most 2 members"]
+    send(broker, 1, "GROUP g a b", "GROUP h a b c")
+    assert received(broker, 1) == ["*server* ERR TOO_MANY GROUP a group has at most 2 members"]
     assert (broker.snapshot().groups, broker.snapshot().refusals) == (1, {ErrorCode.TOO_MANY: 1})
 
 
 def test_bad_lines() -> None:
     broker = broker_of("alice", limits=Limits(bad_lines=3))
-    say(broker, 1, "", "", "LEAVE g", "", "")
+    send(broker, 1, "", "", "LEAVE g", "", "")
     assert broker.snapshot().users == 1
-    say(broker, 1, "")
+    send(broker, 1, "")
     assert broker.snapshot().users == 0
     assert refused(broker, 1)[-1] == "TOO_MANY"
-    assert leaves(broker, 1)
-    assert reason(broker, 1) is CloseReason.BAD_LINES
+    assert wants_close(broker, 1)
+    assert close_reason(broker, 1) is CloseReason.BAD_LINES
 
 
 def test_high_water() -> None:
     broker = broker_of("alice", "bob", limits=Limits(high_water=1000))
     fill(broker, 1, "alice", "bob", 1000)
-    say(broker, 1, "SEND bob a")
+    send(broker, 1, "SEND bob a")
     assert broker.snapshot().waiting == 0
-    say(broker, 1, "SEND bob b")
+    send(broker, 1, "SEND bob b")
     assert broker.snapshot().waiting == 1
     assert broker.snapshot().closes == {}
 
@@ -158,32 +169,32 @@ def test_high_water() -> None:
 @pytest.mark.parametrize(("rate", "waits"), [(1000, True), (990, False)])
 def test_drain_rate(rate: int, waits: bool) -> None:
     broker = broker_of("alice", "bob", limits=Limits(high_water=1000, drain_rate=1000))
-    say(broker, 1, "GROUP g bob")
+    send(broker, 1, "GROUP g bob")
     fill(broker, 1, "alice", "bob", 1100)
     broker.sent(2, round(rate * WINDOW))
     broker.tick(WINDOW)
-    say(broker, 1, "BROADCAST g hi")
+    send(broker, 1, "BROADCAST g hi")
     assert broker.snapshot().waiting == int(waits)
 
 
 def test_queue_age() -> None:
     broker = broker_of("alice", limits=Limits(queue_age=3.0))
-    say(broker, 1, "SEND alice hi")
+    send(broker, 1, "SEND alice hi")
     broker.sent(1, 0)
     assert timed_out(broker, 3.0) is CloseReason.SLOW_CONSUMER
 
 
 def test_queue_bytes() -> None:
     broker = broker_of("alice", "bob", limits=Limits(max_line=512, queue_bytes=2000))
-    say(broker, 2, "GROUP g alice")
+    send(broker, 2, "GROUP g alice")
     fill(broker, 2, "bob", "alice", 1100)
     broker.tick(WINDOW)
     for _ in range(9):
-        say(broker, 2, message("bob", "g", 100).replace("SEND", "BROADCAST"))
+        send(broker, 2, message("bob", "g", 100).replace("SEND", "BROADCAST"))
     assert len(broker.next_step(1).write) == 2000
     assert not broker.next_step(1).close
-    say(broker, 2, "BROADCAST g ")
-    assert reason(broker, 1) is CloseReason.FULL_QUEUE
+    send(broker, 2, "BROADCAST g ")
+    assert close_reason(broker, 1) is CloseReason.FULL_QUEUE
 
 
 def test_total_queue_bytes() -> None:
@@ -191,24 +202,24 @@ def test_total_queue_bytes() -> None:
     broker = broker_of("alice", "bob", "carol", limits=limits)
     fill(broker, 3, "carol", "alice", 900)
     fill(broker, 3, "carol", "bob", 1000)
-    say(broker, 3, message("carol", "carol", 100))
+    send(broker, 3, message("carol", "carol", 100))
     assert broker.snapshot().queued == 2000
-    say(broker, 3, "SEND alice ")
+    send(broker, 3, "SEND alice ")
     assert broker.snapshot().queued < 2000
-    assert reason(broker, 2) is CloseReason.FULL_QUEUES
+    assert close_reason(broker, 2) is CloseReason.FULL_QUEUES
     assert broker.next_step(1).read
 
 
 def test_linger() -> None:
     broker = broker_of("alice", limits=Limits(linger=3.0))
-    say(broker, 1, "SEND alice hi", "LOGOUT")
+    send(broker, 1, "SEND alice hi", "LOGOUT")
     assert timed_out(broker, 3.0) is CloseReason.LOGGED_OUT
     assert broker.snapshot().bytes_sent == 0
 
 
 def test_close_timeout() -> None:
     broker = broker_of("alice", limits=Limits(close_timeout=3.0))
-    say(broker, 1, "LOGOUT")
+    send(broker, 1, "LOGOUT")
     assert half_close(broker, 1)
     assert timed_out(broker, 3.0) is CloseReason.LOGGED_OUT
 
@@ -222,7 +233,7 @@ def test_grace() -> None:
 
 def test_notice_burst() -> None:
     broker = broker_of("alice", limits=Limits(notice_burst=3))
-    say(broker, 1, *["LEAVE g"] * 4)
+    send(broker, 1, *["LEAVE g"] * 4)
     assert refused(broker, 1) == ["NO_SUCH_GROUP"] * 3
     assert broker.snapshot().refusals == {ErrorCode.NO_SUCH_GROUP: 4}
 
@@ -231,5 +242,5 @@ def test_notice_rate() -> None:
     broker = broker_of("alice", limits=Limits(notice_burst=1, notice_rate=4.0))
     for now, count in ((0.0, 1), (0.24, 0), (0.25, 1), (0.49, 0), (0.5, 1)):
         broker.tick(now)
-        say(broker, 1, "LEAVE g")
+        send(broker, 1, "LEAVE g")
         assert len(refused(broker, 1)) == count

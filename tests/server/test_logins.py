@@ -15,7 +15,18 @@ from chatproto import (
 )
 
 from ..remains import remains
-from .brokers import answer, broker_of, fill, heard, leaves, log, login, reason, say, settle
+from .brokers import (
+    answer,
+    broker_of,
+    close_reason,
+    fill,
+    flush,
+    log,
+    login,
+    received,
+    send,
+    wants_close,
+)
 
 MAY_NOT = "*server* ERR AUTH_FAILED LOGIN you may not log in under that name"
 UNDECIDED = "*server* ERR AUTH_FAILED LOGIN it was not decided in time whether you may log in"
@@ -53,12 +64,12 @@ def test_a_refusal() -> None:
     broker = broker_of("alice", ask=True)
     login(broker, 2, "bob")
     answer(broker, False)
-    assert heard(broker, 2) == [MAY_NOT]
-    say(broker, 2, "SEND alice hi")
-    assert heard(broker, 2) == ["*server* ERR NOT_LOGGED_IN SEND log in first"]
+    assert received(broker, 2) == [MAY_NOT]
+    send(broker, 2, "SEND alice hi")
+    assert received(broker, 2) == ["*server* ERR NOT_LOGGED_IN SEND log in first"]
     assert broker.snapshot().refusals == {ErrorCode.AUTH_FAILED: 1, ErrorCode.NOT_LOGGED_IN: 1}
     assert broker.snapshot().logins == 1
-    say(broker, 2, "LOGIN bob")
+    send(broker, 2, "LOGIN bob")
     answer(broker, True)
     assert broker.snapshot().users == 2
 
@@ -67,16 +78,16 @@ def test_a_refusal() -> None:
 def test_what_comes_after_it_waits_in_order_and_nobody_else_does(allowed: bool) -> None:
     broker = broker_of("alice", "carol", ask=True)
     login(broker, 3, "bob")
-    say(broker, 3, "SEND alice 1", "SEND alice 2")
+    send(broker, 3, "SEND alice 1", "SEND alice 2")
     broker.receive(3, b"CHAT/1.0 SEND ali")
     assert broker.snapshot().queued == len(
         "CHAT/1.0 LOGIN bob\n" + "CHAT/1.0 SEND alice 1\n" * 2 + "CHAT/1.0 SEND ali"
     )
-    say(broker, 2, "SEND alice hi")
-    assert heard(broker, 1) == ["carol hi"]
+    send(broker, 2, "SEND alice hi")
+    assert received(broker, 1) == ["carol hi"]
     answer(broker, allowed)
     broker.receive(3, b"ce 3\n")
-    assert heard(broker, 1) == (["bob 1", "bob 2", "bob 3"] if allowed else [])
+    assert received(broker, 1) == (["bob 1", "bob 2", "bob 3"] if allowed else [])
     assert broker.snapshot().refusals[ErrorCode.NOT_LOGGED_IN] == (0 if allowed else 3)
 
 
@@ -86,26 +97,26 @@ def test_what_comes_in_the_same_packet_waits_too() -> None:
     broker.receive(2, b"CHAT/1.0 LOGIN bob\nCHAT/1.0 SEND alice 1\nCHAT/1.0 LOGIN rob\n")
     broker.receive(2, b"CHAT/1.0 SEND alice 2\n")
     assert answer(broker, True) == ["bob"]
-    assert heard(broker, 1) == ["bob 1"]
+    assert received(broker, 1) == ["bob 1"]
     assert answer(broker, True) == ["rob"]
-    assert heard(broker, 1) == ["rob 2"]
+    assert received(broker, 1) == ["rob 2"]
 
 
 def test_a_refused_rename_leaves_the_old_name() -> None:
     broker = broker_of("alice", "bob", ask=True)
-    say(broker, 2, "LOGIN rob", "SEND alice still bob")
-    say(broker, 1, "SEND bob meanwhile")
+    send(broker, 2, "LOGIN rob", "SEND alice still bob")
+    send(broker, 1, "SEND bob meanwhile")
     assert answer(broker, False) == ["rob"]
-    assert heard(broker, 1) == ["bob still bob"]
-    assert heard(broker, 2) == ["alice meanwhile", MAY_NOT]
+    assert received(broker, 1) == ["bob still bob"]
+    assert received(broker, 2) == ["alice meanwhile", MAY_NOT]
     assert broker.snapshot().users == 2
 
 
 def test_a_rename_that_is_allowed() -> None:
     broker = broker_of("alice", "bob", ask=True)
-    say(broker, 2, "LOGIN rob", "SEND alice hi")
+    send(broker, 2, "LOGIN rob", "SEND alice hi")
     answer(broker, True)
-    assert heard(broker, 1) == ["rob hi"]
+    assert received(broker, 1) == ["rob hi"]
 
 
 def test_what_the_policy_says_still_counts() -> None:
@@ -117,25 +128,25 @@ def test_what_the_policy_says_still_counts() -> None:
     first, second = broker.take_questions()
     broker.answer(second.token, allowed=True)
     broker.answer(first.token, allowed=True)
-    assert "ERR NAME_IN_USE" in heard(broker, 1)[0]
-    assert heard(broker, 2) == []
+    assert "ERR NAME_IN_USE" in received(broker, 1)[0]
+    assert received(broker, 2) == []
 
 
 def test_a_question_that_is_not_answered_in_time_is_a_refusal() -> None:
     broker: ChatBroker[int] = ChatBroker(limits=Limits(auth_timeout=10.0), ask=True)
     broker.tick(100.0)
     login(broker, 1, "alice")
-    say(broker, 1, "SEND alice hi")
+    send(broker, 1, "SEND alice hi")
     [question] = broker.take_questions()
     broker.tick(109.9)
     assert not broker.next_step(1).read
     broker.tick(110.0)
-    assert heard(broker, 1) == [UNDECIDED, "*server* ERR NOT_LOGGED_IN SEND log in first"]
+    assert received(broker, 1) == [UNDECIDED, "*server* ERR NOT_LOGGED_IN SEND log in first"]
     assert broker.next_step(1).read
     assert 1 in broker.take_ready()
     broker.answer(question.token, allowed=True)
     assert broker.snapshot().logins == 0
-    say(broker, 1, "LOGIN alice")
+    send(broker, 1, "LOGIN alice")
     broker.tick(119.9)
     answer(broker, True)
     assert broker.snapshot().logins == 1
@@ -148,7 +159,7 @@ def test_an_answer_counts_once() -> None:
     broker.answer(question.token, allowed=True)
     broker.answer(question.token, allowed=False)
     broker.answer(12345, allowed=True)
-    assert (broker.snapshot().logins, heard(broker, 1)) == (1, [])
+    assert (broker.snapshot().logins, received(broker, 1)) == (1, [])
 
 
 def test_an_answer_for_a_connection_that_is_gone() -> None:
@@ -171,7 +182,7 @@ def test_nobody_is_asked_about_a_connection_that_is_gone() -> None:
     assert broker.take_questions() == []
     login(broker, 2, "bob")
     broker.tick(10.0)
-    assert heard(broker, 2) == [UNDECIDED]
+    assert received(broker, 2) == [UNDECIDED]
     assert broker.take_questions() == []
 
 
@@ -182,36 +193,36 @@ def test_an_answer_for_a_connection_that_is_ending() -> None:
     broker.tick(5.0)
     broker.answer(question.token, allowed=True)
     assert broker.snapshot().users == 0
-    heard(broker, 1)
-    assert leaves(broker, 1)
-    assert reason(broker, 1) is CloseReason.LOGIN_TIMEOUT
+    received(broker, 1)
+    assert wants_close(broker, 1)
+    assert close_reason(broker, 1) is CloseReason.LOGIN_TIMEOUT
     assert remains(broker) == []
 
 
 def test_the_end_of_a_stream_waits_for_the_answer() -> None:
     broker = broker_of("alice", ask=True)
     login(broker, 2, "bob")
-    say(broker, 2, "SEND alice hi")
+    send(broker, 2, "SEND alice hi")
     broker.receive_eof(2)
     assert not broker.next_step(2).close
     answer(broker, True)
-    assert heard(broker, 1) == ["bob hi"]
-    assert reason(broker, 2) is CloseReason.EOF
+    assert received(broker, 1) == ["bob hi"]
+    assert close_reason(broker, 2) is CloseReason.EOF
 
 
 def test_a_message_for_somebody_who_waits_for_an_answer_and_one_from_them() -> None:
     """A question does not keep anything from a connection's queue, nor open it."""
     broker = broker_of("alice", "bob", limits=Limits(high_water=1000), ask=True)
-    say(broker, 2, "LOGIN rob", "SEND alice hi")
+    send(broker, 2, "LOGIN rob", "SEND alice hi")
     fill(broker, 1, "alice", "bob", 1200)
     assert not broker.next_step(1).read
-    settle(broker)
+    flush(broker)
     assert broker.next_step(1).read
     assert not broker.next_step(2).read
     fill(broker, 1, "alice", "alice", 1100)
     answer(broker, True)
     assert broker.snapshot().waiting == 1
-    settle(broker)
+    flush(broker)
     assert broker.snapshot().deliveries == 12 + 11 + 1
 
 
@@ -223,12 +234,12 @@ def test_a_certificate_is_for_its_names(ask: bool) -> None:
     broker: ChatBroker[int] = ChatBroker(ask=ask)
     broker.connect(1, "peer", secured=False)
     broker.secure(1, ["alice", "ali"])
-    say(broker, 1, "LOGIN bob")
-    assert heard(broker, 1) == [
+    send(broker, 1, "LOGIN bob")
+    assert received(broker, 1) == [
         "*server* ERR AUTH_FAILED LOGIN your certificate is for somebody else"
     ]
     assert broker.take_questions() == []
-    say(broker, 1, "LOGIN ali", "LOGIN alice", "LOGIN alicea")
+    send(broker, 1, "LOGIN ali", "LOGIN alice", "LOGIN alicea")
     if ask:
         assert (answer(broker, True), answer(broker, True)) == (["ali"], ["alice"])
     assert broker.snapshot().logins == 2
@@ -242,16 +253,18 @@ def test_who_has_not_been_asked_for_a_certificate_may_have_any_name(
     broker: ChatBroker[int] = ChatBroker()
     broker.connect(1, "peer", secured=False)
     broker.secure(1, identities)
-    say(broker, 1, "LOGIN alice")
+    send(broker, 1, "LOGIN alice")
     assert broker.snapshot().logins == logins
 
 
 def test_a_name_over_the_limit() -> None:
-    """The limit is in octets."""
+    """The limit is in bytes."""
     broker: ChatBroker[int] = ChatBroker(limits=Limits(max_name=6))
     broker.connect(1, "peer")
-    say(broker, 1, "LOGIN 张三三", "LOGIN abcdefg")
-    assert heard(broker, 1) == ["*server* ERR BAD_NAME LOGIN a name has at most 6 bytes here"] * 2
+    send(broker, 1, "LOGIN 张三三", "LOGIN abcdefg")
+    assert (
+        received(broker, 1) == ["*server* ERR BAD_NAME LOGIN a name has at most 6 bytes here"] * 2
+    )
     assert broker.snapshot().refusals == {ErrorCode.BAD_NAME: 2}
-    say(broker, 1, "LOGIN 张三", "LOGIN abcdef")
+    send(broker, 1, "LOGIN 张三", "LOGIN abcdef")
     assert broker.snapshot().logins == 2

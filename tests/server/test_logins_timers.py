@@ -2,7 +2,7 @@
 
 from chatproto import ChatBroker, CloseReason, Limits
 
-from .brokers import answer, heard, leaves, login, reason, say
+from .brokers import answer, close_reason, login, received, send, wants_close
 
 
 def test_the_handshake_has_a_deadline() -> None:
@@ -17,8 +17,8 @@ def test_the_handshake_has_a_deadline() -> None:
     broker.tick(110.0)
     assert broker.take_ready() == [1]
     assert bytes(broker.next_step(1).write) == b""
-    assert leaves(broker, 1)
-    assert reason(broker, 1) is CloseReason.HANDSHAKE_TIMEOUT
+    assert wants_close(broker, 1)
+    assert close_reason(broker, 1) is CloseReason.HANDSHAKE_TIMEOUT
     assert broker.next_step(2).read
     assert broker.next_step(3).read
 
@@ -28,15 +28,15 @@ def test_logging_in_has_a_deadline() -> None:
     broker.tick(100.0)
     for cid in (1, 2, 3):
         broker.connect(cid, f"peer-{cid}")
-    say(broker, 1, "junk", "SEND x hi", "LOGIN *")
-    say(broker, 2, "LOGIN bob")
+    send(broker, 1, "junk", "SEND x hi", "LOGIN *")
+    send(broker, 2, "LOGIN bob")
     broker.tick(159.9)
-    say(broker, 3, "LOGIN carol")
-    heard(broker, 1)
+    send(broker, 3, "LOGIN carol")
+    received(broker, 1)
     broker.tick(160.0)
-    assert heard(broker, 1) == ["*server* ERR NOT_LOGGED_IN - you have not logged in in time"]
-    assert leaves(broker, 1)
-    assert reason(broker, 1) is CloseReason.LOGIN_TIMEOUT
+    assert received(broker, 1) == ["*server* ERR NOT_LOGGED_IN - you have not logged in in time"]
+    assert wants_close(broker, 1)
+    assert close_reason(broker, 1) is CloseReason.LOGIN_TIMEOUT
     broker.tick(1e9)
     assert broker.next_step(2).read
     assert broker.next_step(3).read
@@ -46,9 +46,9 @@ def test_the_time_for_the_handshake_is_part_of_the_time_for_the_login() -> None:
     broker: ChatBroker[int] = ChatBroker(limits=Limits(handshake_timeout=10.0, login_timeout=5.0))
     broker.connect(1, "peer", secured=False)
     broker.tick(5.0)
-    heard(broker, 1)
-    assert leaves(broker, 1)
-    assert reason(broker, 1) is CloseReason.LOGIN_TIMEOUT
+    received(broker, 1)
+    assert wants_close(broker, 1)
+    assert close_reason(broker, 1) is CloseReason.LOGIN_TIMEOUT
 
 
 def test_a_refused_login_does_not_stop_the_time() -> None:
@@ -56,6 +56,6 @@ def test_a_refused_login_does_not_stop_the_time() -> None:
     login(broker, 1, "alice")
     broker.tick(5.0)
     answer(broker, False)
-    assert "ERR AUTH_FAILED" in heard(broker, 1)[0]
+    assert "ERR AUTH_FAILED" in received(broker, 1)[0]
     broker.tick(60.0)
-    assert "ERR NOT_LOGGED_IN" in heard(broker, 1)[0]
+    assert "ERR NOT_LOGGED_IN" in received(broker, 1)[0]
