@@ -223,11 +223,12 @@ class Dispatcher:
                 if delivered := self._fast_path.deliver_run(peer, data[at:end]):
                     at += delivered
                     continue
+            unfinished = b""
             if peer.connection.inside_line:
+                unfinished = peer.connection.partial_line
                 end = data.find(b"\n", at) + 1 or size
             else:
                 end = data.rfind(b"\n", at, at + SLICE) + 1 or data.find(b"\n", at) + 1 or size
-            unfinished = peer.connection.partial_line
             executed, waiting = self._execute_lines(peer, data[at:end], begun, undelivered)
             if peer.phase is not Phase.OPEN:
                 return

@@ -1,6 +1,7 @@
 """One end of one connection: bytes in, events out; events in, bytes out."""
 
 from collections.abc import Iterator
+from itertools import chain
 from typing import Final
 
 from .codec import decode, decode_run, encode
@@ -83,10 +84,7 @@ class ChatConnection:
             The events that they complete, in order; often none.
         """
         # Names and data are `bytes`, whatever kind of buffer the caller has read into.
-        data = bytes(data)
-        run, data = self._receive_run(data)
-        run.extend(self._receive_lines(data))
-        return run
+        return list(self.parse(bytes(data)))
 
     def parse(self, data: bytes) -> Iterator[Event]:
         """The same as `receive_data`, but each line is parsed when its event is asked for.
@@ -97,30 +95,20 @@ class ChatConnection:
         Args:
             data: Whole lines, if the caller wants to stop in the middle.
 
-        Yields:
+        Returns:
             One event for each line; after some, `ConnectionClosed` besides.
         """
-        run, data = self._receive_run(data)
-        yield from run
-        yield from self._receive_lines(data)
-
-    def _receive_run(self, data: bytes) -> tuple[list[Event], bytes]:
-        """Parse whole lines at once if they are all messages of one kind.
-
-        Returns:
-            The events, and what is left to parse.
-        """
         if self._peer_is_done or self._lines.inside or (number := data.count(b"\n")) < RUN:
-            return [], data
+            return self._parse_lines(data)
         end = data.rfind(b"\n") + 1
-        run: list[Event] = list(decode_run(data[:end], number, self._limits.max_line))
+        run = decode_run(data[:end], number, self._limits.max_line)
         allowed = TRANSITIONS[self._state][self._our_role.peer]
         if not run or allowed.get(type(run[0])) is not self._state:
-            return [], data
+            return self._parse_lines(data)
         self._bad_lines = 0
-        return run, data[end:]
+        return chain(run, self._parse_lines(data[end:])) if end < len(data) else iter(run)
 
-    def _receive_lines(self, data: bytes) -> Iterator[Event]:
+    def _parse_lines(self, data: bytes) -> Iterator[Event]:
         """Parse one line after the other."""
         if self._peer_is_done:
             return
