@@ -1,5 +1,6 @@
 """What the documents promise: snippets that run, names that exist, a drawing that is up to date."""
 
+import ast
 import contextlib
 import importlib
 import re
@@ -210,6 +211,49 @@ def test_script_writes_the_drawing(tmp_path: Path) -> None:
     script.write_text(text_of(DOCS / "state_diagram.py"), encoding="utf-8")
     runpy.run_path(str(script), run_name="__main__")
     assert text_of(tmp_path / "states.svg") == text_of(DOCS / "states.svg")
+
+
+def classes() -> dict[str, set[str]]:
+    """The classes of all packages by name, each with its members."""
+    found: dict[str, set[str]] = {}
+    for package in ("chatproto", "chatproto_sync", "chatproto_anyio"):
+        for path in (ROOT / package).rglob("*.py"):
+            for node in ast.walk(ast.parse(text_of(path))):
+                if isinstance(node, ast.ClassDef):
+                    found.setdefault(node.name, set()).update(members(node))
+    return found
+
+
+def members(of: ast.ClassDef) -> Iterator[str]:
+    """The names that a class defines or assigns."""
+    for node in ast.walk(of):
+        match node:
+            case (
+                ast.FunctionDef(name=name)
+                | ast.AsyncFunctionDef(name=name)
+                | ast.Name(id=name, ctx=ast.Store())
+                | ast.Attribute(attr=name, ctx=ast.Store())
+            ):
+                yield name
+
+
+def test_architecture_page_names_what_exists() -> None:
+    page, known = text_of(DOCS / "architecture.md"), classes()
+    paths = re.findall(r"`((?:\w+/)+[\w.]*)`", page)
+    assert len(paths) > 20
+    for path in paths:
+        assert (ROOT / path).exists() or (ROOT / "chatproto" / path).exists(), path
+    names = re.findall(r"`([A-Z]\w*[a-z]\w*)(?:\.(\w+))?`", page)
+    assert len(names) > 60
+    for name, member in names:
+        assert name in known, name
+        assert not member or member in known[name], (name, member)
+
+
+def test_drawing_of_the_parts_names_classes_that_exist() -> None:
+    names = set(re.findall(r"\b(?:[A-Z][a-z]+){2,}\b", text_of(DOCS / "architecture.svg")))
+    assert names >= {"ChatBroker", "ChatConnection", "ChatHub", "ChatSession", "FastPath"}
+    assert names <= classes().keys()
 
 
 def section(number: int) -> str:
