@@ -1,4 +1,7 @@
-"""The broker in any interleaving: whole lines without holes, sums that add up, nothing left."""
+"""chatproto.server.broker against a model, whatever clients and the network do, in any order.
+
+No message is lost, the counters add up, and nothing is left at the end.
+"""
 
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
@@ -6,18 +9,18 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, 
 from chatproto import ChatBroker
 
 from ..remains import remains
-from ..server.broker_model import CLOSE_TIMEOUT, LIMITS, LINGER, BrokerModel, Peer
+from ..server.broker_model import CLOSE_TIMEOUT, LIMITS, LINGER, BrokerModel, PeerModel
 from ..server.brokers import half_close
 
 NAMES = st.sampled_from(["alice", "bob", "carol"])
-# One of those that are there.
-WHO = st.integers(0, 4)
+# Which connection, modulo how many there are.
+INDICES = st.integers(0, 4)
 SIZES = st.sampled_from([0, 50, 150, 300])
-BYE = b"CHAT/1.0 RECEIVE *server* ERR SHUTTING_DOWN - the server is shutting down\n"
+SHUTTING_DOWN = b"CHAT/1.0 RECEIVE *server* ERR SHUTTING_DOWN - the server is shutting down\n"
 
 
 class BrokerMachine(RuleBasedStateMachine):
-    """An adapter with a will of its own, and a model of what each peer must get."""
+    """Uses the broker as an adapter may, and compares each connection with the model."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -29,23 +32,23 @@ class BrokerMachine(RuleBasedStateMachine):
         for name in ("alice", "bob", "carol"):
             self.connect(name)
 
-    somebody = precondition(lambda self: self.peers)
+    connected = precondition(lambda self: self.peers)
 
-    def pick(self, who: int) -> int:
-        return list(self.peers)[who % len(self.peers)]
+    def pick(self, index: int) -> int:
+        return list(self.peers)[index % len(self.peers)]
 
     @precondition(lambda self: len(self.peers) < 5)
     @rule(name=NAMES)
     def connect(self, name: str) -> None:
         self.count += 1
         self.broker.connect(self.count, f"peer-{self.count}")
-        self.peers[self.count] = Peer(name)
+        self.peers[self.count] = PeerModel(name)
         line = f"CHAT/1.0 LOGIN {name}\n".encode()
         self.broker.receive(self.count, line)
         self.bytes_received += len(line)
 
     def receive(self, cid: int, data: bytes) -> None:
-        """Take what a peer says, which may have begun something else before."""
+        """Receive data from a peer. It first ends the line that it has begun, if any."""
         peer = self.peers[cid]
         if not peer.done:
             data = b"end\n" * bool(peer.rest) + data
@@ -53,29 +56,31 @@ class BrokerMachine(RuleBasedStateMachine):
             self.model.receive(cid, data)
             self.bytes_received += len(data)
 
-    @somebody
-    @rule(who=WHO, to=NAMES, size=SIZES, times=st.sampled_from([1, 8]), cut=st.integers(0, 40))
-    def say(self, who: int, to: str, size: int, times: int, cut: int) -> None:
-        """Say something, and begin something."""
+    @connected
+    @rule(
+        index=INDICES, to=NAMES, size=SIZES, times=st.sampled_from([1, 8]), cut=st.integers(0, 40)
+    )
+    def send(self, index: int, to: str, size: int, times: int, cut: int) -> None:
+        """Send some lines, and the beginning of one."""
         line = f"CHAT/1.0 SEND {to} ".encode() + b"x" * size + b"\n"
-        self.receive(self.pick(who), line * times + line[: 15 + len(to) + cut])
+        self.receive(self.pick(index), line * times + line[: 15 + len(to) + cut])
 
-    @somebody
-    @rule(who=WHO)
-    def log_out_and_go_on(self, who: int) -> None:
-        self.receive(self.pick(who), b"CHAT/1.0 LOGOUT\nCHAT/1.0 SEND alice forged\n")
+    @connected
+    @rule(index=INDICES)
+    def log_out_and_send(self, index: int) -> None:
+        self.receive(self.pick(index), b"CHAT/1.0 LOGOUT\nCHAT/1.0 SEND alice forged\n")
 
-    @somebody
-    @rule(who=WHO)
-    def end_the_stream(self, who: int) -> None:
-        cid = self.pick(who)
+    @connected
+    @rule(index=INDICES)
+    def end_the_stream(self, index: int) -> None:
+        cid = self.pick(index)
         self.broker.receive_eof(cid)
         self.model.receive_eof(cid)
 
-    @somebody
-    @rule(who=WHO)
-    def lose(self, who: int) -> None:
-        self.disconnect(self.pick(who))
+    @connected
+    @rule(index=INDICES)
+    def lose(self, index: int) -> None:
+        self.disconnect(self.pick(index))
 
     def disconnect(self, cid: int) -> None:
         self.broker.disconnect(cid)
@@ -83,25 +88,25 @@ class BrokerMachine(RuleBasedStateMachine):
         self.closes[reason] = self.closes.get(reason, 0) + 1
 
     @rule()
-    def wake_up(self) -> None:
-        """Whoever has news and is not known to have is told of, and nobody who is gone."""
+    def take_ready(self) -> None:
+        """Whoever has news and is not known to have is told of, and nobody index is gone."""
         self.model.release()
         for cid in self.broker.take_ready():
-            self.peers[cid].known = True
+            self.peers[cid].reported = True
         for peer in self.peers.values():
-            assert peer.known or not (peer.queued or peer.reason or peer.waiting)
+            assert peer.reported or not (peer.queued or peer.reason or peer.waiting)
 
-    @somebody
-    @rule(who=WHO, size=st.integers(1, 1000))
-    def write_some(self, who: int, size: int) -> None:
-        self.write(self.pick(who), size)
+    @connected
+    @rule(index=INDICES, size=st.integers(1, 1000))
+    def write_some(self, index: int, size: int) -> None:
+        self.write(self.pick(index), size)
 
     @rule(size=st.integers(500, 2000), times=st.integers(1, 3))
     def write_to_all(self, size: int, times: int) -> None:
         for _ in range(times):
             for cid in list(self.peers):
                 self.write(cid, size)
-            self.wake_up()
+            self.take_ready()
 
     def write(self, cid: int, size: int) -> None:
         peer = self.peers[cid]
@@ -126,7 +131,7 @@ class BrokerMachine(RuleBasedStateMachine):
         self.model.tick(now)
 
     @invariant()
-    def every_queue_is_what_was_accepted(self) -> None:
+    def every_next_step_is_as_the_model_says(self) -> None:
         for cid, peer in self.peers.items():
             assert bytes(self.broker.next_step(cid).write) == peer.queued
             assert self.broker.next_step(cid).read is not (peer.done or peer.waiting)
@@ -134,7 +139,7 @@ class BrokerMachine(RuleBasedStateMachine):
             assert self.broker.next_step(cid).close is over
 
     @invariant()
-    def the_sums_add_up(self) -> None:
+    def the_counters_add_up(self) -> None:
         counters, model = self.broker.snapshot(), self.model
         peers = self.peers.values()
         assert counters.connections == len(peers) == self.broker.connections
@@ -152,11 +157,14 @@ class BrokerMachine(RuleBasedStateMachine):
         assert counters.closes == self.closes
 
     def teardown(self) -> None:
-        """Drain: what was accepted is written, or discarded in time, and nothing remains."""
+        """Drain: each queue is written or dropped in time, and nothing is left."""
         self.broker.drain()
         for cid, peer in self.peers.items():
             if peer.reason is None:
-                assert bytes(self.broker.next_step(cid).write) in (peer.queued, peer.queued + BYE)
+                assert bytes(self.broker.next_step(cid).write) in (
+                    peer.queued,
+                    peer.queued + SHUTTING_DOWN,
+                )
         self.broker.tick(self.model.now + LINGER)
         for cid in list(self.peers):
             assert self.broker.next_step(cid).close

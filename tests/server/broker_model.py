@@ -1,4 +1,4 @@
-"""What a broker does for clients that only SEND and log out, worked out in the simplest way."""
+"""A model of a broker for clients that only SEND and log out: the rules in the simplest form."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -15,7 +15,7 @@ LIMITS = Limits(
     max_line=512,
     queue_bytes=QUEUE,
     high_water=HIGH,
-    # Time has a part of its own: tests/simulation.
+    # How old queues may get is tested in tests/simulation.
     queue_age=1e9,
     linger=LINGER,
     close_timeout=CLOSE_TIMEOUT,
@@ -24,28 +24,28 @@ LIMITS = Limits(
 
 
 @dataclass
-class Peer:
+class PeerModel:
     """What the model knows of one connection."""
 
     name: str
-    # What it has sent that has no end yet.
+    # The line that it has begun and not ended.
     partial: bytes = b""
-    # What it has sent and waits with, from the beginning of a line; the recipients that do not have
-    # that line yet, if others have.
+    # Whether it waits for a queue; the whole lines and the part of one that are executed later; the
+    # recipients of the first of them that do not have it yet, if others have.
     waiting: bool = False
     unparsed: bytes = b""
     undelivered: list[int] = field(default_factory=list)
-    # All that was ever accepted for it, and how much of that the transport took.
+    # All bytes that were ever queued for it, and how many of them are written.
     stream: bytes = b""
     written: int = 0
     full: bool = False
     reason: str | None = None
     deadline: float = inf
-    # Whether our half is closed, and whether nothing of the peer is waited for.
+    # Whether our half of the stream has ended, and whether the peer's has or is not waited for.
     half_closed: bool = False
     done: bool = False
-    # Whether the adapter knows that something is to be done.
-    known: bool = False
+    # Whether the broker has reported the connection as ready since its next step changed.
+    reported: bool = False
 
     @property
     def queued(self) -> bytes:
@@ -58,16 +58,17 @@ class Peer:
 
     @property
     def rest(self) -> bytes:
-        """What it has begun to send and not finished."""
+        """The last line that it has begun and not ended."""
         return (self.partial + self.unparsed).rpartition(b"\n")[2]
 
 
 class BrokerModel:
-    """All connections."""
+    """All connections of a broker."""
 
     def __init__(self) -> None:
-        self.peers: dict[int, Peer] = {}
-        # Who waits for each queue; the queues that have room again; those that wait no more.
+        self.peers: dict[int, PeerModel] = {}
+        # The senders that wait for each queue; the queues that have room again; the senders that
+        # may resume.
         self.waiters: dict[int, list[int]] = defaultdict(list)
         self.opened: list[int] = []
         self.released: list[int] = []
@@ -78,13 +79,13 @@ class BrokerModel:
         peer = self.peers[cid]
         if peer.waiting:
             peer.unparsed += data
-            peer.known = False
+            peer.reported = False
         elif peer.reason is None:
             self._execute(cid, data)
 
     def receive_eof(self, cid: int) -> None:
         self.peers[cid].done = True
-        self.peers[cid].known = False
+        self.peers[cid].reported = False
         self._execute_eof(cid)
 
     def write(self, cid: int, size: int) -> None:
@@ -101,7 +102,7 @@ class BrokerModel:
                 self._abort(peer)
 
     def release(self) -> None:
-        """Resume the senders that can."""
+        """Resume the senders that may resume."""
         while self.released or self.opened:
             if self.released:
                 self._resume(self.released.pop(0))
@@ -119,7 +120,7 @@ class BrokerModel:
         peer.reason = reason
         peer.deadline = self.now + LINGER
         peer.waiting, peer.unparsed, peer.undelivered = False, b"", []
-        peer.full = peer.known = False
+        peer.full = peer.reported = False
         self._forget(cid)
 
     def _forget(self, cid: int) -> None:
@@ -131,7 +132,7 @@ class BrokerModel:
         for cid in to:
             peer = self.peers[cid]
             if not peer.queued:
-                peer.known = False
+                peer.reported = False
             peer.stream += line
             if len(peer.queued) > HIGH:
                 peer.full = True
@@ -141,10 +142,10 @@ class BrokerModel:
                 self._close(cid, "slow consumer, its queue is full")
                 self._abort(self.peers[cid])
 
-    def _abort(self, peer: Peer) -> None:
+    def _abort(self, peer: PeerModel) -> None:
         peer.stream = peer.stream[: peer.written]
         peer.done = True
-        peer.known = False
+        peer.reported = False
         peer.deadline = inf
 
     def _execute(self, cid: int, data: bytes) -> None:
@@ -156,13 +157,17 @@ class BrokerModel:
             elif not self._send(cid, *line.split(b" ", 3)[2:]):
                 peer.unparsed = b"\n".join([*lines[number:], peer.partial])
                 peer.partial = b""
-                peer.waiting, peer.known = True, False
+                peer.waiting, peer.reported = True, False
                 return
             if peer.reason is not None:
                 return
 
     def _send(self, cid: int, name: bytes, data: bytes) -> bool:
-        """Whether every recipient has it now."""
+        """Deliver a message.
+
+        Returns:
+            Whether every recipient has it now.
+        """
         peer = self.peers[cid]
         to = [
             each
@@ -190,13 +195,13 @@ class BrokerModel:
 
     def _resume(self, cid: int) -> None:
         peer = self.peers[cid]
-        peer.waiting = peer.known = False
+        peer.waiting = peer.reported = False
         unparsed, peer.unparsed = peer.unparsed, b""
         self._execute(cid, unparsed)
         self._execute_eof(cid)
 
     def _execute_eof(self, cid: int) -> None:
-        """Close, if the stream has ended and everything in it has been executed."""
+        """Close a connection whose stream has ended, once all of it is executed."""
         peer = self.peers[cid]
         if peer.done and not peer.waiting and peer.reason is None:
             if peer.partial:

@@ -1,4 +1,4 @@
-"""chatproto.server.admission: how many may come in, and from where."""
+"""chatproto.server.admission: how many connections there may be, in total and from one network."""
 
 import pytest
 
@@ -21,9 +21,9 @@ from .brokers import close_reason, half_close, received, send, wants_close
         ("fe80::1%eth0", "fe80::/64"),
         ("::2", "::/64"),
         ("1::", "1::/64"),
-        # It stands for an IPv4 address.
+        # An IPv4 address in the form of an IPv6 address.
         ("::ffff:192.0.2.1", "192.0.2.1"),
-        # The machine's own are not counted, nor is what has no address.
+        # The machine's own addresses are not counted, nor are connections without an address.
         ("", ""),
         ("127.0.0.1", ""),
         ("127.9.9.9", ""),
@@ -31,11 +31,11 @@ from .brokers import close_reason, half_close, received, send, wants_close
         ("::ffff:127.0.0.1", ""),
     ],
 )
-def test_whose_connections_count_together(address: str, network: str) -> None:
+def test_the_network_of_an_address(address: str, network: str) -> None:
     assert network_of(address) == network
 
 
-def test_one_address_more() -> None:
+def test_the_bound_on_connections_from_one_address() -> None:
     admission = Admission(Limits(max_connections_per_address=2))
     assert [admission.enter("a") for _ in range(3)] == [
         None,
@@ -43,7 +43,7 @@ def test_one_address_more() -> None:
         CloseReason.TOO_MANY_FROM_ADDRESS,
     ]
     assert admission.enter("b") is None
-    # Who can't stay counts too, until it is gone.
+    # One that is turned away counts too, until it has left.
     admission.leave("a")
     assert admission.enter("a") is CloseReason.TOO_MANY_FROM_ADDRESS
     admission.leave("a")
@@ -58,7 +58,7 @@ def test_connections_without_an_address_are_not_counted_together() -> None:
     assert admission.enter("") is None
 
 
-def test_one_connection_more() -> None:
+def test_the_bound_on_all_connections() -> None:
     admission = Admission(Limits(max_connections=2))
     assert [admission.enter(each) for each in ("a", "", "b")] == [
         None,
@@ -70,12 +70,12 @@ def test_one_connection_more() -> None:
     assert admission.enter("c") is None
 
 
-def test_any_number_of_connections() -> None:
+def test_by_default_all_connections_have_no_bound() -> None:
     admission = Admission(Limits())
     assert {admission.enter(str(number)) for number in range(5000)} == {None}
 
 
-def test_who_has_left_leaves_nothing() -> None:
+def test_the_broker_keeps_nothing_of_addresses_whose_connections_are_gone() -> None:
     broker: ChatBroker[int] = ChatBroker()
     for cid, address in enumerate(("192.0.2.1", "2001:db8::1", "127.0.0.1", "")):
         broker.connect(cid, "peer", address=address)
@@ -84,18 +84,18 @@ def test_who_has_left_leaves_nothing() -> None:
     assert remains(broker) == []
 
 
-# At a broker
+# With a broker
 
 
-def crowd(limits: Limits, *addresses: str) -> ChatBroker[int]:
+def broker_with(limits: Limits, *addresses: str) -> ChatBroker[int]:
     broker: ChatBroker[int] = ChatBroker(limits=limits)
     for cid, address in enumerate(addresses, 1):
         broker.connect(cid, f"peer-{cid}", address=address)
     return broker
 
 
-def test_a_connection_too_many_is_told_so_and_closed() -> None:
-    broker = crowd(Limits(max_connections=2), "", "", "")
+def test_a_connection_above_the_bound_gets_a_notice_and_is_closed() -> None:
+    broker = broker_with(Limits(max_connections=2), "", "", "")
     assert broker.take_ready() == [3]
     assert received(broker, 3) == ["*server* ERR TOO_MANY - too many connections"]
     send(broker, 3, "LOGIN alice")
@@ -109,18 +109,18 @@ def test_a_connection_too_many_is_told_so_and_closed() -> None:
     assert broker.snapshot().users == 1
 
 
-def test_a_connection_too_many_from_one_address() -> None:
+def test_a_connection_above_the_bound_for_its_address() -> None:
     one = "::ffff:192.0.2.1"
-    broker = crowd(Limits(max_connections_per_address=2), "192.0.2.1", "192.0.2.2", one, one)
+    broker = broker_with(Limits(max_connections_per_address=2), "192.0.2.1", "192.0.2.2", one, one)
     assert broker.take_ready() == [4]
     assert received(broker, 4) == ["*server* ERR TOO_MANY - too many connections from your address"]
     assert wants_close(broker, 4)
     assert close_reason(broker, 4) is CloseReason.TOO_MANY_FROM_ADDRESS
 
 
-def test_a_connection_too_many_from_one_network() -> None:
+def test_a_connection_above_the_bound_for_its_network() -> None:
     limits = Limits(max_connections_per_address=2)
-    broker = crowd(limits, "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "2001:db8::3")
+    broker = broker_with(limits, "2001:db8::1", "2001:db8::2", "2001:db8:0:1::1", "2001:db8::3")
     assert broker.take_ready() == [4]
     broker.disconnect(1)
     broker.disconnect(4)
@@ -128,13 +128,13 @@ def test_a_connection_too_many_from_one_network() -> None:
     assert broker.take_ready() == []
 
 
-def test_the_machines_own_connections_are_as_many_as_they_like() -> None:
+def test_the_machines_own_connections_have_no_bound() -> None:
     own = ["127.0.0.1", "::1", "::ffff:127.0.0.1", ""] * 3
-    assert crowd(Limits(max_connections_per_address=1), *own).take_ready() == []
+    assert broker_with(Limits(max_connections_per_address=1), *own).take_ready() == []
 
 
-def test_who_is_turned_away_does_not_stay_for_long() -> None:
-    broker = crowd(Limits(max_connections=1, linger=10.0, close_timeout=2.0), "", "", "")
+def test_a_connection_that_is_turned_away_has_deadlines_too() -> None:
+    broker = broker_with(Limits(max_connections=1, linger=10.0, close_timeout=2.0), "", "", "")
     received(broker, 2)
     assert half_close(broker, 2)
     broker.tick(2.0)

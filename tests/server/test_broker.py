@@ -1,4 +1,7 @@
-"""chatproto.server.broker: a whole server, without a socket and without a clock."""
+"""chatproto.server.broker: messages, notices, and what the adapter learns.
+
+How connections and the whole server end is in `test_broker_endings.py` and `test_broker_drain.py`.
+"""
 
 import gc
 import weakref
@@ -30,13 +33,13 @@ def test_a_message_is_queued_for_its_recipient() -> None:
 
 def test_a_line_may_come_in_pieces() -> None:
     broker = broker_of("alice", "bob")
-    for octet in b"CHAT/1.0 SEND bob hi\r\n":
+    for byte in b"CHAT/1.0 SEND bob hi\r\n":
         assert received(broker, 2) == []
-        broker.receive(1, bytes([octet]))
+        broker.receive(1, bytes([byte]))
     assert received(broker, 2) == ["alice hi"]
 
 
-def test_an_error_is_told_with_its_code_and_its_command() -> None:
+def test_a_notice_has_the_code_and_the_command() -> None:
     broker = broker_of("alice")
     send(broker, 1, "SEND bob hi", "SEND bob", "LOGIN a b", "STAR x", "LEAVE g")
     assert received(broker, 1) == [
@@ -48,14 +51,14 @@ def test_an_error_is_told_with_its_code_and_its_command() -> None:
     ]
 
 
-def test_success_is_silent() -> None:
+def test_success_causes_no_notice() -> None:
     broker = broker_of("alice", "bob")
     send(broker, 1, "GROUP g alice bob", "BROADCAST g hi", "LEAVE g", "LOGIN ali")
     assert received(broker, 1) == []
     assert received(broker, 2) == ["alice hi"]
 
 
-def test_without_notices_the_server_is_silent_and_still_counts() -> None:
+def test_without_notices_refusals_are_counted_and_nothing_is_written() -> None:
     broker: ChatBroker[int] = ChatBroker(notices=False, limits=Limits(bad_lines=3))
     login(broker, 1, "alice")
     send(broker, 1, "SEND bob hi", "junk", "junk", "junk")
@@ -64,7 +67,7 @@ def test_without_notices_the_server_is_silent_and_still_counts() -> None:
     assert broker.snapshot().refusals == {"NO_SUCH_USER": 1, "UNSUPPORTED_COMMAND": 3}
 
 
-def test_notices_are_limited_in_rate() -> None:
+def test_notices_have_a_bounded_rate() -> None:
     broker = broker_of("alice")
     broker.tick(1000.0)
     send(broker, 1, *["SEND bob hi"] * 60)
@@ -77,22 +80,22 @@ def test_notices_are_limited_in_rate() -> None:
     assert broker.snapshot().refusals == {"NO_SUCH_USER": 121}
 
 
-def test_each_connection_has_its_own_rate() -> None:
+def test_each_connection_has_its_own_rate_of_notices() -> None:
     broker = broker_of("alice", "bob", limits=Limits(notice_burst=1))
     send(broker, 1, "SEND x hi", "SEND x hi")
     send(broker, 2, "SEND x hi", "SEND x hi")
     assert (len(received(broker, 1)), len(received(broker, 2))) == (1, 1)
 
 
-def test_notices_do_not_use_up_what_others_are_sent() -> None:
+def test_messages_do_not_count_as_notices() -> None:
     broker = broker_of("alice", "bob", limits=Limits(notice_burst=1))
     send(broker, 1, "SEND x 1", "SEND x 2")
     send(broker, 2, *["SEND alice hi"] * 5)
     assert received(broker, 1)[1:] == ["bob hi"] * 5
 
 
-def test_a_relayed_line_that_outgrows_the_limit_is_refused_to_its_sender() -> None:
-    """`RECEIVE alice` is longer than `SEND bob`, and the reference server writes it anyway."""
+def test_a_message_too_long_for_its_recipient_is_refused() -> None:
+    """`RECEIVE alice` is longer than `SEND bob`; the reference server writes it anyway."""
     broker = broker_of("alice", "bob")
     data = "x" * (4096 - len("CHAT/1.0 RECEIVE alice \n"))
     send(broker, 1, f"SEND bob {data}", f"SEND bob {data}x")
@@ -104,7 +107,7 @@ def test_a_relayed_line_that_outgrows_the_limit_is_refused_to_its_sender() -> No
     assert broker.snapshot().messages == 1
 
 
-def test_a_broadcast_that_outgrows_the_limit_reaches_nobody() -> None:
+def test_a_broadcast_too_long_for_its_recipients_reaches_nobody() -> None:
     long = "z" * 64
     broker = broker_of(long, "bob", "carol")
     send(broker, 1, "GROUP g bob carol", "BROADCAST g " + "x" * 4060)
@@ -112,32 +115,32 @@ def test_a_broadcast_that_outgrows_the_limit_reaches_nobody() -> None:
     assert (received(broker, 2), received(broker, 3)) == ([], [])
 
 
-def test_a_line_over_the_limit_smuggles_nothing() -> None:
+def test_the_rest_of_a_line_that_is_too_long_is_not_executed() -> None:
     broker = broker_of("alice", "bob")
     send(broker, 1, "SEND bob ".ljust(4096, "x") + "CHAT/1.0 SEND bob forged", "SEND bob hi")
     assert received(broker, 2) == ["alice hi"]
     assert received(broker, 1) == ["*server* ERR LINE_TOO_LONG SEND the line is too long"]
 
 
-def test_a_bot_that_answers_the_server_is_not_answered() -> None:
+def test_messages_to_the_server_get_no_answer() -> None:
     broker = broker_of("alice")
     send(broker, 1, "SEND *server* what?", "BROADCAST *server* what?")
     assert received(broker, 1) == []
 
 
-def test_the_policy_is_the_hubs() -> None:
-    open_house = Policy(broadcasting=Broadcasting.ANYONE)
-    for policy, expected in ((Policy(), []), (open_house, ["carol hi"])):
+def test_the_hub_gets_the_policy() -> None:
+    anyone = Policy(broadcasting=Broadcasting.ANYONE)
+    for policy, expected in ((Policy(), []), (anyone, ["carol hi"])):
         broker = broker_of("alice", "bob", "carol", policy=policy)
         send(broker, 1, "GROUP g bob")
         send(broker, 3, "BROADCAST g hi")
         assert received(broker, 2) == expected
 
 
-# What the adapter is told
+# What the adapter learns
 
 
-def test_what_was_sent_is_counted_as_far_as_it_was_there() -> None:
+def test_sent_counts_no_more_than_was_queued() -> None:
     broker = broker_of("alice", "bob")
     send(broker, 1, "SEND bob hi")
     with pytest.raises(ValueError, match="-1 bytes"):
@@ -147,7 +150,7 @@ def test_what_was_sent_is_counted_as_far_as_it_was_there() -> None:
     assert broker.snapshot().bytes_sent == queued
 
 
-def test_a_connection_is_ready_once_until_it_has_been_written_to() -> None:
+def test_a_connection_is_ready_once_until_its_queue_is_written() -> None:
     broker = broker_of("alice", "bob")
     send(broker, 1, "SEND bob 1", "SEND bob 2")
     assert broker.take_ready() == [2]
@@ -158,13 +161,13 @@ def test_a_connection_is_ready_once_until_it_has_been_written_to() -> None:
     assert broker.take_ready() == [2]
 
 
-def test_first_queued_first_written() -> None:
+def test_connections_are_ready_in_the_order_of_their_first_message() -> None:
     broker = broker_of("alice", "bob", "carol", "dave")
     send(broker, 1, "SEND dave 1", "SEND bob 1", "SEND carol 1", "SEND dave 2")
     assert broker.take_ready() == [4, 2, 3]
 
 
-def test_a_partial_write_leaves_the_rest() -> None:
+def test_a_partial_write_leaves_the_rest_in_the_queue() -> None:
     broker = broker_of("alice", "bob")
     send(broker, 1, "SEND bob hello")
     broker.sent(2, 10)
@@ -172,7 +175,7 @@ def test_a_partial_write_leaves_the_rest() -> None:
     assert bytes(broker.next_step(2).write) == b"ECEIVE alice hello\nCHAT/1.0 RECEIVE alice again\n"
 
 
-def test_nobody_connects_twice() -> None:
+def test_an_id_is_connected_once() -> None:
     broker = broker_of("alice")
     with pytest.raises(ValueError, match="connected already"):
         broker.connect(1, "peer-1")
@@ -181,7 +184,7 @@ def test_nobody_connects_twice() -> None:
     assert broker.snapshot().accepted == 1
 
 
-def test_unknown_connections() -> None:
+def test_an_unknown_id_raises_key_error() -> None:
     broker: ChatBroker[int] = ChatBroker()
     for use in (broker.next_step, broker.half_closed, broker.receive_eof):
         with pytest.raises(KeyError):
@@ -192,7 +195,7 @@ def test_unknown_connections() -> None:
         broker.sent(7, 0)
 
 
-def test_the_log_tells_the_published_session() -> None:
+def test_the_log_of_the_published_session() -> None:
     broker: ChatBroker[int] = ChatBroker()
     for cid, name in enumerate(("zhangsan", "lisi", "wangwu", "zhaoliu"), 1):
         login(broker, cid, name)
@@ -257,11 +260,11 @@ def test_a_snapshot_does_not_change_afterwards() -> None:
     assert (before.refusals, before.closes) == ({}, {})
 
 
-def test_records_can_be_told_apart_by_programs() -> None:
+def test_a_log_event_has_fields_for_programs() -> None:
     broker = broker_of("alice")
     send(broker, 1, "GROUP g alice")
-    [record] = broker.take_log_events()
-    assert (record.kind, record.peer, record.name, record.subject) == (
+    [event] = broker.take_log_events()
+    assert (event.kind, event.peer, event.name, event.subject) == (
         EventKind.GROUP_MADE,
         "peer-1",
         "alice",
@@ -269,23 +272,23 @@ def test_records_can_be_told_apart_by_programs() -> None:
     )
 
 
-class Peer:
-    """A connection id that can be watched."""
+class Id:
+    """A connection's id, to which there can be weak references."""
 
 
 def test_the_broker_keeps_nothing_of_connections_that_are_gone() -> None:
-    broker: ChatBroker[Peer] = ChatBroker()
+    broker: ChatBroker[Id] = ChatBroker()
     ends = [b"CHAT/1.0 LOGOUT\n", b"junk\n" * 100, b"", b"CHAT/1.0 SEND alice hi\n"]
-    watched: list[weakref.ref[Peer]] = []
-    peer = Peer()
+    references: list[weakref.ref[Id]] = []
+    cid = Id()
     for end in ends:
-        peer = Peer()
-        watched.append(weakref.ref(peer))
-        broker.connect(peer, "peer")
-        broker.receive(peer, b"CHAT/1.0 LOGIN alice\n" + end)
-        broker.receive_eof(peer)
-        broker.disconnect(peer)
-    del peer
+        cid = Id()
+        references.append(weakref.ref(cid))
+        broker.connect(cid, "peer")
+        broker.receive(cid, b"CHAT/1.0 LOGIN alice\n" + end)
+        broker.receive_eof(cid)
+        broker.disconnect(cid)
+    del cid
     gc.collect()
-    assert [ref() for ref in watched] == [None] * len(ends)
+    assert [ref() for ref in references] == [None] * len(ends)
     assert (broker.connections, broker.take_ready()) == (0, [])

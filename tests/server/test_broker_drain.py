@@ -1,4 +1,4 @@
-"""chatproto.server.broker: how a whole server ends."""
+"""chatproto.server.broker: the shutdown, with `drain` and `abort`."""
 
 from chatproto import ChatBroker, CloseReason, Limits
 
@@ -17,16 +17,16 @@ from .brokers import (
 )
 
 
-def test_drain_tells_everybody_and_writes_what_is_queued() -> None:
+def test_drain_notifies_every_client_and_writes_all_queues() -> None:
     broker = broker_of("alice", "bob")
     send(broker, 1, "SEND bob hi")
     broker.drain()
-    bye = "*server* ERR SHUTTING_DOWN - the server is shutting down"
+    notice = "*server* ERR SHUTTING_DOWN - the server is shutting down"
     assert not wants_close(broker, 1)
     assert not wants_close(broker, 2)
     assert broker.take_ready() == [2, 1]
-    assert received(broker, 1) == [bye]
-    assert received(broker, 2) == ["alice hi", bye]
+    assert received(broker, 1) == [notice]
+    assert received(broker, 2) == ["alice hi", notice]
     for cid in (1, 2):
         assert wants_close(broker, cid)
         broker.disconnect(cid)
@@ -34,7 +34,7 @@ def test_drain_tells_everybody_and_writes_what_is_queued() -> None:
     assert broker.snapshot().closes == {"shutting down": 2}
 
 
-def test_drain_leaves_those_that_are_ending_alone() -> None:
+def test_drain_changes_nothing_for_a_connection_that_is_closing() -> None:
     broker = broker_of("alice")
     send(broker, 1, "LOGOUT")
     broker.drain()
@@ -43,7 +43,7 @@ def test_drain_leaves_those_that_are_ending_alone() -> None:
     assert broker.snapshot().closes == {"logged out": 1}
 
 
-def test_who_comes_while_draining_is_sent_away() -> None:
+def test_a_connection_made_while_draining_is_closed_with_a_notice() -> None:
     broker: ChatBroker[int] = ChatBroker()
     broker.drain()
     broker.connect(1, "peer-1")
@@ -52,7 +52,7 @@ def test_who_comes_while_draining_is_sent_away() -> None:
     assert wants_close(broker, 1)
 
 
-def test_drain_does_not_wait_for_ever() -> None:
+def test_drain_waits_for_a_queue_as_long_as_linger() -> None:
     broker = broker_of("alice", limits=Limits(linger=3.0))
     broker.drain()
     broker.take_ready()
@@ -63,7 +63,7 @@ def test_drain_does_not_wait_for_ever() -> None:
     assert broker.take_ready() == [1]
 
 
-def test_abandon_waits_for_nobody() -> None:
+def test_abort_waits_for_no_connection() -> None:
     broker = broker_of("alice", "bob")
     send(broker, 1, "SEND bob hi")
     broker.drain()
@@ -75,15 +75,15 @@ def test_abandon_waits_for_nobody() -> None:
     assert bytes(broker.next_step(2).write) == b""
 
 
-def test_last_words_do_not_cost_a_connection_what_was_accepted_for_it() -> None:
-    """A queue that is full to the brim is still written (protocol.md, section 2: no holes)."""
+def test_a_full_queue_is_written_before_the_notice() -> None:
+    """The notice may exceed the queue's bound, so that no message is lost."""
     broker = broker_of("alice", "bob", limits=TIGHT)
     send(broker, 1, message("alice", "bob", 512))
     broker.drain()
     assert len(received(broker, 2)[0]) == 512 - len("CHAT/1.0 RECEIVE \n")
 
 
-def test_deadlines_that_pass_together_pass_once_each() -> None:
+def test_connections_whose_deadlines_pass_together_are_ready_once_each() -> None:
     broker = broker_of(*(f"user{number}" for number in range(200)), limits=Limits(linger=3.0))
     broker.drain()
     broker.tick(3.0)
@@ -93,8 +93,7 @@ def test_deadlines_that_pass_together_pass_once_each() -> None:
     assert broker.take_ready() == []
 
 
-def test_it_is_over_within_the_grace() -> None:
-    """Whatever else has more time: those that linger, and those that only have to close."""
+def test_the_grace_overrides_linger_and_the_close_timeout() -> None:
     broker = broker_of("alice", "bob", limits=Limits(linger=60.0, close_timeout=60.0, grace=10.0))
     broker.tick(100.0)
     send(broker, 1, "SEND bob hi")
@@ -110,7 +109,7 @@ def test_it_is_over_within_the_grace() -> None:
     assert broker.connections == 0
 
 
-def test_who_comes_while_draining_has_no_more_time() -> None:
+def test_a_connection_made_while_draining_gets_no_longer_grace() -> None:
     broker: ChatBroker[int] = ChatBroker(limits=Limits(linger=60.0, grace=10.0))
     broker.drain()
     broker.tick(9.0)
@@ -119,7 +118,7 @@ def test_who_comes_while_draining_has_no_more_time() -> None:
     assert broker.next_step(1).close
 
 
-def test_who_waits_for_a_queue_is_told_too_and_says_no_more() -> None:
+def test_drain_closes_a_sender_that_waits_for_a_queue() -> None:
     broker = broker_of("alice", "bob", limits=NARROW)
     fill(broker, 1, "alice", "bob", 2000)
     assert broker.snapshot().waiting == 1
@@ -130,7 +129,7 @@ def test_who_waits_for_a_queue_is_told_too_and_says_no_more() -> None:
     assert wants_close(broker, 1)
 
 
-def test_who_waits_for_an_answer_is_told_too() -> None:
+def test_drain_closes_a_connection_that_waits_for_an_answer() -> None:
     broker = broker_of("alice", ask=True)
     send(broker, 1, "LOGIN ali", "SEND ali hi")
     [question] = broker.take_questions()

@@ -1,4 +1,4 @@
-"""chatproto.server.broker: how connections end."""
+"""chatproto.server.broker: how a connection ends, and what a duplicate login does."""
 
 from dataclasses import replace
 
@@ -20,10 +20,8 @@ from .brokers import (
     wants_close,
 )
 
-# How connections end
 
-
-def test_logout_closes_once_the_queue_is_written() -> None:
+def test_logout_closes_the_connection_once_its_queue_is_written() -> None:
     broker = broker_of("alice", "bob")
     send(broker, 2, "SEND alice hi")
     send(broker, 1, "LOGOUT")
@@ -35,7 +33,7 @@ def test_logout_closes_once_the_queue_is_written() -> None:
     assert broker.snapshot().closes == {"logged out": 1}
 
 
-def test_nothing_after_logout_runs() -> None:
+def test_nothing_after_logout_is_executed() -> None:
     broker = broker_of("alice", "bob")
     broker.receive(1, b"CHAT/1.0 LOGOUT\nCHAT/1.0 SEND bob hi\n")
     send(broker, 1, "SEND bob hi")
@@ -44,14 +42,14 @@ def test_nothing_after_logout_runs() -> None:
     assert received(broker, 1) == []
 
 
-def test_not_even_what_is_far_behind_it() -> None:
+def test_nothing_far_behind_logout_is_executed() -> None:
     broker = broker_of("alice", "bob")
     broker.receive(1, b"CHAT/1.0 LOGOUT\n".ljust(2 * SLICE, b"x") + b"\nCHAT/1.0 SEND bob hi\n")
     assert received(broker, 2) == []
     assert broker.snapshot().refusals == {}
 
 
-def test_nobody_hears_of_a_connection_that_is_ending() -> None:
+def test_a_connection_that_is_closing_receives_no_messages() -> None:
     broker = broker_of("alice", "bob")
     send(broker, 1, "LOGOUT")
     send(broker, 2, "SEND alice hi")
@@ -59,7 +57,7 @@ def test_nobody_hears_of_a_connection_that_is_ending() -> None:
     assert "ERR NO_SUCH_USER" in received(broker, 2)[0]
 
 
-def test_the_end_of_a_stream() -> None:
+def test_the_end_of_a_stream_closes_the_connection_once_its_queue_is_written() -> None:
     broker = broker_of("alice", "bob")
     send(broker, 2, "SEND alice hi")
     broker.take_ready()
@@ -72,7 +70,7 @@ def test_the_end_of_a_stream() -> None:
     assert broker.snapshot().closes == {"end of stream": 1}
 
 
-def test_half_a_line_before_the_end_is_not_run() -> None:
+def test_a_line_without_an_end_is_refused_as_truncated() -> None:
     broker = broker_of("alice", "bob")
     broker.receive(1, b"CHAT/1.0 SEND bob hi")
     broker.receive_eof(1)
@@ -83,7 +81,7 @@ def test_half_a_line_before_the_end_is_not_run() -> None:
     assert broker.next_step(1).close
 
 
-def test_bad_lines_in_a_row_close_with_last_words() -> None:
+def test_too_many_bad_lines_in_a_row_close_the_connection_with_a_notice() -> None:
     broker = broker_of("alice", "bob")
     broker.receive(1, b"junk\n" * 99)
     assert broker.next_step(1).read
@@ -95,7 +93,7 @@ def test_bad_lines_in_a_row_close_with_last_words() -> None:
     assert broker.snapshot().closes == {"too many bad lines": 1}
 
 
-def test_a_lost_connection() -> None:
+def test_a_lost_connection_is_forgotten() -> None:
     broker = broker_of("alice", "bob")
     send(broker, 2, "SEND alice hi")
     broker.disconnect(1)
@@ -107,8 +105,7 @@ def test_a_lost_connection() -> None:
     assert "ERR NO_SUCH_USER" in received(broker, 2)[0]
 
 
-def test_a_connection_is_there_until_it_is_gone() -> None:
-    """Its id does not stand for another one before `disconnect`."""
+def test_an_id_is_taken_until_disconnect() -> None:
     broker = broker_of("alice", "bob")
     send(broker, 2, "SEND alice hi")
     send(broker, 1, "LOGOUT")
@@ -120,7 +117,7 @@ def test_a_connection_is_there_until_it_is_gone() -> None:
     assert broker.snapshot().queued == 0
 
 
-def test_who_lingers_too_long_is_cut_off() -> None:
+def test_a_queue_that_is_not_written_within_linger_is_dropped() -> None:
     broker = broker_of("alice", "bob", limits=Limits(linger=10.0))
     broker.tick(100.0)
     send(broker, 2, "SEND alice hi")
@@ -135,8 +132,11 @@ def test_who_lingers_too_long_is_cut_off() -> None:
     assert bytes(broker.next_step(1).write) == b""
 
 
-def test_our_half_is_closed_once_and_the_peer_has_a_moment_for_its_own() -> None:
-    """What it sends meanwhile is read and thrown away, or it would never get what is queued."""
+def test_after_our_half_close_the_peer_has_the_close_timeout() -> None:
+    """What it sends in the meantime is read and thrown away.
+
+    To close a socket with unread data takes back what the peer has not read.
+    """
     broker = broker_of("alice", "bob", limits=Limits(close_timeout=2.0))
     broker.tick(100.0)
     send(broker, 1, "LOGOUT")
@@ -154,7 +154,7 @@ def test_our_half_is_closed_once_and_the_peer_has_a_moment_for_its_own() -> None
     assert broker.take_ready() == [1]
 
 
-def test_whoever_has_closed_is_not_waited_for() -> None:
+def test_a_peer_that_has_ended_its_half_is_not_waited_for() -> None:
     broker = broker_of("alice", "bob")
     broker.receive_eof(1)
     assert not broker.next_step(1).read
@@ -168,7 +168,7 @@ def test_whoever_has_closed_is_not_waited_for() -> None:
     assert broker.next_step(2).close
 
 
-def test_who_is_gone_has_no_deadline() -> None:
+def test_a_connection_that_is_gone_has_no_deadline() -> None:
     broker = broker_of("alice", "bob", "carol")
     send(broker, 1, "LOGOUT")
     broker.tick(5.0)
@@ -184,15 +184,15 @@ def test_who_is_gone_has_no_deadline() -> None:
     assert broker.next_step(3).read
 
 
-def test_who_is_told_too_much_of_its_own_errors_is_closed() -> None:
-    """Notices wait for nothing: whoever makes so many errors has to read."""
+def test_notices_that_fill_the_queue_close_the_connection() -> None:
+    """No notice waits for a full queue."""
     broker = broker_of("alice", "bob", limits=TIGHT)
     broker.receive(1, b"CHAT/1.0 SEND x hi\n" * 20 + b"CHAT/1.0 SEND bob hi\n")
     assert close_reason(broker, 1) is CloseReason.FULL_QUEUE
     assert received(broker, 2) == []
 
 
-def test_over_the_bound_of_all_who_is_ending_ends_at_once() -> None:
+def test_above_the_bound_of_all_queues_a_connection_that_is_closing_is_aborted() -> None:
     limits = replace(TIGHT, queue_bytes=1024, total_queue_bytes=1024)
     broker = broker_of("alice", "bob", limits=limits)
     send(broker, 1, message("alice", "alice", 512), message("alice", "alice", 100), "LOGOUT")
@@ -202,7 +202,7 @@ def test_over_the_bound_of_all_who_is_ending_ends_at_once() -> None:
     assert close_reason(broker, 1) is CloseReason.LOGGED_OUT
 
 
-def test_who_says_too_much_while_it_waits_ends() -> None:
+def test_a_waiting_sender_that_exceeds_the_bound_of_all_is_closed() -> None:
     limits = Limits(max_line=512, queue_bytes=1024, total_queue_bytes=4096, rate=1.0)
     broker = broker_of(limits=limits)
     login(broker, 1, "alice")
@@ -217,7 +217,7 @@ def test_who_says_too_much_while_it_waits_ends() -> None:
     assert broker.next_step(2).read
 
 
-def test_who_drowns_in_a_refused_login_runs_no_further() -> None:
+def test_a_refused_login_that_fills_the_queue_closes_the_connection() -> None:
     limits = replace(TIGHT, max_name=5)
     broker = broker_of("alice", "bob", limits=limits)
     send(broker, 1, message("alice", "alice", 500))
@@ -226,14 +226,14 @@ def test_who_drowns_in_a_refused_login_runs_no_further() -> None:
     assert received(broker, 2) == []
 
 
-def test_what_is_written_makes_room() -> None:
+def test_a_write_makes_room_in_a_queue() -> None:
     broker = broker_of("alice", "bob", limits=TIGHT)
     for _ in range(50):
         send(broker, 1, "SEND bob " + "x" * 400)
         assert received(broker, 2) == ["alice " + "x" * 400]
 
 
-def test_the_server_is_not_answered_however_malformed() -> None:
+def test_messages_to_the_server_get_no_answer_before_login_or_malformed() -> None:
     broker = broker_of("alice", policy=Policy(duplicate_login=DuplicateLogin.REJECT))
     broker.connect(2, "peer")
     send(broker, 2, "SEND *server* hello", "SEND *server*", "LOGIN alice", "SEND *server* hello")
@@ -241,7 +241,7 @@ def test_the_server_is_not_answered_however_malformed() -> None:
     assert broker.snapshot().refusals == {"NAME_IN_USE": 1}
 
 
-def test_two_logins_in_one_packet_are_two_names() -> None:
+def test_two_logins_in_one_read_are_both_logged() -> None:
     broker = broker_of()
     broker.connect(1, "peer")
     broker.receive(1, b"CHAT/1.0 LOGIN a\nCHAT/1.0 GROUP g a\nCHAT/1.0 LOGIN b\nCHAT/1.0 LOGIN b\n")
@@ -256,14 +256,14 @@ def test_two_logins_in_one_packet_are_two_names() -> None:
 # Duplicate logins
 
 
-def test_share() -> None:
+def test_share_delivers_to_both() -> None:
     broker = broker_of("alice", "bob", "bob")
     send(broker, 1, "SEND bob hi")
     assert received(broker, 2) == received(broker, 3) == ["alice hi"]
     assert broker.snapshot().deliveries == 2
 
 
-def test_reject() -> None:
+def test_reject_refuses_the_second_login() -> None:
     broker = broker_of("alice", policy=Policy(duplicate_login=DuplicateLogin.REJECT))
     login(broker, 2, "alice")
     assert received(broker, 2) == ["*server* ERR NAME_IN_USE LOGIN alice is logged in already"]
@@ -275,7 +275,7 @@ def test_reject() -> None:
     assert broker.snapshot().logins == 2
 
 
-def test_replace() -> None:
+def test_replace_closes_the_first_connection() -> None:
     broker = broker_of("alice", policy=Policy(duplicate_login=DuplicateLogin.REPLACE))
     login(broker, 2, "alice")
     assert not wants_close(broker, 1)

@@ -1,4 +1,4 @@
-"""chatproto.server.buffers: what is kept for each connection, and the bound on all of it."""
+"""chatproto.server.buffers: the bytes kept for connections, and their common bound."""
 
 from collections.abc import Iterable
 from typing import Any
@@ -14,8 +14,8 @@ from chatproto.server.send_queue import front
 LIMITS = Limits(max_line=512, high_water=1000, queue_bytes=2000, total_queue_bytes=5000)
 
 
-class Kept:
-    """Buffers, and all that they know."""
+class Setup:
+    """Buffers, and what they depend on."""
 
     def __init__(self, *cids: str) -> None:
         self.flow: FlowControl[Peer] = FlowControl(LIMITS)
@@ -34,192 +34,192 @@ def ids(peers: Iterable[Peer]) -> list[str]:
     return [peer.cid for peer in peers]
 
 
-def test_what_is_queued_is_ready_in_the_order_in_which_it_came() -> None:
-    kept = Kept("a", "b", "c")
-    assert kept.queue(5, "c") == kept.queue(5, "a", "c") == []
-    assert ids(kept.buffers.ready) == ["c", "a"]
-    assert front(kept.by_id["c"].queue) == b"x" * 10
-    assert kept.buffers.total == 15
+def test_connections_are_ready_in_the_order_of_their_first_line() -> None:
+    setup = Setup("a", "b", "c")
+    assert setup.queue(5, "c") == setup.queue(5, "a", "c") == []
+    assert ids(setup.buffers.ready) == ["c", "a"]
+    assert front(setup.by_id["c"].queue) == b"x" * 10
+    assert setup.buffers.total == 15
 
 
-def test_a_queue_over_its_bound() -> None:
-    kept = Kept("a", "b")
-    assert kept.queue(1999, "a") == []
-    assert kept.queue(1, "a", "b") == []
-    assert kept.queue(1, "a", "b") == [("a", CloseReason.FULL_QUEUE)]
+def test_a_queue_above_its_bound_is_reported() -> None:
+    setup = Setup("a", "b")
+    assert setup.queue(1999, "a") == []
+    assert setup.queue(1, "a", "b") == []
+    assert setup.queue(1, "a", "b") == [("a", CloseReason.FULL_QUEUE)]
 
 
-def test_a_queue_is_full_over_the_high_water_mark() -> None:
-    kept = Kept("a", "b")
-    both = kept.by_id["a"], kept.by_id["b"]
-    kept.queue(1000, "a")
-    assert not kept.flow.blockers(both, broadcast=False)
-    kept.queue(1, "a")
-    assert ids(kept.flow.blockers(both, broadcast=False)) == ["a"]
+def test_a_queue_above_the_high_water_mark_is_full() -> None:
+    setup = Setup("a", "b")
+    both = setup.by_id["a"], setup.by_id["b"]
+    setup.queue(1000, "a")
+    assert not setup.flow.blockers(both, broadcast=False)
+    setup.queue(1, "a")
+    assert ids(setup.flow.blockers(both, broadcast=False)) == ["a"]
 
 
-def test_nothing_is_queued_for_anybody_where_that_fills_a_queue() -> None:
-    kept = Kept("a", "b")
-    both = kept.by_id["a"], kept.by_id["b"]
-    assert kept.buffers.queue_unless_full(both, b"x" * 1000)
-    assert not kept.buffers.queue_unless_full(both, b"x")
-    assert not kept.buffers.queue_unless_full(both[1:], b"x" * 4000)
-    kept.queue(1, "a")
-    assert not kept.buffers.queue_unless_full(both, b"")
-    assert kept.buffers.total == 2001
+def test_queue_unless_full_adds_to_all_queues_or_to_none() -> None:
+    setup = Setup("a", "b")
+    both = setup.by_id["a"], setup.by_id["b"]
+    assert setup.buffers.queue_unless_full(both, b"x" * 1000)
+    assert not setup.buffers.queue_unless_full(both, b"x")
+    assert not setup.buffers.queue_unless_full(both[1:], b"x" * 4000)
+    setup.queue(1, "a")
+    assert not setup.buffers.queue_unless_full(both, b"")
+    assert setup.buffers.total == 2001
 
 
-# All together
+# The common bound
 
 
-def test_over_the_bound_of_all_the_largest_goes() -> None:
-    kept = Kept("a", "b", "c", "d")
+def test_above_the_common_bound_the_largest_is_reported() -> None:
+    setup = Setup("a", "b", "c", "d")
     for cid, size in (("a", 1400), ("b", 1800), ("c", 1700), ("d", 100)):
-        assert kept.queue(size, cid) == []
-    assert kept.largest() == []
-    assert kept.queue(1, "d") == [("b", CloseReason.FULL_QUEUES)]
+        assert setup.queue(size, cid) == []
+    assert setup.largest() == []
+    assert setup.queue(1, "d") == [("b", CloseReason.FULL_QUEUES)]
 
 
-def test_as_many_go_as_have_to() -> None:
-    kept = Kept(*"abcdefghij")
+def test_above_the_common_bound_as_many_are_reported_as_make_room() -> None:
+    setup = Setup(*"abcdefghij")
     for cid in "abcdefghi":
-        kept.queue(500, cid)
-    # 9,500 bytes are 4,500 too many.
+        setup.queue(500, cid)
+    # 9,500 bytes are 4,500 too many. With a sixteenth of the bound that is 4,812.
     slow = [(cid, CloseReason.FULL_QUEUES) for cid in "abcde"]
-    assert kept.queue(500, *"abcdefghij") == slow
+    assert setup.queue(500, *"abcdefghij") == slow
 
 
-def test_what_a_waiting_connection_has_sent_counts_too() -> None:
-    kept = Kept("a", "b")
-    kept.buffers.keep(kept.by_id["a"], b"x" * 3000)
-    assert kept.queue(2000, "b") == []
-    assert kept.largest() == []
-    kept.buffers.keep(kept.by_id["a"], b"x")
-    assert kept.buffers.total == 5001
-    assert kept.largest() == ["a"]
+def test_unparsed_bytes_of_a_waiting_connection_count() -> None:
+    setup = Setup("a", "b")
+    setup.buffers.keep(setup.by_id["a"], b"x" * 3000)
+    assert setup.queue(2000, "b") == []
+    assert setup.largest() == []
+    setup.buffers.keep(setup.by_id["a"], b"x")
+    assert setup.buffers.total == 5001
+    assert setup.largest() == ["a"]
 
 
-def test_one_that_reads_is_not_the_largest_because_it_waits_for_its_turn() -> None:
-    kept = Kept("a", "b", "c", "d")
-    kept.by_id["a"].waiting = Waiting.TURN
-    kept.buffers.keep(kept.by_id["a"], b"x" * 1500)
+def test_unparsed_bytes_do_not_count_where_queues_are_more() -> None:
+    setup = Setup("a", "b", "c", "d")
+    setup.by_id["a"].waiting = Waiting.TURN
+    setup.buffers.keep(setup.by_id["a"], b"x" * 1500)
     for cid, size in (("b", 1200), ("c", 1300)):
-        assert kept.queue(size, cid) == []
-    assert kept.queue(1100, "d") == [("c", CloseReason.FULL_QUEUES)]
+        assert setup.queue(size, cid) == []
+    assert setup.queue(1100, "d") == [("c", CloseReason.FULL_QUEUES)]
 
 
-def test_the_only_one_may_be_one_too_many() -> None:
-    kept = Kept("a")
-    kept.buffers.keep(kept.by_id["a"], b"x" * 5001)
-    assert kept.largest() == ["a"]
+def test_the_largest_may_be_the_only_connection() -> None:
+    setup = Setup("a")
+    setup.buffers.keep(setup.by_id["a"], b"x" * 5001)
+    assert setup.largest() == ["a"]
 
 
-def test_what_senders_wait_with_counts_against_what_they_wait_for() -> None:
-    """They have done nothing wrong, however much more they have sent than is queued there."""
-    kept = Kept("a", "b", "c", "d")
-    kept.queue(1100, "d")
-    kept.queue(1900, "c")
+def test_unparsed_bytes_of_senders_count_for_the_queue_they_wait_for() -> None:
+    """A sender is not reported, however much more it has sent than is queued there."""
+    setup = Setup("a", "b", "c", "d")
+    setup.queue(1100, "d")
+    setup.queue(1900, "c")
     for cid in "ab":
-        kept.by_id[cid].waiting = Waiting.QUEUE
-        kept.flow.wait(kept.by_id[cid], kept.by_id["d"], broadcast=False)
-        kept.buffers.keep(kept.by_id[cid], b"x" * 1500)
-    assert kept.largest() == ["d"]
-    kept.flow.forget(kept.by_id["d"])
-    assert kept.largest() == ["c"]
+        setup.by_id[cid].waiting = Waiting.QUEUE
+        setup.flow.wait(setup.by_id[cid], setup.by_id["d"], broadcast=False)
+        setup.buffers.keep(setup.by_id[cid], b"x" * 1500)
+    assert setup.largest() == ["d"]
+    setup.flow.forget(setup.by_id["d"])
+    assert setup.largest() == ["c"]
 
 
 # Writing
 
 
-def test_what_is_sent_is_gone() -> None:
-    kept = Kept("a")
-    peer = kept.by_id["a"]
-    kept.queue(10, "a")
-    assert not kept.buffers.sent(peer, 4)
-    assert kept.buffers.total == len(front(peer.queue)) == 6
-    assert kept.buffers.bytes_sent == 4
-    assert kept.buffers.sent(peer, 100)
-    assert kept.buffers.sent(peer, 1)
-    assert kept.buffers.total == 0
-    assert kept.buffers.bytes_sent == 10
+def test_sent_removes_from_the_queue() -> None:
+    setup = Setup("a")
+    peer = setup.by_id["a"]
+    setup.queue(10, "a")
+    assert not setup.buffers.sent(peer, 4)
+    assert setup.buffers.total == len(front(peer.queue)) == 6
+    assert setup.buffers.bytes_sent == 4
+    assert setup.buffers.sent(peer, 100)
+    assert setup.buffers.sent(peer, 1)
+    assert setup.buffers.total == 0
+    assert setup.buffers.bytes_sent == 10
 
 
-def test_what_is_sent_to_many_is_as_if_it_were_to_each() -> None:
-    kept = Kept("a", "b", "c", "d")
-    kept.queue(10, "a", "b", "c")
-    kept.by_id["d"].waiting = Waiting.TURN
-    assert kept.buffers.sent_all([("a", 10), ("b", 4), ("c", 11), ("d", 0)]) == ["b", "d"]
-    assert (kept.buffers.total, kept.buffers.bytes_sent) == (6, 24)
+def test_sent_all_does_the_same_for_each_connection() -> None:
+    setup = Setup("a", "b", "c", "d")
+    setup.queue(10, "a", "b", "c")
+    setup.by_id["d"].waiting = Waiting.TURN
+    assert setup.buffers.sent_all([("a", 10), ("b", 4), ("c", 11), ("d", 0)]) == ["b", "d"]
+    assert (setup.buffers.total, setup.buffers.bytes_sent) == (6, 24)
 
 
-def test_nothing_can_be_unsent() -> None:
-    kept = Kept("a", "b")
-    kept.queue(10, "a", "b")
+def test_a_negative_size_raises() -> None:
+    setup = Setup("a", "b")
+    setup.queue(10, "a", "b")
     with pytest.raises(ValueError, match="-5 bytes"):
-        kept.buffers.sent_all([("a", 10), ("b", -5)])
-    assert (kept.buffers.total, kept.buffers.bytes_sent) == (10, 10)
+        setup.buffers.sent_all([("a", 10), ("b", -5)])
+    assert (setup.buffers.total, setup.buffers.bytes_sent) == (10, 10)
 
 
-def test_a_write_is_not_all_while_a_connection_waits_or_ends() -> None:
-    kept = Kept("a")
-    peer = kept.by_id["a"]
+def test_sent_is_not_all_while_a_connection_waits_or_closes() -> None:
+    setup = Setup("a")
+    peer = setup.by_id["a"]
     peer.waiting = Waiting.TURN
-    assert not kept.buffers.sent(peer, 0)
+    assert not setup.buffers.sent(peer, 0)
     peer.waiting = Waiting.NOTHING
-    assert kept.buffers.sent(peer, 0)
+    assert setup.buffers.sent(peer, 0)
     peer.phase = Phase.CLOSING
-    assert not kept.buffers.sent(peer, 0)
+    assert not setup.buffers.sent(peer, 0)
 
 
-def test_what_is_written_opens_a_queue() -> None:
-    kept = Kept("a", "b")
-    kept.queue(1100, "a")
-    kept.flow.wait(kept.by_id["b"], kept.by_id["a"], broadcast=False)
-    kept.buffers.sent(kept.by_id["a"], 599)
-    assert kept.flow.next_released() is None
-    kept.buffers.sent(kept.by_id["a"], 1)
-    assert kept.flow.next_released() is kept.by_id["b"]
+def test_a_queue_opens_when_half_is_left() -> None:
+    setup = Setup("a", "b")
+    setup.queue(1100, "a")
+    setup.flow.wait(setup.by_id["b"], setup.by_id["a"], broadcast=False)
+    setup.buffers.sent(setup.by_id["a"], 599)
+    assert setup.flow.next_released() is None
+    setup.buffers.sent(setup.by_id["a"], 1)
+    assert setup.flow.next_released() is setup.by_id["b"]
 
 
-def test_the_age_of_a_queue_begins_with_the_first_write_that_leaves_something() -> None:
-    kept = Kept("a", "b")
-    list(kept.flow.tick(100.0))
-    kept.queue(10, "a", "b")
-    kept.buffers.sent(kept.by_id["a"], 10)
-    kept.buffers.sent(kept.by_id["b"], 9)
-    assert ids(kept.flow.tick(109.9)) == []
-    assert ids(kept.flow.tick(110.0)) == ["b"]
+def test_a_queue_ages_from_the_first_write_that_leaves_something() -> None:
+    setup = Setup("a", "b")
+    list(setup.flow.tick(100.0))
+    setup.queue(10, "a", "b")
+    setup.buffers.sent(setup.by_id["a"], 10)
+    setup.buffers.sent(setup.by_id["b"], 9)
+    assert ids(setup.flow.tick(109.9)) == []
+    assert ids(setup.flow.tick(110.0)) == ["b"]
 
 
-# What waiting connections have sent
+# Unparsed bytes
 
 
-def test_what_is_kept_is_ready_so_that_it_is_not_read_from() -> None:
-    kept = Kept("a", "b")
-    peer, other = kept.by_id["a"], kept.by_id["b"]
-    kept.buffers.keep(peer, b"one", (other,))
-    kept.buffers.keep(peer, b"two")
-    assert ids(kept.buffers.ready) == ["a"]
-    assert kept.buffers.total == 6 + POINTER
-    kept.buffers.ready.clear()
-    assert kept.buffers.take_kept(peer) == (b"onetwo", (other,))
-    assert ids(kept.buffers.ready) == ["a"]
-    assert kept.buffers.total == 0
-    assert kept.buffers.take_kept(peer) == (b"", ())
+def test_keep_and_take_kept_make_a_connection_ready() -> None:
+    setup = Setup("a", "b")
+    peer, other = setup.by_id["a"], setup.by_id["b"]
+    setup.buffers.keep(peer, b"one", (other,))
+    setup.buffers.keep(peer, b"two")
+    assert ids(setup.buffers.ready) == ["a"]
+    assert setup.buffers.total == 6 + POINTER
+    setup.buffers.ready.clear()
+    assert setup.buffers.take_kept(peer) == (b"onetwo", (other,))
+    assert ids(setup.buffers.ready) == ["a"]
+    assert setup.buffers.total == 0
+    assert setup.buffers.take_kept(peer) == (b"", ())
 
 
-def test_a_dropped_queue_counts_no_more() -> None:
-    kept = Kept("a")
-    kept.queue(10, "a")
-    kept.buffers.ready.clear()
-    kept.buffers.drop_queue(kept.by_id["a"])
-    assert (kept.buffers.total, kept.by_id["a"].queue) == (0, [])
-    assert ids(kept.buffers.ready) == ["a"]
+def test_a_dropped_queue_is_not_counted() -> None:
+    setup = Setup("a")
+    setup.queue(10, "a")
+    setup.buffers.ready.clear()
+    setup.buffers.drop_queue(setup.by_id["a"])
+    assert (setup.buffers.total, setup.by_id["a"].queue) == (0, [])
+    assert ids(setup.buffers.ready) == ["a"]
 
 
-def test_nothing_is_left_of_a_connection_that_is_gone() -> None:
-    kept = Kept("a")
-    kept.queue(10, "a")
-    kept.buffers.keep(kept.by_id["a"], b"sent")
-    kept.buffers.forget(kept.by_id["a"])
-    assert (kept.buffers.total, ids(kept.buffers.ready)) == (0, [])
+def test_forget_leaves_nothing() -> None:
+    setup = Setup("a")
+    setup.queue(10, "a")
+    setup.buffers.keep(setup.by_id["a"], b"sent")
+    setup.buffers.forget(setup.by_id["a"])
+    assert (setup.buffers.total, ids(setup.buffers.ready)) == (0, [])

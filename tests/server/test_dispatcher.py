@@ -1,4 +1,4 @@
-"""chatproto.server.dispatcher: a message that has to wait, and what comes after it."""
+"""chatproto.server.dispatcher: a SEND to a full queue, and what its sender sends after it."""
 
 import pytest
 
@@ -17,14 +17,14 @@ from .brokers import (
     wants_close,
 )
 
-# NARROW: a queue of 1,100 bytes is full, and is not any more when 600 of them are written.
+# With NARROW, a queue of 1,100 bytes is full until 600 of them are written.
 
 BLOCKED = f"CHAT/1.0 {message('alice', 'bob', 100)}\n"
 """The line that `waiting_broker` waits with."""
 
 
 def waiting_broker(*names: str, policy: Policy = Policy()) -> ChatBroker[int]:
-    """The first of these waits for the second, who has 1,100 octets queued, with one line more."""
+    """The first of these waits with one line for the second, who has 1,100 bytes queued."""
     broker = broker_of(*names, limits=NARROW, policy=policy)
     fill(broker, 1, names[0], names[1], 1200)
     assert not broker.next_step(1).read
@@ -32,7 +32,7 @@ def waiting_broker(*names: str, policy: Policy = Policy()) -> ChatBroker[int]:
     return broker
 
 
-def numbered(broker: ChatBroker[int], cid: int, sender: str, to: str, *numbers: int) -> None:
+def send_numbers(broker: ChatBroker[int], cid: int, sender: str, to: str, *numbers: int) -> None:
     for number in numbers:
         line = f"CHAT/1.0 RECEIVE {sender} {number} "
         send(broker, cid, f"SEND {to} {number} " + "x" * (99 - len(line)))
@@ -42,7 +42,7 @@ def numbers(lines: list[str]) -> list[int]:
     return [int(line.split(" ")[1]) for line in lines]
 
 
-def test_what_would_go_into_a_full_queue_waits() -> None:
+def test_a_sender_waits_for_a_full_queue() -> None:
     broker = broker_of("alice", "bob", limits=NARROW)
     fill(broker, 1, "alice", "bob", 1000)
     assert broker.next_step(1).read
@@ -55,7 +55,7 @@ def test_what_would_go_into_a_full_queue_waits() -> None:
     assert broker.take_ready() == [2, 1]
 
 
-def test_it_goes_on_when_half_is_left() -> None:
+def test_a_sender_resumes_when_half_of_the_queue_is_left() -> None:
     broker = waiting_broker("alice", "bob")
     broker.take_ready()
     broker.sent(2, 599)
@@ -68,7 +68,7 @@ def test_it_goes_on_when_half_is_left() -> None:
     assert broker.snapshot().waiting == 0
 
 
-def test_a_queue_that_was_empty_is_ready_when_somebody_goes_on() -> None:
+def test_a_recipient_is_ready_when_its_sender_resumes() -> None:
     broker = waiting_broker("alice", "bob")
     broker.take_ready()
     broker.sent(2, 1100)
@@ -76,23 +76,23 @@ def test_a_queue_that_was_empty_is_ready_when_somebody_goes_on() -> None:
     assert len(broker.next_step(2).write) == 100
 
 
-def test_nobody_else_waits() -> None:
+def test_other_senders_do_not_wait() -> None:
     broker = waiting_broker("alice", "bob", "carol", "dave")
     send(broker, 3, "SEND dave hi", "SEND alice hi")
     assert received(broker, 4) == received(broker, 1) == ["carol hi"]
     assert broker.next_step(3).read
     assert broker.next_step(2).read
-    send(broker, 2, "SEND dave I am only slow")
-    assert received(broker, 4) == ["bob I am only slow"]
+    send(broker, 2, "SEND dave slow, not waiting")
+    assert received(broker, 4) == ["bob slow, not waiting"]
 
 
 @pytest.mark.parametrize("whole", [True, False])
-def test_what_comes_after_it_waits_behind_it_in_order(whole: bool) -> None:
+def test_what_a_waiting_sender_sends_is_executed_later_in_order(whole: bool) -> None:
     broker = waiting_broker("alice", "bob", "carol")
     commands = ["SEND carol 1", "SEND nobody x", "LOGIN ali", "SEND carol 2", "LOGOUT"]
     stream = "".join(f"CHAT/1.0 {command}\n" for command in commands).encode()
-    for piece in [stream] if whole else [bytes([octet]) for octet in stream]:
-        broker.receive(1, piece)
+    for chunk in [stream] if whole else [bytes([byte]) for byte in stream]:
+        broker.receive(1, chunk)
     assert (broker.snapshot().logins, broker.snapshot().queued) == (
         3,
         1100 + len(BLOCKED) + len(stream),
@@ -105,22 +105,22 @@ def test_what_comes_after_it_waits_behind_it_in_order(whole: bool) -> None:
     assert close_reason(broker, 1) is CloseReason.LOGGED_OUT
 
 
-def test_the_end_of_a_stream_waits_behind_it() -> None:
+def test_the_end_of_a_waiting_senders_stream_is_executed_later() -> None:
     broker = waiting_broker("alice", "bob", "carol")
     broker.receive(1, b"CHAT/1.0 SEND carol hi\nCHAT/1.0 SEND carol half")
     broker.receive_eof(1)
     assert not broker.next_step(1).close
-    send(broker, 3, "SEND alice she is still there")
+    send(broker, 3, "SEND alice still online")
     flush(broker, slow=[1, 3])
     assert received(broker, 3) == ["alice hi"]
     assert received(broker, 1) == [
-        "carol she is still there",
+        "carol still online",
         "*server* ERR TRUNCATED SEND the line has no end and was not executed",
     ]
     assert close_reason(broker, 1) is CloseReason.EOF
 
 
-def test_logout_and_then_the_end_of_the_stream_are_a_logout() -> None:
+def test_a_waiting_senders_logout_comes_before_the_end_of_its_stream() -> None:
     broker = waiting_broker("alice", "bob")
     send(broker, 1, "LOGOUT", "SEND bob ghost")
     broker.receive_eof(1)
@@ -129,7 +129,7 @@ def test_logout_and_then_the_end_of_the_stream_are_a_logout() -> None:
     assert close_reason(broker, 1) is CloseReason.LOGGED_OUT
 
 
-def test_bad_lines_behind_it_count() -> None:
+def test_bad_lines_of_a_waiting_sender_are_counted_later() -> None:
     broker = waiting_broker("alice", "bob", "carol")
     broker.receive(1, b"junk\n" * 100 + b"CHAT/1.0 SEND carol hi\n")
     flush(broker, slow=[3])
@@ -138,7 +138,7 @@ def test_bad_lines_behind_it_count() -> None:
     assert close_reason(broker, 1) is CloseReason.BAD_LINES
 
 
-def test_a_long_backlog_goes_in_order_however_often_it_has_to_wait() -> None:
+def test_many_lines_stay_in_order_however_often_their_sender_waits() -> None:
     broker = broker_of("alice", "bob", limits=NARROW)
     stream = b"".join(f"CHAT/1.0 SEND bob {number}\n".encode() for number in range(2000))
     assert len(stream) > 5 * SLICE
@@ -146,8 +146,8 @@ def test_a_long_backlog_goes_in_order_however_often_it_has_to_wait() -> None:
     got: list[int] = []
     while broker.snapshot().queued:
         assert len(broker.next_step(2).write) <= 1000 + 512
-        octets = len(broker.next_step(2).write)
-        assert broker.snapshot().queued <= octets + len(stream)
+        size = len(broker.next_step(2).write)
+        assert broker.snapshot().queued <= size + len(stream)
         got += numbers(received(broker, 2))
         broker.take_ready()
         if broker.busy:
@@ -156,23 +156,23 @@ def test_a_long_backlog_goes_in_order_however_often_it_has_to_wait() -> None:
     assert broker.next_step(1).read
 
 
-def test_those_that_wait_take_turns() -> None:
+def test_senders_that_wait_for_one_queue_take_turns() -> None:
     broker = broker_of("alice", "carol", "bob", limits=NARROW)
-    numbered(broker, 1, "alice", "bob", *range(40))
-    numbered(broker, 2, "carol", "bob", *range(100, 140))
+    send_numbers(broker, 1, "alice", "bob", *range(40))
+    send_numbers(broker, 2, "carol", "bob", *range(100, 140))
     turns: list[int] = []
     while broker.snapshot().queued:
         turns += numbers(received(broker, 3))
         broker.take_ready()
     assert [each for each in turns if each < 100] == list(range(40))
     assert [each for each in turns if each >= 100] == list(range(100, 140))
-    # After each that has filled the queue the next one has it.
+    # The first fills the queue, then the next one does.
     assert turns[:44] == [*range(22), *range(100, 111), *range(22, 33)]
 
 
-def test_a_sender_may_have_to_wait_for_itself() -> None:
+def test_a_sender_may_wait_for_its_own_queue() -> None:
     broker = broker_of("alice", limits=NARROW)
-    numbered(broker, 1, "alice", "alice", *range(15))
+    send_numbers(broker, 1, "alice", "alice", *range(15))
     assert not broker.next_step(1).read
     assert numbers(received(broker, 1)) == list(range(11))
     broker.take_ready()
@@ -180,20 +180,20 @@ def test_a_sender_may_have_to_wait_for_itself() -> None:
     assert numbers(received(broker, 1)) == list(range(11, 15))
 
 
-def test_two_may_wait_for_each_other() -> None:
+def test_two_senders_may_wait_for_each_other() -> None:
     broker = broker_of("alice", "bob", limits=NARROW)
-    numbered(broker, 1, "alice", "bob", *range(15))
-    numbered(broker, 2, "bob", "alice", *range(15))
+    send_numbers(broker, 1, "alice", "bob", *range(15))
+    send_numbers(broker, 2, "bob", "alice", *range(15))
     assert broker.snapshot().waiting == 2
     flush(broker)
     assert broker.snapshot().deliveries == 30
     assert (broker.snapshot().queued, broker.snapshot().waiting) == (0, 0)
 
 
-# What may happen meanwhile
+# What may happen while a sender waits
 
 
-def test_the_recipient_goes() -> None:
+def test_the_recipient_is_lost() -> None:
     broker = waiting_broker("alice", "bob", "carol")
     send(broker, 1, "SEND carol hi")
     broker.disconnect(2)
@@ -202,7 +202,7 @@ def test_the_recipient_goes() -> None:
     assert received(broker, 3) == ["alice hi"]
 
 
-def test_the_recipient_logs_out_and_has_all_that_was_accepted() -> None:
+def test_the_recipient_logs_out_and_gets_its_queue() -> None:
     broker = waiting_broker("alice", "bob")
     send(broker, 2, "LOGOUT")
     broker.take_ready()
@@ -211,7 +211,7 @@ def test_the_recipient_logs_out_and_has_all_that_was_accepted() -> None:
     assert wants_close(broker, 2)
 
 
-def test_the_recipient_takes_nothing() -> None:
+def test_the_recipient_is_too_slow() -> None:
     broker = waiting_broker("alice", "bob", "carol")
     send(broker, 1, "SEND carol hi")
     broker.sent(2, 0)
@@ -225,7 +225,7 @@ def test_the_recipient_takes_nothing() -> None:
 
 
 def test_the_recipient_is_replaced() -> None:
-    """What was not accepted for the old connection goes to the new one."""
+    """The waiting message goes to the new connection."""
     replace = Policy(duplicate_login=DuplicateLogin.REPLACE)
     broker = waiting_broker("alice", "bob", "carol", policy=replace)
     send(broker, 3, "LOGIN bob")
@@ -237,7 +237,7 @@ def test_the_recipient_is_replaced() -> None:
 
 
 def test_the_recipient_is_renamed() -> None:
-    """It is waited for on: what it had to take is what is waited for."""
+    """The sender waits for the same queue; its message then goes to the name's new owner."""
     broker = waiting_broker("alice", "bob", "carol")
     send(broker, 2, "LOGIN rob")
     send(broker, 3, "LOGIN bob")
@@ -246,7 +246,7 @@ def test_the_recipient_is_renamed() -> None:
     assert len(received(broker, 3)) == 1
 
 
-def test_the_sender_goes() -> None:
+def test_the_sender_is_lost() -> None:
     broker = waiting_broker("alice", "bob", "carol")
     send(broker, 1, "SEND carol hi")
     send(broker, 3, message("carol", "bob", 100))
@@ -271,7 +271,7 @@ def test_the_sender_is_replaced() -> None:
     assert close_reason(broker, 1) is CloseReason.REPLACED
 
 
-def test_the_sender_goes_when_it_could_go_on() -> None:
+def test_the_sender_is_lost_when_it_could_resume() -> None:
     broker = waiting_broker("alice", "bob")
     broker.sent(2, 1100)
     broker.disconnect(1)
@@ -280,7 +280,7 @@ def test_the_sender_goes_when_it_could_go_on() -> None:
     assert broker.snapshot().queued == 0
 
 
-def test_the_sender_does_not_read_itself() -> None:
+def test_the_sender_is_too_slow_itself() -> None:
     broker = waiting_broker("alice", "bob", "carol")
     send(broker, 3, "SEND alice hi")
     broker.sent(1, 0)
@@ -289,7 +289,7 @@ def test_the_sender_does_not_read_itself() -> None:
     assert broker.snapshot().waiting == 0
 
 
-def test_a_message_that_can_never_go_does_not_wait() -> None:
+def test_a_message_that_is_too_long_does_not_wait() -> None:
     broker = waiting_broker("alice", "bob", "a-longer-name")
     send(broker, 3, "SEND bob ".ljust(500, "x"))
     assert "ERR LINE_TOO_LONG SEND" in received(broker, 3)[0]

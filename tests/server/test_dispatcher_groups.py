@@ -1,4 +1,4 @@
-"""chatproto.server.dispatcher: a message for many, of whom some have to be waited for."""
+"""chatproto.server.dispatcher: a message to several connections, some with full queues."""
 
 from chatproto import ChatBroker, CloseReason, Limits
 from chatproto.server.flow_control import WINDOW
@@ -7,7 +7,7 @@ from .brokers import NARROW, broker_of, close_reason, fill, flush, message, rece
 
 
 def group_broker(*names: str, limits: Limits = NARROW) -> ChatBroker[int]:
-    """All of them are members of g, and the last one has 1,100 octets queued."""
+    """All of these are members of g, and the last one has 1,100 bytes queued."""
     broker = broker_of(*names, limits=limits)
     send(broker, 1, f"GROUP g {' '.join(names)}")
     fill(broker, 1, names[0], names[-1], 1100)
@@ -27,7 +27,7 @@ def test_a_broadcast_waits_for_a_full_queue_and_reaches_the_others_at_once() -> 
     assert broker.next_step(1).read
 
 
-def test_it_is_counted_once_and_each_delivery_too() -> None:
+def test_a_broadcast_that_waits_is_counted_once() -> None:
     broker = group_broker("alice", "bob", "carol")
     before = broker.snapshot()
     send(broker, 1, "BROADCAST g hi")
@@ -36,14 +36,14 @@ def test_it_is_counted_once_and_each_delivery_too() -> None:
     assert (after.messages - before.messages, after.deliveries - before.deliveries) == (1, 2)
 
 
-def test_full_queues_are_waited_for_one_after_another() -> None:
+def test_a_sender_waits_for_one_full_queue_after_another() -> None:
     broker = group_broker("alice", "bob", "carol", "dave")
     fill(broker, 1, "alice", "carol", 1100)
     send(broker, 1, "BROADCAST g hi")
     assert received(broker, 2) == ["alice hi"]
     assert len(received(broker, 4)) == 11
     broker.take_ready()
-    # Not yet: carol is waited for first.
+    # Not yet: the sender waits for carol first.
     assert received(broker, 4) == []
     assert len(received(broker, 3)) == 11
     broker.take_ready()
@@ -51,24 +51,24 @@ def test_full_queues_are_waited_for_one_after_another() -> None:
     assert broker.next_step(1).read
 
 
-def test_queues_that_are_never_open_together_do_not_starve_a_broadcast() -> None:
-    """Each member always has more to take from somebody else."""
+def test_a_broadcast_needs_no_moment_in_which_all_queues_have_room() -> None:
+    """Each member has a sender of its own, so its queue is full again at once."""
     broker = group_broker("alice", "bob", "carol", "dave", "erin")
     send(broker, 1, "GROUP h bob carol")
     for sender, name, to in ((4, "dave", "bob"), (5, "erin", "carol")):
         fill(broker, sender, name, to, 10_000)
     send(broker, 1, "BROADCAST h hi")
-    got: list[str] = []
+    lines: list[str] = []
     for cid in (2, 3) * 6:
-        got += [line for line in received(broker, cid) if line == "alice hi"]
-        # A queue that is written is full again before the other one is.
+        lines += [line for line in received(broker, cid) if line == "alice hi"]
+        # The queue that was written is full again before the other one is written.
         broker.take_ready()
         assert broker.snapshot().waiting >= 2
-    assert got == ["alice hi"] * 2
+    assert lines == ["alice hi"] * 2
     assert broker.next_step(1).read
 
 
-def test_two_connections_of_one_name_may_be_waited_for_one_by_one() -> None:
+def test_a_send_to_two_connections_waits_for_the_full_one() -> None:
     broker = broker_of("alice", "bob", "bob", limits=NARROW)
     fill(broker, 1, "alice", "bob", 1100)
     received(broker, 2)
@@ -80,8 +80,8 @@ def test_two_connections_of_one_name_may_be_waited_for_one_by_one() -> None:
     assert (received(broker, 2), received(broker, 3)) == ([], ["alice hi"])
 
 
-def test_one_that_logs_in_while_a_message_waits_does_not_get_it() -> None:
-    """Others have it already, so it was accepted before."""
+def test_a_connection_made_while_a_message_waits_does_not_receive_it() -> None:
+    """Others have received it already, so it is older than the connection."""
     broker = group_broker("alice", "bob", "carol")
     send(broker, 1, "BROADCAST g hi")
     assert received(broker, 2) == ["alice hi"]
@@ -91,7 +91,7 @@ def test_one_that_logs_in_while_a_message_waits_does_not_get_it() -> None:
     assert (received(broker, 2), received(broker, 4)) == ([], [])
 
 
-def test_who_leaves_while_it_is_waited_for_does_not_get_it() -> None:
+def test_a_member_that_leaves_while_a_broadcast_waits_does_not_receive_it() -> None:
     broker = group_broker("alice", "bob", "carol")
     send(broker, 1, "BROADCAST g hi")
     send(broker, 3, "LEAVE g")
@@ -101,7 +101,7 @@ def test_who_leaves_while_it_is_waited_for_does_not_get_it() -> None:
     assert broker.next_step(1).read
 
 
-def test_all_that_are_waited_for_go() -> None:
+def test_a_sender_resumes_when_the_slow_member_is_lost() -> None:
     broker = group_broker("alice", "bob", "carol")
     send(broker, 1, "BROADCAST g hi", "SEND bob then")
     broker.disconnect(3)
@@ -110,8 +110,8 @@ def test_all_that_are_waited_for_go() -> None:
     assert broker.snapshot().refusals == {}
 
 
-def test_the_queue_that_ends_another_one() -> None:
-    """What a broadcast adds to some queues may end the very one that its sender waits for."""
+def test_a_broadcast_may_close_the_connection_its_sender_waits_for() -> None:
+    """What it adds to other queues may exceed the bound of all."""
     limits = Limits(max_line=512, high_water=1000, queue_bytes=2000, total_queue_bytes=2000)
     broker = group_broker("alice", "bob", "carol", "dave", limits=limits)
     fill(broker, 1, "alice", "bob", 800)
@@ -123,10 +123,10 @@ def test_the_queue_that_ends_another_one() -> None:
     assert broker.next_step(1).read
 
 
-# Rule 3: members that take nothing
+# Rule 3 of flow_control.py: a member that stops reading
 
 
-def test_a_member_that_takes_nothing_is_not_waited_for() -> None:
+def test_a_broadcast_does_not_wait_for_a_member_that_stops_reading() -> None:
     broker = group_broker("alice", "bob", "carol")
     send(broker, 1, "BROADCAST g 1", "BROADCAST g 2")
     assert not broker.next_step(1).read
@@ -137,7 +137,7 @@ def test_a_member_that_takes_nothing_is_not_waited_for() -> None:
     assert received(broker, 3)[-2:] == ["alice 1", "alice 2"]
 
 
-def test_who_sends_to_it_alone_waits() -> None:
+def test_a_send_waits_for_a_member_that_stops_reading() -> None:
     broker = group_broker("alice", "bob", "carol", "dave")
     send(broker, 2, "SEND dave hi")
     broker.tick(WINDOW)
@@ -148,10 +148,10 @@ def test_who_sends_to_it_alone_waits() -> None:
     assert broker.next_step(1).read
 
 
-def test_its_queue_grows_to_the_bound_and_then_it_is_closed() -> None:
+def test_a_member_that_stops_reading_is_closed_when_its_queue_is_too_long() -> None:
     broker = group_broker("alice", "bob", "carol")
     broker.tick(WINDOW)
-    # 39 times 100 octets more make 5,000.
+    # 39 times 100 bytes more make 5,000.
     for number in range(39):
         send(broker, 1, "BROADCAST g ".ljust(100 - len("CHAT/1.0 RECEIVE alice \n") + 12, "x"))
         assert len(broker.next_step(3).write) == 1100 + 100 * (number + 1)
@@ -163,7 +163,7 @@ def test_its_queue_grows_to_the_bound_and_then_it_is_closed() -> None:
     assert broker.next_step(1).read
 
 
-def test_a_member_that_drains_is_waited_for_however_long_that_takes() -> None:
+def test_a_broadcast_waits_for_a_member_that_drains_however_long_that_takes() -> None:
     broker = group_broker("alice", "bob", "carol")
     send(broker, 1, *["BROADCAST g ".ljust(400, "x")] * 100)
     now = 0.0
@@ -179,7 +179,7 @@ def test_a_member_that_drains_is_waited_for_however_long_that_takes() -> None:
     assert broker.snapshot().closes == {}
 
 
-def test_a_sender_waits_for_its_own_other_connection() -> None:
+def test_a_broadcast_waits_for_another_connection_of_its_sender() -> None:
     broker = group_broker("bob", "alice", "alice")
     received(broker, 2)
     send(broker, 2, "BROADCAST g hi")

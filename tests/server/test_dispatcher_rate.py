@@ -1,4 +1,4 @@
-"""chatproto.server.dispatcher: who says too much is read later, and loses nothing."""
+"""chatproto.server.dispatcher: `Limits.rate` delays lines and loses none."""
 
 import pytest
 
@@ -16,7 +16,7 @@ from .brokers import (
     wants_close,
 )
 
-# Four lines at once, of which LOGIN is one.
+# Four lines at once; a LOGIN is one.
 LIMITS = Limits(rate=4.0, max_line=512, high_water=1000, queue_bytes=5000)
 
 
@@ -25,13 +25,13 @@ def lines(*numbers: int) -> bytes:
 
 
 def rated_broker(*, limits: Limits = LIMITS, ask: bool = False) -> ChatBroker[int]:
-    """Alice has all her rate, and bob is there."""
+    """Alice, who may send four lines now, and bob."""
     broker = broker_of("alice", "bob", limits=limits, ask=ask)
     broker.tick(100.0)
     return broker
 
 
-def test_so_many_lines_go_at_once_and_then_one_at_a_time() -> None:
+def test_a_burst_is_executed_at_once_and_the_rest_at_the_rate() -> None:
     broker = rated_broker()
     broker.receive(1, lines(*range(6)))
     assert received(broker, 2) == ["alice 0", "alice 1", "alice 2", "alice 3"]
@@ -49,7 +49,7 @@ def test_so_many_lines_go_at_once_and_then_one_at_a_time() -> None:
     assert broker.snapshot().paused == 2
 
 
-def test_who_keeps_to_the_rate_never_waits() -> None:
+def test_a_sender_that_keeps_to_the_rate_never_waits() -> None:
     broker = rated_broker()
     for number in range(100):
         broker.tick(100.0 + number / 4)
@@ -62,28 +62,28 @@ def test_who_keeps_to_the_rate_never_waits() -> None:
 def test_nothing_is_lost_and_the_rate_is_kept(rate: float) -> None:
     broker = rated_broker(limits=Limits(rate=rate))
     broker.receive(1, lines(*range(100)))
-    got: list[str] = []
+    lines_received: list[str] = []
     now = 100.0
-    while len(got) < 100:
-        got += received(broker, 2)
-        # A second's worth at once, rounded up, and as much for each second since.
+    while len(lines_received) < 100:
+        lines_received += received(broker, 2)
+        # What one second allows, rounded up, and the rate since then.
         burst = max(1, round(rate + 0.5)) if rate % 1 else rate
-        assert len(got) <= burst + (now - 100.0) * rate + 0.01
+        assert len(lines_received) <= burst + (now - 100.0) * rate + 0.01
         now += 0.25
         broker.tick(now)
-    assert got == [f"alice {number}" for number in range(100)]
+    assert lines_received == [f"alice {number}" for number in range(100)]
     assert now - 100.0 <= 100 / rate + 0.5
 
 
 @pytest.mark.parametrize("line", ["junk", "SEND nobody x", "SEND *server* x", "LEAVE g"])
-def test_every_line_counts(line: str) -> None:
+def test_every_line_counts_whatever_it_is(line: str) -> None:
     broker = rated_broker()
     send(broker, 1, *[line] * 4, "SEND bob hi")
     assert not broker.next_step(1).read
     assert received(broker, 2) == []
 
 
-def test_nobody_else_waits() -> None:
+def test_other_senders_do_not_wait() -> None:
     broker = rated_broker()
     broker.receive(1, lines(*range(10)))
     send(broker, 2, *["SEND alice hi"] * 4)
@@ -91,20 +91,20 @@ def test_nobody_else_waits() -> None:
     assert broker.next_step(2).read
 
 
-def test_what_comes_behind_waits_in_order() -> None:
+def test_what_comes_later_is_executed_in_order() -> None:
     broker = rated_broker()
     broker.receive(1, lines(0, 1, 2, 3, 4) + b"CHAT/1.0 SEND bob ha")
     broker.receive(1, b"lf\nCHAT/1.0 LOGOUT\n")
     broker.receive_eof(1)
     received(broker, 2)
-    for now, got in ((100.25, ["alice 4"]), (100.5, ["alice half"]), (100.75, [])):
+    for now, expected in ((100.25, ["alice 4"]), (100.5, ["alice half"]), (100.75, [])):
         assert not broker.next_step(1).close
         broker.tick(now)
-        assert received(broker, 2) == got
+        assert received(broker, 2) == expected
     assert close_reason(broker, 1) is CloseReason.LOGGED_OUT
 
 
-def test_the_end_of_a_stream_behind_it() -> None:
+def test_the_end_of_a_paused_senders_stream_is_executed_later() -> None:
     broker = rated_broker()
     broker.receive(1, lines(0, 1, 2, 3, 4) + b"CHAT/1.0 SEND bob half")
     broker.receive_eof(1)
@@ -115,7 +115,7 @@ def test_the_end_of_a_stream_behind_it() -> None:
     assert close_reason(broker, 1) is CloseReason.EOF
 
 
-def test_who_is_gone_does_not_come_back() -> None:
+def test_nothing_is_executed_for_a_paused_sender_that_is_lost() -> None:
     broker = rated_broker()
     broker.receive(1, lines(*range(5)))
     broker.disconnect(1)
@@ -124,7 +124,7 @@ def test_who_is_gone_does_not_come_back() -> None:
     assert broker.snapshot().queued == 0
 
 
-def test_who_pauses_can_be_closed() -> None:
+def test_a_paused_sender_can_be_closed() -> None:
     broker = rated_broker()
     broker.receive(1, lines(*range(9)))
     broker.drain()
@@ -134,7 +134,7 @@ def test_who_pauses_can_be_closed() -> None:
     assert wants_close(broker, 1)
 
 
-def test_before_login_too() -> None:
+def test_lines_before_login_count() -> None:
     broker = rated_broker()
     login(broker, 3, "carol")
     send(broker, 3, "junk", "junk", "junk", "SEND bob hi")
@@ -143,8 +143,8 @@ def test_before_login_too() -> None:
     assert received(broker, 2) == ["carol hi"]
 
 
-def test_a_message_that_waits_for_a_queue_is_paid_for_once() -> None:
-    """Otherwise who waits often enough would never have anything left to say it with."""
+def test_a_message_that_waits_for_a_queue_counts_once() -> None:
+    """Otherwise a sender that waits often might never get on."""
     broker = rated_broker()
     for now, size in ((200.0, 400), (300.0, 400), (400.0, 300)):
         broker.tick(now)
@@ -158,7 +158,7 @@ def test_a_message_that_waits_for_a_queue_is_paid_for_once() -> None:
     assert received(broker, 2) == ["alice 0", "alice 1", "alice 2", "alice 3"]
 
 
-def test_a_login_that_was_asked_about_is_paid_for_once() -> None:
+def test_a_login_that_waits_for_an_answer_counts_once() -> None:
     broker = rated_broker(ask=True)
     send(broker, 1, "LOGIN ali", "SEND bob 1", "SEND bob 2", "SEND bob 3")
     assert answer(broker, True) == ["ali"]
@@ -166,7 +166,7 @@ def test_a_login_that_was_asked_about_is_paid_for_once() -> None:
     assert broker.next_step(1).read
 
 
-def test_a_login_behind_a_pause_is_asked_about_in_its_turn() -> None:
+def test_a_login_after_a_pause_causes_a_question_then() -> None:
     broker = rated_broker(ask=True)
     broker.receive(1, lines(0, 1, 2, 3) + b"CHAT/1.0 LOGIN ali\n")
     assert broker.take_questions() == []
@@ -176,7 +176,7 @@ def test_a_login_behind_a_pause_is_asked_about_in_its_turn() -> None:
     assert broker.snapshot().logins == 3
 
 
-def test_without_a_rate_there_is_none() -> None:
+def test_by_default_there_is_no_bound() -> None:
     broker = rated_broker(limits=Limits())
     broker.receive(1, lines(*range(1000)))
     assert len(received(broker, 2)) == 1000

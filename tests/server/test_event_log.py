@@ -1,4 +1,4 @@
-"""chatproto.server.event_log: what is told to those who run a server."""
+"""chatproto.server.event_log: what is logged and counted, and how often."""
 
 import pytest
 
@@ -24,18 +24,18 @@ def peer_of(origin: str = "peer") -> Peer:
     return Peer(1, origin, "", Limits())
 
 
-def words(log: EventLog) -> list[str]:
+def lines(log: EventLog) -> list[str]:
     return [str(event) for event in log.take()]
 
 
-def test_what_is_executed_is_logged() -> None:
+def test_executed_events_are_logged() -> None:
     log, peer = EventLog(), peer_of()
     log.accepted(peer)
     log.executed(peer, Login("alice"), None, 0.0)
     log.executed(peer, Login("ali"), "alice", 0.0)
     for event in (Group("g", ["bob"]), Leave("g"), Logout()):
         log.executed(peer, event, "ali", 0.0)
-    assert words(log) == [
+    assert lines(log) == [
         "accepted from peer",
         "logged in alice (peer)",
         "logged in ali (peer)",
@@ -47,7 +47,7 @@ def test_what_is_executed_is_logged() -> None:
     assert log.counters.logins == 2
 
 
-def test_what_a_client_can_repeat_is_logged_at_a_bounded_rate() -> None:
+def test_events_that_a_client_can_repeat_are_logged_at_a_bounded_rate() -> None:
     log, peer = EventLog(), peer_of()
     log.executed(peer, Login("alice"), None, 0.0)
     for number in range(LOG_BURST):
@@ -57,20 +57,20 @@ def test_what_a_client_can_repeat_is_logged_at_a_bounded_rate() -> None:
     log.executed(peer, Leave("g"), "ali", 0.5)
     log.executed(peer, Login("ali"), "alice", 0.5)
     assert log.take() == []
-    # It counts all the same, and others have a rate of their own.
+    # They are counted all the same, and another connection has a rate of its own.
     assert log.counters.logins == LOG_BURST + 2
     log.executed(peer_of("other"), Group("h"), "bob", 0.5)
     log.executed(peer, Leave("g"), "ali", 1.0)
     log.executed(peer, Leave("g"), "ali", 1.0)
     log.executed(peer, Logout(), "ali", 1.0)
-    assert words(log) == [
+    assert lines(log) == [
         "group made h by bob (other)",
         "left g: ali (peer)",
         "logged out ali (peer)",
     ]
 
 
-def test_a_login_under_the_name_that_one_has_already_is_no_news() -> None:
+def test_a_login_under_the_same_name_is_not_logged() -> None:
     log = EventLog()
     log.executed(peer_of(), Login("alice"), "alice", 0.0)
     assert log.take() == []
@@ -90,7 +90,7 @@ def test_closes_are_logged_and_counted(reason: CloseReason | None) -> None:
     assert log.counters.closes == {expected: 1}
 
 
-def test_a_copy_of_the_counters() -> None:
+def test_a_snapshot_is_a_copy_of_the_counters() -> None:
     log = EventLog()
     before = log.snapshot()
     log.closed(peer_of(), None)
@@ -100,10 +100,10 @@ def test_a_copy_of_the_counters() -> None:
     assert log.snapshot() is not log.counters
 
 
-# Probes
+# Connections that send nothing
 
 
-def test_who_connects_and_says_nothing_is_not_important() -> None:
+def test_a_connection_that_sends_nothing_is_a_probe() -> None:
     broker: ChatBroker[int] = ChatBroker()
     for cid, end in enumerate((broker.disconnect, broker.receive_eof)):
         broker.connect(cid, f"peer-{cid}")
@@ -118,7 +118,7 @@ def test_who_connects_and_says_nothing_is_not_important() -> None:
     assert broker.snapshot().closes == {"connection lost": 1, "end of stream": 1}
 
 
-def test_whoever_has_said_a_single_octet_is() -> None:
+def test_a_connection_that_sends_one_byte_is_no_probe() -> None:
     broker: ChatBroker[int] = ChatBroker()
     broker.connect(1, "peer-1")
     broker.receive(1, b"x")
@@ -129,7 +129,7 @@ def test_whoever_has_said_a_single_octet_is() -> None:
     ]
 
 
-def test_who_says_something_when_it_is_too_late_has_said_nothing() -> None:
+def test_a_connection_that_sends_its_first_bytes_while_closing_is_a_probe() -> None:
     broker: ChatBroker[int] = ChatBroker(limits=Limits(login_timeout=5.0))
     broker.connect(1, "peer-1")
     broker.tick(5.0)
@@ -138,11 +138,11 @@ def test_who_says_something_when_it_is_too_late_has_said_nothing() -> None:
     assert log_of(broker) == ["probed peer-1: no login in time"]
 
 
-# Floods
+# Many connections
 
 
 @pytest.mark.parametrize("commands", [[], ["LOGIN alice", "SEND alice hi"]])
-def test_a_flood_of_connections_is_no_flood_of_events(commands: list[str]) -> None:
+def test_connections_turned_away_are_logged_at_a_bounded_rate(commands: list[str]) -> None:
     broker = broker_of("alice", limits=Limits(max_connections=1))
     for number in range(1000):
         broker.tick(100.0 + number / 100)
@@ -158,7 +158,7 @@ def test_a_flood_of_connections_is_no_flood_of_events(commands: list[str]) -> No
     assert broker.snapshot().closes == {CloseReason.TOO_MANY_CONNECTIONS: 1000}
 
 
-def test_who_comes_to_a_draining_server_is_not_important() -> None:
+def test_connections_to_a_draining_server_are_probes() -> None:
     broker: ChatBroker[int] = ChatBroker()
     broker.drain()
     for cid in range(10):

@@ -1,4 +1,4 @@
-"""chatproto.server.fast_path: which messages go the fast path, and what comes out of it."""
+"""chatproto.server.fast_path: which messages go the fast path, and what their recipients get."""
 
 from unittest.mock import patch
 
@@ -20,16 +20,18 @@ def line(command: str, data: bytes) -> bytes:
 
 
 def sends(*data: bytes, to: str = "bob") -> bytes:
+    """SEND lines, one for each data."""
     return b"".join(line(f"SEND {to}", each) for each in data)
 
 
 def receives(*data: bytes, sender: str = "alice") -> bytes:
+    """RECEIVE lines, one for each data."""
     return b"".join(line(f"RECEIVE {sender}", each) for each in data)
 
 
 @pytest.fixture
 def broker() -> ChatBroker[int]:
-    """Alice is 1 and bob is 2; both are members of g."""
+    """A broker with alice as 1 and bob as 2, who are members of g."""
     broker = broker_of("alice", "bob", LONG_NAME, limits=LIMITS)
     send(broker, 2, "GROUP g alice bob")
     broker.take_log_events()
@@ -37,10 +39,10 @@ def broker() -> ChatBroker[int]:
 
 
 def executed(broker: ChatBroker[int], data: bytes, cid: int = 1) -> int:
-    """Let the broker receive something.
+    """Let the broker receive data.
 
     Returns:
-        How many of its events have gone the general path.
+        How many events went the general path.
     """
     with patch.object(
         Dispatcher, "_execute", autospec=True, side_effect=Dispatcher._execute
@@ -50,7 +52,7 @@ def executed(broker: ChatBroker[int], data: bytes, cid: int = 1) -> int:
 
 
 def is_fast(broker: ChatBroker[int], data: bytes, cid: int = 1) -> bool:
-    """Whether all of it goes the fast path."""
+    """Whether all of the data goes the fast path."""
     return executed(broker, data, cid) == 0
 
 
@@ -64,31 +66,31 @@ def test_a_message_by_itself(broker: ChatBroker[int], data: bytes) -> None:
     assert broker.next_step(1).write == receives(data, sender="bob")
 
 
-def test_many_alike(broker: ChatBroker[int]) -> None:
+def test_a_run_of_messages_to_one_name(broker: ChatBroker[int]) -> None:
     data = [b"", b" ", b"hi there ", b"CHAT/1.0 SEND bob x", b"\0\xff", b"x" * 470]
     assert is_fast(broker, sends(*data))
     assert broker.next_step(2).write == receives(*data)
-    # They are one object in the queue: nothing has taken them apart.
+    # They are one object in the queue.
     assert len(broker._by_id[2].queue) == 1
 
 
-def test_many_different_ones(broker: ChatBroker[int]) -> None:
+def test_messages_to_several_names(broker: ChatBroker[int]) -> None:
     assert is_fast(broker, sends(b"1") + line("BROADCAST g", b"2") + sends(b"3", b"4"))
     assert broker.next_step(2).write == receives(b"1", b"2", b"3", b"4")
     counters = broker.snapshot()
     assert (counters.messages, counters.deliveries) == (4, 4)
 
 
-def test_more_than_a_slice(broker: ChatBroker[int]) -> None:
+def test_messages_longer_than_a_slice(broker: ChatBroker[int]) -> None:
     data = [b"%d" % number for number in range(SLICE // 10)]
     assert is_fast(broker, sends(*data))
     assert broker.next_step(2).write == receives(*data)
 
 
-def test_the_rest_of_a_line_goes_the_general_path_alone(broker: ChatBroker[int]) -> None:
+def test_only_a_line_that_comes_in_pieces_goes_the_general_path(broker: ChatBroker[int]) -> None:
     lines = sends(b"1", b"2", b"3")
     assert executed(broker, lines[:5]) == 0
-    # The line that had begun.
+    # The line that the first piece had begun.
     assert executed(broker, lines[5:-2]) == 1
     assert broker.next_step(2).write == receives(b"1", b"2")
     assert executed(broker, lines[-2:]) == 1
@@ -96,7 +98,7 @@ def test_the_rest_of_a_line_goes_the_general_path_alone(broker: ChatBroker[int])
     assert broker.next_step(2).write == receives(b"1", b"2", b"3") * 2
 
 
-def test_a_switch_turns_it_off() -> None:
+def test_the_fast_path_can_be_switched_off() -> None:
     broker: ChatBroker[int] = ChatBroker(fast_path=False)
     login(broker, 1, "alice")
     login(broker, 2, "bob")
@@ -104,7 +106,7 @@ def test_a_switch_turns_it_off() -> None:
     assert broker.next_step(2).write == receives(b"1", b"2")
 
 
-def test_names_keep_their_octets() -> None:
+def test_names_need_not_be_ascii() -> None:
     broker = broker_of("дима", "bücher")
     assert is_fast(broker, sends(b"1", b"2", to="bücher"))
     assert broker.next_step(2).write == receives(b"1", b"2", sender="дима")
@@ -150,29 +152,29 @@ def test_anything_else_goes_the_general_path(others: bytes) -> None:
         assert not is_fast(broker_of("alice", "bob"), before + others)
 
 
-def test_nobody_goes_it_before_their_login() -> None:
+def test_no_message_goes_the_fast_path_before_login() -> None:
     broker = broker_of("alice", "bob")
     broker.connect(3, "carol")
     assert not is_fast(broker, sends(b"hi"), cid=3)
 
 
-def test_nobody_goes_it_whose_lines_are_counted() -> None:
+def test_no_message_goes_the_fast_path_where_lines_have_a_rate() -> None:
     assert not is_fast(broker_of("alice", "bob", limits=Limits(rate=1000.0)), sends(b"hi"))
 
 
-def test_a_bad_line_closes_it_until_there_is_a_good_one(broker: ChatBroker[int]) -> None:
+def test_the_message_after_a_bad_line_goes_the_general_path(broker: ChatBroker[int]) -> None:
     assert not is_fast(broker, b"bad\n")
     assert not is_fast(broker, sends(b"good"))
     assert is_fast(broker, sends(b"good"))
 
 
-# "CHAT/1.0 RECEIVE alice " is 5 bytes longer than "CHAT/1.0 SEND bob ", and 11 shorter than with
-# the longer name. What may be too long is measured on the general path.
+# "CHAT/1.0 RECEIVE alice " is 5 bytes longer than "CHAT/1.0 SEND bob ", and shorter than the same
+# with the long name. The general path measures lines that may be too long.
 
 
 @pytest.mark.parametrize("to", ["bob", LONG_NAME])
 @pytest.mark.parametrize("others", [(), (b"1",), (b"1",) * 100])
-def test_no_line_is_longer_than_allowed(
+def test_a_line_that_is_too_long_goes_the_general_path(
     broker: ChatBroker[int], to: str, others: tuple[bytes, ...]
 ) -> None:
     fits = 512 - max(len(receives(b"")), len(sends(b"", to=to)))
@@ -185,13 +187,13 @@ def test_no_line_is_longer_than_allowed(
 
 
 @pytest.mark.parametrize("others", [(), (b"1",), (b"1",) * 100])
-def test_lines_that_are_nearly_as_long_are_fast(
+def test_lines_that_are_nearly_too_long_go_the_fast_path(
     broker: ChatBroker[int], others: tuple[bytes, ...]
 ) -> None:
     assert is_fast(broker, sends(*others, b"x" * (512 - 40)))
 
 
-def test_who_waits_says_nothing_out_of_turn() -> None:
+def test_no_message_of_a_waiting_sender_goes_the_fast_path() -> None:
     broker = broker_of("alice", "bob", "carol", limits=NARROW)
     fill(broker, 1, "alice", "bob", 1200)
     assert not broker.next_step(1).read
@@ -199,14 +201,14 @@ def test_who_waits_says_nothing_out_of_turn() -> None:
     assert broker.next_step(3).write == b""
 
 
-def test_who_is_closed_says_nothing() -> None:
+def test_no_message_of_a_closed_connection_goes_the_fast_path() -> None:
     broker = broker_of("alice", "bob", policy=Policy(duplicate_login=DuplicateLogin.REPLACE))
     login(broker, 3, "alice")
     broker.receive_all([(1, sends(b"1")), (3, sends(b"2"))])
     assert broker.next_step(2).write == receives(b"2")
 
 
-def test_what_all_queues_have_no_room_for() -> None:
+def test_messages_that_exceed_the_bound_of_all_go_the_general_path() -> None:
     limits = Limits(max_line=512, high_water=600, queue_bytes=2000, total_queue_bytes=2000)
     broker = broker_of("alice", "bob", "carol", "dave", limits=limits)
     for to in ("alice", "bob", "carol"):
@@ -215,8 +217,8 @@ def test_what_all_queues_have_no_room_for() -> None:
     assert not is_fast(broker, sends(b"x" * 450, to="dave") * 2)
 
 
-def test_a_name_of_many_connections_is_work() -> None:
-    """The fast path is no way around turns and rounds."""
+def test_a_send_to_many_connections_is_work() -> None:
+    """Turns and rounds hold on the fast path too."""
     broker = broker_of("alice", *["many"] * (FEW + 1))
     assert is_fast(broker, sends(b"hi", to="many"))
     assert all(broker.next_step(cid).write == receives(b"hi") for cid in range(2, FEW + 3))
@@ -225,7 +227,7 @@ def test_a_name_of_many_connections_is_work() -> None:
 
 
 @pytest.mark.parametrize("online", [True, False])
-def test_lines_to_many_end_a_turn(online: bool) -> None:
+def test_broadcasts_to_many_members_end_a_turn(online: bool) -> None:
     members = [f"user{number}" for number in range(200)]
     broker = broker_of("alice", *members) if online else broker_of("alice", "user0")
     for group in "gh":
@@ -235,20 +237,19 @@ def test_lines_to_many_end_a_turn(online: bool) -> None:
     assert broker._dispatcher.work.turn < TURN + 2 * len(members) + 10
 
 
-def test_news_of_many_are_acted_on_in_order(broker: ChatBroker[int]) -> None:
-    """Also when some have to go the long way."""
-    news = [
+def test_receive_all_executes_in_order_on_both_paths(broker: ChatBroker[int]) -> None:
+    data = [
         (1, sends(b"1")),
         (3, b"CHAT/1.0 LOGIN carol\n" + sends(b"2")),
         (1, sends(b"3")),
     ]
-    broker.receive_all(news)
-    heard = receives(b"1") + receives(b"2", sender="carol") + receives(b"3")
-    assert broker.next_step(2).write == heard
-    assert broker.snapshot().bytes_received >= sum(len(data) for _, data in news)
+    broker.receive_all(data)
+    expected = receives(b"1") + receives(b"2", sender="carol") + receives(b"3")
+    assert broker.next_step(2).write == expected
+    assert broker.snapshot().bytes_received >= sum(len(chunk) for _, chunk in data)
 
 
-def test_news_of_nobody(broker: ChatBroker[int]) -> None:
+def test_receive_all_executes_what_comes_before_an_unknown_id(broker: ChatBroker[int]) -> None:
     with pytest.raises(KeyError):
         broker.receive_all([(1, sends(b"1")), (9, sends(b"2"))])
     assert broker.next_step(2).write == receives(b"1")

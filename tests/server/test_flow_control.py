@@ -1,4 +1,4 @@
-"""chatproto.server.flow_control: who has to wait for whom, and who is too slow."""
+"""chatproto.server.flow_control: which sender waits for which queue, and who is too slow."""
 
 from collections.abc import Iterator
 
@@ -28,15 +28,15 @@ def sent(flow: FlowControl[str], cid: str, size: int, left: int, now: float) -> 
     flow.sent(cid, size, left)
 
 
-def turns_of(flow: FlowControl[str]) -> Iterator[str]:
-    """The senders that may resume, one after the other."""
+def each_released(flow: FlowControl[str]) -> Iterator[str]:
+    """The senders that may resume, one after another."""
     while (sender := flow.next_released()) is not None:
         yield sender
 
 
 def released(flow: FlowControl[str]) -> list[str]:
-    """The senders that may resume, none of which fills a queue again."""
-    return list(turns_of(flow))
+    """The senders that may resume if none of them fills a queue again."""
+    return list(each_released(flow))
 
 
 def slow(flow: FlowControl[str], now: float) -> list[str]:
@@ -48,22 +48,22 @@ def slow(flow: FlowControl[str], now: float) -> list[str]:
     [
         (1 << 16, 1 << 20, 4096, 1 << 16),
         (1 << 16, 1 << 16, 4096, 1 << 15),
-        # A queue that is not full has to have room for a line.
+        # A queue that is not full needs room for a line.
         (1 << 16, 5000, 4096, 904),
         (1 << 16, 4096, 4096, 0),
     ],
 )
-def test_when_a_queue_is_full(
+def test_the_high_water_mark(
     high_water: int, queue_bytes: int, max_line: int, expected: int
 ) -> None:
     limits = Limits(high_water=high_water, queue_bytes=queue_bytes, max_line=max_line)
     assert FlowControl[str](limits).high_water == expected
 
 
-# Rule 2: waiting
+# Rule 2: senders wait
 
 
-def test_a_message_waits_for_the_queues_that_are_full() -> None:
+def test_a_message_is_blocked_by_full_queues() -> None:
     flow = flow_of("b", "d")
     assert not flow.blockers(("a", "c"), broadcast=False)
     assert list(flow.blockers(("d", "c", "b", "a"), broadcast=False)) == ["d", "b"]
@@ -77,7 +77,7 @@ def test_nobody_waits_at_first() -> None:
     assert released(flow) == []
 
 
-def test_a_sender_waits_until_half_is_left() -> None:
+def test_a_sender_is_released_when_half_is_left() -> None:
     flow = flow_of("b")
     flow.wait("a", "b", broadcast=False)
     assert flow.blocked_by("a") == "b"
@@ -91,7 +91,7 @@ def test_a_sender_waits_until_half_is_left() -> None:
     assert released(flow) == []
 
 
-def test_a_full_queue_stays_full_until_then() -> None:
+def test_a_queue_is_full_until_half_is_left() -> None:
     flow = flow_of("b")
     sent(flow, "b", 400, 601, 0.0)
     assert flow.blockers(("b",), broadcast=False)
@@ -100,7 +100,7 @@ def test_a_full_queue_stays_full_until_then() -> None:
     assert not flow.blockers(("b",), broadcast=False)
 
 
-def test_first_come_first_served() -> None:
+def test_senders_are_released_in_the_order_in_which_they_came() -> None:
     flow = flow_of("q")
     for sender in "cab":
         flow.wait(sender, "q", broadcast=sender == "a")
@@ -108,22 +108,22 @@ def test_first_come_first_served() -> None:
     assert released(flow) == ["c", "a", "b"]
 
 
-def test_the_rest_waits_on_when_the_first_fills_the_queue_again() -> None:
+def test_the_next_sender_waits_when_the_first_fills_the_queue_again() -> None:
     flow = flow_of("q")
     for sender in "abc":
         flow.wait(sender, "q", broadcast=False)
     sent(flow, "q", 1000, 0, 0.0)
-    turns = turns_of(flow)
+    turns = each_released(flow)
     assert next(turns) == "a"
     mark_full(flow, "q", 0.0)
     flow.wait("a", "q", broadcast=False)
     assert list(turns) == []
-    # Once more round, and the first is the last now.
+    # The first sender is the last one now.
     sent(flow, "q", 1000, 0, 0.0)
     assert released(flow) == ["b", "c", "a"]
 
 
-def test_a_queue_that_is_filled_before_its_waiters_have_their_turn_is_waited_for_on() -> None:
+def test_a_queue_that_is_full_again_releases_no_sender() -> None:
     flow = flow_of("q")
     flow.wait("a", "q", broadcast=False)
     sent(flow, "q", 1000, 0, 0.0)
@@ -143,14 +143,14 @@ def test_each_queue_has_its_own_waiters() -> None:
     assert released(flow) == ["a"]
 
 
-def test_a_sender_may_wait_for_itself() -> None:
+def test_a_sender_may_wait_for_its_own_queue() -> None:
     flow = flow_of("a")
     flow.wait("a", "a", broadcast=False)
     sent(flow, "a", 1000, 0, 0.0)
     assert released(flow) == ["a"]
 
 
-def test_who_is_gone_is_waited_for_no_more() -> None:
+def test_a_queue_that_is_gone_releases_all_senders() -> None:
     flow = flow_of("q")
     for sender in "ab":
         flow.wait(sender, "q", broadcast=False)
@@ -160,7 +160,7 @@ def test_who_is_gone_is_waited_for_no_more() -> None:
     assert released(flow) == ["a", "b"]
 
 
-def test_who_is_gone_waits_no_more() -> None:
+def test_a_sender_that_is_gone_does_not_wait() -> None:
     flow = flow_of("q")
     for sender in "abc":
         flow.wait(sender, "q", broadcast=False)
@@ -171,18 +171,18 @@ def test_who_is_gone_waits_no_more() -> None:
     assert released(flow) == ["a"]
 
 
-def test_a_queue_that_goes_while_its_waiters_have_their_turn() -> None:
+def test_a_queue_may_go_while_its_senders_resume() -> None:
     flow = flow_of("q")
     for sender in "abc":
         flow.wait(sender, "q", broadcast=False)
     sent(flow, "q", 1000, 0, 0.0)
-    turns = turns_of(flow)
+    turns = each_released(flow)
     assert next(turns) == "a"
     flow.forget("q")
     assert list(turns) == ["b", "c"]
 
 
-def test_who_waited_for_itself_and_is_gone() -> None:
+def test_a_sender_that_waits_for_its_own_queue_may_go() -> None:
     flow = flow_of("a")
     flow.wait("a", "a", broadcast=False)
     flow.forget("a")
@@ -190,10 +190,10 @@ def test_who_waited_for_itself_and_is_gone() -> None:
     assert flow.waiting == 0
 
 
-# Rule 3: broadcasts and those that take nothing
+# Rule 3: broadcasts do not wait for queues that do not drain
 
 
-def test_a_broadcast_waits_for_a_window_at_first() -> None:
+def test_a_broadcast_waits_for_one_window_at_first() -> None:
     flow = flow_of("q")
     assert flow.blockers(("q",), broadcast=True)
     assert slow(flow, WINDOW - 0.01) == []
@@ -203,20 +203,20 @@ def test_a_broadcast_waits_for_a_window_at_first() -> None:
     assert flow.blockers(("q",), broadcast=False)
 
 
-def test_those_that_wait_with_a_broadcast_go_on_then() -> None:
+def test_senders_of_broadcasts_are_released_when_a_queue_does_not_drain() -> None:
     flow = flow_of("q")
     for sender in "abcd":
         flow.wait(sender, "q", broadcast=sender in "bd")
     slow(flow, WINDOW)
     assert released(flow) == ["b", "d"]
     assert flow.waiting == 2
-    # Told once.
+    # Once only.
     slow(flow, 2 * WINDOW)
     assert released(flow) == []
 
 
 @pytest.mark.parametrize(("size", "waits"), [(SHARE, True), (SHARE - 1, False)])
-def test_what_is_taken_in_a_window_decides(size: float, waits: bool) -> None:
+def test_the_bytes_written_in_a_window_decide(size: float, waits: bool) -> None:
     flow = flow_of("q")
     sent(flow, "q", int(size) - 100, 2000, 0.1)
     sent(flow, "q", 100, 2000, 0.2)
@@ -227,7 +227,7 @@ def test_what_is_taken_in_a_window_decides(size: float, waits: bool) -> None:
     assert not flow.blockers(("q",), broadcast=True)
 
 
-def test_who_drains_again_is_waited_for_again() -> None:
+def test_a_broadcast_waits_again_for_a_queue_that_drains_again() -> None:
     flow = flow_of("q")
     slow(flow, WINDOW)
     sent(flow, "q", int(SHARE), 2000, WINDOW)
@@ -250,7 +250,7 @@ def test_a_queue_that_is_full_again_has_a_new_window() -> None:
 # Rule 4: age
 
 
-def test_who_takes_nothing_for_so_long_is_too_slow() -> None:
+def test_a_queue_of_which_nothing_is_written_is_too_old() -> None:
     flow = flow_of()
     sent(flow, "q", 0, 10, 5.0)
     assert "q" in flow.late
@@ -259,7 +259,7 @@ def test_who_takes_nothing_for_so_long_is_too_slow() -> None:
     assert slow(flow, 100.0) == []
 
 
-def test_only_what_was_there_when_the_time_began_has_to_be_taken() -> None:
+def test_only_what_was_queued_when_the_timer_started_has_an_age() -> None:
     flow = flow_of()
     sent(flow, "q", 0, 10, 0.0)
     sent(flow, "q", 9, 500, 9.0)
@@ -269,7 +269,7 @@ def test_only_what_was_there_when_the_time_began_has_to_be_taken() -> None:
     assert slow(flow, 19.9) == ["q"]
 
 
-def test_who_has_taken_all_has_no_deadline() -> None:
+def test_an_empty_queue_has_no_age() -> None:
     flow = flow_of()
     sent(flow, "q", 0, 10, 0.0)
     sent(flow, "q", 10, 0, 9.9)
@@ -278,7 +278,7 @@ def test_who_has_taken_all_has_no_deadline() -> None:
     assert slow(flow, 100.0) == []
 
 
-def test_a_trickle_of_a_large_queue_is_too_slow() -> None:
+def test_a_large_queue_that_trickles_is_too_old() -> None:
     flow = flow_of("q")
     for second in range(10):
         assert slow(flow, second) == []
@@ -286,7 +286,7 @@ def test_a_trickle_of_a_large_queue_is_too_slow() -> None:
     assert slow(flow, 10) == ["q"]
 
 
-def test_who_is_gone_is_not_too_slow() -> None:
+def test_a_queue_that_is_gone_has_no_age() -> None:
     flow = flow_of("q")
     sent(flow, "q", 0, 10, 0.0)
     flow.forget("q")

@@ -1,4 +1,8 @@
-"""What each limit does at its edge: the close reason or the notice's code, and the counter."""
+"""What each limit does at its edge: the close reason or the notice's code, and the counter.
+
+There is one test for each limit, with its name. Which values a limit may have is in
+`test_limits.py`.
+"""
 
 import dataclasses
 
@@ -26,8 +30,8 @@ def test_each_limit_has_its_test_here() -> None:
         assert f"test_{field.name}" in globals()
 
 
-def refused(broker: ChatBroker[int], cid: int) -> list[str]:
-    """The codes of the notices that a connection has got."""
+def codes_received(broker: ChatBroker[int], cid: int) -> list[str]:
+    """The codes of the notices that a client receives."""
     return [line.split(" ")[2] for line in received(broker, cid)]
 
 
@@ -37,14 +41,14 @@ def test_max_line() -> None:
     send(broker, 1, "SEND b " + "x" * room)
     assert len(broker.next_step(2).write) == 512
     send(broker, 1, "SEND b " + "x" * (room + 1), "SEND b ".ljust(600, "x"))
-    assert refused(broker, 1) == ["LINE_TOO_LONG"] * 2
+    assert codes_received(broker, 1) == ["LINE_TOO_LONG"] * 2
     assert broker.snapshot().refusals == {ErrorCode.LINE_TOO_LONG: 2}
 
 
 def test_max_name() -> None:
     broker = broker_of("alice", limits=Limits(max_name=5))
     send(broker, 1, "LOGIN alicia")
-    assert refused(broker, 1) == ["BAD_NAME"]
+    assert codes_received(broker, 1) == ["BAD_NAME"]
     assert broker.snapshot().refusals == {ErrorCode.BAD_NAME: 1}
 
 
@@ -69,8 +73,12 @@ def test_max_connections_per_address() -> None:
     assert close_reason(broker, 2) is CloseReason.TOO_MANY_FROM_ADDRESS
 
 
-def timed_out(broker: ChatBroker[int], seconds: float) -> CloseReason:
-    """Have a connection's time pass that is to be closed after this and not before."""
+def reason_after(broker: ChatBroker[int], seconds: float) -> CloseReason:
+    """Advance the clock to a connection's deadline.
+
+    Returns:
+        Why the broker closes the connection then, and not before.
+    """
     broker.take_ready()
     broker.tick(seconds - 0.01)
     assert broker.take_ready() == []
@@ -84,13 +92,13 @@ def timed_out(broker: ChatBroker[int], seconds: float) -> CloseReason:
 def test_handshake_timeout() -> None:
     broker: ChatBroker[int] = ChatBroker(limits=Limits(handshake_timeout=3.0))
     broker.connect(1, "peer", secured=False)
-    assert timed_out(broker, 3.0) is CloseReason.HANDSHAKE_TIMEOUT
+    assert reason_after(broker, 3.0) is CloseReason.HANDSHAKE_TIMEOUT
 
 
 def test_login_timeout() -> None:
     broker: ChatBroker[int] = ChatBroker(limits=Limits(login_timeout=3.0))
     broker.connect(1, "peer")
-    assert timed_out(broker, 3.0) is CloseReason.LOGIN_TIMEOUT
+    assert reason_after(broker, 3.0) is CloseReason.LOGIN_TIMEOUT
 
 
 def test_auth_timeout() -> None:
@@ -100,7 +108,7 @@ def test_auth_timeout() -> None:
     assert not broker.next_step(1).read
     broker.tick(3.0)
     assert broker.next_step(1).read
-    assert refused(broker, 1) == ["AUTH_FAILED"]
+    assert codes_received(broker, 1) == ["AUTH_FAILED"]
     assert broker.snapshot().refusals == {ErrorCode.AUTH_FAILED: 1}
     assert answer(broker) == []
 
@@ -122,7 +130,7 @@ def test_max_groups() -> None:
     broker = broker_of("alice", "bob", limits=Limits(max_groups=2))
     send(broker, 1, "GROUP g alice", "GROUP h alice")
     send(broker, 2, "GROUP i bob", "GROUP g bob")
-    assert refused(broker, 2) == ["TOO_MANY", "GROUP_EXISTS"]
+    assert codes_received(broker, 2) == ["TOO_MANY", "GROUP_EXISTS"]
     assert broker.snapshot().groups == 2
     send(broker, 1, "LEAVE g")
     send(broker, 2, "GROUP i bob")
@@ -134,7 +142,7 @@ def test_max_groups_per_connection() -> None:
     broker = broker_of("alice", "bob", limits=Limits(max_groups_per_connection=1))
     send(broker, 1, "GROUP g alice", "GROUP h alice")
     send(broker, 2, "GROUP h bob")
-    assert refused(broker, 1) == ["TOO_MANY"]
+    assert codes_received(broker, 1) == ["TOO_MANY"]
     assert (broker.snapshot().groups, broker.snapshot().refusals) == (2, {ErrorCode.TOO_MANY: 1})
 
 
@@ -151,7 +159,7 @@ def test_bad_lines() -> None:
     assert broker.snapshot().users == 1
     send(broker, 1, "")
     assert broker.snapshot().users == 0
-    assert refused(broker, 1)[-1] == "TOO_MANY"
+    assert codes_received(broker, 1)[-1] == "TOO_MANY"
     assert wants_close(broker, 1)
     assert close_reason(broker, 1) is CloseReason.BAD_LINES
 
@@ -181,7 +189,7 @@ def test_queue_age() -> None:
     broker = broker_of("alice", limits=Limits(queue_age=3.0))
     send(broker, 1, "SEND alice hi")
     broker.sent(1, 0)
-    assert timed_out(broker, 3.0) is CloseReason.SLOW_CONSUMER
+    assert reason_after(broker, 3.0) is CloseReason.SLOW_CONSUMER
 
 
 def test_queue_bytes() -> None:
@@ -213,7 +221,7 @@ def test_total_queue_bytes() -> None:
 def test_linger() -> None:
     broker = broker_of("alice", limits=Limits(linger=3.0))
     send(broker, 1, "SEND alice hi", "LOGOUT")
-    assert timed_out(broker, 3.0) is CloseReason.LOGGED_OUT
+    assert reason_after(broker, 3.0) is CloseReason.LOGGED_OUT
     assert broker.snapshot().bytes_sent == 0
 
 
@@ -221,20 +229,20 @@ def test_close_timeout() -> None:
     broker = broker_of("alice", limits=Limits(close_timeout=3.0))
     send(broker, 1, "LOGOUT")
     assert half_close(broker, 1)
-    assert timed_out(broker, 3.0) is CloseReason.LOGGED_OUT
+    assert reason_after(broker, 3.0) is CloseReason.LOGGED_OUT
 
 
 def test_grace() -> None:
     broker = broker_of("alice", limits=Limits(grace=3.0))
     broker.drain()
-    assert timed_out(broker, 3.0) is CloseReason.SHUTTING_DOWN
+    assert reason_after(broker, 3.0) is CloseReason.SHUTTING_DOWN
     assert broker.connections == 0
 
 
 def test_notice_burst() -> None:
     broker = broker_of("alice", limits=Limits(notice_burst=3))
     send(broker, 1, *["LEAVE g"] * 4)
-    assert refused(broker, 1) == ["NO_SUCH_GROUP"] * 3
+    assert codes_received(broker, 1) == ["NO_SUCH_GROUP"] * 3
     assert broker.snapshot().refusals == {ErrorCode.NO_SUCH_GROUP: 4}
 
 
@@ -243,4 +251,4 @@ def test_notice_rate() -> None:
     for now, count in ((0.0, 1), (0.24, 0), (0.25, 1), (0.49, 0), (0.5, 1)):
         broker.tick(now)
         send(broker, 1, "LEAVE g")
-        assert len(refused(broker, 1)) == count
+        assert len(codes_received(broker, 1)) == count

@@ -1,4 +1,4 @@
-"""chatproto.server.logins: what stands between a connection and its name."""
+"""chatproto.server.logins: questions about LOGINs, certificates, and the length of names."""
 
 import pytest
 
@@ -28,11 +28,11 @@ from .brokers import (
     wants_close,
 )
 
-MAY_NOT = "*server* ERR AUTH_FAILED LOGIN you may not log in under that name"
+REFUSED = "*server* ERR AUTH_FAILED LOGIN you may not log in under that name"
 UNDECIDED = "*server* ERR AUTH_FAILED LOGIN it was not decided in time whether you may log in"
 
 
-def test_what_is_known_of_somebody_who_wants_to_log_in() -> None:
+def test_the_fields_of_a_login_request() -> None:
     request = LoginRequest("alice", "unix", None, Credentials(pid=1, uid=2, gid=3))
     assert (request.name, request.peer, request.certificate) == ("alice", "unix", None)
     assert request.credentials == Credentials(1, 2, 3)
@@ -41,11 +41,11 @@ def test_what_is_known_of_somebody_who_wants_to_log_in() -> None:
 # Questions
 
 
-def test_nobody_is_asked_unless_that_is_wanted() -> None:
+def test_by_default_there_are_no_questions() -> None:
     assert broker_of("alice").take_questions() == []
 
 
-def test_a_question_and_its_answer() -> None:
+def test_a_login_waits_for_the_answer() -> None:
     broker: ChatBroker[int] = ChatBroker(ask=True)
     login(broker, 7, "alice")
     [question] = broker.take_questions()
@@ -60,11 +60,11 @@ def test_a_question_and_its_answer() -> None:
     assert log(broker) == ["accepted from peer-7", "logged in alice (peer-7)"]
 
 
-def test_a_refusal() -> None:
+def test_a_refused_login_gets_a_notice_and_may_be_repeated() -> None:
     broker = broker_of("alice", ask=True)
     login(broker, 2, "bob")
     answer(broker, False)
-    assert received(broker, 2) == [MAY_NOT]
+    assert received(broker, 2) == [REFUSED]
     send(broker, 2, "SEND alice hi")
     assert received(broker, 2) == ["*server* ERR NOT_LOGGED_IN SEND log in first"]
     assert broker.snapshot().refusals == {ErrorCode.AUTH_FAILED: 1, ErrorCode.NOT_LOGGED_IN: 1}
@@ -75,7 +75,7 @@ def test_a_refusal() -> None:
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_what_comes_after_it_waits_in_order_and_nobody_else_does(allowed: bool) -> None:
+def test_what_the_connection_sends_after_it_waits_in_order(allowed: bool) -> None:
     broker = broker_of("alice", "carol", ask=True)
     login(broker, 3, "bob")
     send(broker, 3, "SEND alice 1", "SEND alice 2")
@@ -91,7 +91,7 @@ def test_what_comes_after_it_waits_in_order_and_nobody_else_does(allowed: bool) 
     assert broker.snapshot().refusals[ErrorCode.NOT_LOGGED_IN] == (0 if allowed else 3)
 
 
-def test_what_comes_in_the_same_packet_waits_too() -> None:
+def test_what_arrives_in_the_same_read_waits_too() -> None:
     broker = broker_of("alice", ask=True)
     broker.connect(2, "peer-2")
     broker.receive(2, b"CHAT/1.0 LOGIN bob\nCHAT/1.0 SEND alice 1\nCHAT/1.0 LOGIN rob\n")
@@ -108,19 +108,19 @@ def test_a_refused_rename_leaves_the_old_name() -> None:
     send(broker, 1, "SEND bob meanwhile")
     assert answer(broker, False) == ["rob"]
     assert received(broker, 1) == ["bob still bob"]
-    assert received(broker, 2) == ["alice meanwhile", MAY_NOT]
+    assert received(broker, 2) == ["alice meanwhile", REFUSED]
     assert broker.snapshot().users == 2
 
 
-def test_a_rename_that_is_allowed() -> None:
+def test_an_allowed_rename() -> None:
     broker = broker_of("alice", "bob", ask=True)
     send(broker, 2, "LOGIN rob", "SEND alice hi")
     answer(broker, True)
     assert received(broker, 1) == ["rob hi"]
 
 
-def test_what_the_policy_says_still_counts() -> None:
-    """Two ask for one name, and both may have it; but there is one."""
+def test_the_policy_applies_after_the_answer() -> None:
+    """Both connections may have the name, but only one may have it at a time."""
     reject = Policy(duplicate_login=DuplicateLogin.REJECT)
     broker: ChatBroker[int] = ChatBroker(policy=reject, ask=True)
     login(broker, 1, "alice")
@@ -132,7 +132,7 @@ def test_what_the_policy_says_still_counts() -> None:
     assert received(broker, 2) == []
 
 
-def test_a_question_that_is_not_answered_in_time_is_a_refusal() -> None:
+def test_a_login_without_an_answer_in_time_is_refused() -> None:
     broker: ChatBroker[int] = ChatBroker(limits=Limits(auth_timeout=10.0), ask=True)
     broker.tick(100.0)
     login(broker, 1, "alice")
@@ -167,7 +167,7 @@ def test_an_answer_for_a_connection_that_is_gone() -> None:
     login(broker, 1, "alice")
     [question] = broker.take_questions()
     broker.disconnect(1)
-    # Its id may stand for somebody else by then.
+    # A new connection may have the same id by then.
     login(broker, 1, "bob")
     broker.answer(question.token, allowed=True)
     assert broker.snapshot().logins == 0
@@ -175,7 +175,7 @@ def test_an_answer_for_a_connection_that_is_gone() -> None:
     assert broker.snapshot().logins == 1
 
 
-def test_nobody_is_asked_about_a_connection_that_is_gone() -> None:
+def test_there_is_no_question_about_a_connection_that_is_gone() -> None:
     broker: ChatBroker[int] = ChatBroker(ask=True)
     login(broker, 1, "alice")
     broker.disconnect(1)
@@ -186,7 +186,7 @@ def test_nobody_is_asked_about_a_connection_that_is_gone() -> None:
     assert broker.take_questions() == []
 
 
-def test_an_answer_for_a_connection_that_is_ending() -> None:
+def test_an_answer_for_a_connection_that_is_closing() -> None:
     broker: ChatBroker[int] = ChatBroker(limits=Limits(login_timeout=5.0), ask=True)
     login(broker, 1, "alice")
     [question] = broker.take_questions()
@@ -210,8 +210,8 @@ def test_the_end_of_a_stream_waits_for_the_answer() -> None:
     assert close_reason(broker, 2) is CloseReason.EOF
 
 
-def test_a_message_for_somebody_who_waits_for_an_answer_and_one_from_them() -> None:
-    """A question does not keep anything from a connection's queue, nor open it."""
+def test_a_connection_that_waits_for_an_answer_still_receives() -> None:
+    """A question and a full queue do not depend on each other."""
     broker = broker_of("alice", "bob", limits=Limits(high_water=1000), ask=True)
     send(broker, 2, "LOGIN rob", "SEND alice hi")
     fill(broker, 1, "alice", "bob", 1200)
@@ -230,7 +230,7 @@ def test_a_message_for_somebody_who_waits_for_an_answer_and_one_from_them() -> N
 
 
 @pytest.mark.parametrize("ask", [True, False])
-def test_a_certificate_is_for_its_names(ask: bool) -> None:
+def test_a_certificate_allows_its_names_only(ask: bool) -> None:
     broker: ChatBroker[int] = ChatBroker(ask=ask)
     broker.connect(1, "peer", secured=False)
     broker.secure(1, ["alice", "ali"])
@@ -247,7 +247,7 @@ def test_a_certificate_is_for_its_names(ask: bool) -> None:
 
 
 @pytest.mark.parametrize(("identities", "logins"), [(None, 1), ([], 0), ({"alice"}, 1)])
-def test_who_has_not_been_asked_for_a_certificate_may_have_any_name(
+def test_identities_none_allows_any_name_and_none_at_all_no_name(
     identities: set[str] | None, logins: int
 ) -> None:
     broker: ChatBroker[int] = ChatBroker()
@@ -257,7 +257,7 @@ def test_who_has_not_been_asked_for_a_certificate_may_have_any_name(
     assert broker.snapshot().logins == logins
 
 
-def test_a_name_over_the_limit() -> None:
+def test_a_name_longer_than_max_name_is_refused() -> None:
     """The limit is in bytes."""
     broker: ChatBroker[int] = ChatBroker(limits=Limits(max_name=6))
     broker.connect(1, "peer")

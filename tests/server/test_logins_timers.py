@@ -1,11 +1,11 @@
-"""chatproto.server.logins: how long it may take to log in."""
+"""chatproto.server.logins: how long a TLS handshake and a LOGIN may take."""
 
 from chatproto import ChatBroker, CloseReason, Limits
 
 from .brokers import answer, close_reason, login, received, send, wants_close
 
 
-def test_the_handshake_has_a_deadline() -> None:
+def test_a_handshake_has_a_deadline() -> None:
     broker: ChatBroker[int] = ChatBroker(limits=Limits(handshake_timeout=10.0))
     broker.tick(100.0)
     broker.connect(1, "peer-1", secured=False)
@@ -23,7 +23,7 @@ def test_the_handshake_has_a_deadline() -> None:
     assert broker.next_step(3).read
 
 
-def test_logging_in_has_a_deadline() -> None:
+def test_a_login_has_a_deadline() -> None:
     broker: ChatBroker[int] = ChatBroker(limits=Limits(login_timeout=60.0))
     broker.tick(100.0)
     for cid in (1, 2, 3):
@@ -42,7 +42,7 @@ def test_logging_in_has_a_deadline() -> None:
     assert broker.next_step(3).read
 
 
-def test_the_time_for_the_handshake_is_part_of_the_time_for_the_login() -> None:
+def test_the_time_for_the_login_includes_the_handshake() -> None:
     broker: ChatBroker[int] = ChatBroker(limits=Limits(handshake_timeout=10.0, login_timeout=5.0))
     broker.connect(1, "peer", secured=False)
     broker.tick(5.0)
@@ -51,7 +51,7 @@ def test_the_time_for_the_handshake_is_part_of_the_time_for_the_login() -> None:
     assert close_reason(broker, 1) is CloseReason.LOGIN_TIMEOUT
 
 
-def test_a_refused_login_does_not_stop_the_time() -> None:
+def test_a_refused_login_does_not_stop_the_timer() -> None:
     broker: ChatBroker[int] = ChatBroker(limits=Limits(login_timeout=60.0), ask=True)
     login(broker, 1, "alice")
     broker.tick(5.0)

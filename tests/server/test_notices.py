@@ -1,4 +1,4 @@
-"""chatproto.server.notices: answers in the one form that there is (protocol.md, section 3)."""
+"""chatproto.server.notices: their form and their rate (protocol.md, section 3)."""
 
 import pytest
 
@@ -41,20 +41,20 @@ def test_the_example_of_the_protocol() -> None:
         (Invalid(ErrorCode.TRUNCATED, b"CHA"), "-"),
     ],
 )
-def test_the_command_that_is_answered(event: Event, command: str) -> None:
+def test_the_command_that_a_notice_names(event: Event, command: str) -> None:
     assert command_of(event) == command
 
 
 @pytest.mark.parametrize("code", ErrorCode)
-def test_a_notice_is_read_back(code: ErrorCode) -> None:
-    answer = notice(code, "BROADCAST", "in words: π")
-    assert decode(encode(answer)[:-1]) == answer
-    assert answer.sender == "*server*"
-    assert answer.data == f"ERR {code.value} BROADCAST in words: π".encode()
+def test_a_notice_is_a_message_that_can_be_decoded(code: ErrorCode) -> None:
+    receive = notice(code, "BROADCAST", "in words: π")
+    assert decode(encode(receive)[:-1]) == receive
+    assert receive.sender == "*server*"
+    assert receive.data == f"ERR {code.value} BROADCAST in words: π".encode()
 
 
-# Nothing is said where it is the peer's own doing, or nothing can be written any more.
-LAST_WORDS = {
+# No notice where the peer closes itself, or where nothing can be written any more.
+CLOSE_NOTICES = {
     CloseReason.BAD_LINES: b"TOO_MANY",
     CloseReason.REPLACED: b"NAME_IN_USE",
     CloseReason.LOGIN_TIMEOUT: b"NOT_LOGGED_IN",
@@ -65,32 +65,31 @@ LAST_WORDS = {
 
 
 @pytest.mark.parametrize("reason", CloseReason)
-def test_last_words(reason: CloseReason) -> None:
-    """Who did not bring it about is told; the code says of what kind it is."""
-    words = Notices(Limits(), enabled=True).closing(reason)
-    if reason in LAST_WORDS:
-        receive = decode(words.removesuffix(b"\n"))
+def test_the_notice_before_a_close(reason: CloseReason) -> None:
+    line = Notices(Limits(), enabled=True).closing(reason)
+    if reason in CLOSE_NOTICES:
+        receive = decode(line.removesuffix(b"\n"))
         assert isinstance(receive, Receive)
-        assert receive.data.split(b" ", 3)[:3] == [b"ERR", LAST_WORDS[reason], b"-"]
-        assert len(words) <= 512
+        assert receive.data.split(b" ", 3)[:3] == [b"ERR", CLOSE_NOTICES[reason], b"-"]
+        assert len(line) <= 512
     else:
-        assert words == b""
+        assert line == b""
 
 
 @pytest.mark.parametrize("reason", CloseReason)
-def test_without_notices_there_are_no_last_words(reason: CloseReason) -> None:
+def test_without_notices_there_is_none_before_a_close(reason: CloseReason) -> None:
     assert Notices(Limits(), enabled=False).closing(reason) == b""
 
 
-def test_an_answer_to_a_line() -> None:
+def test_the_notice_about_a_refusal() -> None:
     limits = Limits(notice_burst=2, notice_rate=1.0)
     notices, peer = Notices(limits, enabled=True), Peer(1, "peer", "", limits)
     event = Send("bob", b"hi")
     line = b"CHAT/1.0 RECEIVE *server* ERR NO_SUCH_USER SEND who?\n"
-    for now, answer in ((0.0, line), (0.0, line), (0.0, b""), (1.0, line), (1.0, b"")):
-        assert notices.refusal(peer, event, ErrorCode.NO_SUCH_USER, "who?", now) == answer
+    for now, expected in ((0.0, line), (0.0, line), (0.0, b""), (1.0, line), (1.0, b"")):
+        assert notices.refusal(peer, event, ErrorCode.NO_SUCH_USER, "who?", now) == expected
 
 
-def test_no_answers_when_they_are_off() -> None:
+def test_without_notices_there_is_none_about_a_refusal() -> None:
     notices, peer = Notices(Limits(), enabled=False), Peer(1, "peer", "", Limits())
     assert notices.refusal(peer, Logout(), ErrorCode.MALFORMED, "no", 0.0) == b""

@@ -1,4 +1,4 @@
-"""chatproto.server.peers: which connections there are, and how each ends."""
+"""chatproto.server.peers: adding and removing connections, their next step, and how each ends."""
 
 from typing import Any
 
@@ -13,8 +13,8 @@ from chatproto.server.peers import Peers
 LIMITS = Limits(linger=10.0, close_timeout=2.0)
 
 
-class Connections:
-    """Peers, and all that they know."""
+class Setup:
+    """Peers, and what they depend on."""
 
     def __init__(self, *cids: str) -> None:
         self.by_id: dict[Any, Peer] = {}
@@ -33,7 +33,7 @@ class Connections:
 
 
 def phase(peer: Peer) -> Phase:
-    """Unlike the attribute, nothing that a type checker takes for settled."""
+    """The phase, in a way that a type checker does not narrow."""
     return peer.phase
 
 
@@ -41,98 +41,98 @@ READ = Step(b"", read=True, half_close=False, close=False)
 CLOSE = Step(b"", read=False, half_close=False, close=True)
 
 
-def test_connections_come_and_go() -> None:
-    connections = Connections("a", "b")
-    assert list(connections.by_id) == ["a", "b"]
-    gone = connections.by_id["a"]
-    assert connections.peers.remove("a") is gone
-    assert connections.peers.remove("a") is None
-    assert list(connections.by_id) == ["b"]
+def test_connections_are_added_and_removed() -> None:
+    setup = Setup("a", "b")
+    assert list(setup.by_id) == ["a", "b"]
+    peer = setup.by_id["a"]
+    assert setup.peers.remove("a") is peer
+    assert setup.peers.remove("a") is None
+    assert list(setup.by_id) == ["b"]
 
 
 def test_an_id_is_not_added_twice() -> None:
-    connections = Connections("a")
-    there = connections.by_id["a"]
+    setup = Setup("a")
+    peer = setup.by_id["a"]
     with pytest.raises(ValueError, match="'a' is connected already"):
-        connections.peers.add(Peer("a", "other", "", LIMITS))
-    assert connections.by_id["a"] is there
+        setup.peers.add(Peer("a", "other", "", LIMITS))
+    assert setup.by_id["a"] is peer
 
 
 def test_an_open_connection_is_read_from_and_written_to() -> None:
-    connections = Connections("a")
-    assert connections.step("a") == READ
-    connections.buffers.queue([connections.by_id["a"]], b"hi\n")
-    assert connections.step("a") == READ._replace(write=b"hi\n")
+    setup = Setup("a")
+    assert setup.step("a") == READ
+    setup.buffers.queue([setup.by_id["a"]], b"hi\n")
+    assert setup.step("a") == READ._replace(write=b"hi\n")
 
 
-def test_one_that_waits_or_has_ended_its_stream_is_not_read_from() -> None:
-    connections = Connections("a", "b")
-    connections.by_id["a"].waiting = Waiting.TURN
-    connections.peers.receive_eof(connections.by_id["b"])
-    assert connections.step("a") == connections.step("b") == READ._replace(read=False)
-    assert [peer.cid for peer in connections.buffers.ready] == ["b"]
+def test_a_connection_that_waits_or_has_ended_its_stream_is_not_read_from() -> None:
+    setup = Setup("a", "b")
+    setup.by_id["a"].waiting = Waiting.TURN
+    setup.peers.receive_eof(setup.by_id["b"])
+    assert setup.step("a") == setup.step("b") == READ._replace(read=False)
+    assert [peer.cid for peer in setup.buffers.ready] == ["b"]
 
 
-def test_closing_writes_the_queue_then_our_half_ends_then_the_transport_closes() -> None:
-    connections = Connections("a")
-    peer = connections.close("a", b"bye")
+def test_close_writes_the_queue_then_ends_our_half_then_closes_the_transport() -> None:
+    setup = Setup("a")
+    peer = setup.close("a", b"bye")
     assert (peer.phase, peer.close_reason) == (Phase.CLOSING, CloseReason.LOGGED_OUT)
-    assert connections.step("a") == READ._replace(write=b"bye")
-    connections.buffers.sent(peer, 3)
-    assert connections.step("a") == READ._replace(half_close=True)
-    connections.peers.half_closed(peer)
-    assert connections.step("a") == READ
-    connections.peers.receive_eof(peer)
-    assert connections.step("a") == CLOSE
+    assert setup.step("a") == READ._replace(write=b"bye")
+    setup.buffers.sent(peer, 3)
+    assert setup.step("a") == READ._replace(half_close=True)
+    setup.peers.half_closed(peer)
+    assert setup.step("a") == READ
+    setup.peers.receive_eof(peer)
+    assert setup.step("a") == CLOSE
 
 
-def test_our_half_need_not_end_when_the_peers_has_ended() -> None:
-    connections = Connections("a")
-    connections.peers.receive_eof(connections.by_id["a"])
-    connections.close("a")
-    assert connections.step("a") == CLOSE
+def test_close_skips_our_half_when_the_peers_half_has_ended() -> None:
+    setup = Setup("a")
+    setup.peers.receive_eof(setup.by_id["a"])
+    setup.close("a")
+    assert setup.step("a") == CLOSE
 
 
-def test_one_that_does_not_take_its_queue_in_time_is_aborted() -> None:
-    connections = Connections("a")
-    connections.peers.tick(100.0)
-    peer = connections.close("a", b"bye")
-    connections.buffers.ready.clear()
-    connections.peers.tick(109.9)
+def test_a_queue_that_is_not_written_within_linger_is_aborted() -> None:
+    setup = Setup("a")
+    setup.peers.tick(100.0)
+    peer = setup.close("a", b"bye")
+    setup.buffers.ready.clear()
+    setup.peers.tick(109.9)
     assert phase(peer) is Phase.CLOSING
-    assert not connections.buffers.ready
-    connections.peers.tick(110.0)
+    assert not setup.buffers.ready
+    setup.peers.tick(110.0)
     assert phase(peer) is Phase.ABORTED
-    assert connections.step("a") == CLOSE
-    assert connections.buffers.total == 0
-    assert peer in connections.buffers.ready
+    assert setup.step("a") == CLOSE
+    assert setup.buffers.total == 0
+    assert peer in setup.buffers.ready
 
 
-def test_one_that_does_not_close_its_half_in_time_is_aborted() -> None:
-    connections = Connections("a")
-    peer = connections.close("a")
-    connections.peers.tick(9.0)
-    connections.peers.half_closed(peer)
-    connections.peers.tick(10.9)
+def test_a_peer_that_does_not_end_its_half_in_time_is_aborted() -> None:
+    setup = Setup("a")
+    peer = setup.close("a")
+    setup.peers.tick(9.0)
+    setup.peers.half_closed(peer)
+    setup.peers.tick(10.9)
     assert phase(peer) is Phase.HALF_CLOSED
-    connections.peers.tick(11.0)
+    setup.peers.tick(11.0)
     assert phase(peer) is Phase.ABORTED
 
 
-def test_a_half_that_ends_late_changes_nothing() -> None:
-    connections = Connections("a")
-    peer = connections.close("a")
-    connections.peers.abort(peer)
-    connections.peers.half_closed(peer)
-    assert connections.step("a") == CLOSE
+def test_a_half_close_after_an_abort_changes_nothing() -> None:
+    setup = Setup("a")
+    peer = setup.close("a")
+    setup.peers.abort(peer)
+    setup.peers.half_closed(peer)
+    assert setup.step("a") == CLOSE
 
 
-def test_nothing_is_left_of_a_connection_that_is_gone() -> None:
-    connections = Connections("a", "b")
-    connections.buffers.queue([connections.by_id["a"]], b"hi\n")
-    connections.close("a")
-    connections.peers.half_closed(connections.close("b"))
-    connections.peers.remove("a")
-    connections.peers.remove("b")
-    assert (connections.buffers.total, list(connections.buffers.ready)) == (0, [])
-    connections.peers.tick(1000.0)
+def test_remove_leaves_nothing() -> None:
+    setup = Setup("a", "b")
+    setup.buffers.queue([setup.by_id["a"]], b"hi\n")
+    setup.close("a")
+    setup.peers.half_closed(setup.close("b"))
+    setup.peers.remove("a")
+    setup.peers.remove("b")
+    assert (setup.buffers.total, list(setup.buffers.ready)) == (0, [])
+    setup.peers.tick(1000.0)

@@ -1,30 +1,30 @@
-"""chatproto.server.timers: who has how long."""
+"""chatproto.server.timers: when timers expire, and in which order."""
 
 from chatproto.server.timers import Timers
 
 
-def test_first_come_first_over() -> None:
-    deadlines: Timers[str] = Timers(2.0)
-    deadlines.start("a", 10.0)
-    deadlines.start("b", 11.0)
-    assert list(deadlines.take_expired(11.9)) == []
-    assert list(deadlines.take_expired(12.0)) == ["a"]
-    assert list(deadlines.take_expired(100.0)) == ["b"]
-    assert list(deadlines.take_expired(100.0)) == []
+def test_timers_expire_in_the_order_in_which_they_started() -> None:
+    timers: Timers[str] = Timers(2.0)
+    timers.start("a", 10.0)
+    timers.start("b", 11.0)
+    assert list(timers.take_expired(11.9)) == []
+    assert list(timers.take_expired(12.0)) == ["a"]
+    assert list(timers.take_expired(100.0)) == ["b"]
+    assert list(timers.take_expired(100.0)) == []
 
 
-def test_a_new_start_is_a_new_deadline_in_its_place() -> None:
-    deadlines: Timers[str] = Timers(2.0)
-    deadlines.start("a", 10.0)
-    deadlines.start("b", 11.0)
-    deadlines.start("a", 12.0)
-    assert list(deadlines.take_expired(13.0)) == ["b"]
-    assert list(deadlines.take_expired(14.0)) == ["a"]
+def test_a_timer_can_be_started_anew() -> None:
+    timers: Timers[str] = Timers(2.0)
+    timers.start("a", 10.0)
+    timers.start("b", 11.0)
+    timers.start("a", 12.0)
+    assert list(timers.take_expired(13.0)) == ["b"]
+    assert list(timers.take_expired(14.0)) == ["a"]
 
 
-def test_who_is_stopped_is_never_over() -> None:
-    deadlines: Timers[str] = Timers(2.0)
-    deadlines.start("a", 10.0)
-    deadlines.stop("a")
-    deadlines.stop("a")
-    assert list(deadlines.take_expired(100.0)) == []
+def test_a_stopped_timer_does_not_expire() -> None:
+    timers: Timers[str] = Timers(2.0)
+    timers.start("a", 10.0)
+    timers.stop("a")
+    timers.stop("a")
+    assert list(timers.take_expired(100.0)) == []
