@@ -31,6 +31,9 @@ STEP_BUDGET: Final = 0.004
 """Seconds after which `step` returns although more sockets are ready, so that the other tasks of an
 event loop can run."""
 
+MAX_WRITES: Final = 512
+"""Connections written to in one round of a step, before the driver looks for new input."""
+
 MAX_ROUNDS: Final = 64
 """Most rounds of polling and serving in one `step`."""
 
@@ -128,7 +131,9 @@ class Driver:
         self.broker.drain()
         self._draining = True
         # In random order, so that clients do not reconnect in the order in which they had come.
-        ready = self.broker.take_ready()
+        ready: list[Transport] = []
+        while batch := self.broker.take_ready():
+            ready += batch
         shuffle(ready)
         for transport in ready:
             transport.flush()
@@ -211,8 +216,10 @@ class Driver:
             self.broker.abort()
 
     def settle(self) -> None:
-        """Do what the broker has decided: write, ask, log."""
-        while ready := self.broker.take_outgoing():
+        """Do what the broker has decided: write, ask, log. What is left is for the next round."""
+        writes = 0
+        while writes < MAX_WRITES and (ready := self.broker.take_outgoing()):
+            writes += len(ready)
             sent: list[tuple[Transport, int]] = []
             others: list[Transport] = []
             for transport, data in ready:
