@@ -89,7 +89,7 @@ class BrokerMachine(RuleBasedStateMachine):
 
     @rule()
     def take_ready(self) -> None:
-        """Whoever has news and is not known to have is told of, and nobody index is gone."""
+        """All connections whose next step has changed are reported, and none that is gone."""
         self.model.release()
         for cid in self.broker.take_ready():
             self.peers[cid].reported = True

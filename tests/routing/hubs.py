@@ -1,4 +1,4 @@
-"""A hub with people on it, for tests."""
+"""A hub with connections that are logged in, and what the tests do with it."""
 
 from chatproto import (
     Action,
@@ -30,11 +30,16 @@ def hub_of(*names: str, policy: Policy = SHARE, limits: Limits = Limits()) -> Ch
 
 
 def delivery(sender: str, data: bytes, *to: int) -> list[Action[int]]:
+    """The actions that deliver one message."""
     return [Deliver(to, Receive(sender, data))]
 
 
 def refused(hub: ChatHub[int], cid: int, event: Event) -> ErrorCode:
-    """Have the hub refuse, and only that."""
+    """Handle an event that the hub refuses.
+
+    Returns:
+        The code of the refusal.
+    """
     [action] = hub.handle(cid, event)
     assert isinstance(action, Refuse)
     assert action.cid == cid

@@ -1,4 +1,4 @@
-"""chatproto.routing.actions: what a hub wants done."""
+"""chatproto.routing.actions: actions are values."""
 
 from chatproto import Action, Deliver, Disconnect, ErrorCode, Receive, Refuse
 
@@ -16,7 +16,7 @@ def astuple(refusal: Refuse[int]) -> tuple[ErrorCode, str]:
     return refusal.code, refusal.text
 
 
-def test_the_kind_of_id_may_be_said() -> None:
+def test_the_type_of_the_id_may_be_given() -> None:
     actions: list[Action[int]] = [
         Deliver[int]((1,), MESSAGE),
         Refuse[int](1, ErrorCode.BAD_NAME, "no"),

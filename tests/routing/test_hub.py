@@ -1,4 +1,4 @@
-"""chatproto.routing.hub: who is who, and who gets what (protocol.md, sections 2 and 4)."""
+"""chatproto.routing.hub: connections, names and SEND (protocol.md, sections 2 and 4)."""
 
 import gc
 import weakref
@@ -34,14 +34,14 @@ def test_a_connection_is_anonymous_at_first() -> None:
     assert hub.users == 0
 
 
-def test_nobody_connects_twice() -> None:
+def test_an_id_is_connected_once() -> None:
     hub = hub_of("alice")
     with pytest.raises(ValueError, match="1 is connected already"):
         hub.connect(1)
     assert hub.name_of(1) == "alice"
 
 
-def test_unknown_connections() -> None:
+def test_an_unknown_id_raises_key_error() -> None:
     hub = hub_of("alice")
     with pytest.raises(KeyError):
         hub.handle(2, Logout())
@@ -54,7 +54,7 @@ def test_unknown_connections() -> None:
 @pytest.mark.parametrize(
     "event", [Send("alice", b""), Broadcast("g", b""), Group("g", ["x"]), Leave("g")]
 )
-def test_before_login_nothing_runs(event: Event) -> None:
+def test_before_login_commands_are_refused(event: Event) -> None:
     hub = hub_of("alice")
     hub.connect(2)
     assert refused(hub, 2, event) is ErrorCode.NOT_LOGGED_IN
@@ -70,7 +70,7 @@ def test_a_send_to_oneself_comes_back() -> None:
     assert hub_of("alice").handle(1, Send("alice", b"me")) == delivery("alice", b"me", 1)
 
 
-def test_a_send_to_nobody() -> None:
+def test_a_send_to_a_name_that_is_offline_is_refused() -> None:
     hub = hub_of("alice")
     hub.connect(2)
     assert hub.handle(1, Send("bob", b"hi")) == [
@@ -79,11 +79,11 @@ def test_a_send_to_nobody() -> None:
 
 
 @pytest.mark.parametrize("event", [Send("*server*", b"x"), Send("*", b"x"), Broadcast("*g", b"x")])
-def test_what_is_for_the_server_is_dropped_without_an_answer(event: Event) -> None:
+def test_a_message_to_a_reserved_name_gets_no_answer(event: Event) -> None:
     assert hub_of("alice").handle(1, event) == []
 
 
-def test_a_second_login_renames_and_membership_stays_with_the_old_name() -> None:
+def test_a_second_login_renames_and_groups_keep_the_old_name() -> None:
     hub = hub_of("alice", "bob")
     hub.handle(1, Group("g", ["alice", "bob"]))
     assert hub.handle(1, Login("ali")) == []
@@ -113,7 +113,7 @@ def test_share_gives_a_name_to_both() -> None:
     assert hub.users == 2
 
 
-def test_reject_refuses_the_newcomer() -> None:
+def test_reject_refuses_the_second_login() -> None:
     hub = hub_of("alice", policy=REJECT)
     hub.connect(2)
     assert refused(hub, 2, Login("alice")) is ErrorCode.NAME_IN_USE
@@ -121,21 +121,21 @@ def test_reject_refuses_the_newcomer() -> None:
     assert hub.handle(1, Send("alice", b"x")) == delivery("alice", b"x", 1)
 
 
-def test_reject_refuses_a_rename_and_leaves_the_old_name() -> None:
+def test_reject_refuses_a_rename_and_keeps_the_old_name() -> None:
     hub = hub_of("alice", "bob", policy=REJECT)
     assert refused(hub, 2, Login("alice")) is ErrorCode.NAME_IN_USE
     assert hub.name_of(2) == "bob"
     assert hub.handle(1, Send("bob", b"x")) == delivery("alice", b"x", 2)
 
 
-def test_reject_gives_the_name_when_it_is_free_again() -> None:
+def test_reject_allows_a_name_that_is_free_again() -> None:
     hub = hub_of("alice", "bob", policy=REJECT)
     hub.handle(1, Logout())
     assert hub.handle(2, Login("alice")) == []
     assert hub.name_of(2) == "alice"
 
 
-def test_replace_disconnects_the_other() -> None:
+def test_replace_disconnects_the_first_connection() -> None:
     hub = hub_of("alice", "bob", policy=REPLACE)
     assert hub.handle(2, Login("alice")) == [Disconnect(1, ErrorCode.NAME_IN_USE)]
     assert hub.name_of(2) == "alice"
@@ -150,7 +150,7 @@ def test_replace_disconnects_the_other() -> None:
 
 
 @pytest.mark.parametrize("end", [Logout(), ConnectionClosed()])
-def test_a_connection_that_has_ended_is_forgotten(end: Event) -> None:
+def test_nothing_reaches_a_connection_that_has_ended(end: Event) -> None:
     hub = hub_of("alice", "bob")
     hub.handle(2, end)
     assert hub.users == 1
@@ -171,7 +171,7 @@ def test_an_anonymous_connection_may_log_out() -> None:
     assert hub.handle(1, Logout()) == [Disconnect(1, None)]
 
 
-# Every code that a connection finds in a line by itself.
+# Every code that `ChatConnection` gives an invalid line.
 @pytest.mark.parametrize(
     "code",
     [
@@ -202,7 +202,7 @@ def test_an_invalid_line_is_refused_with_its_code(code: ErrorCode) -> None:
     ],
 )
 @pytest.mark.parametrize("names", [["alice"], []])
-def test_an_invalid_line_to_the_server_is_not_answered(line: bytes, names: list[str]) -> None:
+def test_an_invalid_line_to_a_reserved_name_gets_no_answer(line: bytes, names: list[str]) -> None:
     hub = hub_of(*names)
     if not names:
         hub.connect(1)
@@ -210,14 +210,13 @@ def test_an_invalid_line_to_the_server_is_not_answered(line: bytes, names: list[
 
 
 @pytest.mark.parametrize("event", [Send("*server*", b"thanks"), Broadcast("*g", b"thanks")])
-def test_before_login_too_the_server_is_not_answered(event: Event) -> None:
+def test_a_message_to_a_reserved_name_gets_no_answer_before_login(event: Event) -> None:
     hub: ChatHub[int] = ChatHub()
     hub.connect(1)
     assert hub.handle(1, event) == []
 
 
-def test_ids_need_only_be_equal() -> None:
-    """Any hashable value is an id, so an equal one stands for the same connection."""
+def test_an_equal_id_is_the_same_connection() -> None:
     hub: ChatHub[tuple[str, int]] = ChatHub()
     for number in (1, 2):
         hub.connect(("peer", number))
@@ -228,29 +227,29 @@ def test_ids_need_only_be_equal() -> None:
     ]
 
 
-def test_a_receive_from_a_client_goes_nowhere() -> None:
+def test_a_receive_from_a_client_is_refused() -> None:
     assert refused(hub_of("alice"), 1, Receive("bob", b"x")) is ErrorCode.WRONG_DIRECTION
 
 
-class Peer:
-    """A connection id that can be watched."""
+class Id:
+    """A connection's id, to which there can be weak references."""
 
 
 @pytest.mark.parametrize("policy", POLICIES)
 def test_the_hub_keeps_nothing_of_connections_that_are_gone(policy: Policy) -> None:
-    hub: ChatHub[Peer] = ChatHub(policy)
-    watched: list[weakref.ref[Peer]] = []
+    hub: ChatHub[Id] = ChatHub(policy)
+    references: list[weakref.ref[Id]] = []
     for name in ("alice", "bob", "alice", "carol"):
-        peer = Peer()
-        watched.append(weakref.ref(peer))
-        hub.connect(peer)
-        hub.handle(peer, Login(name))
-        hub.handle(peer, Group(f"of-{name}", [name]))
-        hub.handle(peer, Login(name + "2"))
-        hub.handle(peer, Login(name))
-        hub.handle(peer, Leave(f"of-{name}"))
-        hub.disconnect(peer)
-    del peer
+        cid = Id()
+        references.append(weakref.ref(cid))
+        hub.connect(cid)
+        hub.handle(cid, Login(name))
+        hub.handle(cid, Group(f"of-{name}", [name]))
+        hub.handle(cid, Login(name + "2"))
+        hub.handle(cid, Login(name))
+        hub.handle(cid, Leave(f"of-{name}"))
+        hub.disconnect(cid)
+    del cid
     gc.collect()
-    assert [ref() for ref in watched] == [None] * 4
+    assert [ref() for ref in references] == [None] * 4
     assert (hub.users, hub.groups) == (0, 0)

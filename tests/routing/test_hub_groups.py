@@ -1,4 +1,4 @@
-"""chatproto.routing.hub: groups, and who may do what with them (protocol.md, sections 2 and 4)."""
+"""chatproto.routing.hub: GROUP, LEAVE and BROADCAST (protocol.md, sections 2 and 4)."""
 
 import pytest
 
@@ -24,19 +24,19 @@ def test_a_broadcast_reaches_every_other_connection_of_every_member() -> None:
     assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 2, 3, 5)
 
 
-def test_members_named_twice_hear_a_broadcast_once() -> None:
+def test_a_member_named_twice_receives_a_broadcast_once() -> None:
     hub = hub_of("alice", "bob")
     hub.handle(1, Group("g", ["bob", "alice", "bob"]))
     assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 2)
 
 
-def test_a_broadcast_that_nobody_can_hear() -> None:
+def test_a_broadcast_without_other_members_online() -> None:
     hub = hub_of("alice")
     hub.handle(1, Group("g", ["alice", "bob"]))
     assert hub.handle(1, Broadcast("g", b"x")) == []
 
 
-def test_whoever_made_a_group_may_broadcast_to_it() -> None:
+def test_the_creator_of_a_group_may_broadcast_to_it() -> None:
     hub = hub_of("alice", "bob", "carol")
     hub.handle(1, Group("g", ["bob"]))
     assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 2)
@@ -50,11 +50,11 @@ def test_the_reference_policy_lets_anyone_broadcast() -> None:
 
 
 @pytest.mark.parametrize("event", [Broadcast("g", b"x"), Leave("g"), Leave("*g")])
-def test_there_is_no_such_group(event: Event) -> None:
+def test_an_unknown_group_is_refused(event: Event) -> None:
     assert refused(hub_of("alice"), 1, event) is ErrorCode.NO_SUCH_GROUP
 
 
-def test_a_group_is_made_once() -> None:
+def test_a_group_that_exists_is_not_made_again() -> None:
     hub = hub_of("alice", "bob", "carol")
     assert hub.handle(1, Group("g", ["bob"])) == []
     assert refused(hub, 3, Group("g", ["carol"])) is ErrorCode.GROUP_EXISTS
@@ -63,7 +63,7 @@ def test_a_group_is_made_once() -> None:
     assert refused(hub, 3, Broadcast("g", b"x")) is ErrorCode.NOT_A_MEMBER
 
 
-def test_a_group_without_members() -> None:
+def test_a_group_may_have_no_members() -> None:
     hub = hub_of("alice", "bob")
     assert hub.handle(1, Group("g")) == []
     assert hub.handle(1, Broadcast("g", b"x")) == []
@@ -71,7 +71,7 @@ def test_a_group_without_members() -> None:
     assert hub.groups == 1
 
 
-def test_leaving() -> None:
+def test_leave_ends_membership() -> None:
     hub = hub_of("alice", "bob")
     hub.handle(1, Group("g", ["alice", "bob"]))
     assert hub.handle(2, Leave("g")) == []
@@ -80,14 +80,14 @@ def test_leaving() -> None:
     assert refused(hub, 2, Broadcast("g", b"x")) is ErrorCode.NOT_A_MEMBER
 
 
-def test_one_of_two_connections_leaves_for_both() -> None:
+def test_leave_on_one_connection_holds_for_all_of_the_name() -> None:
     hub = hub_of("alice", "alice", "bob")
     hub.handle(3, Group("g", ["alice", "bob"]))
     hub.handle(1, Leave("g"))
     assert hub.handle(3, Broadcast("g", b"x")) == []
 
 
-def test_the_last_to_leave_ends_the_group_and_it_can_be_made_again() -> None:
+def test_a_group_ends_with_its_last_member_and_can_be_made_again() -> None:
     hub = hub_of("alice", "bob")
     hub.handle(1, Group("g", ["bob"]))
     hub.handle(2, Leave("g"))
@@ -109,7 +109,7 @@ def test_membership_survives_the_end_of_a_connection(end: Event) -> None:
     assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 3)
 
 
-def test_members_are_written_to_in_the_order_they_were_named() -> None:
+def test_recipients_are_in_the_order_in_which_members_were_named() -> None:
     hub = hub_of("alice", "bob", "carol", "dave")
     hub.handle(1, Group("g", ["dave", "bob", "alice", "carol"]))
     assert hub.handle(1, Broadcast("g", b"x")) == [delivery("alice", b"x", 4, 2, 3)[0]]

@@ -1,4 +1,4 @@
-"""chatproto.routing.hub: how many groups there may be, and because of whom."""
+"""chatproto.routing.hub: how many groups there may be, in all and made by one connection."""
 
 import pytest
 
@@ -8,7 +8,11 @@ from .hubs import hub_of, refused
 
 
 def made(hub: ChatHub[int], cid: int, *groups: str) -> list[bool]:
-    """Which of some groups a connection can make; their only member is alice."""
+    """Make groups whose only member is alice.
+
+    Returns:
+        For each whether it was made; otherwise it was refused as one too many.
+    """
     results = [hub.handle(cid, Group(group, ["alice"])) for group in groups]
     for [refusal] in filter(None, results):
         assert isinstance(refusal, Refuse)
@@ -17,7 +21,7 @@ def made(hub: ChatHub[int], cid: int, *groups: str) -> list[bool]:
 
 
 @pytest.mark.parametrize(("members", "many"), [(0, False), (3, False), (4, True)])
-def test_members(members: int, many: bool) -> None:
+def test_a_group_has_a_bounded_number_of_members(members: int, many: bool) -> None:
     hub = hub_of("alice", limits=Limits(max_members=3))
     event = Group("g", [f"member{number}" for number in range(members)])
     if many:
@@ -27,7 +31,7 @@ def test_members(members: int, many: bool) -> None:
     assert hub.groups == int(not many)
 
 
-def test_groups_altogether() -> None:
+def test_there_is_a_bounded_number_of_groups() -> None:
     hub = hub_of("alice", "bob", limits=Limits(max_groups=2))
     assert made(hub, 1, "a") == made(hub, 2, "b") == [True]
     assert made(hub, 1, "c") == made(hub, 2, "c") == [False]
@@ -41,33 +45,33 @@ def test_a_group_that_ends_makes_room() -> None:
     assert made(hub, 2, "b", "a") == [True, False]
 
 
-def test_groups_of_one_connection() -> None:
+def test_a_connection_makes_a_bounded_number_of_groups() -> None:
     hub = hub_of("alice", "bob", limits=Limits(max_groups_per_connection=2))
     assert made(hub, 1, "a", "b", "c") == [True, True, False]
     assert made(hub, 2, "c") == [True]
 
 
-def test_who_ends_a_group_makes_room_for_its_maker() -> None:
+def test_a_group_that_ends_makes_room_for_its_maker() -> None:
     hub = hub_of("alice", "bob", limits=Limits(max_groups_per_connection=1))
     assert made(hub, 2, "a", "b") == [True, False]
     hub.handle(1, Leave("a"))
     assert made(hub, 2, "b", "a") == [True, False]
 
 
-def test_a_new_name_is_no_new_connection() -> None:
+def test_groups_count_for_the_connection_that_made_them_under_any_name() -> None:
     hub = hub_of("alice", limits=Limits(max_groups_per_connection=1))
     assert made(hub, 1, "a") == [True]
     hub.handle(1, Login("bob"))
     assert made(hub, 1, "b") == [False]
 
 
-def test_connections_of_one_name_count_by_themselves() -> None:
+def test_groups_do_not_count_for_other_connections_of_the_name() -> None:
     hub = hub_of("alice", "alice", limits=Limits(max_groups_per_connection=1))
     assert made(hub, 1, "a", "b") == [True, False]
     assert made(hub, 2, "b", "c") == [True, False]
 
 
-def test_groups_outlive_their_makers_and_count_for_all_only() -> None:
+def test_groups_whose_maker_is_gone_count_for_no_connection() -> None:
     hub = hub_of("alice", "bob", limits=Limits(max_groups=2, max_groups_per_connection=1))
     assert made(hub, 1, "a") == [True]
     hub.disconnect(1)
@@ -75,13 +79,13 @@ def test_groups_outlive_their_makers_and_count_for_all_only() -> None:
     hub.handle(1, Login("alice"))
     assert made(hub, 1, "b") == [True]
     assert made(hub, 2, "c") == [False]
-    # Ending a group whose maker is gone takes nothing from anybody.
+    # The end of such a group makes room in all, and for no connection.
     hub.handle(1, Leave("a"))
     assert made(hub, 1, "c") == [False]
     assert made(hub, 2, "c") == [True]
 
 
-def test_a_refusal_says_which_limit_it_is() -> None:
+def test_a_refusal_names_the_limit() -> None:
     hub = hub_of("a", "b", limits=Limits(max_groups=2, max_groups_per_connection=1, max_members=1))
     texts = []
     for cid, event in (
@@ -99,7 +103,7 @@ def test_a_refusal_says_which_limit_it_is() -> None:
     ]
 
 
-def test_a_group_that_exists_is_no_group_too_many() -> None:
+def test_a_group_that_exists_is_refused_as_such_at_any_limit() -> None:
     hub = hub_of("alice", limits=Limits(max_groups=1, max_members=1))
     assert made(hub, 1, "a") == [True]
     assert refused(hub, 1, Group("a", ["x", "y", "z"])) is ErrorCode.GROUP_EXISTS

@@ -1,4 +1,4 @@
-"""chatproto.routing.policy: matters of taste (the rows marked P of protocol.md, section 4)."""
+"""chatproto.routing.policy: the choices that the protocol leaves open (protocol.md, section 4)."""
 
 import dataclasses
 

@@ -1,4 +1,4 @@
-"""chatproto.wire.codec: one line at a time (protocol.md, sections 1 and 4)."""
+"""chatproto.wire.codec: lines to events and back (protocol.md, sections 1 and 4)."""
 
 from collections.abc import Callable
 from typing import Any
@@ -22,7 +22,7 @@ from chatproto import (
 )
 from chatproto.wire.codec import command_word, decode, decode_run, encode
 
-# The published tests of the reference server, reading and writing each command; then the edges.
+# First the published tests of the reference server for each command, then the edges.
 BOTH_WAYS: list[tuple[bytes, Command]] = [
     (b"CHAT/1.0 SEND zhenghe hello world\n", Send("zhenghe", b"hello world")),
     (b"CHAT/1.0 BROADCAST g1 hello world\n", Broadcast("g1", b"hello world")),
@@ -44,12 +44,12 @@ both_ways = pytest.mark.parametrize(("line", "event"), BOTH_WAYS)
 
 
 @both_ways
-def test_reading(line: bytes, event: Command) -> None:
+def test_decode(line: bytes, event: Command) -> None:
     assert decode(line.removesuffix(b"\n")) == event
 
 
 @both_ways
-def test_writing(line: bytes, event: Command) -> None:
+def test_encode(line: bytes, event: Command) -> None:
     assert encode(event) == line
 
 
@@ -134,7 +134,7 @@ BAD_NAME = ErrorCode.BAD_NAME
         (b"CHAT/1.0 LEAVE ", BAD_NAME),
         (b"CHAT/1.0 LEAVE  g", MALFORMED),
         (b"CHAT/1.0 LEAVE g\t", BAD_NAME),
-        # A CR that is left at the end, of whatever it may be.
+        # A CR at the end, after whatever it is.
         (b"CHAT/1.0 SEND bob x\r", MALFORMED),
         (b"CHAT/1.0 LEAVE g x\r", MALFORMED),
         (b"CHAT/1.0 LOGOUT\r", MALFORMED),
@@ -143,7 +143,7 @@ BAD_NAME = ErrorCode.BAD_NAME
         (b"\r", MALFORMED),
     ],
 )
-def test_what_is_not_a_command_is_refused_with_a_code(line: bytes, code: ErrorCode) -> None:
+def test_decode_raises_with_a_code(line: bytes, code: ErrorCode) -> None:
     with pytest.raises(RemoteProtocolError) as caught:
         decode(line)
     assert caught.value.code is code
@@ -151,7 +151,7 @@ def test_what_is_not_a_command_is_refused_with_a_code(line: bytes, code: ErrorCo
 
 
 @pytest.mark.parametrize("event", [Invalid(MALFORMED, b"x"), ConnectionClosed(), None, b"bytes"])
-def test_what_does_not_travel_is_not_written(event: Any) -> None:
+def test_encode_refuses_what_does_not_travel(event: Any) -> None:
     with pytest.raises(LocalProtocolError) as caught:
         encode(event)
     assert caught.value.code is MALFORMED
@@ -171,7 +171,7 @@ def test_what_does_not_travel_is_not_written(event: Any) -> None:
         (b"", "-"),
     ],
 )
-def test_the_word_to_answer(line: bytes, word: str) -> None:
+def test_the_command_word_of_a_line(line: bytes, word: str) -> None:
     assert command_word(line) == word
 
 
@@ -184,7 +184,7 @@ def run_of(*lines: bytes) -> list[Command]:
 
 @pytest.mark.parametrize("names", [["bob"], ["bob", "carol"], ["bob", "bücher", "bob", "b"]])
 @pytest.mark.parametrize("make", [Send, Broadcast, Receive])
-def test_a_run_is_what_its_lines_are_alone(
+def test_a_run_gives_the_events_of_its_lines(
     make: Callable[[str, bytes], Command], names: list[str]
 ) -> None:
     data = [b"", b" x", b"CHAT/1.0 SEND bob ", b"\xff\0"]
@@ -211,12 +211,12 @@ def test_a_run_is_what_its_lines_are_alone(
         b"CHAT/2.0 SEND bob 1\n",
     ],
 )
-def test_anything_else_is_no_run(lines: bytes) -> None:
+def test_other_lines_are_no_run(lines: bytes) -> None:
     assert run_of(*lines.splitlines(keepends=True)) == []
 
 
 @pytest.mark.parametrize("other", ["bob", "carol"])
-def test_the_longest_line_of_a_run(other: str) -> None:
+def test_a_run_has_no_line_that_is_too_long(other: str) -> None:
     fits = 511 - len("CHAT/1.0 SEND bob ")
     events: list[Command] = [Send(other, b"1"), Send("bob", b"x" * fits)]
     assert run_of(*map(encode, events)) == events

@@ -1,4 +1,6 @@
-"""chatproto.wire.connection: one end of one link."""
+"""chatproto.wire.connection: one end of one connection."""
+
+from itertools import islice
 
 import pytest
 
@@ -24,19 +26,19 @@ from chatproto import (
 LOGIN = b"CHAT/1.0 LOGIN alice\n"
 LOGOUT = b"CHAT/1.0 LOGOUT\n"
 HI = b"CHAT/1.0 SEND bob hi\n"
-HEARD = b"CHAT/1.0 RECEIVE bob hi\n"
+RECEIVED = b"CHAT/1.0 RECEIVE bob hi\n"
 CLOSED = ConnectionClosed()
 
 
 def server(limits: Limits = Limits()) -> ChatConnection:
-    """A server's end with alice logged in on the other."""
+    """The server's end of a connection on which alice is logged in."""
     connection = ChatConnection(Role.SERVER, limits)
     assert connection.receive_data(LOGIN) == [Login("alice")]
     return connection
 
 
 def client() -> ChatConnection:
-    """A client's end, logged in as alice."""
+    """The client's end of a connection on which alice is logged in."""
     connection = ChatConnection(Role.CLIENT)
     assert connection.send(Login("alice")) == LOGIN
     return connection
@@ -62,7 +64,7 @@ def test_the_last_login_names_the_connection() -> None:
     assert connection.state is State.LOGGED_IN
 
 
-def test_the_name_stays_for_the_log_when_all_is_over() -> None:
+def test_a_closed_connection_keeps_its_name() -> None:
     connection = server()
     connection.receive_data(LOGOUT)
     assert (connection.state, connection.name) == (State.CLOSED, "alice")
@@ -72,13 +74,13 @@ def test_a_client_knows_its_own_name() -> None:
     assert client().name == "alice"
 
 
-def test_a_line_that_is_not_obeyed_does_not_name_the_connection() -> None:
+def test_a_bad_login_does_not_name_the_connection() -> None:
     connection = server()
     connection.receive_data(b"CHAT/1.0 LOGIN a b\nCHAT/1.0 LOGIN *x\n")
     assert connection.name == "alice"
 
 
-def test_a_bad_line_loses_nothing_before_or_after_it() -> None:
+def test_lines_before_and_after_a_bad_line_are_parsed() -> None:
     assert server().receive_data(HI + b"hello world\n" + HI) == [
         Send("bob", b"hi"),
         malformed(b"hello world"),
@@ -86,8 +88,8 @@ def test_a_bad_line_loses_nothing_before_or_after_it() -> None:
     ]
 
 
-def test_an_over_long_line_is_thrown_away_through_its_lf() -> None:
-    """The reference server runs the tail as a new command."""
+def test_a_line_that_is_too_long_is_thrown_away_through_its_lf() -> None:
+    """The reference server executes the rest of it as a new command."""
     connection = server()
     line = b"CHAT/1.0 SEND bob ".ljust(4096, b"x")
     assert connection.receive_data(line + LOGOUT + HI) == [
@@ -97,19 +99,19 @@ def test_an_over_long_line_is_thrown_away_through_its_lf() -> None:
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_the_longest_line_is_read(end: bytes) -> None:
+def test_the_longest_line_is_parsed(end: bytes) -> None:
     data = b"x" * (4096 - len(b"CHAT/1.0 SEND bob ") - len(end))
     assert server().receive_data(b"CHAT/1.0 SEND bob " + data + end) == [Send("bob", data)]
 
 
-def test_the_limit_on_lines_can_be_another() -> None:
+def test_max_line_can_be_set() -> None:
     connection = server(Limits(max_line=512))
     line = b"CHAT/1.0 SEND bob ".ljust(512, b"x") + b"\n"
     assert connection.receive_data(line[1:] + HI) == [malformed(line[1:-1]), Send("bob", b"hi")]
     assert connection.receive_data(line) == [Invalid(ErrorCode.LINE_TOO_LONG, line[:512])]
 
 
-def test_nothing_after_logout_runs() -> None:
+def test_nothing_after_logout_is_parsed() -> None:
     connection = server()
     assert connection.receive_data(HI + LOGOUT + HI + b"junk\n") == [Send("bob", b"hi"), Logout()]
     assert connection.receive_data(HI + LOGIN + b"x" * 9999) == []
@@ -117,18 +119,28 @@ def test_nothing_after_logout_runs() -> None:
 
 
 @pytest.mark.parametrize("code", [ErrorCode.NOT_LOGGED_IN, ErrorCode.WRONG_DIRECTION])
-def test_lines_that_are_not_for_now(code: ErrorCode) -> None:
-    line = HI if code is ErrorCode.NOT_LOGGED_IN else HEARD
+def test_a_line_that_is_not_allowed_now_is_invalid(code: ErrorCode) -> None:
+    line = HI if code is ErrorCode.NOT_LOGGED_IN else RECEIVED
     connection = ChatConnection(Role.SERVER)
     assert connection.receive_data(line) == [Invalid(code, line[:-1])]
     assert connection.state is State.ANONYMOUS
 
 
+@pytest.mark.parametrize("stop", range(6))
+def test_parse_may_stop_in_the_middle_and_go_on_later(stop: int) -> None:
+    lines = [HI, b"junk\n", b"CHAT/1.0 LOGIN ali\n", HI, LOGOUT, HI]
+    connection = server()
+    events = list(islice(connection.parse(b"".join(lines)), stop))
+    assert connection.name == ("alice" if stop < 3 else "ali")
+    events += connection.parse(b"".join(lines[stop:]))
+    assert events == server().receive_data(b"".join(lines))
+
+
 BAD = b"bad\n"
 
 
-@pytest.mark.parametrize("bad", [BAD, HEARD, b"x" * 5000 + b"\n", b"CHAT/1.0 LOGIN *\n"])
-def test_100_bad_lines_in_a_row_end_it(bad: bytes) -> None:
+@pytest.mark.parametrize("bad", [BAD, RECEIVED, b"x" * 5000 + b"\n", b"CHAT/1.0 LOGIN *\n"])
+def test_100_bad_lines_in_a_row_close_the_connection(bad: bytes) -> None:
     connection = server()
     events = connection.receive_data(bad * 100 + HI)
     assert [type(event) for event in events] == [Invalid] * 100 + [ConnectionClosed]
@@ -144,28 +156,28 @@ def test_99_bad_lines_in_a_row_do_not() -> None:
     assert connection.receive_data(BAD) == [malformed(b"bad"), CLOSED]
 
 
-def test_how_many_bad_lines_can_be_another_number() -> None:
+def test_bad_lines_can_be_set() -> None:
     connection = server(Limits(bad_lines=1))
     assert connection.receive_data(BAD + BAD) == [malformed(b"bad"), CLOSED]
 
 
-def test_bad_lines_are_counted_across_pieces() -> None:
+def test_bad_lines_are_counted_across_calls() -> None:
     connection = server(Limits(bad_lines=2))
     assert connection.receive_data(BAD) == [malformed(b"bad")]
     assert connection.receive_data(BAD) == [malformed(b"bad"), CLOSED]
 
 
-def test_bad_lines_end_a_clients_side_as_well() -> None:
+def test_bad_lines_close_a_clients_end_too() -> None:
     connection = client()
-    events = connection.receive_data(BAD * 100 + HEARD)
+    events = connection.receive_data(BAD * 100 + RECEIVED)
     assert events == [malformed(b"bad")] * 100 + [CLOSED]
     assert connection.state is State.CLOSED
 
 
-def test_what_follows_too_many_bad_lines_is_not_read_by_a_client_either() -> None:
+def test_a_client_parses_nothing_after_too_many_bad_lines() -> None:
     connection = client()
     connection.receive_data(BAD * 100)
-    assert connection.receive_data(HEARD) == []
+    assert connection.receive_data(RECEIVED) == []
 
 
 def test_the_end_of_the_stream() -> None:
@@ -175,38 +187,38 @@ def test_the_end_of_the_stream() -> None:
 
 
 @pytest.mark.parametrize("half", [b"C", HI[:-1], LOGOUT[:-1], HI[:-1] + b"\r", b"x" * 4095])
-def test_half_a_line_is_not_run(half: bytes) -> None:
+def test_a_line_without_an_end_is_truncated(half: bytes) -> None:
     connection = server()
     assert connection.receive_data(HI + half) == [Send("bob", b"hi")]
     assert connection.receive_eof() == [Invalid(ErrorCode.TRUNCATED, half), CLOSED]
 
 
-def test_an_over_long_line_that_never_ends_is_reported_once() -> None:
+def test_a_line_that_is_too_long_and_never_ends_is_reported_once() -> None:
     connection = server()
     assert connection.receive_data(b"x" * 4096) == [Invalid(ErrorCode.LINE_TOO_LONG, b"x" * 4096)]
     assert connection.receive_data(b"x") == []
     assert connection.receive_eof() == [CLOSED]
 
 
-def test_half_a_line_after_logout_is_nobodys_business() -> None:
+def test_a_line_without_an_end_after_logout_is_ignored() -> None:
     connection = server()
     connection.receive_data(LOGOUT + b"CHAT/1")
     assert connection.receive_eof() == [CLOSED]
 
 
-def test_a_client_hears_the_rest_after_its_logout() -> None:
+def test_a_client_receives_the_rest_after_its_logout() -> None:
     connection = client()
     assert connection.send(Logout()) == LOGOUT
-    assert connection.receive_data(HEARD + b"half") == [Receive("bob", b"hi")]
+    assert connection.receive_data(RECEIVED + b"half") == [Receive("bob", b"hi")]
     assert connection.receive_eof() == [Invalid(ErrorCode.TRUNCATED, b"half"), CLOSED]
 
 
 @pytest.mark.parametrize("role", Role)
-def test_nothing_is_heard_after_the_end_of_the_stream(role: Role) -> None:
+def test_nothing_is_parsed_after_the_end_of_the_stream(role: Role) -> None:
     connection = ChatConnection(role)
     connection.receive_data(b"half")
     connection.receive_eof()
-    assert connection.receive_data(b"\n" + LOGIN + HEARD) == []
+    assert connection.receive_data(b"\n" + LOGIN + RECEIVED) == []
     assert connection.receive_eof() == [CLOSED]
 
 
@@ -228,27 +240,27 @@ def test_a_local_mistake_changes_nothing(role: Role, event: Command, code: Error
     assert caught.value.code is code
     assert (connection.state, connection.name) == (State.LOGGED_IN, "alice")
     ours: Command = Send("bob", b"hi") if role is Role.CLIENT else Receive("bob", b"hi")
-    assert connection.send(ours) in (HI, HEARD)
+    assert connection.send(ours) in (HI, RECEIVED)
 
 
 @pytest.mark.parametrize("event", [Invalid(ErrorCode.MALFORMED, b"x"), CLOSED])
-def test_what_does_not_travel_cannot_be_said(event: Event) -> None:
+def test_what_does_not_travel_cannot_be_sent(event: Event) -> None:
     connection = client()
     with pytest.raises(LocalProtocolError, match="does not travel"):
         connection.send(event)  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
     assert connection.state is State.LOGGED_IN
 
 
-def test_the_longest_line_is_written() -> None:
+def test_the_longest_line_is_sent() -> None:
     assert len(client().send(Send("bob", b"x" * 4077))) == 4096
 
 
-def test_the_words_say_how_long_the_line_was() -> None:
+def test_the_error_says_how_long_the_line_is() -> None:
     with pytest.raises(LocalProtocolError, match="4097 bytes, and 4096"):
         client().send(Send("bob", b"x" * 4078))
 
 
-def test_too_early() -> None:
+def test_a_command_before_login_changes_nothing() -> None:
     connection = ChatConnection(Role.CLIENT)
     with pytest.raises(LocalProtocolError) as caught:
         connection.send(Leave("g1"))
@@ -265,7 +277,7 @@ def test_two_connections_share_nothing() -> None:
 
 
 @pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
-def test_any_buffer_will_do(kind: type[bytes]) -> None:
+def test_any_kind_of_buffer_can_be_received(kind: type[bytes]) -> None:
     connection = ChatConnection(Role.SERVER)
     assert connection.receive_data(kind(b"CHAT/1.0 LOGIN al")) == []
     events = connection.receive_data(kind(b"ice\nCHAT/1.0 SEND bob x\n"))
@@ -273,14 +285,14 @@ def test_any_buffer_will_do(kind: type[bytes]) -> None:
     assert type(events[1].data) is bytes  # type: ignore[union-attr]
 
 
-def test_what_we_send_does_not_make_up_for_bad_lines() -> None:
+def test_what_we_send_does_not_reset_the_count_of_bad_lines() -> None:
     connection = ChatConnection(Role.SERVER, Limits(bad_lines=2))
     connection.receive_data(b"junk\n")
     connection.send(Receive("bob", b"hi"))
     assert connection.receive_data(b"junk\n")[-1] == ConnectionClosed()
 
 
-def test_an_invalid_line_says_in_words_what_is_wrong() -> None:
+def test_an_invalid_line_has_words_for_people() -> None:
     [invalid] = ChatConnection(Role.SERVER).receive_data(b"CHAT/1.0 LOGIN a b\n")
     assert invalid == Invalid(ErrorCode.MALFORMED, b"CHAT/1.0 LOGIN a b")
     assert isinstance(invalid, Invalid)

@@ -1,4 +1,4 @@
-"""chatproto.wire.errors: codes and exceptions."""
+"""chatproto.wire.errors: the codes, the exceptions, and their copies."""
 
 import copy
 import pickle
@@ -39,16 +39,16 @@ CODES = [
 ]
 
 
-def test_every_code_of_the_protocol_is_there_under_its_own_name() -> None:
+def test_every_code_of_the_protocol_is_a_member_with_its_name() -> None:
     assert set(CODES) <= set(ErrorCode.__members__)
     assert all(member.value == name for name, member in ErrorCode.__members__.items())
 
 
-def test_a_code_is_one_word_that_a_notice_can_hold() -> None:
+def test_a_code_is_one_ascii_word() -> None:
     assert all(code.isascii() and " " not in code and code for code in ErrorCode)
 
 
-def test_local_and_remote_faults_are_told_apart() -> None:
+def test_local_and_remote_faults_have_different_types() -> None:
     assert LocalProtocolError.__bases__ == (ProtocolError,)
     assert RemoteProtocolError.__bases__ == (ProtocolError,)
     assert ProtocolError.__bases__ == (ChatProtocolError,)
@@ -56,34 +56,34 @@ def test_local_and_remote_faults_are_told_apart() -> None:
 
 
 @pytest.mark.parametrize("kind", [LocalProtocolError, RemoteProtocolError])
-def test_an_error_tells_its_code_and_its_words(kind: type[ProtocolError]) -> None:
+def test_an_error_has_a_code_and_a_text(kind: type[ProtocolError]) -> None:
     error = kind(ErrorCode.BAD_NAME, "a name is too long")
     assert error.code is ErrorCode.BAD_NAME
     assert error.text == "a name is too long"
     assert str(error) == "BAD_NAME: a name is too long"
 
 
-def test_a_lost_connection_tells_why_the_server_closed_it() -> None:
+def test_a_lost_connection_has_the_code_of_the_servers_notice() -> None:
     error = ConnectionLostError("the server has closed the connection", ErrorCode.SHUTTING_DOWN)
     assert error.text == str(error) == "the server has closed the connection"
     assert error.code is ErrorCode.SHUTTING_DOWN
     assert ConnectionLostError("cable cut").code == ""
 
 
-def test_a_refused_login_tells_its_code_and_the_servers_words() -> None:
+def test_a_refused_login_has_the_servers_code_and_text() -> None:
     error = LoginRefusedError(ErrorCode.NAME_IN_USE, "bob is logged in already")
     assert (error.code, error.text) == (ErrorCode.NAME_IN_USE, "bob is logged in already")
     assert str(error) == "NAME_IN_USE: bob is logged in already"
 
 
-def test_a_refused_login_without_a_code_is_told_in_words_alone() -> None:
+def test_a_refused_login_without_a_code_shows_its_text_only() -> None:
     assert str(LoginRefusedError("", "the server did not say why")) == "the server did not say why"
 
 
-def test_what_clients_raise_is_not_mistaken_for_a_breach_of_the_protocol() -> None:
+def test_the_errors_of_clients_are_no_protocol_errors() -> None:
     for kind in (ConnectionLostError, LoginRefusedError):
         assert kind.__bases__ == (ChatProtocolError,)
-    # Who catches Python's own timeouts catches ours.
+    # `except TimeoutError` catches it too.
     assert ChatTimeoutError.__bases__ == (ChatProtocolError, TimeoutError)
 
 
@@ -98,21 +98,21 @@ ERRORS: list[ChatProtocolError] = [
 ]
 
 
-def facts(error: BaseException) -> tuple[object, ...]:
+def contents(error: BaseException) -> tuple[object, ...]:
     return type(error), error.args, vars(error), str(error)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
-def test_every_error_crosses_process_borders(error: ChatProtocolError) -> None:
+def test_every_error_can_be_pickled_and_copied(error: ChatProtocolError) -> None:
     for twin in (pickle.loads(pickle.dumps(error)), copy.copy(error)):
-        assert facts(twin) == facts(error)
+        assert contents(twin) == contents(error)
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=repr)
 def test_a_copy_of_an_error_is_another_object(error: ChatProtocolError) -> None:
     twin = error.copy()
     assert twin is not error
-    assert facts(twin) == facts(error)
+    assert contents(twin) == contents(error)
     assert twin.__cause__ is None
 
 

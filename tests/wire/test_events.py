@@ -1,4 +1,4 @@
-"""chatproto.wire.events: immutable values, validated when made."""
+"""chatproto.wire.events: immutable values, checked when they are made."""
 
 import copy
 import pickle
@@ -89,9 +89,7 @@ def test_events_match_by_position() -> None:
 
 @pytest.mark.parametrize("make", WITH_NAME)
 @pytest.mark.parametrize("name", ["", "a b", "a\tb", "a\n", "\0", "a" * 65, "\u3000", "\udc80"])
-def test_bad_names_are_refused_where_the_value_is_made(
-    make: Callable[[str], Event], name: str
-) -> None:
+def test_bad_names_are_refused(make: Callable[[str], Event], name: str) -> None:
     with pytest.raises(LocalProtocolError) as caught:
         make(name)
     assert caught.value.code is ErrorCode.BAD_NAME
@@ -99,7 +97,7 @@ def test_bad_names_are_refused_where_the_value_is_made(
 
 @pytest.mark.parametrize("make", WITH_NAME)
 @pytest.mark.parametrize("name", [b"alice", None, 1])
-def test_names_are_text(make: Callable[[Any], Event], name: Any) -> None:
+def test_names_are_str(make: Callable[[Any], Event], name: Any) -> None:
     with pytest.raises(TypeError):
         make(name)
 
@@ -112,14 +110,14 @@ def test_login_and_group_refuse_reserved_names(make: Callable[[str], Event]) -> 
 
 
 @pytest.mark.parametrize("make", WITH_NAME[1:2] + WITH_NAME[4:])
-def test_the_others_take_reserved_names(make: Callable[[str], Event]) -> None:
+def test_other_events_take_reserved_names(make: Callable[[str], Event]) -> None:
     assert make("*bob") == make("*bob")
     assert make("*bob") != make("bob")
 
 
 @with_data
 @pytest.mark.parametrize("data", [b"\n", b"a\nb", b"a\r", b"\r", b"a\n", b"\r\n"])
-def test_data_that_no_line_holds_is_refused(
+def test_data_that_no_line_can_hold_is_refused(
     make: Callable[[str, bytes], Event], data: bytes
 ) -> None:
     with pytest.raises(LocalProtocolError) as caught:
@@ -151,14 +149,14 @@ def test_a_group_may_have_no_members() -> None:
     assert Group("g").members == ()
 
 
-def test_one_text_is_not_a_list_of_members() -> None:
+def test_members_are_not_one_str() -> None:
     with pytest.raises(TypeError, match="not one str"):
         Group("g", "bob")
 
 
 @with_data
-def test_the_second_constructor_makes_the_same_value(make: Callable[[str, bytes], object]) -> None:
-    again = unchecked(make)("bob", b"hi")
-    assert again == make("bob", b"hi")
-    assert type(again) is type(make("bob", b"hi"))
-    assert hash(again) == hash(make("bob", b"hi"))
+def test_unchecked_makes_the_same_value(make: Callable[[str, bytes], object]) -> None:
+    event = unchecked(make)("bob", b"hi")
+    assert event == make("bob", b"hi")
+    assert type(event) is type(make("bob", b"hi"))
+    assert hash(event) == hash(make("bob", b"hi"))

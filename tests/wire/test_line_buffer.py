@@ -1,4 +1,4 @@
-"""chatproto.wire.line_buffer: octets in, lines out, little kept."""
+"""chatproto.wire.line_buffer: bytes in, lines out, and never more than one line kept."""
 
 import pytest
 
@@ -13,7 +13,7 @@ def test_lines_come_without_their_ends() -> None:
     assert LineBuffer(64).feed(b"one\ntwo\r\n\n\r\nthree") == [b"one", b"two", b"", b""]
 
 
-def test_nothing_comes_of_nothing() -> None:
+def test_no_bytes_give_no_lines() -> None:
     buffer = LineBuffer(64)
     assert buffer.feed(b"") == []
     assert buffer.partial == b""
@@ -24,7 +24,7 @@ def test_a_line_may_come_in_pieces() -> None:
     assert feed(buffer, b"o", b"", b"ne", b"\nt", b"wo\n") == [[], [], [], [b"one"], [b"two"]]
 
 
-def test_the_rest_is_kept_and_shown() -> None:
+def test_partial_is_the_line_that_has_begun() -> None:
     buffer = LineBuffer(64)
     buffer.feed(b"one\ntw")
     assert buffer.partial == b"tw"
@@ -38,19 +38,19 @@ def test_the_rest_is_kept_and_shown() -> None:
     ("stream", "line"),
     [(b"x\r\n", b"x"), (b"x\r\r\n", b"x\r"), (b"x\ry\n", b"x\ry"), (b"\rx\n", b"\rx")],
 )
-def test_one_cr_before_lf_goes(stream: bytes, line: bytes) -> None:
+def test_one_cr_before_lf_is_removed(stream: bytes, line: bytes) -> None:
     assert LineBuffer(64).feed(stream) == [line]
     bytewise = LineBuffer(64)
-    assert [line for octet in stream for line in bytewise.feed(bytes([octet]))] == [line]
+    assert [line for byte in stream for line in bytewise.feed(bytes([byte]))] == [line]
 
 
-def test_a_cr_and_its_lf_may_come_apart() -> None:
+def test_a_cr_and_its_lf_may_come_in_two_pieces() -> None:
     assert feed(LineBuffer(64), b"x\r", b"\n") == [[], [b"x"]]
     assert feed(LineBuffer(64), b"x", b"\r\n") == [[], [b"x"]]
 
 
 @pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-def test_the_longest_line_has_max_line_octets_with_its_end(end: bytes) -> None:
+def test_the_longest_line_has_max_line_bytes_with_its_end(end: bytes) -> None:
     longest = b"x" * (64 - len(end))
     assert LineBuffer(64).feed(longest + end) == [longest]
 
@@ -64,29 +64,29 @@ def test_a_longer_line_is_reported_once_and_its_rest_thrown_away(end: bytes, mor
     assert buffer.partial == b""
 
 
-def test_an_over_long_line_is_reported_before_its_end_is_seen() -> None:
+def test_a_line_that_is_too_long_is_reported_before_its_end() -> None:
     buffer = LineBuffer(64)
     assert feed(buffer, b"x" * 63, b"x", b"x" * 500) == [[], [b"x" * 64], []]
     assert feed(buffer, b"CHAT/1.0 LOGOUT", b"\nnext", b"\n") == [[], [], [b"next"]]
 
 
-def test_what_follows_the_rest_in_the_same_piece_is_read() -> None:
+def test_the_next_line_may_come_in_the_same_piece() -> None:
     buffer = LineBuffer(64)
     assert feed(buffer, b"x" * 100, b"tail\none\r\ntwo") == [[b"x" * 64], [b"one"]]
     assert buffer.partial == b"two"
 
 
-def test_two_over_long_lines_in_a_row() -> None:
+def test_two_lines_in_a_row_may_be_too_long() -> None:
     stream = (b"x" * 100 + b"\n") + (b"y" * 100 + b"\n") + b"z\n"
     assert LineBuffer(64).feed(stream) == [b"x" * 64, b"y" * 64, b"z"]
 
 
-def test_an_over_long_line_does_not_spoil_its_neighbours() -> None:
+def test_lines_around_one_that_is_too_long_are_whole() -> None:
     stream = b"a\r\n" + b"x" * 64 + b"\n" + b"b\r\n"
     assert LineBuffer(64).feed(stream) == [b"a", b"x" * 64, b"b"]
 
 
-def test_an_endless_line_takes_no_room() -> None:
+def test_an_endless_line_takes_little_memory() -> None:
     buffer = LineBuffer(64)
     for _ in range(100):
         buffer.feed(b"x" * 63)

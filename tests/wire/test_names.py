@@ -1,4 +1,4 @@
-"""chatproto.wire.names: what is a name (protocol.md, section 1)."""
+"""chatproto.wire.names: which strings are names, and their cache (protocol.md, section 1)."""
 
 import sys
 import unicodedata
@@ -65,14 +65,14 @@ def test_bad_names(name: str) -> None:
 
 
 def test_every_character_that_unicode_has() -> None:
-    """White space and controls are refused, whatever else there is goes."""
+    """White space, controls and surrogates are refused, everything else is allowed."""
     refused = set()
     for codepoint in range(sys.maxunicode + 1):
         try:
             check_name(chr(codepoint))
         except LocalProtocolError:
             refused.add(codepoint)
-    # PropList.txt, White_Space; the controls and the surrogates have categories of their own.
+    # PropList.txt, White_Space. Controls and surrogates are categories.
     white = {0x20, 0xA0, 0x1680, *range(0x2000, 0x200B), 0x2028, 0x2029, 0x202F, 0x205F, 0x3000}
     controls = {*range(0x20), *range(0x7F, 0xA0)}
     assert all(unicodedata.category(chr(each)) == "Cc" for each in controls)
@@ -85,13 +85,13 @@ def test_a_lone_surrogate_is_no_name() -> None:
     assert caught.value.code is ErrorCode.BAD_NAME
 
 
-@pytest.mark.parametrize("no_text", [b"alice", None, 7, ["alice"]])
-def test_a_name_is_text(no_text: Any) -> None:
+@pytest.mark.parametrize("value", [b"alice", None, 7, ["alice"]])
+def test_a_name_is_a_str(value: Any) -> None:
     with pytest.raises(TypeError, match="a name is a str"):
-        check_name(no_text)
+        check_name(value)
 
 
-def test_names_with_a_star_are_the_servers() -> None:
+def test_names_that_start_with_a_star_are_reserved() -> None:
     assert is_reserved(SERVER_NAME)
     assert is_reserved("*")
     assert not is_reserved("a*")
@@ -101,15 +101,15 @@ def test_names_with_a_star_are_the_servers() -> None:
     assert caught.value.code is ErrorCode.NAME_RESERVED
 
 
-def test_the_longest_name_has_64_octets() -> None:
+def test_the_longest_name_has_64_bytes() -> None:
     assert NAME_MAX == 64
 
 
-@pytest.mark.parametrize("octets", [b"\xff", b"a\xc3", b"\xed\xa0\x80", b"\xc0\xaf"])
-def test_octets_that_are_not_utf8_are_no_name(octets: bytes) -> None:
+@pytest.mark.parametrize("raw", [b"\xff", b"a\xc3", b"\xed\xa0\x80", b"\xc0\xaf"])
+def test_bytes_that_are_not_utf8_are_no_name(raw: bytes) -> None:
     names = NameCache(8)
     with pytest.raises(LocalProtocolError) as caught:
-        names[octets]
+        names[raw]
     assert caught.value.code is ErrorCode.BAD_NAME
     assert not names
 

@@ -1,4 +1,7 @@
-"""chatproto.wire.states: every state, side and event; from protocol.md, not from the table."""
+"""chatproto.wire.states: every state, role and event, as protocol.md has it.
+
+The expectations are written down here once more, so that they do not come from the table itself.
+"""
 
 import pytest
 
@@ -33,7 +36,7 @@ GROUP, LEAVE = Group("g1", ["bob"]), Leave("g1")
 RECEIVE = Receive("bob", b"hi")
 INVALID, CLOSED = Invalid(ErrorCode.MALFORMED, b"x"), ConnectionClosed()
 
-# Who says what in which state, and the state after it; None: they may not.
+# The state, the sender, its event, and the next state; None where the event is not allowed.
 WALK: list[tuple[State, Role, Event, State | None]] = [
     (ANON, CLIENT, LOGIN, IN),
     (ANON, CLIENT, LOGOUT, OVER),
@@ -91,19 +94,19 @@ WALK: list[tuple[State, Role, Event, State | None]] = [
     (OVER, SERVER, CLOSED, OVER),
 ]
 
-COLUMNS = ("state", "speaker", "event", "after")
+COLUMNS = ("state", "sender", "event", "after")
 walk = pytest.mark.parametrize(COLUMNS, WALK)
-# The other two are not said, they happen.
-spoken_walk = pytest.mark.parametrize(
+# Without those that are not sent.
+sent_walk = pytest.mark.parametrize(
     COLUMNS, [row for row in WALK if not isinstance(row[2], Invalid | ConnectionClosed)]
 )
 
 
 def connection_in(state: State, role: Role) -> ChatConnection:
-    """One end of a link that has come this far."""
+    """One end of a connection in this state."""
     connection = ChatConnection(role)
-    said: dict[State, list[Command]] = {ANON: [], IN: [LOGIN], OVER: [LOGIN, LOGOUT]}
-    for event in said[state]:
+    events: dict[State, list[Command]] = {ANON: [], IN: [LOGIN], OVER: [LOGIN, LOGOUT]}
+    for event in events[state]:
         if role is CLIENT:
             connection.send(event)
         else:
@@ -112,7 +115,7 @@ def connection_in(state: State, role: Role) -> ChatConnection:
     return connection
 
 
-def test_the_walk_leaves_nothing_out() -> None:
+def test_the_walk_is_complete() -> None:
     kinds = [Login, Logout, Send, Broadcast, Group, Leave, Receive, Invalid, ConnectionClosed]
     everything = {(state, role, kind) for state in State for role in Role for kind in kinds}
     walked = [(state, role, type(event)) for state, role, event, _ in WALK]
@@ -121,20 +124,20 @@ def test_the_walk_leaves_nothing_out() -> None:
 
 
 @walk
-def test_the_table(state: State, speaker: Role, event: Event, after: State | None) -> None:
-    assert TRANSITIONS[state][speaker].get(type(event)) is after
+def test_the_table(state: State, sender: Role, event: Event, after: State | None) -> None:
+    assert TRANSITIONS[state][sender].get(type(event)) is after
 
 
-@spoken_walk
-def test_saying_it(state: State, speaker: Role, event: Command, after: State | None) -> None:
-    connection = connection_in(state, speaker)
+@sent_walk
+def test_send(state: State, sender: Role, event: Command, after: State | None) -> None:
+    connection = connection_in(state, sender)
     if after is None:
         with pytest.raises(LocalProtocolError) as caught:
             connection.send(event)
         clients = type(event) is not Receive
         expected = (
             ErrorCode.NOT_LOGGED_IN
-            if clients is (speaker is CLIENT)
+            if clients is (sender is CLIENT)
             else (ErrorCode.WRONG_DIRECTION)
         )
         assert caught.value.code is expected
@@ -144,28 +147,28 @@ def test_saying_it(state: State, speaker: Role, event: Command, after: State | N
         assert connection.state is after
 
 
-@spoken_walk
-def test_hearing_it(state: State, speaker: Role, event: Command, after: State | None) -> None:
-    connection = connection_in(state, speaker.peer)
+@sent_walk
+def test_receive_data(state: State, sender: Role, event: Command, after: State | None) -> None:
+    connection = connection_in(state, sender.peer)
     line = encode(event)
-    heard = connection.receive_data(line)
+    events = connection.receive_data(line)
     if after is not None:
-        assert heard == [event]
+        assert events == [event]
         assert connection.state is after
         return
     assert connection.state is state
-    if state is OVER and speaker is CLIENT:
-        # Nothing after LOGOUT runs, and nothing is answered.
-        assert heard == []
-    elif speaker is SERVER or type(event) is Receive:
-        assert heard == [Invalid(ErrorCode.WRONG_DIRECTION, line[:-1])]
+    if state is OVER and sender is CLIENT:
+        # What comes after LOGOUT is ignored.
+        assert events == []
+    elif sender is SERVER or type(event) is Receive:
+        assert events == [Invalid(ErrorCode.WRONG_DIRECTION, line[:-1])]
     else:
-        assert heard == [Invalid(ErrorCode.NOT_LOGGED_IN, line[:-1])]
+        assert events == [Invalid(ErrorCode.NOT_LOGGED_IN, line[:-1])]
 
 
 @pytest.mark.parametrize("state", State)
 @pytest.mark.parametrize("role", Role)
-def test_the_end_of_the_stream(state: State, role: Role) -> None:
+def test_receive_eof(state: State, role: Role) -> None:
     connection = connection_in(state, role)
     assert connection.receive_eof() == [ConnectionClosed()]
     assert connection.state is OVER
@@ -173,11 +176,11 @@ def test_the_end_of_the_stream(state: State, role: Role) -> None:
 
 @pytest.mark.parametrize("role", Role)
 @pytest.mark.parametrize("event", [LOGIN, LOGOUT, SEND, BROADCAST, GROUP, LEAVE, RECEIVE])
-def test_after_the_end_the_client_says_nothing(role: Role, event: Command) -> None:
+def test_after_the_end_of_the_stream_only_the_server_sends(role: Role, event: Command) -> None:
     connection = connection_in(IN, role)
     connection.receive_eof()
     if role is SERVER and type(event) is Receive:
-        # The client has ended its half; what is under way to it is still written.
+        # The client has ended its half of the stream; the server still writes what is queued.
         assert connection.send(event) == encode(event)
         return
     with pytest.raises(LocalProtocolError):
@@ -185,7 +188,7 @@ def test_after_the_end_the_client_says_nothing(role: Role, event: Command) -> No
     assert connection.state is OVER
 
 
-def test_an_objection_says_whether_it_is_too_early_or_never() -> None:
+def test_an_objection_distinguishes_too_early_from_never() -> None:
     assert objection(CLIENT, SEND)[0] is ErrorCode.NOT_LOGGED_IN
     assert objection(SERVER, SEND)[0] is ErrorCode.WRONG_DIRECTION
     assert objection(CLIENT, RECEIVE) == (
