@@ -1,7 +1,7 @@
 """Draw `chatproto.TRANSITIONS` as `states.svg`, beside this file.
 
-Where things stand is laid out by hand below; which arrows there are, and what is written on them,
-comes from the table. An arrow without a place, or a place without an arrow, is an error.
+The positions below are set by hand. The arrows and their labels come from the table. An arrow
+without a position, or a position without an arrow, is an error.
 """
 
 from pathlib import Path
@@ -11,11 +11,11 @@ from xml.sax.saxutils import escape
 from chatproto import TRANSITIONS, ConnectionClosed, Event, Role, State
 
 SVG: Final = Path(__file__).with_name("states.svg")
-"""The drawing, as it is kept in the repository."""
+"""The drawing in the repository."""
 
 
 class Place(NamedTuple):
-    """Where an arrow runs, and where its label stands."""
+    """The path of an arrow, and the position of its label."""
 
     path: str
     x: int
@@ -31,7 +31,7 @@ BOXES: Final = {
     State.LOGGED_IN: (440, 190),
     State.CLOSED: (756, 190),
 }
-"""The middle of each state's box."""
+"""The centre of each state's box."""
 
 PLACES: Final = {
     (State.ANONYMOUS, Role.CLIENT, State.LOGGED_IN): Place("M192 190H364", 282, 180),
@@ -59,7 +59,7 @@ PLACES: Final = {
         "M786 162C776 98 840 98 818 154", 806, 80, per_line=1
     ),
 }
-"""From which state, who speaks, to which state."""
+"""By the state before, the sender, and the state after."""
 
 STYLE: Final = """\
 .chat-states{--ink:#1f2328;--box:#f3f4f6;--line:#8c959f;--client:#0b5cad;--server:#a3420c;
@@ -82,21 +82,21 @@ font:14px system-ui,-apple-system,"Segoe UI",sans-serif;max-width:100%;height:au
 .chat-states text.client,.chat-states path.client-tip{fill:var(--client)}
 .chat-states text.server,.chat-states path.server-tip{fill:var(--server)}
 .chat-states path.start-tip{fill:var(--ink)}"""
-"""The page's own switch between light and dark counts for more than the system's."""
+"""The page's own choice of light or dark overrides the system's."""
 
 
 def diagram() -> str:
     """The whole drawing."""
     labels = arrows()
     if labels.keys() != PLACES.keys():
-        raise ValueError(f"to be laid out or removed: {labels.keys() ^ PLACES.keys()}")
+        raise ValueError(f"without arrow or position: {labels.keys() ^ PLACES.keys()}")
     head = (
         f'<svg xmlns="http://www.w3.org/2000/svg" class="chat-states" role="img" '
         f'viewBox="0 0 {WIDTH} {HEIGHT}" width="{WIDTH}" height="{HEIGHT}">'
     )
     parts = [
         head,
-        "<title>The states of a CHAT/1.0 link</title>",
+        "<title>The states of a CHAT/1.0 connection</title>",
         f"<style>\n{STYLE}\n</style>",
         "<defs>",
         *(tip(name) for name in ("client", "server", "start")),
@@ -118,26 +118,26 @@ def diagram() -> str:
 
 
 def arrows() -> dict[tuple[State, Role, State], list[str]]:
-    """The table by arrow: what is said along each, in the table's order."""
+    """The words along each arrow, in the table's order."""
     found: dict[tuple[State, Role, State], list[str]] = {}
-    for before, speakers in TRANSITIONS.items():
-        for speaker, row in speakers.items():
+    for before, senders in TRANSITIONS.items():
+        for sender, row in senders.items():
             for event, after in row.items():
-                found.setdefault((before, speaker, after), []).append(word(event))
+                found.setdefault((before, sender, after), []).append(word(event))
     return found
 
 
 def word(event: type[Event]) -> str:
-    """What an event is called on an arrow."""
+    """The label of an event."""
     return "end of stream" if event is ConnectionClosed else event.__name__.upper()
 
 
-def arrow(speaker: Role, place: Place, words: list[str]) -> list[str]:
-    """One arrow and its label, whose last line stands at the place."""
+def arrow(sender: Role, place: Place, words: list[str]) -> list[str]:
+    """An arrow and its label. The label's last line is at the position."""
     chunks = [words[i : i + place.per_line] for i in range(0, len(words), place.per_line)]
     lines = [", ".join(chunk) for chunk in chunks]
     lines[:-1] = [line + "," for line in lines[:-1]]
-    kind = speaker.value
+    kind = sender.value
     parts = [f'<path class="{kind}" d="{place.path}" marker-end="url(#chat-{kind})"/>']
     for number, line in enumerate(reversed(lines)):
         y = place.y - 18 * number
@@ -146,7 +146,7 @@ def arrow(speaker: Role, place: Place, words: list[str]) -> list[str]:
 
 
 def tip(name: str) -> str:
-    """The point of one kind of arrow."""
+    """The head of one kind of arrow."""
     return (
         f'<marker id="chat-{name}" viewBox="0 0 10 10" refX="2" refY="5" markerWidth="9" '
         f'markerHeight="9" markerUnits="userSpaceOnUse" orient="auto">'
@@ -155,13 +155,13 @@ def tip(name: str) -> str:
 
 
 def legend() -> list[str]:
-    """What the two kinds of arrow mean."""
+    """The legend for the two kinds of arrow."""
     parts: list[str] = []
     for role, x in ((Role.CLIENT, 250), (Role.SERVER, 460)):
         kind = role.value
         parts.append(
             f'<path class="{kind}" d="M{x} 384h34" marker-end="url(#chat-{kind})"/>'
-            f'<text class="legend" x="{x + 52}" y="389">the {kind} says</text>'
+            f'<text class="legend" x="{x + 52}" y="389">sent by the {kind}</text>'
         )
     return parts
 

@@ -1,4 +1,4 @@
-"""What the documents promise: snippets that run, names that exist, a drawing that is up to date."""
+"""The documents: their snippets run, their names exist, their drawings are up to date."""
 
 import ast
 import contextlib
@@ -54,9 +54,9 @@ def page_name(path: Path) -> str:
 
 
 def blocks_of(path: Path) -> Iterator[tuple[str, bool]]:
-    """The page's Python blocks, each moved down to where it stands, for tracebacks.
+    """Yield the page's Python blocks, and whether each is a bot.
 
-    With each comes whether it is a bot.
+    Empty lines before each block give it its line numbers in the page, for tracebacks.
     """
     text = text_of(path)
     for match in BLOCK.finditer(text):
@@ -80,9 +80,9 @@ def test_snippets_run(path: Path) -> None:
 
 @contextlib.contextmanager
 def visited() -> Iterator[None]:
-    """Run a bot that connects to the default port, until somebody has had an answer from it.
+    """Run a server for a bot that connects to the default port, until a client has its answer.
 
-    Then the server ends, and so does the bot.
+    Then the server shuts down, which ends the bot.
     """
     answers: list[Future[bytes]] = []
     with (
@@ -107,7 +107,7 @@ def visited() -> Iterator[None]:
 
 
 def visit(server: chatproto_sync.Server, name: str) -> bytes:
-    """Say hello to somebody, and end the server when there is an answer."""
+    """Send hello to a user, wait for the answer, and shut the server down."""
     try:
         with SocketClient(server.addresses[0]) as client:
             client.login("alice")
@@ -197,9 +197,9 @@ def test_drawing_is_up_to_date() -> None:
 def test_drawing_has_an_arrow_for_every_transition() -> None:
     script = runpy.run_path(str(DOCS / "state_diagram.py"))
     expected = {
-        (before, speaker, after, event)
-        for before, speakers in TRANSITIONS.items()
-        for speaker, row in speakers.items()
+        (before, sender, after, event)
+        for before, senders in TRANSITIONS.items()
+        for sender, row in senders.items()
         for event, after in row.items()
     }
     words = [word for words in script["arrows"]().values() for word in words]
@@ -268,7 +268,7 @@ def test_protocol_has_the_sections_that_docstrings_cite() -> None:
     assert [each.split(". ")[0] for each in numbers] == ["1", "2", "3", "4"]
 
 
-def test_conformance_table_says_of_each_case_what_became_of_it() -> None:
+def test_conformance_table_labels_each_case() -> None:
     head, _rule, *rows = ROW.findall(section(4))
     assert head == ("input to the reference server", "what it did", "here")
     assert len(rows) >= 35
@@ -284,7 +284,7 @@ def test_conformance_table_and_list_of_codes_name_real_codes() -> None:
 
 
 @pytest.mark.parametrize("path", TEXTS, ids=page_name)
-def test_nobody_is_sent_to_the_stranger_with_our_name(path: Path) -> None:
+def test_instructions_install_our_distribution(path: Path) -> None:
     assert not re.search(r"pip install\s+['\"]?chatproto(?!-sansio)", text_of(path))
 
 
