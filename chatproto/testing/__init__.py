@@ -1,6 +1,6 @@
-"""Hypothesis strategies for CHAT/1.0 and an in-memory link, to test what is built on chatproto.
+"""Hypothesis strategies for CHAT/1.0 and a connection in memory, to test what uses chatproto.
 
-Only the extra `testing` brings the one thing that this needs, Hypothesis:
+The extra `testing` installs Hypothesis, which this needs:
 
     from hypothesis import given
     from chatproto import testing
@@ -8,12 +8,12 @@ Only the extra `testing` brings the one thing that this needs, Hypothesis:
     @given(testing.streams().flatmap(testing.chunkings))
     def test_my_server_survives(chunks: list[bytes]) -> None: ...
 
-All that is generated as valid fits into the default limit of 4096 octets a line.
+All valid lines fit into the default limit of 4,096 bytes.
 """
 
+from .pair import ConnectionPair
 from .strategies import (
     DATA_MAX,
-    ConnectionPair,
     bad_names,
     broadcasts,
     chunkings,

@@ -1,4 +1,4 @@
-"""Hypothesis strategies, and both ends of a connection with nothing between them."""
+"""Hypothesis strategies for names, events, lines and streams of CHAT/1.0."""
 
 from itertools import pairwise
 from typing import Final
@@ -7,7 +7,6 @@ from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
 
 from ..wire.codec import encode
-from ..wire.connection import ChatConnection
 from ..wire.errors import ErrorCode
 from ..wire.events import (
     Broadcast,
@@ -22,18 +21,16 @@ from ..wire.events import (
     Receive,
     Send,
 )
-from ..wire.limits import LineLimits
 from ..wire.names import NAME_MAX, SERVER_NAME
-from ..wire.states import Role
 
 DATA_MAX: Final = 4010
-"""So many octets of data fit into any command with any name, by default, and CR LF too."""
+"""Most bytes of data that fit into any command with any name, CR LF included, by default."""
 
-# Every white space character is in one of these categories.
+# White space is in these categories, or a control.
 _NAME_CHARACTERS: Final = st.characters(codec="utf-8", exclude_categories=("Cc", "Zs", "Zl", "Zp"))
 
-# A few plain names come again and again, or nobody in a test would ever meet anybody.
-_EVERYDAY: Final = ("alice", "bob", "carol", "g1")
+# A few names come often, so that senders and recipients have the same ones.
+_COMMON: Final = ("alice", "bob", "carol", "g1")
 
 _NAMES_AT_THE_EDGE: Final = (
     "a",
@@ -45,11 +42,11 @@ _NAMES_AT_THE_EDGE: Final = (
     "a*",
     "LOGIN",
     "CHAT/1.0",
-    "\u200b",  # Zero width, and yet no white space.
+    "\u200b",  # Zero width, but no white space.
     "\ufeff",
 )
 
-_NO_NAMES: Final = ("", "\ud800", "a\udfff", "a" * (NAME_MAX + 1), "é" * (NAME_MAX // 2) + "a")
+_BAD_NAMES: Final = ("", "\ud800", "a\udfff", "a" * (NAME_MAX + 1), "é" * (NAME_MAX // 2) + "a")
 
 _NOT_IN_NAMES: Final = " \t\n\v\f\r\0\x1b\x1c\x7f\x85\xa0\u1680\u2003\u2028\u2029\u202f\u3000"
 
@@ -66,9 +63,9 @@ _DATA_AT_THE_EDGE: Final = (
 
 
 def names() -> SearchStrategy[str]:
-    """Names that anybody may have: valid and not reserved, often at the edge of validity."""
+    """Names that a client may have: valid and not reserved, often nearly invalid."""
     free = st.text(_NAME_CHARACTERS, min_size=1, max_size=NAME_MAX).map(_fit).filter(_is_free)
-    return st.sampled_from(_EVERYDAY) | st.sampled_from(_NAMES_AT_THE_EDGE) | free
+    return st.sampled_from(_COMMON) | st.sampled_from(_NAMES_AT_THE_EDGE) | free
 
 
 def reserved_names() -> SearchStrategy[str]:
@@ -77,21 +74,21 @@ def reserved_names() -> SearchStrategy[str]:
 
 
 def bad_names() -> SearchStrategy[str]:
-    """Strings that are no names: empty, too long, not UTF-8, or with white space or controls."""
+    """Strings that are no names: empty, too long, with a surrogate, white space or a control."""
     too_long = st.text(_NAME_CHARACTERS, min_size=NAME_MAX + 1, max_size=2 * NAME_MAX)
-    around, spoiler = names() | st.just(""), st.sampled_from(_NOT_IN_NAMES)
-    spoilt = st.tuples(around, spoiler, around).map("".join)
-    return st.sampled_from(_NO_NAMES) | too_long | spoilt
+    part, bad = names() | st.just(""), st.sampled_from(_NOT_IN_NAMES)
+    with_bad = st.tuples(part, bad, part).map("".join)
+    return st.sampled_from(_BAD_NAMES) | too_long | with_bad
 
 
 def data(max_size: int = DATA_MAX) -> SearchStrategy[bytes]:
-    """Data that a line can hold: any octets without LF, the last one not CR.
+    """Data that a line can hold: any bytes without LF, the last one not CR.
 
     Args:
-        max_size: The most octets of it.
+        max_size: The most bytes.
     """
     edges = [each for each in (*_DATA_AT_THE_EDGE, b"x" * max_size) if len(each) <= max_size]
-    free = st.binary(max_size=max_size).map(lambda octets: octets.replace(b"\n", b"").rstrip(b"\r"))
+    free = st.binary(max_size=max_size).map(lambda raw: raw.replace(b"\n", b"").rstrip(b"\r"))
     return st.sampled_from(edges) | free
 
 
@@ -131,56 +128,56 @@ def receives() -> SearchStrategy[Receive]:
 
 
 def client_commands() -> SearchStrategy[Command]:
-    """All that a client may say."""
+    """All events that a client may send."""
     return st.one_of(logins(), logouts(), sends(), broadcasts(), groups(), leaves())
 
 
 def commands() -> SearchStrategy[Command]:
-    """All that travels as a line, in either direction."""
+    """All events that travel as a line, in either direction."""
     return client_commands() | receives()
 
 
 def events() -> SearchStrategy[Event]:
-    """All that `ChatConnection` can report, `Invalid` and `ConnectionClosed` included."""
+    """All events that `ChatConnection` returns, `Invalid` and `ConnectionClosed` included."""
     invalids = st.builds(Invalid, st.sampled_from(ErrorCode), data())
     return commands() | invalids | st.builds(ConnectionClosed)
 
 
 def valid_lines() -> SearchStrategy[bytes]:
-    """Lines as they travel, with LF or CR LF, each of which a reader takes for a command."""
-    # A reader drops what follows the name in a LEAVE; no writer of ours says it.
-    wordy = st.builds(lambda event, extra: encode(event)[:-1] + b" " + extra, leaves(), data())
+    """Lines that can be parsed as a command, with LF or CR LF at the end."""
+    # What follows the name in a LEAVE is ignored; `encode` never writes it.
+    long_leaves = st.builds(
+        lambda event, extra: encode(event)[:-1] + b" " + extra, leaves(), data()
+    )
     plain = commands().map(lambda event: encode(event)[:-1])
     ends = st.sampled_from((b"\n", b"\r\n"))
-    return st.builds(lambda line, end: line + end, plain | wordy, ends)
+    return st.builds(lambda line, end: line + end, plain | long_leaves, ends)
 
 
 @st.composite
 def near_valid_lines(draw: DrawFn) -> bytes:
-    """Valid lines with one thing spoilt. Most are refused, not all; some have lost their end."""
-    line = draw(valid_lines())
+    """Valid lines with one thing changed. Most, not all, are invalid; some have no end."""
+    line = draw(_VALID_LINES)
     at = draw(st.integers(0, len(line) - 1))
-    space = draw(st.sampled_from([i for i, octet in enumerate(line[:90]) if octet == 0x20]))
-    spoilers = (b"  ", b"", b" ", b"\t", b"\r", b"\0", b"\xff", b"*", "\xa0".encode(), b"\xe3\x80")
-    spoiler = draw(st.sampled_from(spoilers))
-    version = draw(st.sampled_from((b"CHAT/1.1", b"CHAT/2", b"CHAT/", b"chat/1.0", b"HTTP/1.0")))
-    spoilt = (
-        line[:space] + spoiler + line[space + 1 :],
-        line[: space + 1] + spoiler + line[space + 1 :],
-        line[:at] + spoiler + line[at:],
-        spoiler + line,
-        line[:-1] + spoiler + b"\n",
+    space = draw(st.sampled_from([i for i, byte in enumerate(line[:90]) if byte == 0x20]))
+    change, version = draw(_CHANGES), draw(_OTHER_VERSIONS)
+    changed = (
+        line[:space] + change + line[space + 1 :],
+        line[: space + 1] + change + line[space + 1 :],
+        line[:at] + change + line[at:],
+        change + line,
+        line[:-1] + change + b"\n",
         line[:at] + b"\n",
         line[:at],
         line.lower(),
         version + line[len(b"CHAT/1.0") :],
         line[:-1] + b"x" * 4096 + b"\n",
     )
-    return draw(st.sampled_from(spoilt))
+    return draw(st.sampled_from(changed))
 
 
 def hostile_lines() -> SearchStrategy[bytes]:
-    """What no honest peer sends: noise, and lines at and over the limit; some have no end."""
+    """Lines that no honest peer sends: noise, and lines at and over the limit; some have no end."""
     starts = st.sampled_from((b"", b" ", b"\0", b"CHAT/1.0", b"CHAT/1.0 SEND bob ", b"CHAT/1.0 \r"))
     sizes = st.sampled_from((0, 1, 4094, 4095, 4096, 4097, 9000))
     ends = st.sampled_from((b"\n", b"\r\n", b"\r\r\n", b""))
@@ -189,14 +186,14 @@ def hostile_lines() -> SearchStrategy[bytes]:
         lambda start, fill, size, end: start.ljust(size - len(end), fill) + end,
         *(starts, fills, sizes, ends),
     )
-    noise = st.builds(lambda start, octets, end: start + octets + end, starts, st.binary(), ends)
+    noise = st.builds(lambda start, raw, end: start + raw + end, starts, st.binary(), ends)
     return noise | long
 
 
 def hostile_bytes() -> SearchStrategy[bytes]:
-    """Noise: octets without any sense, long runs of one octet, and hostile lines in a row."""
+    """Noise: random bytes, long runs of one byte, and hostile lines in a row."""
     runs = st.builds(
-        lambda octet, times: octet * times,
+        lambda piece, times: piece * times,
         st.sampled_from((b"\n", b"\r", b"\r\n", b"\0", b" ", b"\xff", b"CHAT/1.0 ")),
         st.integers(0, 5000),
     )
@@ -204,60 +201,38 @@ def hostile_bytes() -> SearchStrategy[bytes]:
 
 
 def streams() -> SearchStrategy[bytes]:
-    """Streams in which valid, nearly valid and hostile lines follow each other."""
+    """Streams of valid, nearly valid and hostile lines."""
     return st.lists(st.one_of(valid_lines(), near_valid_lines(), hostile_lines())).map(b"".join)
 
 
 def chunkings(stream: bytes) -> SearchStrategy[list[bytes]]:
-    """Ways in which a stream may arrive: whole, byte by byte, or in any pieces, even empty ones.
+    """Ways in which a stream may arrive: whole, byte by byte, or in any chunks, even empty ones.
 
     Args:
-        stream: What the pieces are put together again.
+        stream: The stream that the chunks make up.
     """
-    whole = [stream]
-    bytewise = [stream[at : at + 1] for at in range(len(stream))]
+    sizes = st.sampled_from((len(stream) or 1, 1))
+    equal = sizes.map(lambda size: [stream[at : at + size] for at in range(0, len(stream), size)])
     cuts = st.lists(st.integers(0, len(stream)), max_size=10).map(sorted)
-    pieces = cuts.map(lambda cuts: [stream[a:b] for a, b in pairwise([0, *cuts, len(stream)])])
-    return st.sampled_from((whole, bytewise)) | pieces
-
-
-class ConnectionPair:
-    """Both ends of one link, with nothing between them.
-
-    Args:
-        limits: The limits of both ends.
-    """
-
-    __slots__ = ("client", "server")
-
-    def __init__(self, limits: LineLimits = LineLimits()) -> None:
-        self.client = ChatConnection(Role.CLIENT, limits)
-        """The end that logs in."""
-        self.server = ChatConnection(Role.SERVER, limits)
-        """The end that delivers."""
-
-    def send(self, role: Role, event: Command) -> list[Event]:
-        """Have one end say something.
-
-        Args:
-            role: Which end.
-            event: What it says.
-
-        Returns:
-            What the other end reports, whatever that is.
-
-        Raises:
-            LocalProtocolError: The end may not say that now; the other one has heard nothing.
-        """
-        if role is Role.CLIENT:
-            return self.server.receive_data(self.client.send(event))
-        return self.client.receive_data(self.server.send(event))
+    unequal = cuts.map(lambda cuts: [stream[a:b] for a, b in pairwise([0, *cuts, len(stream)])])
+    return equal | unequal
 
 
 def _fit(name: str) -> str:
-    """As much of a string as fits into a name."""
+    """Cut a string to the longest name."""
     return name.encode()[:NAME_MAX].decode(errors="ignore")
 
 
 def _is_free(name: str) -> bool:
     return not name.startswith("*")
+
+
+# For `near_valid_lines`. Not built anew for each line: Hypothesis checks each strategy that it has
+# not seen before, and that takes longer than to draw from it.
+_VALID_LINES: Final = valid_lines()
+_CHANGES: Final = st.sampled_from(
+    (b"  ", b"", b" ", b"\t", b"\r", b"\0", b"\xff", b"*", "\xa0".encode(), b"\xe3\x80")
+)
+_OTHER_VERSIONS: Final = st.sampled_from(
+    (b"CHAT/1.1", b"CHAT/2", b"CHAT/", b"chat/1.0", b"HTTP/1.0")
+)

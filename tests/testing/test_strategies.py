@@ -1,4 +1,4 @@
-"""chatproto.testing: the strategies make what they say, and reach the edges."""
+"""chatproto.testing.strategies: they generate what they promise, and reach the edges."""
 
 from collections.abc import Callable
 from typing import TypeVar, get_args
@@ -16,7 +16,6 @@ from chatproto import (
     Command,
     Event,
     Group,
-    Invalid,
     Leave,
     Limits,
     LocalProtocolError,
@@ -26,7 +25,6 @@ from chatproto import (
     RemoteProtocolError,
     Role,
     Send,
-    State,
     testing,
 )
 from chatproto.wire.codec import decode, encode
@@ -34,12 +32,12 @@ from chatproto.wire.names import check_name, is_reserved
 
 T = TypeVar("T")
 
-# Any example will do, so none is made simpler; and each search takes the same way.
+# Any example will do, so none is shrunk. Each search generates the same examples.
 SEARCH = settings(max_examples=3000, phases=[Phase.generate], derandomize=True, database=None)
 
 
 def reaches(strategy: SearchStrategy[T], condition: Callable[[T], bool]) -> bool:
-    """Whether a strategy makes such a thing."""
+    """Whether a strategy generates an example for which a condition holds."""
     try:
         find(strategy, condition, settings=SEARCH)
     except NoSuchExample:
@@ -48,7 +46,7 @@ def reaches(strategy: SearchStrategy[T], condition: Callable[[T], bool]) -> bool
 
 
 @given(testing.names())
-def test_names_are_valid_and_free(name: str) -> None:
+def test_names_are_valid_and_not_reserved(name: str) -> None:
     check_name(name)
     assert not is_reserved(name)
 
@@ -66,39 +64,39 @@ def test_bad_names_are_no_names(name: str) -> None:
 
 
 @given(st.data())
-def test_data_fits_a_line_and_its_bound(draw: st.DataObject) -> None:
+def test_data_fits_into_a_line_and_is_bounded(draw: st.DataObject) -> None:
     size = draw.draw(st.integers(0, 40))
-    octets = draw.draw(testing.data(size))
-    assert len(octets) <= size
-    assert Receive("a", octets).data == octets
+    data = draw.draw(testing.data(size))
+    assert len(data) <= size
+    assert Receive("a", data).data == data
 
 
 @given(testing.commands())
-def test_commands_fit_into_the_default_limit_with_cr_lf(command: Command) -> None:
+def test_commands_with_cr_lf_fit_into_the_default_limit(command: Command) -> None:
     assert len(encode(command)) < Limits().max_line
 
 
-def test_data_max_is_the_most() -> None:
+def test_data_max_fits_into_the_longest_line() -> None:
     longest = b"CHAT/1.0 BROADCAST " + b"a" * NAME_MAX + b" " + b"x" * testing.DATA_MAX + b"\r\n"
     assert len(longest) <= Limits().max_line < len(longest) + 5
 
 
 @given(testing.valid_lines())
-def test_valid_lines_are_read(line: bytes) -> None:
+def test_valid_lines_are_parsed(line: bytes) -> None:
     assert line.count(b"\n") == 1
     assert len(line) <= Limits().max_line
     assert type(decode(line[:-1].removesuffix(b"\r"))) in get_args(Command)
 
 
 @given(st.data())
-def test_chunkings_are_put_together_again(draw: st.DataObject) -> None:
+def test_chunkings_make_up_the_stream(draw: st.DataObject) -> None:
     stream = draw.draw(testing.hostile_bytes())
     assert b"".join(draw.draw(testing.chunkings(stream))) == stream
 
 
-@pytest.mark.parametrize("pieces", [[b"abc"], [b"a", b"b", b"c"], [b"ab", b"c"], [b"", b"abc"]])
-def test_chunkings_reach(pieces: list[bytes]) -> None:
-    assert reaches(testing.chunkings(b"abc"), lambda found: found == pieces)
+@pytest.mark.parametrize("chunks", [[b"abc"], [b"a", b"b", b"c"], [b"ab", b"c"], [b"", b"abc"]])
+def test_chunkings_reach_every_kind(chunks: list[bytes]) -> None:
+    assert reaches(testing.chunkings(b"abc"), lambda found: found == chunks)
 
 
 EDGES: list[tuple[str, SearchStrategy[bytes], Callable[[bytes], bool]]] = [
@@ -109,9 +107,9 @@ EDGES: list[tuple[str, SearchStrategy[bytes], Callable[[bytes], bool]]] = [
     ("no UTF-8", testing.data(), lambda data: b"\xff" in data),
     ("LF", testing.valid_lines(), lambda line: line[-2:] != b"\r\n"),
     ("CR LF", testing.valid_lines(), lambda line: line.endswith(b"\r\n")),
-    ("tab", testing.near_valid_lines(), lambda line: line.startswith(b"\t")),
+    ("tab", testing.near_valid_lines(), lambda line: b"\t" in line[:10]),
     ("other version", testing.near_valid_lines(), lambda line: line.startswith(b"CHAT/1.1")),
-    ("wrong case", testing.near_valid_lines(), lambda line: line.startswith(b"chat/1.0 log")),
+    ("wrong case", testing.near_valid_lines(), lambda line: line[:10].islower()),
     ("doubled space", testing.near_valid_lines(), lambda line: b"CHAT/1.0  " in line),
     ("too long", testing.near_valid_lines(), lambda line: len(line) > 4096),
     ("no end", testing.near_valid_lines(), lambda line: not line.endswith(b"\n")),
@@ -131,22 +129,22 @@ def test_strategies_reach_the_edges(
     assert reaches(strategy, edge)
 
 
-def test_names_reach_the_longest_and_unicode() -> None:
+def test_names_reach_the_longest_name_and_unicode() -> None:
     assert reaches(testing.names(), lambda name: len(name.encode()) == NAME_MAX)
     assert reaches(testing.names(), lambda name: not name.isascii())
     assert reaches(testing.names(), lambda name: len(name) == 16 and len(name.encode()) == NAME_MAX)
 
 
-def test_near_valid_lines_may_be_refused_or_not() -> None:
-    def is_refused(line: bytes) -> bool:
+def test_near_valid_lines_may_be_valid_or_not() -> None:
+    def is_invalid(line: bytes) -> bool:
         try:
             decode(line.removesuffix(b"\n").removesuffix(b"\r"))
         except RemoteProtocolError:
             return True
         return False
 
-    assert reaches(testing.near_valid_lines(), is_refused)
-    assert reaches(testing.near_valid_lines(), lambda line: not is_refused(line))
+    assert reaches(testing.near_valid_lines(), is_invalid)
+    assert reaches(testing.near_valid_lines(), lambda line: not is_invalid(line))
 
 
 EVENTS: list[tuple[SearchStrategy[Event], type[Event]]] = [
@@ -169,40 +167,14 @@ def test_one_strategy_for_each_event(
 
 
 @pytest.mark.parametrize("kind", get_args(Event))
-def test_events_reaches_every_kind(kind: type[Event]) -> None:
+def test_events_and_commands_reach_every_kind(kind: type[Event]) -> None:
     assert reaches(testing.events(), lambda event: type(event) is kind)
     if kind in get_args(Command):
         assert reaches(testing.commands(), lambda event: type(event) is kind)
 
 
 @given(testing.client_commands())
-def test_client_commands_are_a_clients(command: Command) -> None:
+def test_client_commands_may_be_sent_by_a_client(command: Command) -> None:
     connection = ChatConnection(Role.CLIENT)
     connection.send(Login("alice"))
     assert connection.send(command)
-
-
-def test_a_pair_carries_events_both_ways() -> None:
-    pair = testing.ConnectionPair()
-    assert pair.send(Role.CLIENT, Login("alice")) == [Login("alice")]
-    assert pair.send(Role.SERVER, Receive("bob", b"hi")) == [Receive("bob", b"hi")]
-    assert {pair.client.state, pair.server.state} == {State.LOGGED_IN}
-    assert pair.send(Role.CLIENT, Logout()) == [Logout()]
-    assert {pair.client.state, pair.server.state} == {State.CLOSED}
-
-
-def test_a_pair_hides_no_mistake() -> None:
-    pair = testing.ConnectionPair()
-    with pytest.raises(LocalProtocolError):
-        pair.send(Role.CLIENT, Send("bob", b"hi"))
-    pair.server.receive_data(b"half a line ")
-    assert [type(event) for event in pair.send(Role.CLIENT, Login("alice"))] == [Invalid]
-
-
-def test_both_ends_of_a_pair_have_the_limits() -> None:
-    pair = testing.ConnectionPair(Limits(max_line=512))
-    for role in Role:
-        with pytest.raises(LocalProtocolError, match="512 are allowed"):
-            pair.send(role, Send("bob", b"x" * 600))
-    [event] = pair.server.receive_data(b"x" * 512)
-    assert isinstance(event, Invalid)
