@@ -1,6 +1,7 @@
 """A client without its sockets: it logs in, sends, pings, and sorts what it receives."""
 
 from collections import deque
+from collections.abc import Callable
 from typing import ClassVar, Final
 
 from ..wire.connection import ChatConnection
@@ -33,6 +34,8 @@ class ChatSession:
 
     Args:
         name: The name to log in under.
+        new_token: Returns bytes that nobody can guess, different ones each time. A ping consists of
+            them: other clients may share the name, and receive what is sent to it.
         limits: Bounds on lines.
         max_queue: The most items that may wait to be taken. One call of `receive_data` may exceed
             it; then read nothing more until `wants_data`.
@@ -46,7 +49,12 @@ class ChatSession:
     """Seconds that an adapter waits for the server to close the connection after a LOGOUT."""
 
     def __init__(
-        self, name: str, *, limits: LineLimits = LineLimits(), max_queue: int = 1024
+        self,
+        name: str,
+        new_token: Callable[[], bytes],
+        *,
+        limits: LineLimits = LineLimits(),
+        max_queue: int = 1024,
     ) -> None:
         if max_queue < 1:
             raise ValueError("max_queue is at least 1")
@@ -59,6 +67,7 @@ class ChatSession:
         """How many lines from the server were not valid and were skipped."""
         self.logged_out = False
         """Whether this client has sent LOGOUT, or is closed: it sends nothing more."""
+        self._new_token = new_token
         self._limits = limits
         self._max_queue = max_queue
         self._items: deque[Message | Reconnected] = deque()
@@ -67,8 +76,6 @@ class ChatSession:
         self._notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
         self._connection = ChatConnection(Role.CLIENT, limits)
         self._logged_in = False
-        self._nonce = b""
-        self._ping_count = 0
         # In the order in which they were sent, which is the order of the answers.
         self._pings: deque[Ping] = deque()
         # How many commands were sent; and how many of them a ping has proved to be handled, or are
@@ -98,12 +105,8 @@ class ChatSession:
 
     # What the client sends
 
-    def start(self, nonce: bytes) -> tuple[bytes, Ping]:
+    def start(self) -> tuple[bytes, Ping]:
         """Begin a new connection, with a login.
-
-        Args:
-            nonce: Bytes that are new each time and that others can't guess: several clients may
-                share a name, and then receive each other's pings.
 
         Returns:
             See `login`.
@@ -113,7 +116,6 @@ class ChatSession:
         """
         self.connection_lost(ConnectionLostError("this client has another connection now"))
         self._connection = ChatConnection(Role.CLIENT, self._limits)
-        self._nonce = nonce
         self._logged_in = False
         self._earlier_items = len(self._items)
         self._last_notice = None
@@ -183,8 +185,7 @@ class ChatSession:
         return error
 
     def _send_ping(self, name: str, *, login: bool) -> tuple[bytes, Ping]:
-        self._ping_count += 1
-        data = b"%b%b %d" % (PING_PREFIX, self._nonce, self._ping_count)
+        data = PING_PREFIX + self._new_token()
         ping = Ping(name, data, login=login, sent_before=self._sent)
         line = self.send(Send(name, data))
         self._pings.append(ping)

@@ -1,6 +1,7 @@
 """Making a client."""
 
 import os
+import secrets
 import socket
 from collections.abc import AsyncIterator
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -79,10 +80,14 @@ def connect(
     )
     if reconnect and transport is not None:
         raise ValueError("a transport can't be connected again")
-    session = ChatSession(name, limits=limits, max_queue=max_queue)
+    session = ChatSession(name, _new_token, limits=limits, max_queue=max_queue)
     backoff = Backoff() if reconnect is True else reconnect or None
     connection = ClientConnection(session, endpoint, timeout, backoff)
     return _connected(connection, Client(session, connection, timeout), timeout)
+
+
+def _new_token() -> bytes:
+    return secrets.token_hex(16).encode()
 
 
 @asynccontextmanager

@@ -1,6 +1,5 @@
 """A client's connection over time: made, shared by tasks, lost, and made again."""
 
-import secrets
 import socket
 from collections.abc import Callable
 from random import random
@@ -134,7 +133,7 @@ class ClientConnection:
         """Connect, and wait until the server has accepted or refused the name."""
         stream = await open_stream(self._endpoint)
         try:
-            data, ping = self._session.start(secrets.token_hex(8).encode())
+            data, ping = self._session.start()
             await send(stream, data)
             while not ping.done:
                 self._feed(await receive(stream))

@@ -2,6 +2,7 @@
 
 import contextlib
 import os
+import secrets
 import socket
 from collections.abc import Iterator
 from contextlib import AbstractContextManager
@@ -100,10 +101,14 @@ def connect(
     endpoint = make_endpoint(host, port, unix, transport, ssl, server_hostname)
     if reconnect and transport is not None:
         raise ValueError("a transport can't be connected again")
-    session = ChatSession(name, limits=limits, max_queue=max_queue)
+    session = ChatSession(name, _new_token, limits=limits, max_queue=max_queue)
     backoff = Backoff() if reconnect is True else reconnect or None
     connection = ClientConnection(session, endpoint, timeout, backoff)
     return _connected(connection, Client(session, connection, timeout), timeout)
+
+
+def _new_token() -> bytes:
+    return secrets.token_hex(16).encode()
 
 
 @contextlib.contextmanager

@@ -1,7 +1,6 @@
 """A client's connection over time: made, shared by threads, lost, and made again."""
 
 import contextlib
-import secrets
 import socket
 import threading
 import time
@@ -143,7 +142,7 @@ class ClientConnection:
         try:
             stream.open(self._endpoint, deadline)
             with self._changed:
-                data, ping = self._session.start(secrets.token_hex(8).encode())
+                data, ping = self._session.start()
             stream.send(data, deadline)
             while not ping.done:
                 data = stream.receive(deadline)

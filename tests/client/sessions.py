@@ -38,18 +38,37 @@ def back(ping: Ping) -> bytes:
     return line(ping.name, ping.data)
 
 
+class Tokens:
+    """Returns `token 1`, `token 2` and so on: tests have to know them."""
+
+    def __init__(self, prefix: bytes = b"token ") -> None:
+        self._prefix = prefix
+        self._count = 0
+
+    def __call__(self) -> bytes:
+        self._count += 1
+        return b"%b%d" % (self._prefix, self._count)
+
+
+def new_session(
+    name: str = "alice", *, limits: Limits = Limits(), max_queue: int = 1024
+) -> ChatSession:
+    """A session without a connection."""
+    return ChatSession(name, Tokens(), limits=limits, max_queue=max_queue)
+
+
 def session_of(
     name: str = "alice", *, limits: Limits = Limits(), max_queue: int = 1024
 ) -> ChatSession:
     """A session that is logged in and has received nothing else."""
-    session = ChatSession(name, limits=limits, max_queue=max_queue)
-    start(session, b"n")
+    session = new_session(name, limits=limits, max_queue=max_queue)
+    start(session)
     return session
 
 
-def start(session: ChatSession, nonce: bytes) -> None:
+def start(session: ChatSession) -> None:
     """Begin a connection, and log in."""
-    _, ping = session.start(nonce)
+    _, ping = session.start()
     session.receive_data(back(ping))
     assert came_back(ping)
 

@@ -4,7 +4,6 @@ import pytest
 
 from chatproto import (
     Broadcast,
-    ChatSession,
     Command,
     ErrorCode,
     Group,
@@ -26,6 +25,7 @@ from .sessions import (
     back,
     items,
     line,
+    new_session,
     notice_line,
     notices,
     session_of,
@@ -34,7 +34,7 @@ from .sessions import (
 
 
 def test_a_new_session() -> None:
-    session = ChatSession("alice")
+    session = new_session("alice")
     assert session.name == "alice"
     assert (session.error, session.invalid_lines, session.wants_data) == (None, 0, True)
     assert session.take_item() is None
@@ -52,20 +52,20 @@ def test_a_new_session() -> None:
 )
 def test_the_name_has_to_be_valid(name: str, code: ErrorCode) -> None:
     with pytest.raises(LocalProtocolError) as caught:
-        ChatSession(name)
+        new_session(name)
     assert caught.value.code is code
 
 
 @pytest.mark.parametrize("max_queue", [0, -1])
 def test_max_queue_is_at_least_1(max_queue: int) -> None:
     with pytest.raises(ValueError, match="max_queue is at least 1"):
-        ChatSession("alice", max_queue=max_queue)
-    assert ChatSession("alice", max_queue=1).wants_data
+        new_session("alice", max_queue=max_queue)
+    assert new_session("alice", max_queue=1).wants_data
 
 
 def test_a_connection_begins_with_a_login_and_a_ping() -> None:
-    data, ping = ChatSession("alice").start(b"nonce")
-    assert data == b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice \0chatproto echo nonce 1\n"
+    data, ping = new_session("alice").start()
+    assert data == b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice \0chatproto echo token 1\n"
     assert (ping.name, ping.login, ping.done, ping.error) == ("alice", True, False, None)
 
 
@@ -98,12 +98,12 @@ def test_a_command_that_cannot_be_sent_changes_nothing(command: Command, code: E
 
 
 def test_nothing_can_be_sent_before_the_login() -> None:
-    session = ChatSession("alice")
+    session = new_session("alice")
     for send in (session.ping, lambda: session.send(Leave("g1"))):
         with pytest.raises(LocalProtocolError) as caught:
             send()
         assert caught.value.code is ErrorCode.NOT_LOGGED_IN
-    start(session, b"n")
+    start(session)
 
 
 def test_messages_are_kept_in_order() -> None:
@@ -122,8 +122,8 @@ def test_a_line_may_arrive_in_pieces() -> None:
 
 def test_messages_before_the_login_is_decided_are_kept() -> None:
     """Other users may send to the name at once."""
-    session = ChatSession("alice")
-    _, ping = session.start(b"n")
+    session = new_session("alice")
+    _, ping = session.start()
     session.receive_data(HI_LINE + back(ping))
     assert items(session) == [HI]
 
@@ -173,7 +173,7 @@ def test_a_new_connection_is_an_item() -> None:
     session.receive_data(HI_LINE)
     session.connection_lost(CABLE)
     # It comes before all that the new connection brings, even before the login is decided.
-    _, ping = session.start(b"m")
+    _, ping = session.start()
     session.receive_data(HI_LINE + back(ping))
     session.reconnected(1.5)
     session.receive_data(HI_LINE)
@@ -212,7 +212,7 @@ def test_the_item_of_a_new_connection_keeps_its_place_when_others_are_taken() ->
     session = session_of()
     session.receive_data(HI_LINE * 2)
     session.connection_lost(CABLE)
-    _, ping = session.start(b"m")
+    _, ping = session.start()
     assert session.take_item() == HI
     session.receive_data(HI_LINE + back(ping))
     session.reconnected(1.5)

@@ -26,6 +26,7 @@ from .sessions import (
     closing_notice,
     items,
     line,
+    new_session,
     notice_line,
     notices,
     session_of,
@@ -115,7 +116,7 @@ def test_the_last_notice_on_one_connection_is_not_the_reason_on_the_next() -> No
     session = session_of()
     session.receive_data(SHUTDOWN)
     session.connection_lost(CABLE)
-    session.start(b"m")
+    session.start()
     assert reason_of_eof(session) == ("", CLOSED)
 
 
@@ -144,8 +145,8 @@ def test_the_first_reason_stays() -> None:
     ],
 )
 def test_another_server_than_a_chat_server(data: bytes, code: ErrorCode) -> None:
-    session = ChatSession("alice")
-    _, ping = session.start(b"n")
+    session = new_session("alice")
+    _, ping = session.start()
     session.receive_data(HI_LINE + data)
     assert isinstance(session.error, RemoteProtocolError)
     assert session.error.code is code
@@ -156,8 +157,8 @@ def test_another_server_than_a_chat_server(data: bytes, code: ErrorCode) -> None
 
 def test_nothing_is_received_after_the_end() -> None:
     """Or what is received would depend on how the stream is cut."""
-    session = ChatSession("alice")
-    session.start(b"n")
+    session = new_session("alice")
+    session.start()
     session.receive_data(HI_LINE + b"garbage\n" + line("bob", b"late") + SHUTDOWN + b"garbage\n")
     assert (items(session), notices(session)) == ([HI], [])
     assert session.invalid_lines == 1
@@ -192,7 +193,7 @@ def test_a_new_connection_counts_bad_lines_anew_and_keeps_what_was_received() ->
     session = session_of(limits=Limits(bad_lines=2))
     session.receive_data(HI_LINE + notice_line("x") + b"bad\n" + HI_LINE[:9])
     session.connection_lost(CABLE)
-    start(session, b"m")
+    start(session)
     assert session.error is None
     session.receive_data(b"bad\n" + HI_LINE)
     assert session.error is None
@@ -204,7 +205,7 @@ def test_a_new_connection_counts_bad_lines_anew_and_keeps_what_was_received() ->
 def test_a_bad_line_before_the_login_ends_later_connections_too() -> None:
     session = session_of()
     session.connection_lost(CABLE)
-    session.start(b"m")
+    session.start()
     session.receive_data(b"bad\n")
     assert isinstance(session.error, RemoteProtocolError)
 
@@ -219,7 +220,7 @@ def test_nothing_can_be_sent_after_a_logout() -> None:
         lambda: session.login("bob"),
         lambda: session.send(Logout()),
         lambda: session.send(Login("bob")),
-        lambda: session.start(b"m"),
+        session.start,
     ):
         with pytest.raises(LocalProtocolError, match="this client has logged out") as caught:
             send()
@@ -250,13 +251,13 @@ def test_the_end_after_a_logout_is_no_loss(data: bytes) -> None:
 
 
 def test_a_logout_that_cannot_be_sent_changes_nothing() -> None:
-    session = ChatSession("alice", limits=Limits(bad_lines=1))
-    session.start(b"n")
+    session = new_session("alice", limits=Limits(bad_lines=1))
+    session.start()
     session.receive_data(b"bad\n")
     with pytest.raises(LocalProtocolError):
         session.send(Logout())
     assert not session.logged_out
-    start(session, b"m")
+    start(session)
 
 
 def test_a_closed_session_sends_nothing_more() -> None:
@@ -266,7 +267,7 @@ def test_a_closed_session_sends_nothing_more() -> None:
     error = session.close()
     assert error.code is ErrorCode.NOT_LOGGED_IN
     assert session.error is ping.error is error
-    for send in (session.ping, lambda: session.send(Logout()), lambda: session.start(b"m")):
+    for send in (session.ping, lambda: session.send(Logout()), session.start):
         with pytest.raises(LocalProtocolError, match="this client has logged out"):
             send()
     assert items(session) == [HI]

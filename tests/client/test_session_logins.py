@@ -3,7 +3,6 @@
 import pytest
 
 from chatproto import (
-    ChatSession,
     ErrorCode,
     LocalProtocolError,
     LoginRefusedError,
@@ -11,7 +10,18 @@ from chatproto import (
     RemoteProtocolError,
 )
 
-from .sessions import CABLE, HI, HI_LINE, back, came_back, items, notice_line, notices, session_of
+from .sessions import (
+    CABLE,
+    HI,
+    HI_LINE,
+    back,
+    came_back,
+    items,
+    new_session,
+    notice_line,
+    notices,
+    session_of,
+)
 
 IN_USE = notice_line("ERR NAME_IN_USE LOGIN bob is logged in already")
 
@@ -45,8 +55,8 @@ def test_a_login_under_the_same_name() -> None:
 
 
 def test_a_first_login_that_is_refused() -> None:
-    session = ChatSession("bob")
-    _, ping = session.start(b"n")
+    session = new_session("bob")
+    _, ping = session.start()
     session.receive_data(HI_LINE + IN_USE)
     assert refusal(ping) == (ErrorCode.NAME_IN_USE, "bob is logged in already")
     assert (items(session), notices(session)) == ([HI], [])
@@ -54,8 +64,8 @@ def test_a_first_login_that_is_refused() -> None:
 
 def test_the_answer_to_the_ping_after_a_refused_first_login_is_dropped() -> None:
     """No caller has sent it."""
-    session = ChatSession("bob")
-    session.start(b"n")
+    session = new_session("bob")
+    session.start()
     session.receive_data(IN_USE + notice_line("ERR NOT_LOGGED_IN SEND log in first"))
     assert notices(session) == []
 
@@ -154,23 +164,23 @@ def test_the_next_connection_logs_in_under_the_last_accepted_name() -> None:
     session.receive_data(back(ping))
     session.login("carol")
     session.connection_lost(CABLE)
-    data, ping = session.start(b"m")
+    data, ping = session.start()
     assert data.startswith(b"CHAT/1.0 LOGIN bob\nCHAT/1.0 SEND bob ")
     assert ping.name == "bob"
 
 
 def test_a_refusal_belongs_to_the_login_on_the_current_connection() -> None:
     """The login on the connection before may never have been answered."""
-    session = ChatSession("bob")
-    session.start(b"n")
-    _, ping = session.start(b"m")
+    session = new_session("bob")
+    session.start()
+    _, ping = session.start()
     session.receive_data(IN_USE)
     assert refusal(ping) == (ErrorCode.NAME_IN_USE, "bob is logged in already")
 
 
 def test_a_full_queue_before_the_login_is_decided_ends_the_connection() -> None:
-    session = ChatSession("alice", max_queue=3)
-    _, ping = session.start(b"n")
+    session = new_session("alice", max_queue=3)
+    _, ping = session.start()
     session.receive_data(HI_LINE * 3)
     assert session.error is None
     session.receive_data(HI_LINE)

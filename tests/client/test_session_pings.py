@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatproto import ChatSession, ConnectionLostError, Send
+from chatproto import ConnectionLostError, Send
 
 from .sessions import (
     CABLE,
@@ -12,6 +12,7 @@ from .sessions import (
     came_back,
     items,
     line,
+    new_session,
     notices,
     session_of,
     start,
@@ -25,12 +26,16 @@ def test_a_ping_is_a_message_to_the_client_itself() -> None:
     assert (ping.name, ping.login, ping.done) == ("alice", False, False)
 
 
-def test_all_pings_differ() -> None:
+def test_each_ping_consists_of_a_token_of_its_own() -> None:
+    """So whoever sees one ping can't forge the next."""
     session = session_of()
-    pings = [session.ping()[1] for _ in range(3)] + [session.login("bob")[1]]
+    pings = [session.ping()[1], session.ping()[1], session.login("bob")[1]]
     session.connection_lost(CABLE)
-    pings += [session.start(b"m")[1], session.ping()[1]]
-    assert len({ping.data for ping in pings}) == 6
+    pings += [session.start()[1], session.ping()[1]]
+    # `session_of` has used the first token.
+    assert [ping.data for ping in pings] == [
+        b"\0chatproto echo token %d" % number for number in range(2, 7)
+    ]
 
 
 def test_a_ping_is_done_when_it_is_back_and_not_before() -> None:
@@ -51,13 +56,13 @@ def test_a_ping_is_not_an_item() -> None:
 
 
 @pytest.mark.parametrize("sender", ["alice", "bob", "*server*"])
-@pytest.mark.parametrize("nonce", [b"n 2", b"m 1", b"m 2", b""])
-def test_a_ping_of_another_client_is_dropped(sender: str, nonce: bytes) -> None:
+@pytest.mark.parametrize("token", [b"token 1", b"token 3", b"token 2 ", b"token", b""])
+def test_a_ping_that_this_client_has_not_sent_is_dropped(sender: str, token: bytes) -> None:
     """Several clients may share a name, or have had it one after the other."""
     session = session_of()
     _, ping = session.login("carol")
-    assert ping.data == b"\0chatproto echo n 2"
-    session.receive_data(line(sender, b"\0chatproto echo " + nonce))
+    assert ping.data == b"\0chatproto echo token 2"
+    session.receive_data(line(sender, b"\0chatproto echo " + token))
     assert (items(session), notices(session)) == ([], [])
     assert not ping.done
     assert session.name == "alice"
@@ -109,10 +114,10 @@ def test_a_ping_after_the_end_fails_for_the_same_reason() -> None:
 
 
 def test_a_ping_of_an_earlier_connection_is_dropped() -> None:
-    session = ChatSession("alice")
-    _, old = session.start(b"n")
+    session = new_session("alice")
+    _, old = session.start()
     session.connection_lost(CABLE)
-    _, new = session.start(b"m")
+    _, new = session.start()
     session.receive_data(back(old))
     assert not new.done
     assert items(session) == []
@@ -124,14 +129,14 @@ def test_a_new_connection_proves_nothing_about_the_one_before() -> None:
     session.connection_lost(CABLE)
     session.send(Send("bob", b"lost"))
     _, flush = session.ping()
-    start(session, b"m")
+    start(session)
     assert (flush.done, flush.error) == (True, CABLE)
 
 
 def test_a_new_connection_ends_the_one_before() -> None:
     session = session_of()
     _, ping = session.ping()
-    session.start(b"m")
+    session.start()
     assert ping.done
     assert isinstance(ping.error, ConnectionLostError)
     assert session.error is None
@@ -142,7 +147,7 @@ def test_the_first_ping_after_a_loss_reports_it() -> None:
     session.send(Send("bob", b"lost"))
     session.sent()
     session.connection_lost(CABLE)
-    start(session, b"m")
+    start(session)
     with pytest.raises(ConnectionLostError, match=str(CABLE)):
         session.ping()
     # Only the first one does.
@@ -156,7 +161,7 @@ def test_what_a_ping_has_proved_to_be_handled_is_not_lost_later() -> None:
     _, ping = session.ping()
     session.receive_data(line("alice", ping.data))
     session.connection_lost(CABLE)
-    start(session, b"m")
+    start(session)
     assert not session.ping()[1].done
 
 
@@ -167,7 +172,7 @@ def test_a_pending_ping_reports_a_loss_and_later_ones_do_not() -> None:
     _, ping = session.ping()
     session.connection_lost(CABLE)
     assert ping.error is CABLE
-    start(session, b"m")
+    start(session)
     assert not session.ping()[1].done
 
 
@@ -176,7 +181,7 @@ def test_what_was_written_to_a_lost_connection_is_reported_as_lost() -> None:
     session = session_of()
     session.send(Send("bob", b"lost"))
     session.connection_lost(CABLE)
-    start(session, b"m")
+    start(session)
     session.sent(lost=True)
     with pytest.raises(ConnectionLostError, match="lost with a connection"):
         session.ping()

@@ -10,7 +10,7 @@ from chatproto.client.messages import read_notice
 from chatproto.server.notices import notice
 from chatproto.wire.codec import encode
 
-from ..client.sessions import items, notices
+from ..client.sessions import items, new_session, notices
 
 # Few bad lines end a connection here, so that the tries include such ends.
 LIMITS = Limits(bad_lines=4)
@@ -21,8 +21,8 @@ TO_THE_POINT = st.builds(
     st.sampled_from(
         [
             # The pings of `waiting`, two of them with a login, and others.
-            *(b"\0chatproto echo n %d" % number for number in range(6)),
-            b"\0chatproto echo m 1",
+            *(b"\0chatproto echo token %d" % number for number in range(6)),
+            b"\0chatproto echo another 1",
             b"hi",
             b"ERR NAME_IN_USE LOGIN bob is logged in already",
             b"ERR NO_SUCH_USER SEND bob is not online",
@@ -37,15 +37,15 @@ def server_streams(draw: st.DrawFn) -> bytes:
     """What a server may send: mostly lines that a session expects."""
     others = testing.receives().map(encode) | testing.near_valid_lines() | testing.hostile_lines()
     lines = draw(st.lists(st.one_of(TO_THE_POINT, TO_THE_POINT, others), max_size=20))
-    login = draw(st.sampled_from([b"CHAT/1.0 RECEIVE alice \0chatproto echo n 1\n", b""]))
+    login = draw(st.sampled_from([b"CHAT/1.0 RECEIVE alice \0chatproto echo token 1\n", b""]))
     return login + b"".join(lines)
 
 
 def waiting(limits: Limits = LIMITS) -> tuple[ChatSession, list[Ping]]:
     """A session that has sent logins and pings, and its pending pings."""
-    session = ChatSession("alice", limits=limits)
+    session = new_session("alice", limits=limits)
     return session, [
-        session.start(b"n")[1],
+        session.start()[1],
         session.ping()[1],
         session.login("bob")[1],
         session.ping()[1],
@@ -69,7 +69,7 @@ def outcome(chunks: list[bytes]) -> tuple[object, ...]:
 
 
 @given(st.data(), server_streams() | testing.hostile_bytes())
-@example(None, b"CHAT/1.0 RECEIVE alice \0chatproto echo n 1\n" + b"\n" * 9 + b"x" * 5000)
+@example(None, b"CHAT/1.0 RECEIVE alice \0chatproto echo token 1\n" + b"\n" * 9 + b"x" * 5000)
 def test_the_result_does_not_depend_on_chunks(draw: st.DataObject | None, stream: bytes) -> None:
     chunks = draw.draw(testing.chunkings(stream)) if draw else [bytes([each]) for each in stream]
     assert outcome(chunks) == outcome([stream])
@@ -97,7 +97,7 @@ def test_nothing_raises_and_all_pings_are_done_at_the_end(
 @example(b"CHAT/1.0 RECEIVE *server* ".ljust(4095, b"\xff") + b"\n")
 def test_a_session_does_not_grow(stream: bytes) -> None:
     """However long a server goes on like this, with good lines in between."""
-    login, hi = b"CHAT/1.0 RECEIVE alice \0chatproto echo n 1\n", b"\nCHAT/1.0 RECEIVE bob hi\n"
+    login, hi = b"CHAT/1.0 RECEIVE alice \0chatproto echo token 1\n", b"\nCHAT/1.0 RECEIVE bob hi\n"
     session, _ = waiting(Limits())
     session.receive_data(login)
     sizes = []

@@ -20,7 +20,7 @@ from chatproto import (
 )
 from chatproto.wire.codec import decode
 
-from ..client.sessions import CABLE, items
+from ..client.sessions import CABLE, Tokens, items
 
 NAMES = st.sampled_from(["alice", "bob", "carol"])
 PEOPLE = st.integers(0, 2)
@@ -72,7 +72,10 @@ class SessionMachine(RuleBasedStateMachine):
     def begin(self, policy: Policy) -> None:
         self.policy = policy
         self.broker: ChatBroker[int] = ChatBroker(policy=policy, limits=Limits(notice_burst=10**6))
-        self.people = [Person(ChatSession(name), name) for name in ("alice", "alice", "bob")]
+        self.people = [
+            Person(ChatSession(name, Tokens(b"%d " % number)), name)
+            for number, name in enumerate(["alice", "alice", "bob"])
+        ]
         self.count = 0
         for number, person in enumerate(self.people):
             self.connect(person)
@@ -121,7 +124,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.count += 1
         person.cid, person.received, person.arrived = self.count, 0, 0
         self.broker.connect(self.count, "peer")
-        person.unhandled, ping = person.session.start(b"%d" % self.count)
+        person.unhandled, ping = person.session.start()
         person.sent_pings.append(SentPing(ping))
 
     @rule(number=PEOPLE, to=NAMES, data=st.binary(max_size=20).map(bytes.hex))

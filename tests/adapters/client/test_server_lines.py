@@ -15,7 +15,7 @@ from chatproto import (
     RemoteProtocolError,
 )
 
-from ..clients import SHORT, Connect, each_client, where
+from ..clients import SHORT, Connect, each_client, set_timeout, where
 from ..servers import TIMEOUT
 from .scripted import VERSION, Player, Script, ScriptedServer, Step, refuse, tell, write
 
@@ -123,6 +123,43 @@ def test_a_ping_from_another_sender_is_no_answer_to_a_login(connect: Connect) ->
         connect(name="alice", timeout=SHORT, **where(server)),
     ):
         pass
+
+
+def test_the_next_ping_cannot_be_foreseen(connect: Connect) -> None:
+    """Who shares the name has seen the one before, and could answer in place of the server."""
+
+    def answer(player: Player) -> None:
+        echo = player.asked_in()
+        player.write(echo)
+        player.asked()
+        *others, last, end = echo
+        player.write(bytes([*others, last + 1, end]))
+
+    with (
+        ScriptedServer([answer, Player.drain]) as server,
+        connect(name="alice", **where(server)) as chat,
+    ):
+        set_timeout(chat, SHORT)
+        with pytest.raises(ChatTimeoutError):
+            chat.flush()
+
+
+def test_no_part_of_a_ping_is_known_before(connect: Connect) -> None:
+    script = [Player.login, Player.echo, Player.echo, Player.login, Player.echo]
+    with (
+        ScriptedServer([*script, Player.drain]) as server,
+        connect(name="alice", **where(server)) as chat,
+    ):
+        chat.flush()
+        chat.flush()
+        chat.login("alicia")
+        chat.flush()
+        chat.close()
+        pings = [line for line in server.over(0).lines if line.startswith(b"SEND ")]
+        tokens = [ping.partition(b" \0chatproto echo ")[2] for ping in pings]
+        assert [len(token) for token in tokens] == [32] * 5
+        for part in (slice(8), slice(-8, None)):
+            assert len({token[part] for token in tokens}) == 5
 
 
 def test_a_server_echoes_twice(connect: Connect) -> None:
