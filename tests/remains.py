@@ -1,4 +1,4 @@
-"""What a broker still has of connections that are gone."""
+"""What a broker still keeps of connections that are gone."""
 
 from collections.abc import Iterator, Mapping
 from collections.abc import Set as AbstractSet
@@ -6,16 +6,16 @@ from typing import Any
 
 from chatproto import ChatBroker, Counters, Limits, Policy
 
-# They are about the past, or cannot change.
-PASSED_OVER = Counters, Limits, Policy
-# Groups outlive their members' connections (protocol.md, section 2); the log is for the adapter.
+# They count what has happened, or cannot change.
+IGNORED = Counters, Limits, Policy
+# Groups outlive their members' connections (protocol.md, section 2); the adapter takes the log.
 KEPT = "._groups", ".log._events"
 
 
 def remains(broker: ChatBroker[Any]) -> list[str]:
-    """The paths of all containers that have more in them than those of a new broker.
+    """The paths of all containers that hold more than those of a new broker.
 
-    No name of a container stands here, so one that is new is looked at too.
+    It finds the containers by itself, so it looks at one that is added later too.
     """
     fresh = dict(_sizes(ChatBroker[Any](), "", set()))
     return [
@@ -26,7 +26,7 @@ def remains(broker: ChatBroker[Any]) -> list[str]:
 
 
 def _sizes(thing: object, path: str, seen: set[int]) -> Iterator[tuple[str, int]]:
-    if id(thing) in seen or isinstance(thing, PASSED_OVER):
+    if id(thing) in seen or isinstance(thing, IGNORED):
         return
     seen.add(id(thing))
     if isinstance(thing, Mapping):

@@ -1,4 +1,4 @@
-"""What goes the fast path has the effect that it has on the general path."""
+"""chatproto.server.fast_path: it has the same effect as the general path."""
 
 from itertools import groupby
 
@@ -13,7 +13,7 @@ LIMITS = [
     Limits(max_line=512, high_water=300, queue_bytes=600, drain_rate=1),
 ]
 USERS = ["alice", "bob", "bob", "bücher"]
-"""Connection 0 and so on. All are members of g, and nobody of h is there."""
+"""The names of connections 0 to 3. All are members of g."""
 
 BEGINNINGS = [
     "SEND bob ",
@@ -25,27 +25,29 @@ BEGINNINGS = [
 ]
 
 
+RUNS = st.builds(
+    lambda beginning, data: b"".join(
+        b"CHAT/1.0 %b%b\n" % (beginning.encode(), each) for each in data
+    ),
+    st.sampled_from(BEGINNINGS),
+    st.lists(testing.data(40) | st.just(b"x" * 300), min_size=1, max_size=12),
+)
+DATA = st.lists(
+    RUNS | RUNS | testing.valid_lines() | testing.hostile_lines(), min_size=1, max_size=4
+).map(b"".join)
+STEPS = st.lists(st.tuples(st.integers(0, len(USERS) - 1), DATA | st.integers(0, 700)), max_size=12)
+
+
 @st.composite
 def conversations(draw: st.DrawFn) -> list[tuple[int, bytes | int]]:
-    """Who sends what, and who takes how much of what is queued."""
-    runs = st.builds(
-        lambda beginning, data: b"".join(
-            b"CHAT/1.0 %b%b\n" % (beginning.encode(), each) for each in data
-        ),
-        st.sampled_from(BEGINNINGS),
-        st.lists(testing.data(40) | st.just(b"x" * 300), min_size=1, max_size=12),
-    )
-    chunk = st.lists(
-        runs | runs | testing.valid_lines() | testing.hostile_lines(), min_size=1, max_size=4
-    ).map(b"".join)
-    who = st.integers(0, len(USERS) - 1)
-    sent: list[tuple[int, bytes | int]] = []
-    for cid, data in draw(st.lists(st.tuples(who, chunk | st.integers(0, 700)), max_size=12)):
-        if isinstance(data, int):
-            sent.append((cid, data))
+    """Connections, each with data that it sends or a number of bytes of its queue to write."""
+    conversation: list[tuple[int, bytes | int]] = []
+    for cid, step in draw(STEPS):
+        if isinstance(step, int):
+            conversation.append((cid, step))
         else:
-            sent += [(cid, each) for each in draw(testing.chunkings(data))]
-    return sent
+            conversation += [(cid, chunk) for chunk in draw(testing.chunkings(step))]
+    return conversation
 
 
 def outcome(
@@ -55,13 +57,13 @@ def outcome(
     at_once: bool,
     fast_path: bool = True,
 ) -> list[object]:
-    """Everything that can be seen from outside.
+    """Everything that an adapter can see of a conversation.
 
     Args:
-        limits: The broker's.
-        conversation: See above.
-        at_once: Whether the broker gets at once all that is sent until somebody takes something.
-        fast_path: Whether it has a fast path.
+        limits: The broker's limits.
+        conversation: As `conversations` makes it.
+        at_once: Whether to use the methods for many connections at once, where that is possible.
+        fast_path: Whether the broker has a fast path.
     """
     broker: ChatBroker[int] = ChatBroker(limits=limits, fast_path=fast_path)
     broker.tick(0.0)
@@ -70,25 +72,25 @@ def outcome(
         broker.receive(cid, f"CHAT/1.0 LOGIN {name}\n".encode())
     broker.receive(0, "CHAT/1.0 GROUP g alice bob bücher\n".encode())
     seen: list[object] = []
-    talk = groupby(conversation, lambda each: isinstance(each[1], int))
-    for number, (_, sent) in enumerate(talk):
+    parts = groupby(conversation, lambda each: isinstance(each[1], int))
+    for number, (_, sent) in enumerate(parts):
         broker.tick(number / 10)
         received: list[tuple[int, bytes]] = []
-        taken: list[tuple[int, int]] = []
+        written: list[tuple[int, int]] = []
         for cid, data in sent:
             step = broker.next_step(cid)
             if not isinstance(data, int):
                 received += [(cid, data)] * step.read
             elif chunk := step.write[:data]:
                 seen.append(chunk)
-                taken.append((cid, len(chunk)))
+                written.append((cid, len(chunk)))
         if at_once:
             broker.receive_all(received)
-            seen.append(broker.sent_all(taken))
+            seen.append(broker.sent_all(written))
         else:
             for cid, chunk in received:
                 broker.receive(cid, chunk)
-            seen.append([cid for cid, size in taken if not broker.sent(cid, size)])
+            seen.append([cid for cid, size in written if not broker.sent(cid, size)])
         if at_once:
             seen.append(broker.take_outgoing())
         else:
@@ -101,7 +103,7 @@ def outcome(
 
 @given(st.sampled_from(LIMITS), conversations())
 @example(LIMITS[1], [(0, b"CHAT/1.0 SEND bob 1\nCHAT/1.0 SEND bob 2\n" * 20), (1, 700)])
-def test_both_paths_have_one_effect(
+def test_both_paths_have_the_same_effect(
     limits: Limits, conversation: list[tuple[int, bytes | int]]
 ) -> None:
     fast = outcome(limits, conversation, at_once=True)

@@ -1,4 +1,4 @@
-"""The hub against a naive model that looks at everybody each time (protocol.md, section 2)."""
+"""chatproto.routing.hub against a model, whatever clients do (protocol.md, section 2)."""
 
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, consumes, initialize, invariant, rule
@@ -38,7 +38,10 @@ DATA = st.binary(max_size=3).map(lambda data: data.replace(b"\n", b"").rstrip(b"
 
 
 class HubMachine(RuleBasedStateMachine):
-    """Each rule says something to the hub, and works out by itself what should come of it."""
+    """Gives the hub an event, and compares its actions with those of the model.
+
+    The model looks at all connections for each event.
+    """
 
     cids = Bundle("cids")
 
@@ -51,7 +54,7 @@ class HubMachine(RuleBasedStateMachine):
         self.gone: set[int] = set()
         self.groups: dict[str, tuple[str, list[str]]] = {}
         self.limits = Limits()
-        # Because of whom each group exists, as long as they are there.
+        # The connection that has made each group, as long as it is there.
         self.makers: dict[str, int] = {}
 
     @initialize(
@@ -75,22 +78,22 @@ class HubMachine(RuleBasedStateMachine):
             self.log_in(self.count, name)
         return self.count
 
-    def say(self, cid: int, event: Event) -> list[Action[int]]:
+    def handle(self, cid: int, event: Event) -> list[Action[int]]:
         actions = self.hub.handle(cid, event)
         for action in actions:
-            # Nobody who left is told anything, nobody is told anything twice.
+            # No connection that is gone receives anything, and none receives it twice.
             if isinstance(action, Deliver):
                 assert len(set(action.to)) == len(action.to) > 0
                 assert not self.gone.intersection(action.to)
         return actions
 
-    def is_refused(self, cid: int, event: Event, code: ErrorCode) -> None:
-        [action] = self.say(cid, event)
+    def expect_refusal(self, cid: int, event: Event, code: ErrorCode) -> None:
+        [action] = self.handle(cid, event)
         assert isinstance(action, Refuse)
         assert (action.cid, action.code) == (cid, code)
 
-    def is_delivered(self, cid: int, event: Send | Broadcast, to: set[int]) -> None:
-        actions = self.say(cid, event)
+    def expect_delivery(self, cid: int, event: Send | Broadcast, to: set[int]) -> None:
+        actions = self.handle(cid, event)
         sender = self.names[cid]
         assert sender is not None
         if not to:
@@ -116,9 +119,9 @@ class HubMachine(RuleBasedStateMachine):
         others = self.online(name) - {cid}
         is_same = self.names[cid] == name
         if others and not is_same and self.policy.duplicate_login is DuplicateLogin.REJECT:
-            self.is_refused(cid, Login(name), ErrorCode.NAME_IN_USE)
+            self.expect_refusal(cid, Login(name), ErrorCode.NAME_IN_USE)
             return
-        actions = self.say(cid, Login(name))
+        actions = self.handle(cid, Login(name))
         self.names[cid] = name
         if others and self.policy.duplicate_login is DuplicateLogin.REPLACE:
             assert actions == [Disconnect(other, ErrorCode.NAME_IN_USE) for other in others]
@@ -132,11 +135,11 @@ class HubMachine(RuleBasedStateMachine):
         if cid in self.gone:
             return
         if self.names[cid] is None:
-            self.is_refused(cid, Send(to, data), ErrorCode.NOT_LOGGED_IN)
+            self.expect_refusal(cid, Send(to, data), ErrorCode.NOT_LOGGED_IN)
         elif self.online(to):
-            self.is_delivered(cid, Send(to, data), self.online(to))
+            self.expect_delivery(cid, Send(to, data), self.online(to))
         else:
-            self.is_refused(cid, Send(to, data), ErrorCode.NO_SUCH_USER)
+            self.expect_refusal(cid, Send(to, data), ErrorCode.NO_SUCH_USER)
 
     @rule(cid=cids, group=GROUPS, data=DATA)
     def broadcast(self, cid: int, group: str, data: bytes) -> None:
@@ -144,16 +147,16 @@ class HubMachine(RuleBasedStateMachine):
             return
         event, name = Broadcast(group, data), self.names[cid]
         if name is None:
-            self.is_refused(cid, event, ErrorCode.NOT_LOGGED_IN)
+            self.expect_refusal(cid, event, ErrorCode.NOT_LOGGED_IN)
         elif group not in self.groups:
-            self.is_refused(cid, event, ErrorCode.NO_SUCH_GROUP)
+            self.expect_refusal(cid, event, ErrorCode.NO_SUCH_GROUP)
         else:
             creator, members = self.groups[group]
             may = name in [creator, *members] or self.policy.broadcasting is Broadcasting.ANYONE
             if may:
-                self.is_delivered(cid, event, self.online(*members) - {cid})
+                self.expect_delivery(cid, event, self.online(*members) - {cid})
             else:
-                self.is_refused(cid, event, ErrorCode.NOT_A_MEMBER)
+                self.expect_refusal(cid, event, ErrorCode.NOT_A_MEMBER)
 
     @rule(cid=cids, group=GROUPS, members=st.lists(NAMES, max_size=4))
     def make_group(self, cid: int, group: str, members: list[str]) -> None:
@@ -161,17 +164,17 @@ class HubMachine(RuleBasedStateMachine):
             return
         event, name = Group(group, members), self.names[cid]
         if name is None:
-            self.is_refused(cid, event, ErrorCode.NOT_LOGGED_IN)
+            self.expect_refusal(cid, event, ErrorCode.NOT_LOGGED_IN)
         elif group in self.groups:
-            self.is_refused(cid, event, ErrorCode.GROUP_EXISTS)
+            self.expect_refusal(cid, event, ErrorCode.GROUP_EXISTS)
         elif (
             len(event.members) > self.limits.max_members
             or len(self.groups) == self.limits.max_groups
             or list(self.makers.values()).count(cid) == self.limits.max_groups_per_connection
         ):
-            self.is_refused(cid, event, ErrorCode.TOO_MANY)
+            self.expect_refusal(cid, event, ErrorCode.TOO_MANY)
         else:
-            assert self.say(cid, event) == []
+            assert self.handle(cid, event) == []
             self.groups[group] = (name, members)
             self.makers[group] = cid
 
@@ -181,13 +184,13 @@ class HubMachine(RuleBasedStateMachine):
             return
         event, name = Leave(group), self.names[cid]
         if name is None:
-            self.is_refused(cid, event, ErrorCode.NOT_LOGGED_IN)
+            self.expect_refusal(cid, event, ErrorCode.NOT_LOGGED_IN)
         elif group not in self.groups:
-            self.is_refused(cid, event, ErrorCode.NO_SUCH_GROUP)
+            self.expect_refusal(cid, event, ErrorCode.NO_SUCH_GROUP)
         elif name not in self.groups[group][1]:
-            self.is_refused(cid, event, ErrorCode.NOT_A_MEMBER)
+            self.expect_refusal(cid, event, ErrorCode.NOT_A_MEMBER)
         else:
-            assert self.say(cid, event) == []
+            assert self.handle(cid, event) == []
             creator, members = self.groups[group]
             rest = [member for member in members if member != name]
             if rest:
@@ -197,14 +200,14 @@ class HubMachine(RuleBasedStateMachine):
                 self.makers.pop(group, None)
 
     @rule(cid=cids, code=st.sampled_from([ErrorCode.MALFORMED, ErrorCode.TRUNCATED]))
-    def say_nonsense(self, cid: int, code: ErrorCode) -> None:
+    def send_bad_line(self, cid: int, code: ErrorCode) -> None:
         if cid not in self.gone:
-            self.is_refused(cid, Invalid(code, b"nonsense"), code)
+            self.expect_refusal(cid, Invalid(code, b"bad"), code)
 
     @rule(cid=consumes(cids), end=st.sampled_from([Logout(), ConnectionClosed()]))
     def end(self, cid: int, end: Event) -> None:
         if cid not in self.gone:
-            assert self.say(cid, end) == [Disconnect(cid, None)]
+            assert self.handle(cid, end) == [Disconnect(cid, None)]
             self.forget(cid)
 
     @rule(cid=consumes(cids))
@@ -223,7 +226,7 @@ class HubMachine(RuleBasedStateMachine):
         assert {cid: self.hub.name_of(cid) for cid in self.names} == self.names
 
     def teardown(self) -> None:
-        """All go; then every member comes back to leave its groups, and nothing remains."""
+        """Disconnect all; then every member logs in to leave its groups, and nothing is left."""
         for cid in self.names:
             self.hub.disconnect(cid)
         assert self.hub.users == 0

@@ -1,5 +1,6 @@
-"""Whatever arrives, however it is chopped; whatever is said, it is heard the same."""
+"""chatproto.wire with any stream in any chunks, and any event from one end to the other."""
 
+import re
 from typing import TYPE_CHECKING
 
 import pytest
@@ -31,12 +32,12 @@ from chatproto.wire.line_buffer import LineBuffer
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-# Few bad lines end a link here, so that the end of one is among what is tried.
+# Few bad lines close a connection here, so that the examples include such ends.
 LIMITS = Limits(bad_lines=4)
 
 
-def heard(role: Role, chunks: list[bytes], limits: Limits = LIMITS) -> list[Event]:
-    """What one end reports, from the first octet to the end of the stream."""
+def events_of(role: Role, chunks: list[bytes], limits: Limits = LIMITS) -> list[Event]:
+    """The events that one end returns, from the first byte to the end of the stream."""
     connection = ChatConnection(role, limits)
     events = [event for chunk in chunks for event in connection.receive_data(chunk)]
     return events + connection.receive_eof()
@@ -47,7 +48,7 @@ def test_any_chunking_gives_the_same_events(draw: st.DataObject, role: Role, str
     if role is Role.SERVER:
         stream = b"CHAT/1.0 LOGIN alice\n" + stream
     chunks = draw.draw(testing.chunkings(stream))
-    assert heard(role, chunks) == heard(role, [stream])
+    assert events_of(role, chunks) == events_of(role, [stream])
 
 
 @pytest.mark.parametrize("role", Role)
@@ -55,12 +56,14 @@ def test_any_chunking_gives_the_same_events(draw: st.DataObject, role: Role, str
 @example(stream=b"\n" * 9 + b"CHAT/1.0 RECEIVE bob hi\n")
 @example(stream=b"CHAT/1.0 LOGOUT\nCHAT/1.0 LOGIN alice\nhalf")
 def test_byte_by_byte_gives_the_same_events(role: Role, stream: bytes) -> None:
-    octets = [stream[at : at + 1] for at in range(len(stream))]
-    assert heard(role, octets) == heard(role, [stream])
+    chunks = [stream[at : at + 1] for at in range(len(stream))]
+    assert events_of(role, chunks) == events_of(role, [stream])
 
 
 @given(st.sampled_from(Role), testing.streams() | testing.hostile_bytes())
-def test_whatever_arrives_the_end_is_the_end(role: Role, stream: bytes) -> None:
+def test_the_end_of_the_stream_closes_the_connection_whatever_arrived(
+    role: Role, stream: bytes
+) -> None:
     connection = ChatConnection(role)
     for event in connection.receive_data(stream):
         assert not isinstance(event, ConnectionClosed) or connection.state is State.CLOSED
@@ -69,7 +72,7 @@ def test_whatever_arrives_the_end_is_the_end(role: Role, stream: bytes) -> None:
 
 
 @given(testing.valid_lines())
-def test_every_valid_line_is_understood_by_one_of_the_ends(line: bytes) -> None:
+def test_every_valid_line_is_valid_for_one_of_the_ends(line: bytes) -> None:
     server = ChatConnection(Role.SERVER)
     server.receive_data(b"CHAT/1.0 LOGIN alice\n")
     client = ChatConnection(Role.CLIENT)
@@ -78,7 +81,7 @@ def test_every_valid_line_is_understood_by_one_of_the_ends(line: bytes) -> None:
 
 
 @given(testing.commands())
-def test_what_is_said_is_heard(command: Command) -> None:
+def test_what_one_end_sends_the_other_receives(command: Command) -> None:
     pair = testing.ConnectionPair()
     assert pair.send(Role.CLIENT, Login("alice")) == [Login("alice")]
     role = Role.SERVER if isinstance(command, Receive) else Role.CLIENT
@@ -89,7 +92,7 @@ def test_what_is_said_is_heard(command: Command) -> None:
 
 
 @given(testing.commands())
-def test_what_is_written_is_read(command: Command) -> None:
+def test_decode_gives_what_was_encoded(command: Command) -> None:
     assert decode(encode(command)[:-1]) == command
 
 
@@ -99,7 +102,7 @@ BYTES = st.binary() | testing.data() | testing.hostile_bytes()
 
 @st.composite
 def attempts(draw: st.DrawFn) -> Command | None:
-    """A command made of any text and any octets; None where it is refused."""
+    """A command made of any text and any bytes; None where that raises LocalProtocolError."""
     name, data = draw(TEXT), draw(BYTES)
     members = draw(st.lists(TEXT, max_size=80))
     makers: tuple[Callable[[], Command], ...] = (
@@ -117,7 +120,7 @@ def attempts(draw: st.DrawFn) -> Command | None:
 
 
 @given(attempts(), st.sampled_from(Role), st.booleans())
-def test_local_mistakes_raise_what_is_documented_and_change_nothing(
+def test_a_local_mistake_raises_and_changes_nothing(
     command: Command | None, role: Role, is_logged_in: bool
 ) -> None:
     if command is None:
@@ -125,12 +128,12 @@ def test_local_mistakes_raise_what_is_documented_and_change_nothing(
     pair = testing.ConnectionPair()
     if is_logged_in:
         pair.send(Role.CLIENT, Login("alice"))
-    speaker = pair.client if role is Role.CLIENT else pair.server
-    before = speaker.state, speaker.name
+    sender = pair.client if role is Role.CLIENT else pair.server
+    before = sender.state, sender.name
     try:
         events = pair.send(role, command)
     except LocalProtocolError:
-        assert (speaker.state, speaker.name) == before
+        assert (sender.state, sender.name) == before
         assert pair.server.state is pair.client.state
     else:
         assert events == [command]
@@ -148,7 +151,9 @@ def test_a_line_buffer_never_holds_more_than_a_line(draw: st.DataObject, stream:
 
 
 @given(st.data(), testing.streams() | testing.hostile_bytes())
-def test_a_line_buffer_cuts_as_a_naive_one_does(draw: st.DataObject, stream: bytes) -> None:
+def test_a_line_buffer_gives_the_same_lines_as_a_simple_one(
+    draw: st.DataObject, stream: bytes
+) -> None:
     limit = 512
     *whole, rest = stream.split(b"\n")
     expected = [line[:limit] if len(line) >= limit else line.removesuffix(b"\r") for line in whole]
@@ -173,14 +178,15 @@ def test_a_line_buffer_cuts_as_a_naive_one_does(draw: st.DataObject, stream: byt
         max_size=4,
     ),
 )
-def test_lines_that_differ_in_their_data_only_are_read_like_others(
+def test_runs_give_the_same_events_as_single_lines(
     draw: st.DataObject, role: Role, runs: list[tuple[str, list[bytes], bytes]]
 ) -> None:
     stream = b"CHAT/1.0 LOGIN alice\n" if role is Role.SERVER and draw.draw(st.booleans()) else b""
-    for heading, parts, other in runs:
-        stream += b"".join(b"CHAT/1.0 %b %b\n" % (heading.encode(), part) for part in parts) + other
+    for beginning, texts, other in runs:
+        stream += (
+            b"".join(b"CHAT/1.0 %b %b\n" % (beginning.encode(), text) for text in texts) + other
+        )
     limits = Limits(max_line=512, bad_lines=30)
-    octets = [stream[at : at + 1] for at in range(len(stream))]
-    expected = heard(role, octets, limits)
-    assert heard(role, [stream], limits) == expected
-    assert heard(role, draw.draw(testing.chunkings(stream)), limits) == expected
+    expected = events_of(role, re.findall(rb"[^\n]*\n|[^\n]+", stream), limits)
+    assert events_of(role, [stream], limits) == expected
+    assert events_of(role, draw.draw(testing.chunkings(stream)), limits) == expected
