@@ -1,1 +1,1 @@
-"""The conformance table as transcripts, and what replays them."""
+"""The conformance table of protocol.md as transcripts, and the code that replays them."""

@@ -1,4 +1,7 @@
-"""The conformance table against the broker alone, and the transcripts against the table."""
+"""The transcripts against a broker without a transport, and against the conformance table.
+
+`tests/adapters/server/test_conformance.py` replays them over sockets, once for each kind of server.
+"""
 
 from dataclasses import replace
 from functools import partial
@@ -14,7 +17,7 @@ TRANSCRIPTS = load()
 
 
 class CoreClient:
-    """A connection to a broker that needs no transport."""
+    """A client that calls the broker, without a transport between them."""
 
     def __init__(self, broker: ChatBroker["CoreClient"]) -> None:
         self._broker = broker
@@ -23,11 +26,11 @@ class CoreClient:
 
     def write(self, data: bytes) -> None:
         self._broker.receive(self, data)
-        self._settle()
+        self._flush()
 
     def end(self) -> None:
         self._broker.receive_eof(self)
-        self._settle()
+        self._flush()
 
     def reset(self) -> None:
         self._broker.disconnect(self)
@@ -37,18 +40,19 @@ class CoreClient:
         self._received = bytearray(rest)
         return line + lf
 
-    def _settle(self) -> None:
-        while ready := self._broker.take_ready():
+    def _flush(self) -> None:
+        broker = self._broker
+        while ready := broker.take_ready():
             for client in ready:
-                data = bytes(self._broker.next_step(client).write)
+                data = broker.next_step(client).write
                 client._received += data
-                self._broker.sent(client, len(data))
-                if self._broker.next_step(client).half_close:
-                    self._broker.half_closed(client)
-                    # Polite clients close when the server does.
-                    self._broker.receive_eof(client)
-                if self._broker.next_step(client).close:
-                    self._broker.disconnect(client)
+                broker.sent(client, len(data))
+                if broker.next_step(client).half_close:
+                    broker.half_closed(client)
+                    # Each client ends its half when the server does.
+                    broker.receive_eof(client)
+                if broker.next_step(client).close:
+                    broker.disconnect(client)
 
 
 @pytest.mark.parametrize("transcript", TRANSCRIPTS, ids=lambda each: each.name)
@@ -62,7 +66,7 @@ def test_transcript(transcript: Transcript) -> None:
     assert broker.snapshot().users == 0
 
 
-# These need threads, descriptors or a process: tests/adapters has them for each server.
+# These need sockets, so their tests are in tests/adapters.
 OVER_SOCKETS = {
     "four senders to one recipient",
     "connections coming and going under load",
@@ -83,10 +87,10 @@ def test_every_row_of_the_table_has_a_transcript() -> None:
     assert transcripts == {row: labels[row] for row in labels.keys() - OVER_SOCKETS}
 
 
-def test_steps_that_do_not_hold_are_noticed() -> None:
-    """The replay itself can fail: on a wrong line, on a missing one, on one too many."""
-    sound = next(each for each in TRANSCRIPTS if each.name == "send-to-oneself")
-    login, send, receive = sound.steps
+def test_replay_fails_where_a_step_does_not_hold() -> None:
+    """A line too many, too few, or a wrong one; and an end that does not come."""
+    transcript = next(each for each in TRANSCRIPTS if each.name == "send-to-oneself")
+    login, send, receive = transcript.steps
     for steps in [
         (login, send),
         (login, receive),
@@ -94,7 +98,7 @@ def test_steps_that_do_not_hold_are_noticed() -> None:
         (login, send, type(receive)(receive.client, "<", "RECEIVE alice other")),
         (login, send, type(receive)(receive.client, "<|", "")),
     ]:
-        broken = replace(sound, steps=steps)
+        broken = replace(transcript, steps=steps)
         broker: ChatBroker[CoreClient] = ChatBroker()
         with pytest.raises(AssertionError):
             replay(broken, partial(CoreClient, broker))

@@ -1,4 +1,4 @@
-"""Reading transcripts, and replaying them against anything that has clients."""
+"""Reads transcripts, and replays them with any kind of client."""
 
 import re
 from collections import deque
@@ -18,8 +18,8 @@ POLICIES = {
     "replace": Policy(duplicate_login=DuplicateLogin.REPLACE),
 }
 
-# The data of the messages that clients send to themselves to wait for the server. No transcript
-# has it, and it is left out wherever it arrives (at other connections of the same name, too).
+# The data of a message that a client sends to itself to wait for the server. No transcript contains
+# it. Other connections of the same name receive it too; wherever it arrives, it is left out.
 BARRIER = b"transcript-barrier"
 
 
@@ -42,18 +42,18 @@ class Transcript:
 
 
 class Client(Protocol):
-    """One end of a connection to the server under test."""
+    """The client's end of a connection to the server under test."""
 
     def write(self, data: bytes) -> None: ...
 
     def end(self) -> None:
-        """Write no more (FIN)."""
+        """End this half of the stream (FIN)."""
 
     def reset(self) -> None:
-        """Cut the connection (RST)."""
+        """Reset the connection (RST)."""
 
     def read_line(self) -> bytes:
-        """The next line with its LF, or nothing once the server has closed."""
+        """The next line with its LF; empty once the server has closed."""
         ...
 
 
@@ -90,28 +90,36 @@ class _Player:
         self.label = label
         self.client = client
         self.gone = False
-        self._seen: deque[bytes] = deque()
+        self._kept: deque[bytes] = deque()
 
     def next_line(self) -> bytes:
-        if self._seen:
-            return self._seen.popleft()
+        if self._kept:
+            return self._kept.popleft()
         line = self.client.read_line()
         while BARRIER in line:
             line = self.client.read_line()
         return line
 
     def wait(self, name: str) -> None:
-        """Return once the server has handled all that this client wrote."""
+        """Wait until the server has executed all that this client has written."""
         barrier = BARRIER + self.label.encode()
         self.client.write(b"CHAT/1.0 SEND %b %b\n" % (name.encode(), barrier))
         while barrier not in (line := self.client.read_line()):
             assert line, f"{self.label}: the server closed"
             if BARRIER not in line:
-                self._seen.append(line)
+                self._kept.append(line)
 
 
 def replay(transcript: Transcript, connect: Callable[[], Client]) -> None:
-    """Play every client's part, and compare what each of them gets."""
+    """Execute each step, and compare what each client receives.
+
+    Args:
+        transcript: The steps.
+        connect: Makes a client.
+
+    Raises:
+        AssertionError: A client receives something else.
+    """
     players: dict[str, _Player] = {}
     for step in transcript.steps:
         if step.client not in players:
@@ -121,7 +129,7 @@ def replay(transcript: Transcript, connect: Callable[[], Client]) -> None:
             case ">":
                 player.client.write(_line(step.text))
             case ">>":
-                player.client.write(_octets(step.text))
+                player.client.write(_bytes(step.text))
             case ">|":
                 player.client.end()
             case ">!":
@@ -132,7 +140,7 @@ def replay(transcript: Transcript, connect: Callable[[], Client]) -> None:
             case "<":
                 assert player.next_line() == _line(step.text), step
             case "<<":
-                assert player.next_line() == _octets(step.text), step
+                assert player.next_line() == _bytes(step.text), step
             case "<?":
                 notice = f"CHAT/1.0 RECEIVE *server* ERR {step.text} ".encode()
                 assert player.next_line().startswith(notice), step
@@ -142,14 +150,14 @@ def replay(transcript: Transcript, connect: Callable[[], Client]) -> None:
     for player in players.values():
         if not player.gone:
             player.client.end()
-            assert player.next_line() == b"", f"{player.label} got more than is listed"
+            assert player.next_line() == b"", f"{player.label} received more than is listed"
 
 
 def _line(text: str) -> bytes:
     return f"CHAT/1.0 {text}\n".replace("␣", " ").encode()
 
 
-def _octets(text: str) -> bytes:
-    """Text with Python's escapes and `{x*9}` for nine times `x`."""
+def _bytes(text: str) -> bytes:
+    """Bytes for a text with Python's escapes, and with `{x*9}` for nine times `x`."""
     repeated = re.sub(r"\{([^{}]+)\*(\d+)\}", lambda match: match[1] * int(match[2]), text)
     return repeated.encode().decode("unicode_escape").encode("latin-1")

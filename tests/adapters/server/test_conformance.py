@@ -1,4 +1,4 @@
-"""`Server`: the conformance transcripts over real sockets."""
+"""`Server`: each conformance transcript over sockets, once with each kind of server."""
 
 from contextlib import ExitStack
 
