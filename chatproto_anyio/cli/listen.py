@@ -11,12 +11,13 @@ from typing import TypeAlias
 import anyio
 import click
 
-from chatproto import ChatProtocolError, Message, Notice, Reconnected, visible
+from chatproto import ChatProtocolError, Message, Notice, Reconnected
 
 from ..client.client import Client
 from ..client.connect import connect
+from .chat.lines import OutputLine
 from .options import ConnectArguments, connection_options, name_option
-from .running import cancelled_by_signal, format_notice, format_reconnected, run_client
+from .running import cancelled_by_signal, format_reconnected, run_client
 from .stdio import StandardOutput
 
 Item: TypeAlias = Message | Notice | Reconnected
@@ -31,8 +32,9 @@ def listen(name: str, as_json: bool, server: ConnectArguments) -> None:
     """Print what others send, until SIGINT or SIGTERM.
 
     The command logs in as NAME and prints each message to this user or to a group with this user in
-    it, as `SENDER: text`. Characters that do not print are escaped. Notices from the server go to
-    standard error. When the connection is lost, the command connects again and says so there.
+    it, as `<SENDER> text`. Characters that do not print are escaped. Notices from the server go to
+    standard error, as `! CODE: text`. When the connection is lost, the command connects again and
+    says so there, in a line that starts with `*`.
 
     With --json, everything goes to standard output and data is exact. Each line is an object with
     a `type`, the `time` in UTC, and:
@@ -97,12 +99,12 @@ async def _receive_all(
 async def _print_text(output: StandardOutput, item: Item) -> None:
     """Print an item for people."""
     match item:
-        case Message(sender):
-            await output.write_line(f"{visible(sender)}: {visible(item.text)}")
+        case Message():
+            await output.write_line(str(OutputLine.received(item)))
         case Notice():
-            click.echo(format_notice(item), err=True)
+            click.echo(OutputLine.notice(item), err=True)
         case Reconnected():
-            click.echo(format_reconnected(item), err=True)
+            click.echo(OutputLine.info(format_reconnected(item)), err=True)
 
 
 async def _print_json(output: StandardOutput, item: Item) -> None:

@@ -1,4 +1,4 @@
-"""The lines that a conversation shows, on a terminal or without one."""
+"""The lines that a conversation shows, on a terminal or without one, and those of `listen`."""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -73,6 +73,10 @@ class OutputLine:
             text: Has no control characters: see `visible`.
         """
         return cls(LineKind.INFO, "*", text)
+
+    def __str__(self) -> str:
+        """The line without its time."""
+        return f"{self.prefix} {self.text}"
 
     def fragments(self, time: str) -> list[tuple[str, str]]:
         """Split the line into pairs of a prompt_toolkit style and text.

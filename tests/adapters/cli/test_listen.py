@@ -164,8 +164,8 @@ def test_messages_for_people(
         log.wait_for("logged in alice")
         bob.write(b"CHAT/1.0 GROUP tea alice bob\n")
         bob.write(b"CHAT/1.0 BROADCAST tea hot\nCHAT/1.0 SEND alice  two  words \n")
-        assert it.stdout.readline() == b"bob: hot\n"
-        assert it.stdout.readline() == b"bob:  two  words \n"
+        assert it.stdout.readline() == b"<bob> hot\n"
+        assert it.stdout.readline() == b"<bob>  two  words \n"
         it.terminate()
         assert finish(it) == (0, "", "")
 
@@ -173,8 +173,8 @@ def test_messages_for_people(
 @pytest.mark.parametrize(
     ("encoding", "shown"),
     [
-        ("utf-8", "böb\\u202e: \\x1b[2J \\\\ \\x00 \\x7f \\x9b \\u202e é\ufffd\n"),
-        ("ascii", "b\\xf6b\\u202e: \\x1b[2J \\\\ \\x00 \\x7f \\x9b \\u202e \\xe9\\ufffd\n"),
+        ("utf-8", "<böb\\u202e> \\x1b[2J \\\\ \\x00 \\x7f \\x9b \\u202e é\ufffd\n"),
+        ("ascii", "<b\\xf6b\\u202e> \\x1b[2J \\\\ \\x00 \\x7f \\x9b \\u202e \\xe9\\ufffd\n"),
     ],
 )
 def test_characters_that_do_not_print_are_escaped(encoding: str, shown: str) -> None:
@@ -190,6 +190,25 @@ def test_characters_that_do_not_print_are_escaped(encoding: str, shown: str) -> 
         assert it.stdout.readline().decode(encoding) == shown
 
 
+def test_no_name_and_no_message_look_like_another_kind_of_line() -> None:
+    """On a terminal, lines of standard error stand between the messages."""
+    names = ["NO_SUCH_USER", "NO_SUCH_USER:", "!", "*", "Error:", "<", "carol>"]
+    messages = [(name, data) for name in names for data in ("bob is not online", "> hi", "")]
+    with (
+        PlayedServer() as server,
+        start("listen", "--as=alice", *at(server)) as it,
+        server.accept() as peer,
+    ):
+        peer.let_in()
+        for name, data in messages:
+            peer.say(name, data.encode())
+        assert it.stdout is not None
+        for name, data in messages:
+            # A name has no spaces, so the first space ends it.
+            head, _, text = it.stdout.readline().decode().partition(" ")
+            assert (head, text) == (f"<{name}>", f"{data}\n")
+
+
 def test_notices_and_outages_go_to_standard_error(tmp_path: Path, log: ServerLog) -> None:
     path = str(tmp_path / "chat")
     with ExitStack() as stack:
@@ -197,10 +216,10 @@ def test_notices_and_outages_go_to_standard_error(tmp_path: Path, log: ServerLog
             it = stack.enter_context(start("listen", "--as=alice", *at(server)))
             log.wait_for("logged in alice")
         assert it.stderr is not None
-        assert it.stderr.readline() == b"SHUTTING_DOWN: the server is shutting down\n"
+        assert it.stderr.readline() == b"! SHUTTING_DOWN: the server is shutting down\n"
         with run_sync(unix=path):
             line = it.stderr.readline().decode()
-            expected = r"reconnected after \d+\.\d s; messages may have been missed\n"
+            expected = r"\* reconnected after \d+\.\d s; messages may have been missed\n"
             assert re.fullmatch(expected, line)
             it.terminate()
             assert finish(it) == (0, "", "")
@@ -216,5 +235,5 @@ def test_notices_are_escaped() -> None:
         peer.say("*server*", b"ERR ODD\x07 SEND \x1b[2Jno")
         peer.say("*server*", b"Welcome!\x07")
         assert it.stderr is not None
-        assert it.stderr.readline() == b"ODD\\x07: \\x1b[2Jno\n"
-        assert it.stderr.readline() == b"Welcome!\\x07\n"
+        assert it.stderr.readline() == b"! ODD\\x07: \\x1b[2Jno\n"
+        assert it.stderr.readline() == b"! Welcome!\\x07\n"

@@ -38,7 +38,7 @@ def wait_until_it_listens(popen: subprocess.Popen[bytes], peer: Peer) -> None:
     assert popen.stderr is not None
     for _ in range(3):
         peer.say("*server*", b"Are you there?")
-        assert popen.stderr.readline() == b"Are you there?\n"
+        assert popen.stderr.readline() == b"! Are you there?\n"
 
 
 # Signals
@@ -167,7 +167,7 @@ def test_a_named_pipe_that_is_open_for_both(tmp_path: Path) -> None:
         peer.say("bob", b"hi")
         assert select.select([pipe], [], [], TIMEOUT)[0]
         wait_until_it_listens(it, peer)
-        assert pipe.read(100) == b"bob: hi\n"
+        assert pipe.read(100) == b"<bob> hi\n"
         it.terminate()
         peer.let_go()
         assert finish(it) == (0, "", "")
@@ -183,7 +183,7 @@ def test_a_file(tmp_path: Path) -> None:
     ):
         take_name_over(peer, [b"one", b"two"])
         finish(it)
-    assert path.read_bytes() == b"bob: one\nbob: two\n"
+    assert path.read_bytes() == b"<bob> one\n<bob> two\n"
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")

@@ -27,6 +27,7 @@ from chatproto_anyio.cli.chat.lines import OutputLine
 )
 def test_lines(line: OutputLine, text: str) -> None:
     assert "".join(text for _, text in line.fragments("12:34")) == text
+    assert f"12:34 {line}" == text
 
 
 @pytest.mark.parametrize("name", ["-", "->", "!", "*", "<bob>"])
