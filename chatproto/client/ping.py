@@ -23,11 +23,11 @@ class Ping:
     __slots__ = ("data", "done", "error", "login", "name", "sent_before")
 
     def __init__(self, name: str, data: bytes, *, login: bool, sent_before: int) -> None:
-        self.name = name
-        self.data = data
-        self.login = login
-        self.sent_before = sent_before
-        self.done = False
+        self.name: str = name
+        self.data: bytes = data
+        self.login: bool = login
+        self.sent_before: int = sent_before
+        self.done: bool = False
         """Whether it has come back, or is known not to come back any more."""
         self.error: ChatProtocolError | None = None
         """Why it will not come back; None as long as it may, and when it has."""

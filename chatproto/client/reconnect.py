@@ -70,7 +70,7 @@ class ReconnectState:
         self._attempts = 0
         self._connected_at = float("-inf")
         self._lost_at = 0.0
-        self.next_attempt = 0.0
+        self.next_attempt: float = 0.0
         """When to make the next attempt."""
         self.error: ChatProtocolError | None = None
         """Why there will be no further attempt; None as long as there may be one."""

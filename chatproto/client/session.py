@@ -63,9 +63,9 @@ class ChatSession:
         """The name of the last login that is known to have succeeded."""
         self.error: ChatProtocolError | None = None
         """Why the connection is over; None as long as it is not."""
-        self.invalid_lines = 0
+        self.invalid_lines: int = 0
         """How many lines from the server were not valid and were skipped."""
-        self.logged_out = False
+        self.logged_out: bool = False
         """Whether this client has sent LOGOUT, or is closed: it sends nothing more."""
         self._new_token = new_token
         self._limits = limits

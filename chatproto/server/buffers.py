@@ -31,9 +31,9 @@ class Buffers:
         self._most = limits.total_queue_bytes
         self._flow = flow
         self._by_id = by_id
-        self.total = 0
+        self.total: int = 0
         """Bytes kept for all connections."""
-        self.bytes_sent = 0
+        self.bytes_sent: int = 0
         """Bytes that were ever written."""
         # A dict for a set that keeps its order: first queued, first written.
         self.ready: dict[Peer, None] = {}

@@ -71,16 +71,16 @@ class Dispatcher:
     def __init__(
         self, *, policy: Policy, limits: Limits, notices: bool, ask: bool, fast_path: bool
     ) -> None:
-        self.now = 0.0
+        self.now: float = 0.0
         """The time of the last `tick`, in seconds."""
         self.by_id: dict[Any, Peer] = {}
         self.hub: ChatHub[Peer] = ChatHub(policy, limits)
         self.flow: FlowControl[Peer] = FlowControl(limits)
-        self.buffers = Buffers(limits, self.flow, self.by_id)
-        self.peers = Peers(limits, self.buffers, self.by_id)
-        self.logins = Logins(limits, ask=ask)
-        self.log = EventLog()
-        self.work = Work()
+        self.buffers: Buffers = Buffers(limits, self.flow, self.by_id)
+        self.peers: Peers = Peers(limits, self.buffers, self.by_id)
+        self.logins: Logins = Logins(limits, ask=ask)
+        self.log: EventLog = EventLog()
+        self.work: Work = Work()
         self._max_line = limits.max_line
         self._notices = Notices(limits, enabled=notices)
         self._fast_path = FastPath(

@@ -21,7 +21,7 @@ class EventLog:
 
     def __init__(self) -> None:
         self._events: list[LogEvent] = []
-        self.counters = Counters()
+        self.counters: Counters = Counters()
         """What has happened. The fields that say what there is now are not kept here."""
         # A flood of connections must not flood the log.
         self._turned_away = RateLimiter(1.0, 1)

@@ -51,7 +51,7 @@ class FlowControl(Generic[ConnectionId]):
 
     def __init__(self, limits: Limits) -> None:
         # A queue that is not full has to have room for a line.
-        self.high_water = min(
+        self.high_water: int = min(
             limits.high_water, limits.queue_bytes // 2, limits.queue_bytes - limits.max_line
         )
         """A queue of more bytes than this is full."""

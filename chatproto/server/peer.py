@@ -84,39 +84,41 @@ class Peer:
 
     def __init__(self, cid: Any, origin: str, network: str, limits: Limits) -> None:
         # Set here for good.
-        self.cid = cid
-        self.origin = origin
-        self.network = network
-        self.connection = ChatConnection(Role.SERVER, limits)
+        self.cid: Any = cid
+        self.origin: str = origin
+        self.network: str = network
+        self.connection: ChatConnection = ChatConnection(Role.SERVER, limits)
         rate = limits.rate
-        self.rate_limiter = None if rate is None else RateLimiter(rate, ceil(rate))
+        self.rate_limiter: RateLimiter | None = (
+            None if rate is None else RateLimiter(rate, ceil(rate))
+        )
 
         # peers: how far it is towards its end, and why it ends; whether the peer's stream has
         # ended.
-        self.phase = Phase.OPEN
+        self.phase: Phase = Phase.OPEN
         self.close_reason: CloseReason | None = None
-        self.eof = False
+        self.eof: bool = False
 
         # dispatcher: what it waits for.
-        self.waiting = Waiting.NOTHING
+        self.waiting: Waiting = Waiting.NOTHING
 
         # buffers: the send queue, in which a broadcast is the same object as in other queues; how
         # many bytes that is; what it has sent and waits with; and, if a part of the recipients has
         # the first message in that already, the others.
         self.queue: list[bytes] = []
-        self.queued_bytes = 0
-        self.unparsed = b""
+        self.queued_bytes: int = 0
+        self.unparsed: bytes = b""
         self.undelivered: Collection[Peer] = ()
 
         # fast_path: how a line begins that its recipients get, up to the data. Empty while the
         # general path has to look at each of its lines.
-        self.prefix = b""
+        self.prefix: bytes = b""
 
         # logins: the names that it has proved to own; None when nobody has asked it.
         self.identities: Collection[str] | None = None
 
         # event_log: whether it has sent anything yet, and how much of what it does is logged.
-        self.heard = False
+        self.heard: bool = False
         self.log_limiter: RateLimiter | None = None
 
         # notices: how many it gets. Made when it gets the first one.

@@ -19,9 +19,9 @@ class Work:
     __slots__ = ("round", "turn")
 
     def __init__(self) -> None:
-        self.turn = 0
+        self.turn: int = 0
         """Work done in the current turn."""
-        self.round = 0
+        self.round: int = 0
         """Work done in the current round."""
 
     def charge(self, units: int) -> None:

@@ -16,9 +16,9 @@ class ConnectionPair:
     __slots__ = ("client", "server")
 
     def __init__(self, limits: LineLimits = LineLimits()) -> None:
-        self.client = ChatConnection(Role.CLIENT, limits)
+        self.client: ChatConnection = ChatConnection(Role.CLIENT, limits)
         """The end that logs in."""
-        self.server = ChatConnection(Role.SERVER, limits)
+        self.server: ChatConnection = ChatConnection(Role.SERVER, limits)
         """The end that delivers."""
 
     def send(self, role: Role, event: Command) -> list[Event]:

@@ -56,7 +56,7 @@ class ClientConnection:
         self._reading = False
         # Set and replaced when any of the above has changed.
         self._changed = anyio.Event()
-        self.write_lock = anyio.Lock()
+        self.write_lock: anyio.Lock = anyio.Lock()
         """The lock that `write` needs."""
 
     async def write(self, make: Callable[[], tuple[bytes, _PingT]]) -> _PingT:

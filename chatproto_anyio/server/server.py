@@ -50,7 +50,7 @@ class Server:
         self._driver = Driver(broker, open_listeners(host, port, unix, unix_mode, sockets), ssl)
         self._authenticate = authenticate
         self._limits = limits
-        self.addresses = self._driver.addresses
+        self.addresses: list[str] = self._driver.addresses
         """Where the server listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
 
     async def run(self, *, task_status: TaskStatus["Server"] = anyio.TASK_STATUS_IGNORED) -> None:

@@ -29,6 +29,7 @@ class StreamTransport:
     """
 
     def __init__(self, driver: Driver, stream: ByteStream) -> None:
+        self.peer: str
         self.peer, self._address = _describe(stream)
         self._driver = driver
         self._stream = stream

@@ -69,7 +69,7 @@ class Server:
             )
             self._driver.ask = self._authenticator.ask
         self._stopping = False
-        self.addresses = self._driver.addresses
+        self.addresses: list[str] = self._driver.addresses
         """Where the server listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
 
     def run(self) -> None:

@@ -76,13 +76,15 @@ class Driver:
             raise ValueError("ssl is a context for clients, and a server needs one for servers")
         self.broker = broker
         self.listeners = listeners
-        self.addresses = [describe(each.getsockname(), each.family) for each in listeners.sockets]
+        self.addresses: list[str] = [
+            describe(each.getsockname(), each.family) for each in listeners.sockets
+        ]
         self._ssl = ssl
         self._clock = clock
         self._acceptors: list[Acceptor] = []
         self._draining = False
         self._aborting = False
-        self.closed = False
+        self.closed: bool = False
         self.ask: Callable[[int, LoginRequest], None] | None = None
         """Called with each question of the broker and its token; `answer` takes the answer."""
         self._lag = 0.0

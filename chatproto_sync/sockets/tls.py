@@ -26,7 +26,7 @@ class ServerCertificate:
     def __init__(self, cert: str, key: str | None, client_ca: str | None) -> None:
         self._cert, self._key, self._client_ca = cert, key, client_ca
         self._current = self._load()
-        self.context = self._current
+        self.context: ssl.SSLContext = self._current
         """The context for the listening server; each connection uses the files as read last."""
         # A context keeps one certificate for each kind of key, so after loading another kind into
         # the same context, OpenSSL might go on showing the old certificate.

@@ -65,7 +65,7 @@ class SocketTransport:
         address: str,
         received: list[tuple[Transport, bytes]],
     ) -> None:
-        self.peer = peer
+        self.peer: str = peer
         self._received = received
         self._broker = broker
         self._poller = poller

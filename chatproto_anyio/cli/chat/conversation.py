@@ -85,7 +85,7 @@ class Conversation:
         self._client = client
         self._recipient = recipient
         self._has_sent = False
-        self.vocabulary = Vocabulary()
+        self.vocabulary: Vocabulary = Vocabulary()
         """The words that Tab completes."""
         if recipient is not None:
             self._remember(recipient)

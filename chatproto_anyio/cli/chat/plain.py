@@ -16,7 +16,7 @@ class PlainInterface:
     """
 
     def __init__(self) -> None:
-        self.flush_timeout = None
+        self.flush_timeout: None = None
         """No user waits at the terminal, so the client's own timeout is enough."""
         self._input = StandardInput()
         self._output = StandardOutput()

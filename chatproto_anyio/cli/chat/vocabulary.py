@@ -27,9 +27,9 @@ class Vocabulary:
     """The commands, and the names that have occurred in this conversation."""
 
     def __init__(self) -> None:
-        self.users = RecentNames()
+        self.users: RecentNames = RecentNames()
         """Names of users."""
-        self.groups = RecentNames()
+        self.groups: RecentNames = RecentNames()
         """Names of groups."""
 
     def complete(self, text: str) -> tuple[str, list[str]]:
