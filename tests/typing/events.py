@@ -1,5 +1,6 @@
 """The codec: what goes in and out of a connection, and `match` over all events."""
 
+from collections.abc import Callable
 from typing import assert_never, assert_type
 
 from chatproto import (
@@ -16,6 +17,7 @@ from chatproto import (
     Logout,
     Message,
     Notice,
+    Ping,
     Receive,
     Reconnected,
     Role,
@@ -62,7 +64,8 @@ def each_event(event: Event) -> None:
             assert_never(event)
 
 
-def session() -> None:
-    session = ChatSession("alice")
+def session(new_token: Callable[[], bytes]) -> None:
+    session = ChatSession("alice", new_token)
+    assert_type(session.ping(), tuple[bytes, Ping])
     assert_type(session.take_item(), Message | Reconnected | None)
     assert_type(session.take_notice(), Notice | None)
