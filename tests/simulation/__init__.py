@@ -1,1 +1,1 @@
-"""Many clients on one broker, with a clock that runs as fast as it is told to."""
+"""Many clients of one broker, in simulated time."""

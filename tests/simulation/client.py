@@ -1,4 +1,4 @@
-"""Somebody who talks, listens at a speed of their own, and notices what is missing."""
+"""A client that sends, reads at a speed of its own, and notices what is missing."""
 
 from collections import defaultdict
 from dataclasses import dataclass, field
@@ -9,58 +9,58 @@ SERVER = b"*server*"
 
 
 class Ledger:
-    """Who has said what to whom, and when: the step of each message of a sender to a target."""
+    """The step in which each message was sent, by its sender and its target."""
 
     def __init__(self) -> None:
         self.steps: dict[tuple[int, str], list[int]] = defaultdict(list)
 
     def next(self, cid: int, target: str, step: int, size: int) -> bytes:
         """The data of a sender's next message to a target (`@name` or `#group`)."""
-        said = self.steps[cid, target]
-        said.append(step)
-        return b"%d %b %d " % (cid, target.encode(), len(said) - 1) + b"x" * size
+        steps = self.steps[cid, target]
+        steps.append(step)
+        return b"%d %b %d " % (cid, target.encode(), len(steps) - 1) + b"x" * size
 
 
 @dataclass(eq=False)
 class Client:
-    """One end of one connection."""
+    """The client's end of one connection."""
 
     cid: int
     ledger: Ledger
-    # Octets a second that it takes, and the time until which it takes none.
+    # Bytes a second that it reads, and the time until which it reads none.
     speed: float = inf
     stalled_until: float = 0.0
-    # The name that the server knows it under, and the step in which it got each that it has had.
+    # The name that the server knows, and the step in which it got each of its names.
     name: str | None = None
     joined: dict[str, int] = field(default_factory=dict)
-    # What it has to say and the server has not read yet, and whether that is all.
-    saying: bytearray = field(default_factory=bytearray)
+    # What it sends next; whether it then ends the stream, and has ended it.
+    unsent: bytearray = field(default_factory=bytearray)
     ending: bool = False
     ended: bool = False
-    # What its transport can take now, and how much it has taken at each time.
+    # How many bytes it can read now, and how many it has read at each time.
     budget: float = 0.0
     taken: list[tuple[float, int]] = field(default_factory=list)
-    # What the adapter watches, as it was told last.
+    # What the adapter waits for: that it can read from the connection, that it can write to it.
     watched_for_reading: bool = True
     watched_for_writing: bool = False
-    # The last message of each sender to each target.
-    heard: dict[tuple[int, str], int] = field(default_factory=dict)
+    # The number of the last message received from each sender to each target.
+    received: dict[tuple[int, str], int] = field(default_factory=dict)
     errors: list[bytes] = field(default_factory=list)
     partial: bytes = b""
 
-    def say(self, line: str) -> None:
-        self.saying += f"CHAT/1.0 {line}\n".encode()
+    def send_line(self, line: str) -> None:
+        self.unsent += f"CHAT/1.0 {line}\n".encode()
 
     def send(self, name: str, step: int, size: int = 0) -> None:
         data = self.ledger.next(self.cid, f"@{name}", step, size)
-        self.saying += b"CHAT/1.0 SEND %b %b\n" % (name.encode(), data)
+        self.unsent += b"CHAT/1.0 SEND %b %b\n" % (name.encode(), data)
 
     def broadcast(self, group: str, step: int, size: int = 0) -> None:
         data = self.ledger.next(self.cid, f"#{group}", step, size)
-        self.saying += b"CHAT/1.0 BROADCAST %b %b\n" % (group.encode(), data)
+        self.unsent += b"CHAT/1.0 BROADCAST %b %b\n" % (group.encode(), data)
 
     def grant(self, now: float, seconds: float) -> None:
-        """Let it take more. What it does not take is not saved up."""
+        """Let it read more. What it does not read now it can't read later in addition."""
         if now < self.stalled_until:
             self.budget = 0.0
         elif self.speed * seconds >= 1:
@@ -68,18 +68,18 @@ class Client:
         else:
             self.budget = min(self.budget + self.speed * seconds, 1.0)
 
-    def take(self, octets: bytes, now: float) -> None:
-        """Take what the server has written."""
-        self.budget -= len(octets)
-        self.taken.append((now, len(octets)))
-        *lines, self.partial = (self.partial + octets).split(b"\n")
+    def take(self, data: bytes, now: float) -> None:
+        """Read what the server has written."""
+        self.budget -= len(data)
+        self.taken.append((now, len(data)))
+        *lines, self.partial = (self.partial + data).split(b"\n")
         for line in lines:
-            self._hear(line)
+            self._receive(line)
 
     def taken_since(self, since: float) -> int:
         return sum(size for time, size in self.taken if time > since)
 
-    def _hear(self, line: bytes) -> None:
+    def _receive(self, line: bytes) -> None:
         assert line.startswith(RECEIVE), line
         sender, _, data = line.removeprefix(RECEIVE).partition(b" ")
         if sender == SERVER:
@@ -88,14 +88,14 @@ class Client:
         cid, target, number, _ = data.split(b" ", 3)
         key = int(cid), target.decode()
         self._check(key, int(number))
-        self.heard[key] = int(number)
+        self.received[key] = int(number)
 
     def _check(self, key: tuple[int, str], number: int) -> None:
-        """Nothing is missing since it had the name, nothing comes twice or out of order."""
-        if key in self.heard:
-            assert number == self.heard[key] + 1, f"{self.cid} has a hole: {key}"
+        """Since it has the name, nothing is missing, and nothing comes twice or out of order."""
+        if key in self.received:
+            assert number == self.received[key] + 1, f"{self.cid} misses a message: {key}"
         elif number:
-            # Its names never come back to it, so it has been there since one of them joined.
+            # It never gets one of its names back. So what it misses is older than its name.
             missing = self.ledger.steps[key][number - 1]
             latest = max(self.joined.values()) if key[1][0] == "#" else self.joined[key[1][1:]]
-            assert missing < latest, f"{self.cid} has missed the beginning: {key}"
+            assert missing < latest, f"{self.cid} misses the first messages: {key}"

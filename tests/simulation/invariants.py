@@ -1,4 +1,4 @@
-"""What is true after every step, whatever has happened."""
+"""What holds after every step, whatever has happened."""
 
 from collections import defaultdict
 
@@ -10,34 +10,34 @@ from chatproto.server.peer import Peer, Waiting
 from .client import Client
 from .world import World
 
-# A window is looked at when time passes: every quarter of a second at least.
+# A window is judged at a tick, and there is one every quarter of a second at least.
 LOOK = WINDOW + 0.25
 
 
 class Invariants:
-    """Looks at a world after each step.
+    """Checks a world after each step.
 
     Args:
-        world: What to look at.
+        world: The world.
     """
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._dispatcher = world.broker._dispatcher
         self._flow = self._dispatcher.flow
-        # Since when each sender waits for the queue that it waits for.
+        # Since when each sender has waited for its queue.
         self._since: dict[tuple[Peer, Peer], float] = {}
-        # Those that did not drain when their queue was full, until it is full no more.
+        # Connections whose full queue did not drain at some time, until it is not full any more.
         self._undrained: set[int] = set()
 
     def check(self) -> None:
-        self.sums_add_up()
-        self.queues_keep_to_their_caps()
-        self.who_waits_is_not_read_from()
-        self.nobody_waits_too_long()
-        self.the_adapter_knows()
+        self.counters_add_up()
+        self.queues_keep_their_bounds()
+        self.waiting_connections_are_not_read_from()
+        self.no_sender_waits_too_long()
+        self.the_adapter_is_up_to_date()
 
-    def sums_add_up(self) -> None:
+    def counters_add_up(self) -> None:
         world = self._world
         counters = world.broker.snapshot()
         peers = world.broker._by_id.values()
@@ -51,11 +51,11 @@ class Invariants:
         assert counters.waiting == len(self._flow._waits_for)
         assert counters.accepted == world.count == len(peers) + sum(counters.closes.values())
 
-    def queues_keep_to_their_caps(self) -> None:
+    def queues_keep_their_bounds(self) -> None:
         world, limits = self._world, self._world.limits
-        # Last words are said past every bound.
-        words = 100 * sum(peer.close_reason is not None for peer in world.broker._by_id.values())
-        assert world.broker.snapshot().queued <= limits.total_queue_bytes + words
+        # The notice before a close may exceed every bound.
+        notices = 100 * sum(peer.close_reason is not None for peer in world.broker._by_id.values())
+        assert world.broker.snapshot().queued <= limits.total_queue_bytes + notices
         for cid, client in world.clients.items():
             peer = world.broker._by_id[cid]
             queued = peer.queued_bytes
@@ -69,12 +69,12 @@ class Invariants:
                 cap = min(cap, self._flow.high_water + limits.max_line + notices)
             assert queued <= cap + (100 if peer.close_reason is not None else 0)
 
-    def who_waits_is_not_read_from(self) -> None:
+    def waiting_connections_are_not_read_from(self) -> None:
         broker = self._world.broker
         waiting = {peer for peer in broker._by_id.values() if peer.waiting is not Waiting.NOTHING}
         for peer in waiting:
             assert not broker.next_step(peer.cid).read
-        # Everybody who waits waits for something that will come.
+        # Each of them waits for something that will come.
         dispatcher = self._dispatcher
         assert waiting == {
             *self._flow._waits_for,
@@ -87,8 +87,8 @@ class Invariants:
             assert queue.queued_bytes > self._flow.high_water // 2
             assert queue in self._flow.full
 
-    def nobody_waits_too_long(self) -> None:
-        """A slow recipient may be waited for, one that takes nothing may not."""
+    def no_sender_waits_too_long(self) -> None:
+        """A sender may wait for a slow recipient, not for one that reads nothing."""
         world, now = self._world, self._world.now
         pairs = self._flow._waits_for.items()
         self._since = {pair: self._since.get(pair, now) for pair in pairs}
@@ -99,18 +99,18 @@ class Invariants:
             if now - since > 2 * world.limits.queue_age + 0.5:
                 assert taken(now - 2 * world.limits.queue_age - 0.5) > 0
 
-    def the_adapter_knows(self) -> None:
-        """Whoever has news has been reported as ready."""
+    def the_adapter_is_up_to_date(self) -> None:
+        """Every connection whose next step has changed was reported as ready."""
         for cid, client in self._world.clients.items():
             broker = self._world.broker
             assert client.watched_for_writing == bool(broker.next_step(cid).write)
             assert client.watched_for_reading == broker.next_step(cid).read
             assert not broker.next_step(cid).close
 
-    def all_is_heard(self) -> None:
-        """Nothing is missing at the end of any stream: each says one thing more, which arrives."""
+    def nothing_is_missing(self) -> None:
+        """No stream misses a message at its end: each sender sends one more, and all arrive."""
         world = self._world
-        open_clients = [client for client in world.clients.values() if world.open(client)]
+        open_clients = [client for client in world.clients.values() if world.is_open(client)]
         by_name: dict[str | None, list[Client]] = defaultdict(list)
         for client in open_clients:
             by_name[client.name].append(client)
@@ -131,8 +131,8 @@ class Invariants:
             else:
                 continue
             expected += [(client, (cid, target)) for client in recipients]
-        world.rest()
+        world.run_until_idle()
         for client, key in expected:
             if client.cid in world.clients and key[0] in world.clients:
-                assert client.heard[key] == len(world.ledger.steps[key]) - 1
+                assert client.received[key] == len(world.ledger.steps[key]) - 1
         assert world.broker.snapshot().closes[CloseReason.BAD_LINES] == 0

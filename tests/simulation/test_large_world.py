@@ -1,4 +1,4 @@
-"""Three hundred clients of every kind, for half a minute."""
+"""chatproto.server with 300 clients, fast and slow ones and some that stop, for many seconds."""
 
 from collections import Counter
 from math import inf
@@ -14,8 +14,8 @@ from .invariants import Invariants
 from .world import World
 
 CLIENTS = 300
-STEPS = 100
-# Octets a second that are enough for anybody.
+STEPS = 60
+# Bytes a second at which a client reads everything in time.
 SLOW = 5000
 LIMITS = Limits(
     high_water=8000,
@@ -33,23 +33,23 @@ class Crowd:
     """What the clients of a world do.
 
     Args:
-        seed: Of everything that is left to chance.
+        seed: For everything that is random.
     """
 
     def __init__(self, seed: int) -> None:
         self.random = Random(seed)
         self.world = World(LIMITS, seed=seed)
-        self.watch = Invariants(self.world)
+        self.checks = Invariants(self.world)
         self.names = [f"user{number}" for number in range(CLIENTS)]
         self.renames = 0
         for name in self.names:
             self.join(name)
-        self.world.rest()
+        self.world.run_until_idle()
         self.groups = [f"group{number}" for number in range(12)]
         for number, group in enumerate(self.groups):
             members = self.random.sample(self.names, (5, 30, 100)[number % 3])
-            self.world.clients[number + 1].say(f"GROUP {group} {' '.join(members)}")
-        self.world.rest()
+            self.world.clients[number + 1].send_line(f"GROUP {group} {' '.join(members)}")
+        self.world.run_until_idle()
 
     def join(self, name: str) -> None:
         client = self.world.connect(name)
@@ -65,41 +65,41 @@ class Crowd:
 
     def step(self) -> None:
         world, random = self.world, self.random
-        talkers = [each for each in world.clients.values() if world.open(each) and each.name]
-        for client in random.sample(talkers, min(len(talkers), 40)):
-            self.talk(client)
-        for client in random.sample(talkers, 2):
+        senders = [each for each in world.clients.values() if world.is_open(each) and each.name]
+        for client in random.sample(senders, min(len(senders), 40)):
+            self.send(client)
+        for client in random.sample(senders, 2):
             client.ending = True
         world.reset(random.choice(list(world.clients.values())))
         while len(world.clients) < CLIENTS:
             self.join(random.choice(self.names))
         world.step()
-        self.watch.check()
+        self.checks.check()
 
-    def talk(self, client: Client) -> None:
+    def send(self, client: Client) -> None:
         random, now = self.random, self.world.step_number
         size = random.choice((10, 100, 1000, 3000))
-        what = random.random()
-        if what < 0.6:
-            # A few of them are everybody's friends.
-            name = random.choice((self.names, self.names[:5], [client.name]))
-            to = random.choice(name)
+        kind = random.random()
+        if kind < 0.6:
+            # A few names receive much.
+            names = random.choice((self.names, self.names[:5], [client.name]))
+            to = random.choice(names)
             assert to is not None
             for _ in range(random.choice((1, 5, 30))):
                 client.send(to, now, size)
-        elif what < 0.9:
+        elif kind < 0.9:
             for _ in range(random.choice((1, 5))):
                 client.broadcast(random.choice(self.groups), now, size)
-        elif what < 0.93:
+        elif kind < 0.93:
             self.renames += 1
-            client.say(f"LOGIN renamed{self.renames}")
-        elif what < 0.96:
-            client.say(f"LEAVE {random.choice(self.groups)}")
+            client.send_line(f"LOGIN renamed{self.renames}")
+        elif kind < 0.96:
+            client.send_line(f"LEAVE {random.choice(self.groups)}")
         else:
-            client.say("LOGOUT")
+            client.send_line("LOGOUT")
 
 
-@settings(max_examples=3, deadline=None)
+@settings(max_examples=2, deadline=None)
 @given(seed=st.integers(0, 1 << 32))
 def test_a_crowd(seed: int) -> None:
     crowd = Crowd(seed)
@@ -107,13 +107,13 @@ def test_a_crowd(seed: int) -> None:
     for _ in range(STEPS):
         crowd.step()
         waiting[crowd.world.broker.snapshot().waiting > 0] += 1
-    # It was a crowd, and who keeps taking something is not too slow.
+    # Many had to wait, and only clients that are slow or stop were closed as too slow.
     assert waiting[True] > STEPS / 2
     assert crowd.world.too_slow
     for client in crowd.world.too_slow:
         assert client.speed < SLOW or client.stalled_until > 0
     for client in crowd.world.clients.values():
         client.speed = inf
-    crowd.world.rest()
-    crowd.watch.all_is_heard()
-    crowd.world.end()
+    crowd.world.run_until_idle()
+    crowd.checks.nothing_is_missing()
+    crowd.world.drain()

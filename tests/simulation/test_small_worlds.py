@@ -1,4 +1,4 @@
-"""Few clients, tight limits, and every order of things that Hypothesis can think of."""
+"""chatproto.server with few clients and tight limits, in any order that Hypothesis finds."""
 
 from dataclasses import replace
 from math import inf
@@ -31,21 +31,21 @@ LIMITS = Limits(
 NAMES = ["alice", "bob", "carol", "dave"]
 GROUPS = ["g0", "g1", "g2"]
 SPEEDS = st.sampled_from([inf, 20_000.0, 3000.0, 1500.0, 700.0, 10.0, 0.0])
-# One of those that are there.
-WHO = st.integers(0, 5)
+# Which client, modulo how many there are.
+INDICES = st.integers(0, 5)
 SIZES = st.sampled_from([0, 100, 300, 400])
 TIMES = st.sampled_from([1, 5, 30])
-# Wake-ups after something was said.
+# Wake-ups of the adapter after a client has sent something.
 STEPS = st.integers(0, 4)
 
 
 class SmallWorld(RuleBasedStateMachine):
-    """Clients do as they are told."""
+    """Each rule lets a client do something, or time pass."""
 
     def __init__(self) -> None:
         super().__init__()
         self.world = World(LIMITS)
-        self.watch = Invariants(self.world)
+        self.checks = Invariants(self.world)
         self.renames = 0
 
     @initialize(
@@ -59,29 +59,29 @@ class SmallWorld(RuleBasedStateMachine):
     ) -> None:
         policy = Policy(duplicate_login=duplicate_login)
         self.world = World(replace(LIMITS, rate=rate), policy, ask=ask, seed=seed)
-        self.watch = Invariants(self.world)
+        self.checks = Invariants(self.world)
         for name in NAMES:
             self.world.connect(name)
         self.pass_time(1)
         self.answer(allowed=True)
-        self.world.clients[1].say(f"GROUP g0 {' '.join(NAMES)}")
+        self.world.clients[1].send_line(f"GROUP g0 {' '.join(NAMES)}")
         self.pass_time(1)
 
-    def pick(self, who: int) -> Client:
-        return list(self.world.clients.values())[who % len(self.world.clients)]
+    def pick(self, index: int) -> Client:
+        return list(self.world.clients.values())[index % len(self.world.clients)]
 
-    def pick_talker(self, who: int) -> Client | None:
-        client = self.pick(who)
-        return client if self.world.open(client) and client.name is not None else None
+    def pick_sender(self, index: int) -> Client | None:
+        client = self.pick(index)
+        return client if self.world.is_open(client) and client.name is not None else None
 
     @rule(name=st.sampled_from(NAMES), speed=SPEEDS)
     def connect(self, name: str, speed: float) -> None:
         self.world.connect(name, speed=speed)
 
     @precondition(lambda self: self.world.clients)
-    @rule(who=WHO, to=WHO, size=SIZES, times=TIMES, steps=STEPS)
-    def send(self, who: int, to: int, size: int, times: int, steps: int) -> None:
-        client = self.pick_talker(who)
+    @rule(index=INDICES, to=INDICES, size=SIZES, times=TIMES, steps=STEPS)
+    def send(self, index: int, to: int, size: int, times: int, steps: int) -> None:
+        client = self.pick_sender(index)
         if client is not None:
             name = self.pick(to).name or "nobody"
             for _ in range(times):
@@ -89,56 +89,56 @@ class SmallWorld(RuleBasedStateMachine):
         self.pass_time(steps)
 
     @precondition(lambda self: self.world.clients)
-    @rule(who=WHO, group=st.sampled_from(GROUPS), size=SIZES, times=TIMES, steps=STEPS)
-    def broadcast(self, who: int, group: str, size: int, times: int, steps: int) -> None:
-        client = self.pick_talker(who)
-        # Whoever hears of a group hears of it as long as it is there.
+    @rule(index=INDICES, group=st.sampled_from(GROUPS), size=SIZES, times=TIMES, steps=STEPS)
+    def broadcast(self, index: int, group: str, size: int, times: int, steps: int) -> None:
+        client = self.pick_sender(index)
+        # A member receives all broadcasts, as long as the group exists.
         if client is not None and group in self.world.broker._dispatcher.hub._groups:
             for _ in range(times):
                 client.broadcast(group, self.world.step_number, size)
         self.pass_time(steps)
 
     @precondition(lambda self: self.world.clients)
-    @rule(who=WHO, group=st.sampled_from(GROUPS))
-    def make_group(self, who: int, group: str) -> None:
-        client = self.pick_talker(who)
-        # A group that has ended is not made again: those who had left would be back.
+    @rule(index=INDICES, group=st.sampled_from(GROUPS))
+    def make_group(self, index: int, group: str) -> None:
+        client = self.pick_sender(index)
+        # A group that has ended is not made again: it would have those members again that left.
         if client is not None and not any(key[1] == f"#{group}" for key in self.world.ledger.steps):
-            client.say(f"GROUP {group} {' '.join(NAMES)}")
+            client.send_line(f"GROUP {group} {' '.join(NAMES)}")
         self.pass_time(1)
 
     @precondition(lambda self: self.world.clients)
-    @rule(who=WHO, group=st.sampled_from(GROUPS))
-    def leave(self, who: int, group: str) -> None:
-        client = self.pick_talker(who)
+    @rule(index=INDICES, group=st.sampled_from(GROUPS))
+    def leave(self, index: int, group: str) -> None:
+        client = self.pick_sender(index)
         if client is not None:
-            client.say(f"LEAVE {group}")
+            client.send_line(f"LEAVE {group}")
 
     @precondition(lambda self: self.world.clients)
-    @rule(who=WHO)
-    def rename(self, who: int) -> None:
-        client = self.pick_talker(who)
+    @rule(index=INDICES)
+    def rename(self, index: int) -> None:
+        client = self.pick_sender(index)
         if client is not None:
             self.renames += 1
-            client.say(f"LOGIN renamed{self.renames}")
+            client.send_line(f"LOGIN renamed{self.renames}")
 
     @precondition(lambda self: self.world.clients)
-    @rule(who=WHO, speed=SPEEDS)
-    def change_speed(self, who: int, speed: float) -> None:
-        self.pick(who).speed = speed
+    @rule(index=INDICES, speed=SPEEDS)
+    def change_speed(self, index: int, speed: float) -> None:
+        self.pick(index).speed = speed
 
     @precondition(lambda self: self.world.clients)
-    @rule(who=WHO, logout=st.booleans())
-    def end(self, who: int, logout: bool) -> None:
-        client = self.pick(who)
+    @rule(index=INDICES, logout=st.booleans())
+    def end(self, index: int, logout: bool) -> None:
+        client = self.pick(index)
         if logout:
-            client.say("LOGOUT")
+            client.send_line("LOGOUT")
         client.ending = True
 
     @precondition(lambda self: self.world.clients)
-    @rule(who=WHO)
-    def reset(self, who: int) -> None:
-        self.world.reset(self.pick(who))
+    @rule(index=INDICES)
+    def reset(self, index: int) -> None:
+        self.world.reset(self.pick(index))
         self.pass_time(0)
 
     @rule(allowed=st.booleans())
@@ -150,19 +150,19 @@ class SmallWorld(RuleBasedStateMachine):
 
     @rule(steps=st.integers(1, 20))
     def pass_time(self, steps: int) -> None:
-        self.world.settle()
-        self.watch.check()
+        self.world.flush()
+        self.checks.check()
         for _ in range(steps):
             self.world.step()
-            self.watch.check()
+            self.checks.check()
 
     def teardown(self) -> None:
         for client in self.world.clients.values():
             client.speed = inf
-        self.world.rest()
-        self.watch.all_is_heard()
-        self.watch.check()
-        self.world.end()
+        self.world.run_until_idle()
+        self.checks.nothing_is_missing()
+        self.checks.check()
+        self.world.drain()
 
 
 TestSmallWorlds = SmallWorld.TestCase

@@ -1,4 +1,7 @@
-"""The promises about flow control, with the default limits and megabytes for gigabytes."""
+"""chatproto.server.flow_control: what the docs promise, with the default limits.
+
+Megabytes stand for gigabytes.
+"""
 
 from math import inf
 
@@ -14,31 +17,35 @@ STEP = 0.05
 
 
 def world_of(*speeds: float, limits: Limits = Limits()) -> tuple[World, list[Client]]:
-    """A world of user1, user2, … who take so many octets a second."""
+    """A world with user1, user2, … who read so many bytes a second."""
     world = World(limits, pieces=[READ_SIZE])
     clients = [
         world.connect(f"user{number}", speed=speed) for number, speed in enumerate(speeds, 1)
     ]
-    world.rest()
+    world.run_until_idle()
     return world, clients
 
 
 def group_of(*speeds: float) -> tuple[World, list[Client]]:
-    """The same, and all are members of g."""
+    """The same, with all as members of g."""
     world, clients = world_of(*speeds)
-    clients[0].say("GROUP g " + " ".join(str(client.name) for client in clients))
-    world.rest()
+    clients[0].send_line("GROUP g " + " ".join(str(client.name) for client in clients))
+    world.run_until_idle()
     return world, clients
 
 
 def run(world: World, seconds: float) -> list[float]:
-    """Let time pass, and say for how long each client was not read from, at the longest."""
-    watch = Invariants(world)
+    """Run a world for some time.
+
+    Returns:
+        For each client the longest time in seconds for which it was not read from.
+    """
+    checks = Invariants(world)
     since = dict.fromkeys(world.clients, world.now)
     longest = dict.fromkeys(world.clients, 0.0)
     for _ in range(round(seconds / STEP)):
         world.step(STEP)
-        watch.check()
+        checks.check()
         for cid, client in world.clients.items():
             if client.watched_for_reading:
                 since[cid] = world.now
@@ -46,28 +53,28 @@ def run(world: World, seconds: float) -> list[float]:
     return list(longest.values())
 
 
-def heard(client: Client, sender: Client, target: str) -> int:
-    """How many messages somebody has heard, of which none is missing."""
-    return client.heard.get((sender.cid, target), -1) + 1
+def count(client: Client, sender: Client, target: str) -> int:
+    """How many messages somebody has received, of which none is missing."""
+    return client.received.get((sender.cid, target), -1) + 1
 
 
 def test_a_fast_sender_and_a_slower_reader() -> None:
-    """All arrives, and the server holds no more than a queue and a read."""
+    """All messages arrive, and the server keeps no more than a queue and a read."""
     world, (alice, bob) = world_of(inf, 1_000_000.0)
     for _ in range(10_000):
         alice.send("user2", world.step_number, 1000)
     most = 0
-    while heard(bob, alice, "@user2") < 10_000:
+    while count(bob, alice, "@user2") < 10_000:
         world.step(STEP)
         most = max(most, world.broker.snapshot().queued)
-    # What a sender has said and waits with is one read at the most.
+    # A waiting sender has sent one read more, at most.
     assert READ_SIZE < most <= world.limits.high_water + world.limits.max_line + READ_SIZE
     assert world.now > 9
     assert world.broker.snapshot().closes == {}
 
 
 def test_a_reader_that_stops() -> None:
-    """Its sender pauses, others don't; then it is closed, and the sender learns of it."""
+    """Its sender waits, others do not; then it is closed, and the sender gets a notice."""
     world, (alice, bob, carol, dave) = world_of(inf, 0.0, inf, inf)
     for _ in range(200):
         alice.send("user2", world.step_number, 1000)
@@ -75,7 +82,7 @@ def test_a_reader_that_stops() -> None:
     for second in range(9):
         carol.send("user4", world.step_number)
         run(world, 1.0)
-        assert heard(dave, carol, "@user4") == second + 1
+        assert count(dave, carol, "@user4") == second + 1
     assert not alice.watched_for_reading
     high_water = world.limits.high_water
     assert (
@@ -83,114 +90,114 @@ def test_a_reader_that_stops() -> None:
         < len(world.broker.next_step(bob.cid).write)
         <= high_water + world.limits.max_line
     )
-    assert heard(carol, alice, "@user3") == 0
+    assert count(carol, alice, "@user3") == 0
     run(world, 2.0)
     assert world.broker.snapshot().closes == {CloseReason.SLOW_CONSUMER: 1}
     assert alice.errors[0] == b"ERR NO_SUCH_USER SEND user2 is not online"
-    assert heard(carol, alice, "@user3") == 1
+    assert count(carol, alice, "@user3") == 1
 
 
 @pytest.mark.parametrize("speed", [0.0, 10.0])
-def test_one_member_of_a_hundred_that_stops_or_trickles(speed: float) -> None:
-    """It is waited for for less than a second, and costs the others nothing."""
-    world, (flooder, stalled, *others) = group_of(*[inf] * 100)
+def test_one_member_of_a_hundred_stops_or_trickles(speed: float) -> None:
+    """The sender waits for it for less than a second, and all others receive everything."""
+    world, (sender, stalled, *others) = group_of(*[inf] * 100)
     stalled.speed = speed
     for _ in range(400):
-        flooder.broadcast("g", world.step_number, 3000)
+        sender.broadcast("g", world.step_number, 3000)
     waits = run(world, 12.0)
     assert 0 < waits[0] <= LOOK < 1.0
-    assert {heard(other, flooder, "#g") for other in others} == {400}
+    assert {count(other, sender, "#g") for other in others} == {400}
     assert world.broker.snapshot().closes == {CloseReason.FULL_QUEUE: 1}
     assert stalled.cid not in world.clients
 
 
 @pytest.mark.parametrize("speed", [0.0, 10.0])
-def test_such_a_member_is_closed_at_its_age_however_little_it_is_sent(speed: float) -> None:
-    world, (speaker, stalled, other) = group_of(inf, inf, inf)
+def test_a_member_that_stops_or_trickles_is_closed_at_its_age(speed: float) -> None:
+    world, (sender, stalled, other) = group_of(inf, inf, inf)
     stalled.speed = speed
     for _ in range(25):
-        speaker.broadcast("g", world.step_number, 1000)
+        sender.broadcast("g", world.step_number, 1000)
         assert run(world, 1.0)[0] == 0.0
-    assert heard(other, speaker, "#g") == 25
+    assert count(other, sender, "#g") == 25
     assert world.broker.snapshot().closes == {CloseReason.SLOW_CONSUMER: 1}
 
 
-def test_several_members_that_stop() -> None:
-    """Together they are waited for no longer than one."""
-    world, (flooder, *others) = group_of(*[inf] * 50)
+def test_several_members_stop() -> None:
+    """The sender waits for all of them no longer than for one."""
+    world, (sender, *others) = group_of(*[inf] * 50)
     stalled, healthy = others[:20], others[20:]
     for client in stalled:
         client.speed = 0.0
     for _ in range(400):
-        flooder.broadcast("g", world.step_number, 3000)
+        sender.broadcast("g", world.step_number, 3000)
     assert run(world, 12.0)[0] <= LOOK
-    assert {heard(other, flooder, "#g") for other in healthy} == {400}
+    assert {count(other, sender, "#g") for other in healthy} == {400}
     assert world.broker.snapshot().closes == {CloseReason.FULL_QUEUE: 20}
 
 
-def test_a_group_of_members_that_are_all_slower_than_the_flooder() -> None:
-    """All arrives at all of them, and nobody is disconnected."""
+def test_all_members_are_slower_than_the_sender() -> None:
+    """All members receive everything, and none is closed."""
     speeds = [20_000.0 + 1000 * number for number in range(99)]
-    world, (flooder, *others) = group_of(inf, *speeds)
+    world, (sender, *others) = group_of(inf, *speeds)
     for _ in range(150):
-        flooder.broadcast("g", world.step_number, 3000)
+        sender.broadcast("g", world.step_number, 3000)
     assert run(world, 30.0)[0] > 1.0
-    assert {heard(other, flooder, "#g") for other in others} == {150}
+    assert {count(other, sender, "#g") for other in others} == {150}
     assert world.broker.snapshot().closes == {}
 
 
-def test_a_member_that_stalls_for_a_while_and_comes_back() -> None:
-    world, (flooder, sleeper, other) = group_of(inf, inf, inf)
+def test_a_member_stops_for_a_while_and_reads_again() -> None:
+    world, (sender, sleeper, other) = group_of(inf, inf, inf)
     sleeper.stalled_until = world.now + 5.0
     for _ in range(200):
-        flooder.broadcast("g", world.step_number, 3000)
+        sender.broadcast("g", world.step_number, 3000)
     run(world, 10.0)
-    assert heard(sleeper, flooder, "#g") == heard(other, flooder, "#g") == 200
+    assert count(sleeper, sender, "#g") == count(other, sender, "#g") == 200
     assert world.broker.snapshot().closes == {}
 
 
-def test_many_that_log_in_and_never_read() -> None:
-    """They cost their caps and no more, and all together not more than the cap of all."""
+def test_many_clients_never_read() -> None:
+    """Their queues stay within the bound of each and of all, and the others receive everything."""
     limits = Limits(total_queue_bytes=4 << 20)
     world, clients = world_of(*[inf] * 1000, limits=limits)
-    talkers, readers, sleepers = clients[:10], clients[10:20], clients[20:]
+    senders, readers, sleepers = clients[:10], clients[10:20], clients[20:]
     for sleeper in sleepers:
         sleeper.speed = 0.0
     for second in range(8):
-        for talker, reader in zip(talkers, readers, strict=True):
+        for sender, reader in zip(senders, readers, strict=True):
             for sleeper in sleepers[second::8]:
-                talker.send(str(sleeper.name), world.step_number, 1000)
-            talker.send(str(reader.name), world.step_number)
+                sender.send(str(sleeper.name), world.step_number, 1000)
+            sender.send(str(reader.name), world.step_number)
         run(world, 1.0)
-        for talker, reader in zip(talkers, readers, strict=True):
-            assert heard(reader, talker, f"@{reader.name}") == second + 1
+        for sender, reader in zip(senders, readers, strict=True):
+            assert count(reader, sender, f"@{reader.name}") == second + 1
     reasons = world.broker.snapshot().closes
     assert reasons[CloseReason.FULL_QUEUES] > 100
-    assert all(client.cid in world.clients for client in talkers + readers)
+    assert all(client.cid in world.clients for client in senders + readers)
     assert world.broker.snapshot().queued > limits.total_queue_bytes / 2
 
 
-def test_members_that_never_read_all_together() -> None:
-    """A broadcast to many adds much at once."""
+def test_many_members_of_one_group_never_read() -> None:
+    """Each broadcast adds much at once."""
     limits = Limits(max_line=512, high_water=1000, queue_bytes=8000, total_queue_bytes=500_000)
-    world, (flooder, *sleepers) = world_of(*[inf] * 401, limits=limits)
+    world, (sender, *sleepers) = world_of(*[inf] * 401, limits=limits)
     for at in range(0, 400, 40):
         names = " ".join(str(client.name) for client in sleepers[at : at + 40])
-        flooder.say(f"GROUP g{at} {names}")
-        world.rest()
+        sender.send_line(f"GROUP g{at} {names}")
+        world.run_until_idle()
     for sleeper in sleepers:
         sleeper.speed = 0.0
     for _ in range(12):
         for at in range(0, 400, 40):
             for _ in range(3):
-                flooder.broadcast(f"g{at}", world.step_number, 400)
+                sender.broadcast(f"g{at}", world.step_number, 400)
         run(world, 1.0)
     assert world.broker.snapshot().closes[CloseReason.FULL_QUEUES] >= 300
-    assert flooder.cid in world.clients
+    assert sender.cid in world.clients
 
 
 def test_two_busy_members_do_not_starve_a_broadcast() -> None:
-    """Each has its own flooder, so that both queues are hardly ever open together."""
+    """Each has a sender of its own, so their queues seldom have room at the same moment."""
     world, (alice, bob, carol, dave, erin) = group_of(inf, 100_000.0, 130_000.0, inf, inf)
     for client, to in ((dave, "user2"), (erin, "user3")):
         for _ in range(5000):
@@ -199,17 +206,17 @@ def test_two_busy_members_do_not_starve_a_broadcast() -> None:
     for number in range(5):
         alice.broadcast("g", world.step_number)
         assert run(world, 2.0)[0] < 2.0
-        assert heard(bob, alice, "#g") == heard(carol, alice, "#g") == number + 1
+        assert count(bob, alice, "#g") == count(carol, alice, "#g") == number + 1
     assert world.broker.snapshot().waiting == 2
 
 
 def test_flooders_do_not_starve_each_other() -> None:
-    world, (bob, *flooders) = world_of(200_000.0, *[inf] * 20)
-    for flooder in flooders:
+    world, (bob, *senders) = world_of(200_000.0, *[inf] * 20)
+    for sender in senders:
         for _ in range(500):
-            flooder.send("user1", world.step_number, 1000)
+            sender.send("user1", world.step_number, 1000)
     run(world, 20.0)
-    counts = sorted(heard(bob, flooder, "@user1") for flooder in flooders)
+    counts = sorted(count(bob, sender, "@user1") for sender in senders)
     assert sum(counts) > 3000
-    # A turn is half a queue of messages, and what was there before the first one had to wait.
+    # In a turn a sender fills half a queue. Before the first one has to wait, it fills a whole one.
     assert counts[-1] - counts[0] <= 2 * world.limits.high_water / 1000

@@ -1,4 +1,4 @@
-"""A broker, its clients, a clock, and an adapter that does just what it is told."""
+"""A broker and its clients in simulated time, with an adapter that follows `next_step`."""
 
 from collections.abc import Sequence
 from random import Random
@@ -17,15 +17,14 @@ TOO_SLOW = (CloseReason.SLOW_CONSUMER, CloseReason.FULL_QUEUE, CloseReason.FULL_
 
 
 class World:
-    """Everything at once.
+    """A broker and its clients.
 
     Args:
-        limits: The broker's.
-        policy: Likewise.
-        ask: Likewise.
-        seed: Of what is left to chance: the order in which clients have their turn, and which
-            piece of what they say arrives.
-        pieces: Sizes of such a piece in octets.
+        limits: The broker's limits.
+        policy: The broker's policy.
+        ask: Whether the broker asks about each LOGIN.
+        seed: For what is random: the order of clients in each step, and the sizes of reads.
+        pieces: Sizes of reads in bytes, to choose from.
     """
 
     def __init__(
@@ -52,18 +51,18 @@ class World:
     def connect(self, name: str, **speed: Any) -> Client:
         self.count += 1
         client = Client(self.count, self.ledger, **speed)
-        client.say(f"LOGIN {name}")
+        client.send_line(f"LOGIN {name}")
         self.clients[client.cid] = client
         self.broker.connect(client.cid, f"peer-{client.cid}")
         return client
 
     def reset(self, client: Client) -> None:
-        """A connection is lost."""
+        """Lose a connection."""
         self.broker.disconnect(client.cid)
         del self.clients[client.cid]
 
     def step(self, seconds: float = 0.25) -> None:
-        """One wake-up."""
+        """Advance the clock: one wake-up of the adapter."""
         self.now += seconds
         self.step_number += 1
         self.broker.tick(self.now)
@@ -72,46 +71,46 @@ class World:
         for client in clients:
             client.grant(self.now, seconds)
             if client.watched_for_writing:
-                self._carry(client)
+                self._write(client)
             if client.watched_for_reading and client.cid in self.clients:
                 self._read(client)
-        self.settle()
+        self.flush()
 
     def _read(self, client: Client) -> None:
-        if client.saying:
+        if client.unsent:
             size = self.random.choice(self.pieces)
-            data = bytes(client.saying[:size])
-            del client.saying[:size]
+            data = bytes(client.unsent[:size])
+            del client.unsent[:size]
             self.broker.receive(client.cid, data)
-            self._name(client)
+            self._update_name(client)
         elif client.ending and not client.ended:
             client.ended = True
             self.broker.receive_eof(client.cid)
 
-    def settle(self) -> None:
+    def flush(self) -> None:
         while (ready := self.broker.take_ready()) or self.broker.busy:
             if not ready:
                 self.broker.tick(self.now)
             clients = [self.clients[cid] for cid in ready if cid in self.clients]
-            # Before anything is heard: it may be meant for a name that has just been given.
+            # First all names: what is written next may be for a new one.
             for client in clients:
-                self._name(client)
+                self._update_name(client)
             for client in clients:
-                self._carry(client)
+                self._write(client)
 
-    def _name(self, client: Client) -> None:
+    def _update_name(self, client: Client) -> None:
         name = self.broker._dispatcher.hub.name_of(self.broker._by_id[client.cid])
         if name is not None and name != client.name:
             client.name = name
             client.joined[name] = self.step_number
 
-    def _carry(self, client: Client) -> None:
+    def _write(self, client: Client) -> None:
         broker, cid = self.broker, client.cid
         outgoing = broker.next_step(cid).write
         if outgoing:
-            octets = bytes(outgoing[: int(min(client.budget, len(outgoing)))])
-            client.take(octets, self.now)
-            if broker.sent(cid, len(octets)):
+            data = outgoing[: int(min(client.budget, len(outgoing)))]
+            client.take(data, self.now)
+            if broker.sent(cid, len(data)):
                 assert broker.next_step(cid).read
                 assert not broker.next_step(cid).close
                 assert not broker.next_step(cid).write
@@ -126,30 +125,30 @@ class World:
         client.watched_for_writing = bool(broker.next_step(cid).write)
         client.watched_for_reading = broker.next_step(cid).read
 
-    def open(self, client: Client) -> bool:
-        """Whether a connection is there and is not about to end."""
+    def is_open(self, client: Client) -> bool:
+        """Whether a connection is there and neither end closes it."""
         return (
             client.cid in self.clients
             and self.broker._by_id[client.cid].close_reason is None
             and not client.ending
         )
 
-    def rest(self) -> None:
-        """Let all be said and heard that is to be."""
+    def run_until_idle(self) -> None:
+        """Run until everything is sent and received."""
         for _ in range(10_000):
             counters = self.broker.snapshot()
-            if not (counters.queued or any(each.saying for each in self.clients.values())):
+            if not (counters.queued or any(each.unsent for each in self.clients.values())):
                 break
             self.step()
         assert self.broker.snapshot().waiting == 0
         for client in self.clients.values():
-            assert not client.saying, f"{client.cid} waits for ever"
+            assert not client.unsent, f"{client.cid} waits forever"
 
-    def end(self) -> None:
-        """Drain, which is over in time and leaves nothing."""
+    def drain(self) -> None:
+        """Drain the broker: that ends in time and leaves nothing."""
         self.broker.drain()
         end = self.now + self.limits.grace
-        self.settle()
+        self.flush()
         while self.clients:
             assert self.now < end + 0.25
             self.step()
