@@ -241,7 +241,7 @@ class Driver:
                 )
         for event in self.broker.take_log_events():
             logger.log(logging.INFO if event.important else logging.DEBUG, "%s", event)
-        if self.broker.busy:
+        if writes >= MAX_WRITES or self.broker.busy:
             self.wake()
 
     def fileno(self) -> int:
