@@ -22,6 +22,7 @@ from chatproto import (
     Send,
     State,
 )
+from chatproto.wire.connection import RUN
 
 LOGIN = b"CHAT/1.0 LOGIN alice\n"
 LOGOUT = b"CHAT/1.0 LOGOUT\n"
@@ -165,6 +166,13 @@ def test_bad_lines_are_counted_across_calls() -> None:
     connection = server(Limits(bad_lines=2))
     assert connection.receive_data(BAD) == [malformed(b"bad")]
     assert connection.receive_data(BAD) == [malformed(b"bad"), CLOSED]
+
+
+def test_a_run_of_good_lines_resets_the_count_of_bad_lines() -> None:
+    connection = server(Limits(bad_lines=2))
+    connection.receive_data(BAD)
+    assert connection.receive_data(HI * RUN) == [Send("bob", b"hi")] * RUN
+    assert connection.receive_data(BAD) == [malformed(b"bad")]
 
 
 def test_bad_lines_close_a_clients_end_too() -> None:
