@@ -75,7 +75,7 @@ def test_a_refused_login_gets_a_notice_and_may_be_repeated() -> None:
 
 
 @pytest.mark.parametrize("allowed", [True, False])
-def test_what_the_connection_sends_after_it_waits_in_order(allowed: bool) -> None:
+def test_commands_after_a_login_wait_in_order(allowed: bool) -> None:
     broker = broker_of("alice", "carol", ask=True)
     login(broker, 3, "bob")
     send(broker, 3, "SEND alice 1", "SEND alice 2")
