@@ -215,9 +215,10 @@ class ChatBroker(Generic[ConnectionId]):
         return self._dispatcher.busy
 
     def take_ready(self) -> list[ConnectionId]:
-        """The connections whose `next_step` has changed since the last call.
+        """Some of the connections whose `next_step` has changed since the last call.
 
-        Senders that waited for a queue resume here, so call it until there are none.
+        Senders that waited for a queue resume here, so call it until there are none; but look for
+        new input in between.
         """
         self._dispatcher.resume_released()
         return self._buffers.take_ready()

@@ -2,16 +2,20 @@
 
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
+from itertools import islice
 from typing import Any, Final
 
 from .close_reason import CloseReason
 from .flow_control import FlowControl
 from .limits import Limits
 from .peer import Peer, Phase, Waiting
-from .send_queue import drop, front
+from .send_queue import PACKED, drop, front, pack
 
 OPEN: Final = Phase.OPEN
 NOTHING: Final = Waiting.NOTHING
+
+BATCH: Final = 512
+"""Connections that are given out for writing at once, so that others are looked at in between."""
 
 POINTER: Final = 8
 """Bytes that one entry in a collection takes at least."""
@@ -54,6 +58,7 @@ class Buffers:
             peer.queue.append(line)
             peer.queued_bytes += size
             if peer.queued_bytes > high_water:
+                pack(peer.queue)
                 self._flow.mark_full(peer)
                 if peer.queued_bytes > self._limits.queue_bytes:
                     slow.append((peer, CloseReason.FULL_QUEUE))
@@ -79,6 +84,8 @@ class Buffers:
             for peer in to:
                 if peer.queued_bytes > room:
                     return False
+                if len(peer.queue) >= PACKED:
+                    pack(peer.queue)
         for peer in to:
             if not peer.queued_bytes:
                 ready[peer] = None
@@ -88,19 +95,24 @@ class Buffers:
         return True
 
     def take_ready(self) -> list[Any]:
-        """The ids of the connections that want attention since the last call."""
-        ready = [peer.cid for peer in self.ready]
-        self.ready.clear()
-        return ready
+        """The ids of some connections that want attention since the last call, `BATCH` at most."""
+        return [peer.cid for peer in self._take_batch()]
 
     def take_outgoing(self) -> list[tuple[Any, bytes]]:
         """The same, each with what to write next."""
-        ready = [
+        return [
             # Nearly always there is one piece. A call for it would cost as much as all else.
             (peer.cid, peer.queue[0] if len(peer.queue) == 1 else front(peer.queue))
-            for peer in self.ready
+            for peer in self._take_batch()
         ]
-        self.ready.clear()
+
+    def _take_batch(self) -> Iterable[Peer]:
+        if len(self.ready) > BATCH:
+            batch = list(islice(self.ready, BATCH))
+            for peer in batch:
+                del self.ready[peer]
+            return batch
+        ready, self.ready = self.ready, {}
         return ready
 
     def sent(self, peer: Peer, size: int) -> bool:

@@ -25,8 +25,8 @@ one place (`Work`), so nothing can start a long piece of work by ending a thousa
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Iterator
+from typing import Any, Final, TypeVar
 
 from ..routing.actions import Action, Deliver, Refuse
 from ..routing.hub import ChatHub
@@ -49,6 +49,8 @@ from .peers import Peers
 from .rate_limiter import RateLimiter
 from .timers import Timers
 from .work import ROUND, TURN, Work
+
+T = TypeVar("T")
 
 SLICE: Final = 4096
 """Bytes that the fast path is given at once, so that a turn ends in time."""
@@ -129,14 +131,15 @@ class Dispatcher:
         """Advance the clock: apply timeouts, then resume connections whose turn has come."""
         self.now = now
         self.work.round = 0
-        self.peers.tick(now)
-        for peer in self.flow.tick(now):
+        for peer in self._in_round(self.peers.tick(now)):
+            self.peers.abort(peer)
+        for peer in self._in_round(self.flow.tick(now)):
             self.abort(peer, CloseReason.SLOW_CONSUMER)
-        for peer, reason in self.logins.take_overdue(now):
+        for peer, reason in self._in_round(self.logins.take_overdue(now)):
             self.close(peer, reason)
-        for peer in self.logins.take_unanswered(now):
+        for peer in self._in_round(self.logins.take_unanswered(now)):
             self._runnable[peer] = None
-        for peer in self._paused.take_expired(now):
+        for peer in self._in_round(self._paused.take_expired(now)):
             self._runnable[peer] = None
         turns = len(self._runnable)
         # One of each kind in turns, so that neither keeps the other waiting.
@@ -318,13 +321,13 @@ class Dispatcher:
             text = "the line would be too long for its recipients"
             self._refuse(peer, event, ErrorCode.LINE_TOO_LONG, text)
             return True
-        to, broadcast = action.to, type(event) is Broadcast
+        to = action.to
         if undelivered:
             to = tuple(each for each in to if each in undelivered)
-        blockers = self.flow.blockers(to, broadcast=broadcast)
+        blockers = self.flow.blockers(peer, to)
         if blockers:
             # First of all: to queue the line may end the sender, or one of those it waits for.
-            self.flow.wait(peer, next(iter(blockers)), broadcast=broadcast)
+            self.flow.wait(peer, next(iter(blockers)))
             if undelivered or len(blockers) < len(to):
                 self.buffers.keep(peer, b"", blockers)
             to = tuple(each for each in to if each not in blockers)
@@ -338,12 +341,16 @@ class Dispatcher:
     def _execute_eof(self, peer: Peer) -> None:
         if peer.eof and peer.phase is Phase.OPEN and peer.waiting is Waiting.NOTHING:
             for event in peer.connection.receive_eof():
-                self._execute(peer, event)
+                # The notice about a line that is not whole may have been one too many.
+                if peer.phase is Phase.OPEN:
+                    self._execute(peer, event)
 
     def _resume(self, peer: Peer) -> None:
         """Execute what a connection has waited with."""
         begun = peer.waiting in (Waiting.QUEUE, Waiting.ANSWER)
         peer.waiting = Waiting.NOTHING
+        self.work.charge(1)
+        self.flow.start_age(peer)
         unparsed, undelivered = self.buffers.take_kept(peer)
         self._fast_path.update(peer)
         self._run(peer, unparsed, begun=begun, undelivered=undelivered)
@@ -355,14 +362,26 @@ class Dispatcher:
         self._fast_path.update(peer)
         if waiting is Waiting.TURN:
             self._runnable[peer] = None
-        elif waiting is Waiting.RATE:
-            self._paused.start(peer, self.now)
+        else:
+            self.flow.stop_age(peer)
+            if waiting is Waiting.RATE:
+                self._paused.start(peer, self.now)
         self._keep(peer, unparsed)
 
     def _keep(self, peer: Peer, unparsed: bytes) -> None:
         self.buffers.keep(peer, unparsed)
         for each in self.buffers.largest():
             self.abort(each, CloseReason.FULL_QUEUES)
+
+    def _in_round(self, items: Iterator[T]) -> Iterator[T]:
+        """Take items as long as the round is not over; what is left comes in the next one."""
+        while self.work.round < ROUND:
+            try:
+                item = next(items)
+            except StopIteration:
+                return
+            self.work.charge(1)
+            yield item
 
     def _forget(self, peer: Peer) -> None:
         """Let a connection wait for nothing, and nobody for it."""

@@ -12,21 +12,24 @@ slow recipient holds nobody but those who write to it. Four rules do that:
 
 1. A queue of more than `Limits.high_water` bytes is full, until half of that is left. The gap
    between the two marks makes a sender wait seldom and long instead of often and briefly.
-2. A message for a full queue is not delivered. Its sender waits, and all that the sender has sent
-   behind that message waits too; nobody else does. Other recipients of the same message get it at
-   once. Otherwise a sender to many would wait until all their queues have room at the same moment.
-   Senders that wait for one queue resume one after another, in the order in which they came. The
-   first may fill the queue again, and then the second goes on waiting.
-3. A broadcast does not wait for a queue that loses less than `Limits.drain_rate`. It is added to
-   that queue however full that is. So one member that has stopped holds a group up for less than a
-   second, while a member that is slow still slows its group down. A queue is watched in windows of
-   `WINDOW` seconds: a full queue counts as draining at first, and then for as long as the last
-   window shows enough.
+2. A message for a full queue is not delivered as long as the queue drains. Its sender waits, and
+   all that the sender has sent behind that message waits too; nobody else does. Other recipients of
+   the same message get it at once. Otherwise a sender to many would wait until all their queues
+   have room at the same moment. Senders that wait for one queue resume one after another, in the
+   order in which they came. The first may fill the queue again, and then the second goes on
+   waiting.
+3. A queue drains if it loses `Limits.drain_rate`, over windows of `WINDOW` seconds. A queue that
+   has just become full gets the benefit of the doubt for its first window. A queue that does not
+   drain holds nobody: messages are added to it however full it is. A sender that has waited in vain
+   gives no benefit of the doubt for a while: it waits only for queues that have drained before. So
+   a recipient that has stopped holds each of its senders for less than a second, once, even if it
+   connects again and again.
 4. A connection whose oldest queued byte is older than `Limits.queue_age`, or whose queue exceeds
-   `Limits.queue_bytes`, is closed.
+   `Limits.queue_bytes`, is closed. Its age stands still while the server keeps it waiting: a client
+   that can't write because nobody reads from it may not get to reading either.
 
-So every queue is bounded by rules 2 and 4. A sender waits for its own recipient for `queue_age` at
-most (rule 4), and for a member of a group for less than a second (rule 3).
+So every queue is bounded by rule 4. A slow recipient slows down those who write to it, and nothing
+is lost. One that has stopped costs them less than a second, and is closed.
 """
 
 from collections import OrderedDict
@@ -39,7 +42,7 @@ from .timers import Timers
 
 WINDOW: Final = 0.35
 """Seconds over which a full queue is watched. A recipient that stops may still have taken enough in
-the first of two windows. With a tick every 0.1 s, a group waits for it for less than a second."""
+the first of two windows. With a tick every 0.1 s, a sender waits for it for less than a second."""
 
 
 class FlowControl(Generic[ConnectionId]):
@@ -62,17 +65,21 @@ class FlowControl(Generic[ConnectionId]):
         when its age timer was started."""
         self._now = 0.0
         self._share = limits.drain_rate * WINDOW
-        # Full queues that lose enough.
+        # Full queues that drain, or may; connections that were slow and have caught up, or drained.
         self._draining: set[ConnectionId] = set()
+        self._proven: set[ConnectionId] = set()
         self._windows: Timers[ConnectionId] = Timers(WINDOW)
-        # The senders that wait for each full queue, and whether with a broadcast. Ordered, for the
-        # reason in `Timers`.
-        self._waiters: dict[ConnectionId, OrderedDict[ConnectionId, bool]] = {}
+        # Senders that have waited in vain a short time ago.
+        self._impatient: Timers[ConnectionId] = Timers(limits.queue_age)
+        # The senders that wait for each full queue. Ordered, for the reason in `Timers`.
+        self._waiters: dict[ConnectionId, OrderedDict[ConnectionId, None]] = {}
         self._waits_for: dict[ConnectionId, ConnectionId] = {}
         # Queues that have room again while senders still wait for them; senders that may resume.
         self._opened: dict[ConnectionId, None] = {}
         self._released: OrderedDict[ConnectionId, None] = OrderedDict()
         self._ages: Timers[ConnectionId] = Timers(limits.queue_age)
+        # Connections whose age stands still.
+        self._ageless: set[ConnectionId] = set()
 
     @property
     def waiting(self) -> int:
@@ -93,18 +100,42 @@ class FlowControl(Generic[ConnectionId]):
             self._windows.start(cid, self._now)
 
     def blockers(
-        self, to: tuple[ConnectionId, ...], *, broadcast: bool
+        self, sender: ConnectionId, to: tuple[ConnectionId, ...]
     ) -> Collection[ConnectionId]:
-        """The queues among some that a message has to wait for, in their order."""
-        full = self._draining if broadcast else self.full.keys()
-        if not full or full.isdisjoint(to):
-            return ()
-        return dict.fromkeys(cid for cid in to if cid in full)
+        """The queues that a message has to wait for.
 
-    def wait(self, cid: ConnectionId, queue: ConnectionId, *, broadcast: bool) -> None:
+        Args:
+            sender: Whose message it is.
+            to: The recipients.
+
+        Returns:
+            Those among the recipients, in their order.
+        """
+        draining = self._draining
+        if not draining or draining.isdisjoint(to):
+            return ()
+        if sender not in self._impatient:
+            return dict.fromkeys(cid for cid in to if cid in draining)
+        # As long as it meets such queues, it stays impatient.
+        self._impatient.start(sender, self._now)
+        return dict.fromkeys(cid for cid in to if cid in draining and cid in self._proven)
+
+    def wait(self, cid: ConnectionId, queue: ConnectionId) -> None:
         """Let a sender wait for a full queue."""
-        self._waiters.setdefault(queue, OrderedDict())[cid] = broadcast
+        self._waiters.setdefault(queue, OrderedDict())[cid] = None
         self._waits_for[cid] = queue
+
+    def stop_age(self, cid: ConnectionId) -> None:
+        """Let the age of a connection's queue stand still: the server keeps it waiting."""
+        self._ageless.add(cid)
+        self._ages.stop(cid)
+
+    def start_age(self, cid: ConnectionId) -> None:
+        """Let the age of a connection's queue begin again."""
+        if cid in self._ageless:
+            self._ageless.discard(cid)
+            if cid in self.late:
+                self._ages.start(cid, self._now)
 
     def blocked_by(self, cid: ConnectionId) -> ConnectionId | None:
         """The owner of the queue that a connection waits for, if it waits for one."""
@@ -121,15 +152,20 @@ class FlowControl(Generic[ConnectionId]):
         if not left:
             if self.late.pop(cid, None) is not None:
                 self._ages.stop(cid)
+                self._proven.add(cid)
         elif self.late.get(cid, 0) > size:
             self.late[cid] -= size
         else:
             self.late[cid] = left
-            self._ages.start(cid, self._now)
+            if cid not in self._ageless:
+                self._ages.start(cid, self._now)
         if cid in self.full:
             self.full[cid] += size
+            if size and cid not in self._windows:
+                self._windows.start(cid, self._now)
             if left <= self.high_water // 2:
                 self._mark_open(cid)
+                self._proven.add(cid)
                 if cid in self._waiters:
                     self._opened[cid] = None
 
@@ -143,16 +179,22 @@ class FlowControl(Generic[ConnectionId]):
             The connections that are too slow by rule 4.
         """
         self._now = now
+        for _ in self._impatient.take_expired(now):
+            pass
         for cid in self._windows.take_expired(now):
             if self.full[cid] >= self._share:
                 self._draining.add(cid)
+                self._proven.add(cid)
             elif cid in self._draining:
                 self._draining.discard(cid)
-                for sender, broadcast in list(self._waiters.get(cid, {}).items()):
-                    if broadcast:
-                        self._release(sender)
-            self.full[cid] = 0
-            self._windows.start(cid, now)
+                self._proven.discard(cid)
+                for sender in list(self._waiters.get(cid, ())):
+                    self._release(sender)
+                    self._impatient.start(sender, now)
+            # A queue that has stopped is watched again when something of it is written.
+            if self.full[cid]:
+                self.full[cid] = 0
+                self._windows.start(cid, now)
         return self._take_too_old()
 
     def next_released(self) -> ConnectionId | None:
@@ -174,6 +216,9 @@ class FlowControl(Generic[ConnectionId]):
     def forget(self, cid: ConnectionId) -> None:
         """Release those who wait for a connection that is being closed; it waits for nobody."""
         self._mark_open(cid)
+        self._proven.discard(cid)
+        self._impatient.stop(cid)
+        self._ageless.discard(cid)
         if self.late.pop(cid, None) is not None:
             self._ages.stop(cid)
         self._opened.pop(cid, None)

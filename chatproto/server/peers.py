@@ -1,5 +1,7 @@
 """All connections of a broker, and how each of them ends."""
 
+from collections.abc import Iterator
+from itertools import chain
 from typing import Any, NamedTuple
 
 from .buffers import Buffers
@@ -66,12 +68,14 @@ class Peers:
             self._stop_timers(peer)
         return peer
 
-    def tick(self, now: float) -> None:
-        """Advance the clock: abort the connections whose time to end is over."""
+    def tick(self, now: float) -> Iterator[Peer]:
+        """Advance the clock.
+
+        Returns:
+            The connections to abort because their time to end is over.
+        """
         self._now = now
-        for timers in (self._lingering, self._half_closed):
-            for peer in timers.take_expired(now):
-                self.abort(peer)
+        return chain(self._lingering.take_expired(now), self._half_closed.take_expired(now))
 
     def receive_eof(self, peer: Peer) -> None:
         """Note that the peer's half of the stream has ended."""

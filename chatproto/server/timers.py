@@ -21,6 +21,10 @@ class Timers(Generic[ConnectionId]):
         # Ordered: a plain dict would search through the entries deleted in front, again and again.
         self._ends: OrderedDict[ConnectionId, float] = OrderedDict()
 
+    def __contains__(self, cid: object) -> bool:
+        """Whether a connection's timer runs."""
+        return cid in self._ends
+
     def start(self, cid: ConnectionId, now: float) -> None:
         """Start a connection's timer, or start it anew."""
         self._ends[cid] = now + self._span

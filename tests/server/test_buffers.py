@@ -53,9 +53,9 @@ def test_a_queue_above_the_high_water_mark_is_full() -> None:
     setup = Setup("a", "b")
     both = setup.by_id["a"], setup.by_id["b"]
     setup.queue(1000, "a")
-    assert not setup.flow.blockers(both, broadcast=False)
+    assert not setup.flow.blockers(setup.by_id["a"], both)
     setup.queue(1, "a")
-    assert ids(setup.flow.blockers(both, broadcast=False)) == ["a"]
+    assert ids(setup.flow.blockers(setup.by_id["a"], both)) == ["a"]
 
 
 def test_queue_unless_full_adds_to_all_queues_or_to_none() -> None:
@@ -121,7 +121,7 @@ def test_unparsed_bytes_of_senders_count_for_the_queue_they_wait_for() -> None:
     setup.queue(1900, "c")
     for cid in "ab":
         setup.by_id[cid].waiting = Waiting.QUEUE
-        setup.flow.wait(setup.by_id[cid], setup.by_id["d"], broadcast=False)
+        setup.flow.wait(setup.by_id[cid], setup.by_id["d"])
         setup.buffers.keep(setup.by_id[cid], b"x" * 1500)
     assert setup.largest() == ["d"]
     setup.flow.forget(setup.by_id["d"])
@@ -174,7 +174,7 @@ def test_sent_is_not_all_while_a_connection_waits_or_closes() -> None:
 def test_a_queue_opens_when_half_is_left() -> None:
     setup = Setup("a", "b")
     setup.queue(1100, "a")
-    setup.flow.wait(setup.by_id["b"], setup.by_id["a"], broadcast=False)
+    setup.flow.wait(setup.by_id["b"], setup.by_id["a"])
     setup.buffers.sent(setup.by_id["a"], 599)
     assert setup.flow.next_released() is None
     setup.buffers.sent(setup.by_id["a"], 1)

@@ -2,11 +2,14 @@
 
 import pytest
 
-from chatproto import ChatBroker, CloseReason, DuplicateLogin, Policy
+from chatproto import ChatBroker, CloseReason, DuplicateLogin, Limits, Policy
 from chatproto.server.dispatcher import SLICE
+from chatproto.server.flow_control import WINDOW
 
 from .brokers import (
     NARROW,
+    TIGHT,
+    answer,
     broker_of,
     close_reason,
     fill,
@@ -215,13 +218,29 @@ def test_the_recipient_is_too_slow() -> None:
     broker = waiting_broker("alice", "bob", "carol")
     send(broker, 1, "SEND carol hi")
     broker.sent(2, 0)
-    broker.tick(9.9)
+    broker.tick(WINDOW - 0.01)
     assert not broker.next_step(1).read
-    broker.tick(10.0)
-    flush(broker, slow=[1, 2, 3])
-    assert received(broker, 1) == ["*server* ERR NO_SUCH_USER SEND bob is not online"]
+    # It has stopped: its queue may grow, and its sender goes on.
+    broker.tick(WINDOW)
+    broker.take_ready()
+    assert broker.next_step(1).read
     assert received(broker, 3) == ["alice hi"]
+    assert broker.snapshot().deliveries == 13
+    broker.tick(10.0)
+    send(broker, 1, "SEND bob hi")
+    assert received(broker, 1) == ["*server* ERR NO_SUCH_USER SEND bob is not online"]
     assert close_reason(broker, 2) is CloseReason.SLOW_CONSUMER
+
+
+def test_the_recipient_does_not_read_and_its_queue_is_too_long() -> None:
+    broker = waiting_broker("alice", "bob")
+    broker.sent(2, 0)
+    broker.tick(WINDOW)
+    broker.take_ready()
+    fill(broker, 1, "alice", "bob", 4000)
+    assert broker.next_step(1).read
+    assert received(broker, 1) == ["*server* ERR NO_SUCH_USER SEND bob is not online"]
+    assert close_reason(broker, 2) is CloseReason.FULL_QUEUE
 
 
 def test_the_recipient_is_replaced() -> None:
@@ -280,13 +299,18 @@ def test_the_sender_is_lost_when_it_could_resume() -> None:
     assert broker.snapshot().queued == 0
 
 
-def test_the_sender_is_too_slow_itself() -> None:
-    broker = waiting_broker("alice", "bob", "carol")
-    send(broker, 3, "SEND alice hi")
+def test_a_connection_does_not_age_while_it_is_kept_waiting() -> None:
+    broker = broker_of("alice", "bob", ask=True, limits=Limits(auth_timeout=60.0))
+    send(broker, 1, "LOGIN ali")
+    send(broker, 2, "SEND alice hi")
     broker.sent(1, 0)
-    broker.tick(10.0)
+    broker.tick(30.0)
+    assert broker.snapshot().closes == {}
+    answer(broker, True)
+    broker.tick(39.9)
+    assert broker.next_step(1).read
+    broker.tick(40.0)
     assert close_reason(broker, 1) is CloseReason.SLOW_CONSUMER
-    assert broker.snapshot().waiting == 0
 
 
 def test_a_message_that_is_too_long_does_not_wait() -> None:
@@ -294,3 +318,11 @@ def test_a_message_that_is_too_long_does_not_wait() -> None:
     send(broker, 3, "SEND bob ".ljust(500, "x"))
     assert "ERR LINE_TOO_LONG SEND" in received(broker, 3)[0]
     assert broker.next_step(3).read
+
+
+def test_the_notice_about_a_line_that_is_not_whole_is_one_too_many() -> None:
+    broker = broker_of("alice", "bob", limits=TIGHT)
+    send(broker, 1, message("alice", "bob", 500))
+    broker.receive(2, b"CHAT/1.0 SEND alice half")
+    broker.receive_eof(2)
+    assert close_reason(broker, 2) is CloseReason.FULL_QUEUE

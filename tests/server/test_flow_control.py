@@ -65,9 +65,9 @@ def test_the_high_water_mark(
 
 def test_a_message_is_blocked_by_full_queues() -> None:
     flow = flow_of("b", "d")
-    assert not flow.blockers(("a", "c"), broadcast=False)
-    assert list(flow.blockers(("d", "c", "b", "a"), broadcast=False)) == ["d", "b"]
-    assert not flow_of().blockers(("a",), broadcast=True)
+    assert not flow.blockers("sender", ("a", "c"))
+    assert list(flow.blockers("sender", ("d", "c", "b", "a"))) == ["d", "b"]
+    assert not flow_of().blockers("sender", ("a",))
 
 
 def test_nobody_waits_at_first() -> None:
@@ -79,13 +79,13 @@ def test_nobody_waits_at_first() -> None:
 
 def test_a_sender_is_released_when_half_is_left() -> None:
     flow = flow_of("b")
-    flow.wait("a", "b", broadcast=False)
+    flow.wait("a", "b")
     assert flow.blocked_by("a") == "b"
     sent(flow, "b", 500, 501, 0.0)
     assert released(flow) == []
     assert flow.waiting == 1
     sent(flow, "b", 1, 500, 0.0)
-    assert not flow.blockers(("b",), broadcast=False)
+    assert not flow.blockers("sender", ("b",))
     assert released(flow) == ["a"]
     assert flow.waiting == 0
     assert released(flow) == []
@@ -94,16 +94,16 @@ def test_a_sender_is_released_when_half_is_left() -> None:
 def test_a_queue_is_full_until_half_is_left() -> None:
     flow = flow_of("b")
     sent(flow, "b", 400, 601, 0.0)
-    assert flow.blockers(("b",), broadcast=False)
+    assert flow.blockers("sender", ("b",))
     mark_full(flow, "b", 0.0)
     sent(flow, "b", 101, 500, 0.0)
-    assert not flow.blockers(("b",), broadcast=False)
+    assert not flow.blockers("sender", ("b",))
 
 
 def test_senders_are_released_in_the_order_in_which_they_came() -> None:
     flow = flow_of("q")
     for sender in "cab":
-        flow.wait(sender, "q", broadcast=sender == "a")
+        flow.wait(sender, "q")
     sent(flow, "q", 1000, 0, 0.0)
     assert released(flow) == ["c", "a", "b"]
 
@@ -111,12 +111,12 @@ def test_senders_are_released_in_the_order_in_which_they_came() -> None:
 def test_the_next_sender_waits_when_the_first_fills_the_queue_again() -> None:
     flow = flow_of("q")
     for sender in "abc":
-        flow.wait(sender, "q", broadcast=False)
+        flow.wait(sender, "q")
     sent(flow, "q", 1000, 0, 0.0)
     turns = each_released(flow)
     assert next(turns) == "a"
     mark_full(flow, "q", 0.0)
-    flow.wait("a", "q", broadcast=False)
+    flow.wait("a", "q")
     assert list(turns) == []
     # The first sender is the last one now.
     sent(flow, "q", 1000, 0, 0.0)
@@ -125,7 +125,7 @@ def test_the_next_sender_waits_when_the_first_fills_the_queue_again() -> None:
 
 def test_a_queue_that_is_full_again_releases_no_sender() -> None:
     flow = flow_of("q")
-    flow.wait("a", "q", broadcast=False)
+    flow.wait("a", "q")
     sent(flow, "q", 1000, 0, 0.0)
     mark_full(flow, "q", 0.0)
     assert released(flow) == []
@@ -135,8 +135,8 @@ def test_a_queue_that_is_full_again_releases_no_sender() -> None:
 
 def test_each_queue_has_its_own_waiters() -> None:
     flow = flow_of("p", "q")
-    flow.wait("a", "p", broadcast=False)
-    flow.wait("b", "q", broadcast=False)
+    flow.wait("a", "p")
+    flow.wait("b", "q")
     sent(flow, "q", 1000, 0, 0.0)
     assert released(flow) == ["b"]
     sent(flow, "p", 1000, 0, 0.0)
@@ -145,7 +145,7 @@ def test_each_queue_has_its_own_waiters() -> None:
 
 def test_a_sender_may_wait_for_its_own_queue() -> None:
     flow = flow_of("a")
-    flow.wait("a", "a", broadcast=False)
+    flow.wait("a", "a")
     sent(flow, "a", 1000, 0, 0.0)
     assert released(flow) == ["a"]
 
@@ -153,9 +153,9 @@ def test_a_sender_may_wait_for_its_own_queue() -> None:
 def test_a_queue_that_is_gone_releases_all_senders() -> None:
     flow = flow_of("q")
     for sender in "ab":
-        flow.wait(sender, "q", broadcast=False)
+        flow.wait(sender, "q")
     flow.forget("q")
-    assert not flow.blockers(("q",), broadcast=False)
+    assert not flow.blockers("sender", ("q",))
     assert flow.waiting == 0
     assert released(flow) == ["a", "b"]
 
@@ -163,7 +163,7 @@ def test_a_queue_that_is_gone_releases_all_senders() -> None:
 def test_a_sender_that_is_gone_does_not_wait() -> None:
     flow = flow_of("q")
     for sender in "abc":
-        flow.wait(sender, "q", broadcast=False)
+        flow.wait(sender, "q")
     flow.forget("b")
     assert flow.waiting == 2
     flow.forget("q")
@@ -174,7 +174,7 @@ def test_a_sender_that_is_gone_does_not_wait() -> None:
 def test_a_queue_may_go_while_its_senders_resume() -> None:
     flow = flow_of("q")
     for sender in "abc":
-        flow.wait(sender, "q", broadcast=False)
+        flow.wait(sender, "q")
     sent(flow, "q", 1000, 0, 0.0)
     turns = each_released(flow)
     assert next(turns) == "a"
@@ -184,32 +184,31 @@ def test_a_queue_may_go_while_its_senders_resume() -> None:
 
 def test_a_sender_that_waits_for_its_own_queue_may_go() -> None:
     flow = flow_of("a")
-    flow.wait("a", "a", broadcast=False)
+    flow.wait("a", "a")
     flow.forget("a")
     assert released(flow) == []
     assert flow.waiting == 0
 
 
-# Rule 3: broadcasts do not wait for queues that do not drain
+# Rule 3: nobody waits for queues that do not drain
 
 
-def test_a_broadcast_waits_for_one_window_at_first() -> None:
+def test_a_message_waits_for_one_window_at_first() -> None:
     flow = flow_of("q")
-    assert flow.blockers(("q",), broadcast=True)
+    assert flow.blockers("sender", ("q",))
     assert slow(flow, WINDOW - 0.01) == []
-    assert flow.blockers(("q",), broadcast=True)
+    assert flow.blockers("sender", ("q",))
     slow(flow, WINDOW)
-    assert not flow.blockers(("q",), broadcast=True)
-    assert flow.blockers(("q",), broadcast=False)
+    assert not flow.blockers("sender", ("q",))
 
 
-def test_senders_of_broadcasts_are_released_when_a_queue_does_not_drain() -> None:
+def test_senders_are_released_when_a_queue_does_not_drain() -> None:
     flow = flow_of("q")
     for sender in "abcd":
-        flow.wait(sender, "q", broadcast=sender in "bd")
+        flow.wait(sender, "q")
     slow(flow, WINDOW)
-    assert released(flow) == ["b", "d"]
-    assert flow.waiting == 2
+    assert released(flow) == ["a", "b", "c", "d"]
+    assert flow.waiting == 0
     # Once only.
     slow(flow, 2 * WINDOW)
     assert released(flow) == []
@@ -221,19 +220,19 @@ def test_the_bytes_written_in_a_window_decide(size: float, waits: bool) -> None:
     sent(flow, "q", int(size) - 100, 2000, 0.1)
     sent(flow, "q", 100, 2000, 0.2)
     slow(flow, WINDOW)
-    assert bool(flow.blockers(("q",), broadcast=True)) is waits
+    assert bool(flow.blockers("sender", ("q",))) is waits
     # Each window counts for itself.
     slow(flow, 2 * WINDOW)
-    assert not flow.blockers(("q",), broadcast=True)
+    assert not flow.blockers("sender", ("q",))
 
 
-def test_a_broadcast_waits_again_for_a_queue_that_drains_again() -> None:
+def test_a_message_waits_again_for_a_queue_that_drains_again() -> None:
     flow = flow_of("q")
     slow(flow, WINDOW)
     sent(flow, "q", int(SHARE), 2000, WINDOW)
-    assert not flow.blockers(("q",), broadcast=True)
+    assert not flow.blockers("sender", ("q",))
     slow(flow, 2 * WINDOW)
-    assert flow.blockers(("q",), broadcast=True)
+    assert flow.blockers("sender", ("q",))
 
 
 def test_a_queue_that_is_full_again_has_a_new_window() -> None:
@@ -242,12 +241,94 @@ def test_a_queue_that_is_full_again_has_a_new_window() -> None:
     sent(flow, "q", 1000, 0, WINDOW)
     mark_full(flow, "q", 10.0)
     slow(flow, 10.0 + WINDOW / 2)
-    assert flow.blockers(("q",), broadcast=True)
+    assert flow.blockers("sender", ("q",))
     slow(flow, 10.0 + WINDOW)
-    assert not flow.blockers(("q",), broadcast=True)
+    assert not flow.blockers("sender", ("q",))
+
+
+def impatient_flow() -> FlowControl[str]:
+    """The sender has waited for q in vain, up to now."""
+    flow = flow_of("q", limits=Limits(high_water=1000, drain_rate=1000, queue_age=5.0))
+    flow.wait("sender", "q")
+    slow(flow, WINDOW)
+    assert released(flow) == ["sender"]
+    return flow
+
+
+def test_a_sender_that_has_waited_in_vain_gives_no_benefit_of_the_doubt() -> None:
+    flow = impatient_flow()
+    mark_full(flow, "p", 1.0)
+    assert not flow.blockers("sender", ("p", "q"))
+    assert list(flow.blockers("other", ("p", "q"))) == ["p"]
+
+
+def test_it_waits_for_a_queue_that_has_drained_before() -> None:
+    flow = impatient_flow()
+    mark_full(flow, "p", 1.0)
+    sent(flow, "p", 1000, 0, 1.0)
+    mark_full(flow, "p", 1.1)
+    mark_full(flow, "r", 1.1)
+    sent(flow, "r", int(SHARE), 2000, 1.2)
+    slow(flow, 1.1 + WINDOW)
+    mark_full(flow, "s", 1.1 + WINDOW)
+    sent(flow, "p", 0, 2000, 1.1 + WINDOW)
+    assert list(flow.blockers("sender", ("r", "s"))) == ["r"]
+
+
+def test_it_waits_for_one_that_was_slow_and_has_caught_up() -> None:
+    flow = impatient_flow()
+    for cid in "pr":
+        sent(flow, cid, 0, 10, 1.0)
+    sent(flow, "p", 10, 0, 1.1)
+    for cid in "pr":
+        mark_full(flow, cid, 1.2)
+    assert list(flow.blockers("sender", ("p", "r"))) == ["p"]
+
+
+def test_it_is_patient_again_after_a_while_without_such_queues() -> None:
+    flow = impatient_flow()
+    slow(flow, 4.0)
+    mark_full(flow, "p", 4.0)
+    assert not flow.blockers("sender", ("p",))
+    # From then on it takes as long again.
+    slow(flow, 4.0 + WINDOW)
+    slow(flow, 8.9)
+    mark_full(flow, "r", 8.9)
+    flow.forget("r")
+    slow(flow, 9.0)
+    mark_full(flow, "s", 9.0)
+    assert flow.blockers("sender", ("s",))
+
+
+def test_a_queue_that_has_stopped_is_watched_again_when_some_of_it_is_written() -> None:
+    flow = flow_of("q")
+    slow(flow, WINDOW)
+    slow(flow, 100.0)
+    assert "q" not in flow._windows
+    sent(flow, "q", 1, 2000, 100.0)
+    assert "q" in flow._windows
 
 
 # Rule 4: age
+
+
+def test_the_age_stands_still_while_a_connection_is_kept_waiting() -> None:
+    flow = flow_of()
+    sent(flow, "q", 0, 10, 0.0)
+    slow(flow, 9.0)
+    flow.stop_age("q")
+    sent(flow, "q", 0, 20, 9.5)
+    assert slow(flow, 100.0) == []
+    flow.start_age("q")
+    assert slow(flow, 109.9) == []
+    assert slow(flow, 110.0) == ["q"]
+
+
+def test_a_queue_that_could_be_written_has_no_age_to_begin_again() -> None:
+    flow = flow_of()
+    flow.stop_age("q")
+    flow.start_age("q")
+    assert slow(flow, 100.0) == []
 
 
 def test_a_queue_of_which_nothing_is_written_is_too_old() -> None:
