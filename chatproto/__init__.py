@@ -81,6 +81,7 @@ __all__ = [
     "ErrorCode",
     "Event",
     "EventKind",
+    "Expire",
     "Group",
     "GroupLimits",
     "Invalid",

@@ -12,6 +12,7 @@ from .routing.actions import Action as Action
 from .routing.actions import ConnectionId as ConnectionId
 from .routing.actions import Deliver as Deliver
 from .routing.actions import Disconnect as Disconnect
+from .routing.actions import Expire as Expire
 from .routing.actions import Refuse as Refuse
 from .routing.hub import ChatHub as ChatHub
 from .routing.limits import GroupLimits as GroupLimits

@@ -56,5 +56,13 @@ class Disconnect(Generic[ConnectionId]):
     """Why; None when the connection asked for it."""
 
 
-Action: TypeAlias = Deliver[ConnectionId] | Refuse[ConnectionId] | Disconnect[ConnectionId]
+@dataclass(frozen=True, slots=True)
+class Expire:
+    """Tell the operators that a group has ended to make room. Nobody in it is online."""
+
+    group: str
+    """The group's name."""
+
+
+Action: TypeAlias = Deliver[ConnectionId] | Refuse[ConnectionId] | Disconnect[ConnectionId] | Expire
 """What a hub wants done."""

@@ -1,6 +1,5 @@
 """Who is who, and who gets what."""
 
-from collections.abc import Iterable
 from typing import Generic, assert_never
 
 from ..wire.codec import is_for_server
@@ -20,20 +19,10 @@ from ..wire.events import (
 )
 from ..wire.names import is_reserved
 from ..wire.states import Role, objection
-from .actions import Action, ConnectionId, Deliver, Disconnect, Refuse
+from .actions import Action, ConnectionId, Deliver, Disconnect, Expire, Refuse
+from .groups import Groups
 from .limits import GroupLimits
 from .policy import Broadcasting, DuplicateLogin, Policy
-
-
-class _Group:
-    """A group: its members by name, online or not."""
-
-    __slots__ = ("creator", "members")
-
-    def __init__(self, creator: str, members: Iterable[str]) -> None:
-        self.creator = creator
-        # A dict for a set that keeps its order, as above.
-        self.members = dict.fromkeys(members)
 
 
 class ChatHub(Generic[ConnectionId]):
@@ -51,16 +40,15 @@ class ChatHub(Generic[ConnectionId]):
     def __init__(self, policy: Policy = Policy(), limits: GroupLimits = GroupLimits()) -> None:
         self._policy = policy
         self._limits = limits
-        # The groups that exist because of each connection, as long as it is there, and back.
-        self._made: dict[ConnectionId, set[str]] = {}
-        self._makers: dict[str, ConnectionId] = {}
         self._names: dict[ConnectionId, str | None] = {}
+        # The networks of connections that have one.
+        self._networks: dict[ConnectionId, str] = {}
         # The last names of connections that have ended and are not forgotten yet.
         self._ended: dict[ConnectionId, str | None] = {}
         # Dicts for sets that keep their order: messages go out in the same order each time.
         self.online: dict[str, dict[ConnectionId, None]] = {}
         """The connections that are logged in under each name; do not change it."""
-        self._groups: dict[str, _Group] = {}
+        self._groups: Groups[ConnectionId] = Groups(limits, self.online.keys())
 
     @property
     def users(self) -> int:
@@ -80,11 +68,12 @@ class ChatHub(Generic[ConnectionId]):
         """
         return self._names[cid] if cid in self._names else self._ended[cid]
 
-    def connect(self, cid: ConnectionId) -> None:
+    def connect(self, cid: ConnectionId, network: str = "") -> None:
         """Take on a connection, anonymous at first.
 
         Args:
             cid: Its id until `disconnect`.
+            network: The network that its groups count with; empty for none.
 
         Raises:
             ValueError: There is such a connection already.
@@ -92,6 +81,8 @@ class ChatHub(Generic[ConnectionId]):
         if cid in self._names or cid in self._ended:
             raise ValueError(f"{cid!r} is connected already")
         self._names[cid] = None
+        if network:
+            self._networks[cid] = network
 
     def end(self, cid: ConnectionId) -> None:
         """Route nothing more to or from a connection. One that has ended already is fine.
@@ -101,8 +92,8 @@ class ChatHub(Generic[ConnectionId]):
         if cid not in self._names:
             return
         self._ended[cid] = name = self._names.pop(cid)
-        for group in self._made.pop(cid, ()):
-            del self._makers[group]
+        self._networks.pop(cid, None)
+        self._groups.forget_maker(cid)
         if name is not None:
             self._leave_name(cid, name)
 
@@ -205,21 +196,14 @@ class ChatHub(Generic[ConnectionId]):
         return [_new_deliver(audience, _new_receive(name, event.data))] if audience else []
 
     def _make_group(self, cid: ConnectionId, name: str, event: Group) -> list[Action[ConnectionId]]:
-        if event.name in self._groups:
+        if self._groups.get(event.name) is not None:
             return [Refuse(cid, ErrorCode.GROUP_EXISTS, f"there is a group {event.name} already")]
-        limits = self._limits
-        if len(event.members) > limits.max_members:
-            text = f"a group has at most {limits.max_members} members"
-        elif len(self._groups) >= limits.max_groups:
-            text = "there are too many groups"
-        elif len(self._made.get(cid, ())) >= limits.max_groups_per_connection:
-            text = "you have made too many groups"
-        else:
-            self._groups[event.name] = _Group(name, event.members)
-            self._made.setdefault(cid, set()).add(event.name)
-            self._makers[event.name] = cid
-            return []
-        return [Refuse(cid, ErrorCode.TOO_MANY, text)]
+        network = self._networks.get(cid, "")
+        text, expired = self._groups.make(event.name, event.members, name, cid, network)
+        actions: list[Action[ConnectionId]] = [Expire(group) for group in expired]
+        if text:
+            actions.append(Refuse(cid, ErrorCode.TOO_MANY, text))
+        return actions
 
     def _leave_group(
         self, cid: ConnectionId, name: str, event: Leave
@@ -229,11 +213,7 @@ class ChatHub(Generic[ConnectionId]):
             return [_no_such_group(cid, event.group)]
         if name not in group.members:
             return [_not_a_member(cid, event.group)]
-        del group.members[name]
-        if not group.members:
-            del self._groups[event.group]
-            if event.group in self._makers:
-                self._made[self._makers.pop(event.group)].remove(event.group)
+        self._groups.leave(event.group, name)
         return []
 
     def _login(
@@ -243,6 +223,12 @@ class ChatHub(Generic[ConnectionId]):
             return []
         actions: list[Action[ConnectionId]] = []
         others = self.online.get(new_name, ())
+        if (
+            len(others) >= self._limits.max_connections_per_name
+            and self._policy.duplicate_login is DuplicateLogin.SHARE
+        ):
+            text = f"{new_name} is logged in {len(others)} times already"
+            return [Refuse(cid, ErrorCode.TOO_MANY, text)]
         if others and self._policy.duplicate_login is DuplicateLogin.REJECT:
             return [Refuse(cid, ErrorCode.NAME_IN_USE, f"{new_name} is logged in already")]
         if others and self._policy.duplicate_login is DuplicateLogin.REPLACE:

@@ -42,9 +42,9 @@ class ChatBroker(Generic[ConnectionId]):
         limits: The bounds on one connection, and on all of them together.
         notices: Whether to tell clients why the server refuses something (protocol.md, section 3).
             Without them it is as silent as the server that CHAT/1.0 was published with.
-        ask: Whether to ask for each LOGIN if it is allowed; see `take_questions`. fast_path:
-        Whether messages that need no closer look go a faster way, which makes the same of
-            them. Tests switch it off to compare.
+        ask: Whether to ask for each LOGIN if it is allowed; see `take_questions`.
+        fast_path: Whether messages that need no closer look go a faster way, with the same result.
+            Tests switch it off to compare.
     """
 
     def __init__(
@@ -92,7 +92,7 @@ class ChatBroker(Generic[ConnectionId]):
         dispatcher = self._dispatcher
         record = Peer(cid, peer, network_of(address), self._limits)
         self._peers.add(record)
-        dispatcher.hub.connect(record)
+        dispatcher.hub.connect(record, record.network)
         self._log.counters.accepted += 1
         reason = self._admission.enter(record.network)
         if self._draining:

@@ -28,7 +28,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final, TypeVar
 
-from ..routing.actions import Action, Deliver, Refuse
+from ..routing.actions import Action, Deliver, Expire, Refuse
 from ..routing.hub import ChatHub
 from ..routing.policy import Policy
 from ..wire.codec import encode
@@ -113,7 +113,7 @@ class Dispatcher:
         for peer, data in self._fast_path.deliver(received):
             if peer.phase is not Phase.OPEN:
                 continue
-            if not peer.heard:
+            if not peer.has_sent:
                 self.log.accepted(peer)
             if peer.waiting is not Waiting.NOTHING:
                 self._keep(peer, data)
@@ -297,6 +297,8 @@ class Dispatcher:
             elif isinstance(action, Refuse):
                 self._refuse(peer, event, action.code, action.text)
                 logged = False
+            elif isinstance(action, Expire):
+                self.log.group_expired(peer, action.group)
             else:
                 reason = CloseReason.REPLACED if action.code else _reason(peer, event)
                 self.close(action.cid, reason)

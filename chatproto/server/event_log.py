@@ -28,7 +28,7 @@ class EventLog:
 
     def accepted(self, peer: Peer) -> None:
         """Log a connection with its first bytes. One that connects and sends nothing is no news."""
-        peer.heard = True
+        peer.has_sent = True
         self._add(EventKind.ACCEPTED, peer, None)
 
     def executed(self, peer: Peer, event: Event, name: str | None, now: float) -> None:
@@ -62,11 +62,15 @@ class EventLog:
         if self._turned_away.allow(now):
             self._add(EventKind.TURNED_AWAY, peer, None, reason.value)
 
+    def group_expired(self, peer: Peer, group: str) -> None:
+        """Log that a group has ended because a new one of this connection needed room."""
+        self._add(EventKind.GROUP_EXPIRED, peer, None, group)
+
     def closed(self, peer: Peer, name: str | None) -> None:
         """Log that a connection is gone."""
         reason = peer.close_reason or CloseReason.LOST
         self.counters.closes[reason] += 1
-        kind = EventKind.CLOSED if peer.heard else EventKind.PROBED
+        kind = EventKind.CLOSED if peer.has_sent else EventKind.PROBED
         self._add(kind, peer, name, reason.value)
 
     def take(self) -> list[LogEvent]:

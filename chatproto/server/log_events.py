@@ -23,6 +23,10 @@ class EventKind(StrEnum):
     LEFT = "left"
     """The server has executed a LEAVE; the subject is the group."""
 
+    GROUP_EXPIRED = "group expired"
+    """A group has ended to make room for the peer's new one, because nobody in it is online; the
+    subject is the group."""
+
     LOGGED_OUT = "logged out"
     """The server has executed a LOGOUT."""
 
@@ -75,6 +79,8 @@ class LogEvent:
                 return f"accepted from {peer}"
             case EventKind.GROUP_MADE:
                 return f"group made {subject} by {who}"
+            case EventKind.GROUP_EXPIRED:
+                return f"group expired {subject}: nobody in it is online, and {peer} needs room"
             case EventKind.LEFT:
                 return f"left {subject}: {who}"
             case EventKind.LOGGED_IN | EventKind.LOGGED_OUT:

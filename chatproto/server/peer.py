@@ -66,7 +66,7 @@ class Peer:
         "close_reason",
         "connection",
         "eof",
-        "heard",
+        "has_sent",
         "identities",
         "log_limiter",
         "network",
@@ -118,7 +118,7 @@ class Peer:
         self.identities: Collection[str] | None = None
 
         # event_log: whether it has sent anything yet, and how much of what it does is logged.
-        self.heard: bool = False
+        self.has_sent: bool = False
         self.log_limiter: RateLimiter | None = None
 
         # notices: how many it gets. Made when it gets the first one.

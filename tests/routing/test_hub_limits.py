@@ -86,14 +86,16 @@ def test_groups_whose_maker_is_gone_count_for_no_connection() -> None:
 
 
 def test_a_refusal_names_the_limit() -> None:
-    hub = hub_of("a", "b", limits=Limits(max_groups=2, max_groups_per_connection=1, max_members=1))
+    hub = hub_of(
+        "a", "b", "c", limits=Limits(max_groups=2, max_groups_per_connection=1, max_members=1)
+    )
     texts = []
     for cid, event in (
         (1, Group("g", ["a", "b"])),
         (1, Group("g")),
         (1, Group("h")),
         (2, Group("h")),
-        (2, Group("i")),
+        (3, Group("i")),
     ):
         texts += [action.text for action in hub.handle(cid, event) if isinstance(action, Refuse)]
     assert texts == [

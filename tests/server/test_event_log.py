@@ -80,7 +80,7 @@ def test_a_login_under_the_same_name_is_not_logged() -> None:
 @pytest.mark.parametrize("reason", [None, *CloseReason])
 def test_closes_are_logged_and_counted(reason: CloseReason | None) -> None:
     log, peer = EventLog(), peer_of()
-    peer.heard = True
+    peer.has_sent = True
     peer.close_reason = reason
     expected = reason or CloseReason.LOST
     log.closed(peer, "alice")

@@ -219,7 +219,7 @@ def test_messages_that_exceed_the_bound_of_all_go_the_general_path() -> None:
 
 def test_a_send_to_many_connections_is_work() -> None:
     """Turns and rounds hold on the fast path too."""
-    broker = broker_of("alice", *["many"] * (FEW + 1))
+    broker = broker_of("alice", *["many"] * (FEW + 1), limits=Limits(max_connections_per_name=100))
     assert is_fast(broker, sends(b"hi", to="many"))
     assert all(broker.next_step(cid).write == receives(b"hi") for cid in range(2, FEW + 3))
     broker.receive_all([(1, sends(b"hi", to="many"))] * ROUND)

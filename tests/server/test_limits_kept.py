@@ -153,6 +153,41 @@ def test_max_members() -> None:
     assert (broker.snapshot().groups, broker.snapshot().refusals) == (1, {ErrorCode.TOO_MANY: 1})
 
 
+def test_max_memberships() -> None:
+    broker = broker_of("alice", limits=Limits(max_memberships=3))
+    send(broker, 1, "GROUP g alice b", "GROUP h a b")
+    assert received(broker, 1) == ["*server* ERR TOO_MANY GROUP there are too many groups"]
+    assert (broker.snapshot().groups, broker.snapshot().refusals) == (1, {ErrorCode.TOO_MANY: 1})
+    broker.take_log_events()
+    send(broker, 1, "LOGIN bob", "GROUP h a b")
+    assert broker.snapshot().groups == 1
+    assert [str(event) for event in broker.take_log_events()] == [
+        "logged in bob (peer-1)",
+        "group expired g: nobody in it is online, and peer-1 needs room",
+        "group made h by bob (peer-1)",
+    ]
+
+
+def test_max_memberships_per_address() -> None:
+    broker: ChatBroker[int] = ChatBroker(limits=Limits(max_memberships_per_address=3))
+    broker.connect(1, "peer-1", address="192.0.2.1")
+    send(broker, 1, "LOGIN alice", "GROUP g a b", "GROUP h")
+    assert received(broker, 1) == [
+        "*server* ERR TOO_MANY GROUP there are too many groups from your address"
+    ]
+    assert (broker.snapshot().groups, broker.snapshot().refusals) == (1, {ErrorCode.TOO_MANY: 1})
+
+
+def test_max_connections_per_name() -> None:
+    broker = broker_of("alice", "alice", "bob", limits=Limits(max_connections_per_name=2))
+    send(broker, 3, "LOGIN alice")
+    assert received(broker, 3) == ["*server* ERR TOO_MANY LOGIN alice is logged in 2 times already"]
+    assert (broker.snapshot().users, broker.snapshot().refusals) == (2, {ErrorCode.TOO_MANY: 1})
+    send(broker, 1, "LOGIN alice", "LOGOUT")
+    send(broker, 3, "LOGIN alice")
+    assert broker.snapshot().users == 1
+
+
 def test_bad_lines() -> None:
     broker = broker_of("alice", limits=Limits(bad_lines=3))
     send(broker, 1, "", "", "LEAVE g", "", "")

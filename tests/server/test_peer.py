@@ -23,7 +23,7 @@ WRITERS = {
     "undelivered": "buffers",
     "prefix": "fast_path",
     "identities": "logins",
-    "heard": "event_log",
+    "has_sent": "event_log",
     "log_limiter": "event_log",
     "notice_limiter": "notices",
 }

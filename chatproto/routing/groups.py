@@ -1,0 +1,153 @@
+"""The groups of a hub: who is in each of them, and which give way when there are too many."""
+
+from collections import Counter, OrderedDict
+from collections.abc import Collection, Iterable
+from typing import Any, Final, Generic
+
+from .actions import ConnectionId
+from .limits import GroupLimits
+
+SEARCH: Final = 1000
+"""Names that are looked up at most to find groups that can give way, for one new group."""
+
+IN_TOTAL: Final = "there are too many groups"
+FROM_NETWORK: Final = "there are too many groups from your address"
+
+
+class GroupRecord(Generic[ConnectionId]):
+    """A group.
+
+    Args:
+        creator: The name of the user who has made it.
+        members: The names of its members, online or not.
+        maker: The connection in whose quota it counts.
+        network: The network in whose quota it counts; empty for none.
+    """
+
+    __slots__ = ("creator", "maker", "members", "network")
+
+    def __init__(
+        self, creator: str, members: Iterable[str], maker: ConnectionId, network: str
+    ) -> None:
+        self.creator = creator
+        # A dict for a set that keeps its order: messages go out in the same order each time.
+        self.members = dict.fromkeys(members)
+        self.maker: ConnectionId | None = maker
+        self.network = network
+
+
+class Groups(Generic[ConnectionId]):
+    """All groups, from the one looked at longest ago to the newest.
+
+    Groups outlive the connections of their makers and members. So there is a bound on all of them
+    together, and one on those from each network. When a new group needs room, groups of which
+    neither a member nor the creator is online give way, oldest first. Each search is short; it goes
+    on where the one before has stopped.
+
+    Args:
+        limits: The bounds.
+        online: The names that are online.
+    """
+
+    def __init__(self, limits: GroupLimits, online: Collection[str]) -> None:
+        self._limits = limits
+        self._online = online
+        self._by_name: OrderedDict[str, GroupRecord[ConnectionId]] = OrderedDict()
+        # The groups from each network, in the same order; and the numbers of their members.
+        self._by_network: dict[str, OrderedDict[str, None]] = {}
+        self._memberships: Counter[str] = Counter()
+        self._total = 0
+        self._by_maker: dict[ConnectionId, set[str]] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_name)
+
+    def get(self, name: str) -> GroupRecord[ConnectionId] | None:
+        """A group; None when it does not exist."""
+        return self._by_name.get(name)
+
+    def make(
+        self, name: str, members: Collection[str], creator: str, maker: ConnectionId, network: str
+    ) -> tuple[str, list[str]]:
+        """Make a group, if the bounds allow it.
+
+        Args:
+            name: Its name, which no group has.
+            members: The names of its members.
+            creator: The name of the user who makes it.
+            maker: The connection that makes it.
+            network: The network that this comes from; empty for one that is not bounded.
+
+        Returns:
+            Why not, in words for people, empty when it is made; and the names of the groups that
+            have given way.
+        """
+        limits, expired = self._limits, list[str]()
+        if len(members) > limits.max_members:
+            return f"a group has at most {limits.max_members} members", expired
+        if len(self._by_maker.get(maker, ())) >= limits.max_groups_per_connection:
+            return "you have made too many groups", expired
+        searched = 0
+        while reason := self._lacks_room(len(members), network):
+            order: OrderedDict[str, Any] = self._by_name
+            if reason == FROM_NETWORK:
+                order = self._by_network.get(network, OrderedDict())
+            if searched >= SEARCH or not order:
+                return reason, expired
+            oldest = next(iter(order))
+            group = self._by_name[oldest]
+            searched += 1 + len(group.members)
+            if group.creator in self._online or any(map(self._online.__contains__, group.members)):
+                order.move_to_end(oldest)
+            else:
+                self._remove(oldest)
+                expired.append(oldest)
+        group = GroupRecord(creator, members, maker, network)
+        self._by_name[name] = group
+        self._by_network.setdefault(network, OrderedDict())[name] = None
+        self._by_maker.setdefault(maker, set()).add(name)
+        self._count(group, len(group.members))
+        return "", expired
+
+    def leave(self, name: str, member: str) -> None:
+        """Take a member off a group. The last one ends it."""
+        group = self._by_name[name]
+        del group.members[member]
+        self._count(group, -1)
+        if not group.members:
+            self._remove(name)
+
+    def forget_maker(self, maker: ConnectionId) -> None:
+        """Count the groups of a connection that has ended no longer in its quota."""
+        for name in self._by_maker.pop(maker, ()):
+            self._by_name[name].maker = None
+
+    def _lacks_room(self, members: int, network: str) -> str:
+        """Which bound a group with so many members would exceed; empty for none."""
+        limits = self._limits
+        if len(self._by_name) >= limits.max_groups:
+            return IN_TOTAL
+        if self._total + members > limits.max_memberships:
+            return IN_TOTAL
+        if (
+            network
+            and self._memberships[network] + len(self._by_network.get(network, ())) + members
+            >= limits.max_memberships_per_address
+        ):
+            return FROM_NETWORK
+        return ""
+
+    def _remove(self, name: str) -> None:
+        group = self._by_name.pop(name)
+        self._count(group, -len(group.members))
+        names = self._by_network[group.network]
+        del names[name]
+        if not names:
+            del self._by_network[group.network]
+            del self._memberships[group.network]
+        if group.maker is not None:
+            self._by_maker[group.maker].discard(name)
+
+    def _count(self, group: GroupRecord[ConnectionId], members: int) -> None:
+        self._total += members
+        self._memberships[group.network] += members

@@ -1,0 +1,143 @@
+"""chatproto.routing.groups: which groups there are, and which give way when there are too many."""
+
+import pytest
+
+from chatproto import GroupLimits
+from chatproto.routing.groups import FROM_NETWORK, IN_TOTAL, SEARCH, Groups
+
+
+class Table:
+    """Groups, and who is online."""
+
+    def __init__(self, *online: str, limits: GroupLimits = GroupLimits()) -> None:
+        self.online = dict.fromkeys(online)
+        self.groups: Groups[int] = Groups(limits, self.online.keys())
+
+    def make(
+        self, name: str, *members: str, creator: str = "alice", maker: int = 1, network: str = ""
+    ) -> tuple[str, list[str]]:
+        return self.groups.make(name, members, creator, maker, network)
+
+    def names(self, *names: str) -> list[str]:
+        """Those of some names that are names of groups."""
+        return [name for name in names if self.groups.get(name) is not None]
+
+
+def test_a_group_has_its_members_and_ends_with_the_last_one() -> None:
+    table = Table()
+    assert table.make("g", "bob", "carol", "bob") == ("", [])
+    group = table.groups.get("g")
+    assert group is not None
+    assert (group.creator, list(group.members)) == ("alice", ["bob", "carol"])
+    table.groups.leave("g", "bob")
+    assert len(table.groups) == 1
+    table.groups.leave("g", "carol")
+    assert (len(table.groups), table.groups.get("g")) == (0, None)
+
+
+@pytest.mark.parametrize("maker", [1, 2])
+def test_a_group_counts_with_its_maker_until_that_has_ended(maker: int) -> None:
+    table = Table("alice", limits=GroupLimits(max_groups_per_connection=1))
+    table.make("g", "bob", maker=1)
+    assert table.make("h", "bob", maker=maker)[0] == (
+        "you have made too many groups" if maker == 1 else ""
+    )
+    table.groups.forget_maker(1)
+    assert table.make("i", "bob", maker=1) == ("", [])
+    # Its end makes no room for a connection that is gone.
+    table.groups.leave("g", "bob")
+    assert table.make("j", "bob", maker=1)[0] == "you have made too many groups"
+
+
+# Room
+
+
+FEW = GroupLimits(max_groups=2)
+SMALL = GroupLimits(max_memberships=4)
+
+
+@pytest.mark.parametrize("limits", [FEW, SMALL])
+def test_groups_in_which_nobody_is_online_give_way_oldest_first(limits: GroupLimits) -> None:
+    table = Table(limits=limits)
+    for name in "abc":
+        assert table.make(name, "bob", "carol") == ("", ["a"] if name == "c" else [])
+    assert table.make("d", "bob", "carol") == ("", ["b"])
+    assert table.names(*"abcd") == ["c", "d"]
+
+
+@pytest.mark.parametrize("online", ["alice", "carol"])
+def test_one_in_which_somebody_is_online_stays(online: str) -> None:
+    table = Table(online, limits=FEW)
+    table.make("a", "bob", "carol")
+    table.make("b", "bob", creator="dave")
+    assert table.make("c", "bob") == ("", ["b"])
+    table.online.clear()
+    table.online["bob"] = None
+    assert table.make("d", "bob") == (IN_TOTAL, [])
+
+
+def test_as_many_give_way_as_have_to() -> None:
+    table = Table(limits=GroupLimits(max_memberships=6))
+    for name in "abcdef":
+        table.make(name, "bob")
+    assert table.make("g", *"vwxyz") == ("", list("abcde"))
+    assert table.names(*"abcdefg") == ["f", "g"]
+
+
+def test_a_group_that_is_too_large_for_all_room_is_refused() -> None:
+    table = Table(limits=GroupLimits(max_memberships=2))
+    assert table.make("g", *"abc") == (IN_TOTAL, [])
+
+
+def test_a_search_ends_and_the_next_one_goes_on() -> None:
+    table = Table("alice", limits=GroupLimits(max_groups=SEARCH, max_groups_per_connection=10**6))
+    for number in range(SEARCH - 1):
+        table.make(f"g{number}", "bob")
+    table.make("old", "bob", creator="carol")
+    assert table.make("new", "bob") == (IN_TOTAL, [])
+    assert table.make("new", "bob") == ("", ["old"])
+
+
+# Networks
+
+
+def test_what_one_network_has_made_is_bounded() -> None:
+    limits = GroupLimits(max_memberships_per_address=6)
+    table = Table("alice", limits=limits)
+    # A group counts as one more.
+    assert table.make("a", "bob", network="n") == ("", [])
+    assert table.make("b", "bob", "carol", network="n") == ("", [])
+    assert table.make("c", "bob", network="n") == (FROM_NETWORK, [])
+    assert table.make("c", "bob", network="m") == ("", [])
+    assert table.make("d", *"bcdefgh") == ("", [])
+    table.groups.leave("b", "bob")
+    assert table.make("e", network="n") == ("", [])
+    assert table.make("f", network="n") == ("", [])
+    assert table.make("g", network="n") == (FROM_NETWORK, [])
+    table.groups.leave("a", "bob")
+    assert table.make("g", network="n") == ("", [])
+
+
+def test_a_network_makes_room_among_its_own_groups() -> None:
+    table = Table(limits=GroupLimits(max_memberships_per_address=5))
+    table.make("other", "bob", network="m")
+    for name in "ab":
+        table.make(name, "bob", network="n")
+    assert table.make("c", "bob", network="n") == ("", ["a"])
+    assert table.names("other", *"abc") == ["other", "b", "c"]
+
+
+def test_a_group_that_is_too_large_for_its_network_is_refused() -> None:
+    table = Table(limits=GroupLimits(max_memberships_per_address=2))
+    assert table.make("g", *"abc", network="n") == (FROM_NETWORK, [])
+
+
+def test_nothing_is_left_of_groups_that_are_gone() -> None:
+    table = Table("alice")
+    for maker in (1, 2):
+        table.make(f"g{maker}", "bob", maker=maker, network="n")
+        table.groups.leave(f"g{maker}", "bob")
+        table.groups.forget_maker(maker)
+    groups = table.groups
+    assert not any([groups._by_name, groups._by_network, groups._memberships, groups._by_maker])
+    assert groups._total == 0
