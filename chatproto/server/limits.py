@@ -33,22 +33,23 @@ class Limits(GroupLimits, LineLimits):
     """Seconds that a connection has to log in."""
 
     auth_timeout: float = 10.0
-    """Seconds that `authenticate` has to decide on a login."""
+    """Seconds that deciding on a login may take."""
 
     rate: float | None = None
     """Lines a second that one connection may have executed in the long run. It may send one
     second's worth at once; the server reads what exceeds that later. None for no bound."""
 
     high_water: int = 1 << 16
-    """Bytes in a send queue above which it is full. Senders wait for it until half of that is
-    written. At most half of `queue_bytes` counts."""
+    """Bytes in a send queue above which it is full. While it drains, senders wait for it until half
+    of that is written. At most half of `queue_bytes` counts."""
 
     drain_rate: int = 1 << 14
-    """Bytes a second that a full queue has to lose for a group to wait for it."""
+    """Bytes a second that a full queue has to lose for senders to wait for it."""
 
     queue_age: float = 10.0
     """Seconds after which a connection that does not take what is queued is closed. The server may
-    notice only after twice that time. The close reason is SLOW_CONSUMER."""
+    notice only after twice that time. The time stands still while the server keeps the connection
+    waiting. The close reason is SLOW_CONSUMER."""
 
     queue_bytes: int = 1 << 20
     """Bytes in one send queue that close its connection. The close reason is SLOW_CONSUMER."""
