@@ -127,6 +127,11 @@ class Server:
         words = stat.rpartition(")")[2].split()
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
+    def running(self) -> float:
+        """Seconds that its main thread has run: as `cpu`, to the nanosecond."""
+        stat = Path(f"/proc/{self._popen.pid}/schedstat").read_text(encoding="ascii")
+        return int(stat.split()[0]) / 1e9
+
     def memory(self) -> int:
         """Its resident size in bytes."""
         return self._size("VmRSS")

@@ -15,7 +15,7 @@ from typing import Final, Protocol, cast
 
 from _table import Row, as_json, machine, show
 
-PARTS: Final = ("startup", "codec", "broker", "stages", "servers", "growth", "latency", "cores")
+PARTS: Final = ("startup", "codec", "broker", "stages", "servers", "growth", "latency", "pieces", "cores")
 
 
 class Part(Protocol):
