@@ -35,6 +35,12 @@ ROUNDS: Final = 10_000
 """Rounds until a broker has to be idle in one wake-up."""
 
 
+HOLD: Final = 1.0
+"""Seconds that one who has stopped reading may hold a sender."""
+WINDOWS: Final = 4
+"""Wake-ups until the broker has to know that somebody has stopped."""
+
+
 class Finding(Exception):  # noqa: N818 - it is no error of the program
     """Something is not as it has to be.
 
@@ -86,6 +92,10 @@ class Client:
     """Whether the server wants to read; as the adapter knows it."""
     writes: bool = False
     """Whether the transport has to tell when it takes more."""
+    held_since: float = inf
+    """Since when the server has not wanted to read; infinity while it wants to."""
+    held_for: int = 0
+    """Wake-ups since then."""
 
 
 @dataclass(slots=True)
@@ -130,6 +140,8 @@ class Adapter:
         self._now = 0.0
         self._open: dict[int, Client] = {}
         self._questions: list[int] = []
+        # How many clients stop reading. None where it is no fault if a client waits for long.
+        self._stopped = _stopped(world)
         # Whether something has happened between two wake-ups that an adapter acts on at once.
         self._urgent = False
         self._broker.tick(0.0)
@@ -228,6 +240,8 @@ class Adapter:
         # The last line to each connection is queued past the bound.
         if kept > self._world.limits.total_queue_bytes + 200 * len(clients):
             raise Finding("memory", f"{kept} bytes are kept")
+        if self._stopped is not None:
+            self._check_holds(self._stopped)
         run.log += (events := broker.take_log_events())
         run.trace.append(
             (
@@ -235,6 +249,19 @@ class Adapter:
                 events,
             )
         )
+
+    def _check_holds(self, stopped: int) -> None:
+        """Nobody who has stopped reading holds a sender for longer than a second."""
+        for client in self._open.values():
+            if client.reads or client.ending or client.closing:
+                client.held_since, client.held_for = inf, 0
+                continue
+            client.held_since = min(client.held_since, self._now)
+            client.held_for += 1
+            # It may wait for one after the other. The broker learns the time only from wake-ups.
+            seconds = self._now - client.held_since
+            if seconds > HOLD * stopped and client.held_for > WINDOWS * stopped:
+                raise Finding("held", f"{client.cid} is not read from for {seconds:.1f} s")
 
     def _receive(self, clients: Iterable[Client], step: Wake) -> None:
         """Read from all connections from which the broker wants to read."""
@@ -407,3 +434,11 @@ class Adapter:
         read = sum(client.read for client in self._run.clients.values())
         if (counters.bytes_received, counters.bytes_sent) != (read, taken):
             raise Finding("counters", f"{read} bytes read, {taken} written: {counters}")
+
+
+def _stopped(world: World) -> int | None:
+    """How many clients stop reading; None where clients may have to wait for something else."""
+    budgets = {step.budget for step in world.steps if isinstance(step, Take)}
+    if world.ask or world.limits.rate is not None or not budgets <= {0, ENDLESS}:
+        return None
+    return max(1, len({step.cid for step in world.steps if isinstance(step, Take)}))
