@@ -52,7 +52,7 @@ def main(arguments: Sequence[str]) -> int:
             print(f"Error: {words}", file=sys.stderr)
             return 1
         stack.enter_context(shutdown_on_signals(server))
-        signal.signal(signal.SIGHUP, lambda *_: reload(certificate))
+        signal.signal(signal.SIGHUP, lambda *_: reload(certificate, server))
         announce(server.addresses)
         server.run()
     return 0

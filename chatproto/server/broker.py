@@ -14,7 +14,7 @@ from .dispatcher import Dispatcher
 from .limits import Limits
 from .log_events import LogEvent
 from .logins import Question
-from .peer import Peer
+from .peer import Peer, Phase
 from .peers import Step
 
 
@@ -84,7 +84,7 @@ class ChatBroker(Generic[ConnectionId]):
             cid: The adapter's id for it, until `disconnect`.
             peer: Where it comes from, for the log.
             address: The IP address that it comes from; empty when it does not come from one.
-            secured: False when a TLS handshake comes first; call `secure` when that is complete.
+            secured: False when a TLS handshake comes first; see `request_handshake`.
 
         Raises:
             ValueError: There is a connection with that id already, or the address is none.
@@ -102,6 +102,26 @@ class ChatBroker(Generic[ConnectionId]):
             self._log.turned_away(record, reason, dispatcher.now)
         else:
             dispatcher.logins.begin(record, dispatcher.now, secured=secured)
+
+    def request_handshake(self, cid: ConnectionId) -> None:
+        """Note that a connection wants to begin its TLS handshake: its first bytes have arrived.
+
+        Leave them unread, and keep no state of TLS for it, until `next_handshake` returns it.
+        """
+        peer = self._by_id[cid]
+        if peer.phase is Phase.OPEN:
+            self._dispatcher.logins.handshakes.request(peer)
+
+    def next_handshake(self) -> ConnectionId | None:
+        """Begin the TLS handshake of the connection that is next; call `secure` once it is done.
+
+        Returns:
+            The connection; None when none waits.
+        """
+        peer, oldest = self._dispatcher.logins.handshakes.begin_next()
+        if oldest is not None:
+            self._dispatcher.abort(oldest, CloseReason.TOO_MANY_HANDSHAKES)
+        return None if peer is None else peer.cid
 
     def secure(self, cid: ConnectionId, identities: Collection[str] | None) -> None:
         """Note that a connection has completed its TLS handshake.

@@ -42,5 +42,8 @@ class CloseReason(StrEnum):
     HANDSHAKE_TIMEOUT = "no TLS handshake in time"
     """The bound is `Limits.handshake_timeout`."""
 
+    TOO_MANY_HANDSHAKES = "too many unfinished TLS handshakes"
+    """The bound is `Limits.max_handshakes`."""
+
     LOGIN_TIMEOUT = "no login in time"
     """The bound is `Limits.login_timeout`."""

@@ -27,7 +27,11 @@ class Limits(GroupLimits, LineLimits):
     count."""
 
     handshake_timeout: float = 10.0
-    """Seconds that a TLS handshake may take."""
+    """Seconds that a TLS handshake may take, its wait for its turn included."""
+
+    max_handshakes: int = 500
+    """Most unfinished TLS handshakes. Above that, the oldest from the network with the most is cut
+    off. Each takes up to 160 kB of memory; a connection that has sent nothing yet is none."""
 
     login_timeout: float = 60.0
     """Seconds that a connection has to log in."""
@@ -82,6 +86,7 @@ class Limits(GroupLimits, LineLimits):
             (
                 "max_connections_per_address",
                 "handshake_timeout",
+                "max_handshakes",
                 "login_timeout",
                 "auth_timeout",
                 "high_water",

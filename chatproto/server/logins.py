@@ -8,6 +8,7 @@ from typing import Any, Final, Generic, NamedTuple, TypeAlias
 from ..routing.actions import ConnectionId
 from ..wire.errors import ErrorCode
 from .close_reason import CloseReason
+from .handshakes import Handshakes
 from .limits import Limits
 from .peer import Peer
 from .timers import Timers
@@ -92,6 +93,7 @@ class Logins:
     """
 
     def __init__(self, limits: Limits, *, ask: bool) -> None:
+        self.handshakes = Handshakes(limits)
         self._limits = limits
         self._ask = ask
         self._anonymous: Timers[Peer] = Timers(limits.login_timeout)
@@ -120,6 +122,7 @@ class Logins:
         """
         peer.identities = identities
         self._insecure.stop(peer)
+        self.handshakes.end(peer)
 
     def logged_in(self, peer: Peer) -> None:
         """Note that a connection has logged in."""
@@ -129,6 +132,7 @@ class Logins:
         """Forget a connection that will not log in any more."""
         for timers in (self._anonymous, self._insecure, self._undecided):
             timers.stop(peer)
+        self.handshakes.end(peer)
         self._verdicts.pop(peer, None)
         token = self._tokens.pop(peer, None)
         if token is not None:

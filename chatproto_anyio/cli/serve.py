@@ -20,7 +20,7 @@ from chatproto_sync.service.startup import (
     reload,
 )
 from chatproto_sync.sockets.descriptors import use_all_descriptors
-from chatproto_sync.sockets.tls import ServerCertificate
+from chatproto_sync.sockets.tls import CertificateFiles
 
 from ..server.server import Server
 
@@ -89,7 +89,7 @@ def serve(backend: str, **values: Any) -> None:
 
 
 async def _run(
-    parameters: dict[str, Any], certificate: ServerCertificate | None, values: dict[str, Any]
+    parameters: dict[str, Any], certificate: CertificateFiles | None, values: dict[str, Any]
 ) -> None:
     with (
         anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
@@ -113,12 +113,12 @@ async def _handle_signals(
     signals: AsyncIterator[signal.Signals],
     server: Server,
     scope: anyio.CancelScope,
-    certificate: ServerCertificate | None,
+    certificate: CertificateFiles | None,
 ) -> None:
     """Shut the server down at SIGINT or SIGTERM, and at once at the second one."""
     async for number in signals:
         if number not in (signal.SIGINT, signal.SIGTERM):
-            reload(certificate)
+            reload(certificate, server)
         elif scope.cancel_called:
             server.abort()
         else:

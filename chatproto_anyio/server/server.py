@@ -92,6 +92,19 @@ class Server:
         """Stop listening, if `run` was never called. `run` does it itself."""
         self._driver.close()
 
+    def replace_ssl(self, context: SSLContext) -> None:
+        """Use another context for the TLS of new connections, with a new certificate for example.
+
+        Other threads and signal handlers may call it too.
+
+        Args:
+            context: A new context: in one that has been in use, OpenSSL mixes old and new.
+
+        Raises:
+            ValueError: It is a context for clients, or the server does not use TLS.
+        """
+        self._driver.replace_ssl(context)
+
     def snapshot(self) -> Counters:
         """A copy of the counters. Other threads may call it."""
         return self._driver.broker.snapshot()

@@ -32,7 +32,8 @@ class Server:
         sockets: Sockets to use instead of all these, which listen already. The server closes them.
         ssl: The context for TLS; None for no TLS. If the context asks for certificates, clients may
             log in only under the DNS names and mail addresses among the subject's alternative names
-            of their certificate, or under its common name if there are none of these.
+            of their certificate (RFC 9525). If it has no alternative name of any kind, and exactly
+            one common name, then under that.
         authenticate: Called for each LOGIN, on a thread of its own. Only True allows the login. An
             exception is logged and refuses it; so does taking longer than `Limits.auth_timeout`.
         policy: The rules on which servers may differ.
@@ -106,6 +107,19 @@ class Server:
         self._driver.close()
         if self._authenticator is not None:
             self._authenticator.close()
+
+    def replace_ssl(self, context: SSLContext) -> None:
+        """Use another context for the TLS of new connections, with a new certificate for example.
+
+        Other threads and signal handlers may call it too.
+
+        Args:
+            context: A new context: in one that has been in use, OpenSSL mixes old and new.
+
+        Raises:
+            ValueError: It is a context for clients, or the server does not use TLS.
+        """
+        self._driver.replace_ssl(context)
 
     def snapshot(self) -> Counters:
         """A copy of the counters. Other threads may call it."""

@@ -7,11 +7,12 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
-from typing import Any
+from ssl import SSLContext
+from typing import Any, Protocol
 
 from ..sockets.driver import logger
 from ..sockets.errors import reason_of
-from ..sockets.tls import ServerCertificate
+from ..sockets.tls import CertificateFiles
 from .options import LOG_FORMATS, POLICIES, limits_of
 from .systemd import inherited_sockets, notify
 
@@ -28,50 +29,58 @@ def log_to_stderr(level: str, form: str) -> None:
     logging.basicConfig(handlers=[handler], level=level.upper())
 
 
-def certificate_of(values: Mapping[str, Any]) -> ServerCertificate | None:
+def certificate_of(values: Mapping[str, Any]) -> CertificateFiles | None:
     """The certificate that the values of the options name; None without `--tls-cert`.
 
     Raises:
-        ValueError: The options contradict each other, or the files have the wrong contents.
+        ValueError: The options contradict each other.
     """
     cert, key, client_ca = (values[name] for name in ("tls_cert", "tls_key", "tls_client_ca"))
-    if cert is None:
-        if key is not None or client_ca is not None:
-            raise ValueError("--tls-key and --tls-client-ca have no use without --tls-cert")
-        return None
-    try:
-        return ServerCertificate(cert, key, client_ca)
-    except OSError as error:
-        raise ValueError(f"can't use the certificate: {reason_of(error)}") from error
+    if cert is not None:
+        return CertificateFiles(cert, key, client_ca)
+    if key is not None or client_ca is not None:
+        raise ValueError("--tls-key and --tls-client-ca have no use without --tls-cert")
+    return None
 
 
 def parameters_of(
-    values: Mapping[str, Any], certificate: ServerCertificate | None
+    values: Mapping[str, Any], certificate: CertificateFiles | None
 ) -> dict[str, Any]:
     """The parameters of a `Server` that the values of the options say.
 
     Raises:
-        ValueError: The limits make no sense.
+        ValueError: The limits make no sense, or the files of the certificate can't be used.
     """
+    try:
+        context = None if certificate is None else certificate.load()
+    except OSError as error:
+        raise ValueError(f"can't use the certificate: {reason_of(error)}") from error
     return {
         "host": values["host"],
         "port": values["port"],
         "unix": values["unix"],
         "unix_mode": values["unix_mode"],
         "sockets": inherited_sockets(),
-        "ssl": None if certificate is None else certificate.context,
+        "ssl": context,
         "policy": POLICIES[values["policy"]],
         "limits": limits_of(values),
         "notices": not values["no_notices"],
     }
 
 
-def reload(certificate: ServerCertificate | None) -> None:
-    """Read the certificate again, if there is one. SIGHUP asks for it."""
+class TlsServer(Protocol):
+    """The part of a server that gets another certificate."""
+
+    def replace_ssl(self, context: SSLContext) -> None:
+        """Use another context for the TLS of new connections."""
+
+
+def reload(certificate: CertificateFiles | None, server: TlsServer) -> None:
+    """Read the certificate again, if there is one, for new connections. SIGHUP asks for it."""
     if certificate is None:
         return
     try:
-        certificate.reload()
+        server.replace_ssl(certificate.load())
     except OSError as error:
         logger.error("keeping the old certificate: %s", reason_of(error))
     else:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from .poller import READ, Poller
 
-ACCEPT_BATCH: Final = 64
+ACCEPT_BATCH: Final = 16
 """Most connections accepted at once, before the existing ones are served."""
 
 ACCEPT_PAUSE: Final = 1.0

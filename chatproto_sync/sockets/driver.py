@@ -8,16 +8,17 @@ from collections import deque
 from collections.abc import Callable
 from math import inf
 from random import shuffle
-from ssl import PROTOCOL_TLS_CLIENT, SSLContext
+from ssl import SSLContext
 from typing import Any, Final
 
 from chatproto import ChatBroker, LoginRequest
 
 from .acceptor import Acceptor
 from .addresses import describe, host_of, prepare
+from .handshakes import HandshakeQueue
 from .listeners import Listeners
 from .poller import READ, Handler, Poller, new_poller
-from .tls import start_tls
+from .tls import check_server_context
 from .transport import SocketTransport, Transport
 from .waker import Waker
 
@@ -71,9 +72,12 @@ class Driver:
         ssl: SSLContext | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        if ssl is not None and ssl.protocol is PROTOCOL_TLS_CLIENT:
-            listeners.close()
-            raise ValueError("ssl is a context for clients, and a server needs one for servers")
+        if ssl is not None:
+            try:
+                check_server_context(ssl)
+            except ValueError:
+                listeners.close()
+                raise
         self.broker = broker
         self.listeners = listeners
         self.addresses: list[str] = [
@@ -94,6 +98,7 @@ class Driver:
         self._answers: deque[tuple[int, bool]] = deque()
         # What has been read in this round. The broker gets it all at once.
         self._received: list[tuple[Transport, bytes]] = []
+        self._handshakes = HandshakeQueue(self._next_handshake, self.now)
         self.poller: Poller[Handler] = new_poller()
         self._waker = Waker()
         self.poller.register(self._waker, READ, self._waker)
@@ -115,13 +120,38 @@ class Driver:
         peer, host = describe(address, sock.family), host_of(address, sock.family)
         try:
             prepare(sock)
-            if self._ssl is not None:
-                sock = start_tls(sock, self._ssl)
         except OSError:
             # The peer has gone already.
             sock.close()
         else:
-            SocketTransport(self.broker, self.poller, sock, peer, host, self._received)
+            SocketTransport(
+                self.broker,
+                self.poller,
+                sock,
+                peer,
+                host,
+                self._received,
+                self._ssl,
+                self._handshakes,
+            )
+
+    def _next_handshake(self) -> SocketTransport | None:
+        transport = self.broker.next_handshake()
+        assert transport is None or isinstance(transport, SocketTransport)  # noqa: S101 - others have none
+        return transport
+
+    def replace_ssl(self, context: SSLContext) -> None:
+        """Use another context for the TLS of new connections.
+
+        Other threads and signal handlers may call it too.
+
+        Raises:
+            ValueError: It is a context for clients, or the server does not use TLS.
+        """
+        if self._ssl is None:
+            raise ValueError("a server without TLS has no context to replace")
+        check_server_context(context)
+        self._ssl = context
 
     def drain(self) -> None:
         """Begin to shut down. Call `step` from then on until the broker has no connections."""
@@ -182,6 +212,11 @@ class Driver:
             token, allowed = self._answers.popleft()
             self.broker.answer(token, allowed=allowed)
         self.settle()
+        if self._ssl is not None:
+            if self._handshakes.run():
+                self.settle()
+            if self._handshakes.ready:
+                self.wake()
 
     def _poll(self, spins: int) -> list[tuple[int, int]]:
         for _ in range(spins):
@@ -263,6 +298,11 @@ class Driver:
         self.closed = True
         for acceptor in self._acceptors:
             acceptor.close()
+        # Not all of them are in the poller: the broker may want none of their events.
+        self.broker.abort()
+        while ready := self.broker.take_ready():
+            for transport in ready:
+                transport.flush()
         for handler in list(self.poller.handlers.values()):
             handler.close()
         self.settle()

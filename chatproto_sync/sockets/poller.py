@@ -1,5 +1,6 @@
 """Waiting for many sockets at once."""
 
+import contextlib
 import select
 import selectors
 from typing import TYPE_CHECKING, Any, Final, Generic, Protocol, TypeVar
@@ -18,6 +19,8 @@ ONCE: Final = 1 << 31 | 1 << 13
 """With `READ`: report new data only once, if the platform can, and report that the peer has closed.
 These are `EPOLLET` and `EPOLLRDHUP`."""
 
+GONE: Final = ONCE
+"""Without `READ`: report only that the peer has closed, or nothing if the platform can't."""
 MAX_READY: Final = 128
 """Most sockets that one call of `EpollPoller.poll` returns; the next call returns the others. This
 bounds the duration of a round."""
@@ -122,17 +125,21 @@ class SelectorPoller(Generic[T]):
 
     def register(self, sock: "HasFileno", events: int, handler: T) -> None:
         """See `Poller`."""
-        key = self._selector.register(sock, _to_selector(events))
-        self.handlers[key.fd] = handler
+        if wanted := _to_selector(events):
+            self._selector.register(sock, wanted)
+        self.handlers[sock.fileno()] = handler
 
     def modify(self, sock: "HasFileno", events: int, handler: T) -> None:
         """See `Poller`."""
-        key = self._selector.modify(sock, _to_selector(events))
-        self.handlers[key.fd] = handler
+        self.unregister(sock)
+        self.register(sock, events, handler)
 
     def unregister(self, sock: "HasFileno") -> None:
         """See `Poller`."""
-        del self.handlers[self._selector.unregister(sock).fd]
+        del self.handlers[sock.fileno()]
+        # It is not there when nothing was to be reported.
+        with contextlib.suppress(KeyError):
+            self._selector.unregister(sock)
 
     def poll(self, timeout: float) -> list[tuple[int, int]]:
         """See `Poller`."""

@@ -4,55 +4,58 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
 WANTS_READ: Final = ssl.SSLWantReadError
 WANTS_WRITE: Final = ssl.SSLWantWriteError
 
 
-class ServerCertificate:
-    """A server's certificate in files that may be replaced while the server runs.
+@dataclass(frozen=True, slots=True)
+class CertificateFiles:
+    """The files of a server's certificate. They may be replaced while the server runs."""
 
-    Args:
-        cert: The path of the certificate chain in PEM.
-        key: The path of its private key in PEM; None if it is in the same file.
-        client_ca: The path of the CA in PEM that clients' certificates have to be from; None if
-            clients need no certificate.
+    cert: str
+    """The path of the certificate chain in PEM."""
+    key: str | None
+    """The path of its private key in PEM; None if it is in the same file."""
+    client_ca: str | None
+    """The path of the CA in PEM that clients' certificates have to be from; None if clients need no
+    certificate."""
 
-    Raises:
-        OSError: A file cannot be read, or has the wrong contents.
-    """
+    def load(self) -> ssl.SSLContext:
+        """Read the files as they are now.
 
-    def __init__(self, cert: str, key: str | None, client_ca: str | None) -> None:
-        self._cert, self._key, self._client_ca = cert, key, client_ca
-        self._current = self._load()
-        self.context: ssl.SSLContext = self._current
-        """The context for the listening server; each connection uses the files as read last."""
-        # A context keeps one certificate for each kind of key, so after loading another kind into
-        # the same context, OpenSSL might go on showing the old certificate.
-        self.context.sni_callback = self._choose
-
-    def reload(self) -> None:
-        """Read the files again, for new connections.
+        Returns:
+            A context of its own each time. A context keeps one certificate for each kind of key, so
+            with another kind in the same context, OpenSSL might go on showing the old one. And what
+            a context has issued to resume sessions with is worth nothing in another one: a client
+            whose CA is trusted no longer can't come back with an old session.
 
         Raises:
-            OSError: A file cannot be read, or has the wrong contents. The old certificate stays in
-                use.
+            OSError: A file cannot be read, or has the wrong contents.
         """
-        self._current = self._load()
-
-    def _choose(self, connection: ssl.SSLObject, _name: str, _context: ssl.SSLContext) -> None:
-        connection.context = self._current
-
-    def _load(self) -> ssl.SSLContext:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         # RFC 8996.
         context.minimum_version = ssl.TLSVersion.TLSv1_2
-        context.load_cert_chain(self._cert, self._key)
-        if self._client_ca is not None:
-            context.load_verify_locations(self._client_ca)
+        # Connections last long, so there is little to gain from resuming sessions. In TLS 1.2, the
+        # standard library cannot switch that off.
+        context.num_tickets = 0
+        context.load_cert_chain(self.cert, self.key)
+        if self.client_ca is not None:
+            context.load_verify_locations(self.client_ca)
             context.verify_mode = ssl.CERT_REQUIRED
         return context
+
+
+def check_server_context(context: ssl.SSLContext) -> None:
+    """Refuse a context that can't be used by a server.
+
+    Raises:
+        ValueError: It is a context for clients.
+    """
+    if context.protocol is ssl.PROTOCOL_TLS_CLIENT:
+        raise ValueError("ssl is a context for clients, and a server needs one for servers")
 
 
 def is_tls(sock: socket.socket) -> TypeGuard[ssl.SSLSocket]:
@@ -119,7 +122,7 @@ def certificate_of(connection: ssl.SSLSocket | ssl.SSLObject) -> Mapping[str, An
     """The certificate of a peer; empty if Python cannot read it; None if the peer has none."""
     try:
         return connection.getpeercert()
-    except ValueError:
+    except (ValueError, ssl.SSLError):
         # For example because a name in it is not valid text. Then it proves no name.
         return {}
 
@@ -129,8 +132,9 @@ def identities_of(
 ) -> frozenset[str] | None:
     """The names that a peer may log in under, by its certificate.
 
-    They are the DNS names and mail addresses among the subject's alternative names, or the common
-    name if there are none of these (RFC 6125, section 6.4.4).
+    They are the DNS names and mail addresses among the subject's alternative names, letter for
+    letter. RFC 9525 takes no name from elsewhere. In one case this does, for CAs that know nothing
+    else: if there is no alternative name of any kind, and exactly one common name, then that.
 
     Args:
         context: The context of the handshake.
@@ -142,11 +146,10 @@ def identities_of(
     if context.verify_mode is ssl.CERT_NONE:
         return None
     fields = certificate or {}
-    names = {value for kind, value in fields.get("subjectAltName", ()) if kind in ("DNS", "email")}
-    return frozenset(names or _common_names(fields))
-
-
-def _common_names(fields: Mapping[str, Any]) -> set[str]:
-    return {
+    alternatives = fields.get("subjectAltName", ())
+    if alternatives:
+        return frozenset(value for kind, value in alternatives if kind in ("DNS", "email"))
+    common = [
         value for part in fields.get("subject", ()) for key, value in part if key == "commonName"
-    }
+    ]
+    return frozenset(common if len(common) == 1 else ())

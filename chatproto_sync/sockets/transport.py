@@ -7,8 +7,9 @@ from typing import Any, Final, Protocol
 
 from chatproto import ChatBroker, Credentials
 
-from .poller import BOTH, ONCE, READ, WRITE, Poller
-from .tls import WANTS_READ, WANTS_WRITE, certificate_of, end_tls, identities_of, is_tls
+from .handshakes import HandshakeQueue
+from .poller import BOTH, GONE, ONCE, READ, WRITE, Poller
+from .tls import WANTS_READ, WANTS_WRITE, certificate_of, end_tls, identities_of, is_tls, start_tls
 from .unix import credentials_of
 
 READ_SIZE: Final = 65536
@@ -52,9 +53,20 @@ class SocketTransport:
         peer: The peer's address, for people.
         address: The peer's IP address; empty for a Unix socket.
         received: Where to append what is read.
+        context: The context for TLS; None for no TLS.
+        handshakes: What does its TLS handshake.
     """
 
-    __slots__ = ("_broker", "_context", "_events", "_poller", "_received", "_socket", "peer")
+    __slots__ = (
+        "_broker",
+        "_context",
+        "_events",
+        "_handshakes",
+        "_poller",
+        "_received",
+        "_socket",
+        "peer",
+    )
 
     def __init__(
         self,
@@ -64,6 +76,8 @@ class SocketTransport:
         peer: str,
         address: str,
         received: list[tuple[Transport, bytes]],
+        context: SSLContext | None,
+        handshakes: HandshakeQueue,
     ) -> None:
         self.peer: str = peer
         self._received = received
@@ -72,9 +86,10 @@ class SocketTransport:
         self._socket = sock
         self._events = READ
         # The context of the TLS handshake, until it is done.
-        self._context = sock.context if is_tls(sock) else None
+        self._context = context
+        self._handshakes = handshakes
         poller.register(sock, self._poll_events(), self)
-        broker.connect(self, peer, address=address, secured=self._context is None)
+        broker.connect(self, peer, address=address, secured=context is None)
 
     @property
     def certificate(self) -> Mapping[str, Any] | None:
@@ -89,7 +104,7 @@ class SocketTransport:
     def ready(self, events: int) -> None:
         """Read what has arrived, and write what could not be written before."""
         if self._context is not None:
-            self._do_handshake(self._context)
+            self._await_handshake()
             return
         if events != READ:
             self.flush()
@@ -99,10 +114,29 @@ class SocketTransport:
                 # The poller does not report again what follows the data, such as its end.
                 self._report_again()
 
-    def _do_handshake(self, context: SSLContext) -> None:
+    def _await_handshake(self) -> None:
+        """Wait for a turn to begin the TLS handshake, or to go on with it."""
+        if self._events == GONE:
+            # A flood of connections that nobody closes would take all descriptors.
+            self.close()
+            return
+        self._watch(GONE)
+        if is_tls(self._socket):
+            self._handshakes.add(self)
+        else:
+            self._broker.request_handshake(self)
+
+    def do_handshake(self) -> None:
+        """Begin the TLS handshake, or go on with it."""
+        context = self._context
+        assert context is not None  # noqa: S101 - for type checkers: it is not done yet
         sock = self._socket
-        assert is_tls(sock)  # noqa: S101 - for type checkers: only then there is a context
         try:
+            if not is_tls(sock):
+                # Not earlier: OpenSSL takes ten times the memory of all else, and a peer may
+                # connect and send nothing. After a failure, the socket is closed.
+                self._watch(0)
+                self._socket = sock = start_tls(sock, context)
             sock.do_handshake()
         except WANTS_READ:
             self._watch(READ)
@@ -180,6 +214,7 @@ class SocketTransport:
 
     def close(self) -> None:
         """Close the connection. What is queued for it is lost."""
+        self._handshakes.discard(self)
         if self._events:
             self._watch(0)
         self._socket.close()

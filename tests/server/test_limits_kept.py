@@ -95,6 +95,18 @@ def test_handshake_timeout() -> None:
     assert reason_after(broker, 3.0) is CloseReason.HANDSHAKE_TIMEOUT
 
 
+def test_max_handshakes() -> None:
+    broker: ChatBroker[int] = ChatBroker(limits=Limits(max_handshakes=2))
+    for cid in (1, 2, 3):
+        broker.connect(cid, "peer", secured=False)
+        broker.request_handshake(cid)
+        assert broker.take_ready() == []
+        assert broker.next_handshake() == cid
+    assert broker.take_ready() == [1]
+    assert not broker.next_step(1).write
+    assert close_reason(broker, 1) is CloseReason.TOO_MANY_HANDSHAKES
+
+
 def test_login_timeout() -> None:
     broker: ChatBroker[int] = ChatBroker(limits=Limits(login_timeout=3.0))
     broker.connect(1, "peer")

@@ -1,7 +1,9 @@
-"""`Server` with TLS: clients' certificates that Python cannot read, and SNI callbacks."""
+"""`Server` with TLS: the names in clients' certificates, and SNI callbacks."""
 
 import datetime
+import ipaddress
 import ssl
+from collections.abc import Sequence
 from pathlib import Path
 
 import pytest
@@ -10,7 +12,7 @@ from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
-from ..servers import Start
+from ..servers import Start, run_sync
 from .test_tls_server import (
     AUTHORITY,
     DENIED,
@@ -19,22 +21,30 @@ from .test_tls_server import (
     client_context,
 )
 
-NO_TEXT = bytes.fromhex("3005 8103 61ff62")
-"""A mail address in DER that is not UTF-8."""
+NO_TEXT = x509.UnrecognizedExtension(
+    x509.SubjectAlternativeName.oid, bytes.fromhex("3005 8103 61ff62")
+)
+"""Its only alternative name is a mail address that is not UTF-8."""
 
 
-@pytest.fixture
-def unreadable(tmp_path: Path) -> ssl.SSLContext:
-    """A client's context. Its certificate is for alice, but has such a mail address."""
+def context_with(
+    path: Path, common_names: Sequence[str], alternatives: x509.ExtensionType | None
+) -> ssl.SSLContext:
+    """A client's context, with a certificate for these names.
+
+    Args:
+        path: A file for the certificate.
+        common_names: Its common names.
+        alternatives: The extension with its alternative names; None for none.
+    """
     authority = AUTHORITY()
     issuer = x509.load_pem_x509_certificate(authority.cert_pem.bytes())
     signer = serialization.load_pem_private_key(authority.private_key_pem.bytes(), None)
     assert isinstance(signer, ec.EllipticCurvePrivateKey)
     key = ec.generate_private_key(ec.SECP256R1())
     now = datetime.datetime.now(datetime.UTC)
-    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "alice")])
-    extension = x509.UnrecognizedExtension(x509.SubjectAlternativeName.oid, NO_TEXT)
-    certificate = (
+    name = x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, each) for each in common_names])
+    builder = (
         x509.CertificateBuilder()
         .subject_name(name)
         .issuer_name(issuer.subject)
@@ -42,10 +52,11 @@ def unreadable(tmp_path: Path) -> ssl.SSLContext:
         .serial_number(x509.random_serial_number())
         .not_valid_before(now - datetime.timedelta(days=1))
         .not_valid_after(now + datetime.timedelta(days=1))
-        .add_extension(extension, critical=False)
-        .sign(signer, hashes.SHA256())
     )
-    path = tmp_path / "client.pem"
+    if alternatives is not None:
+        # RFC 5280, section 4.2.1.6: critical if there is no subject.
+        builder = builder.add_extension(alternatives, critical=not common_names)
+    certificate = builder.sign(signer, hashes.SHA256())
     path.write_bytes(
         key.private_bytes(
             serialization.Encoding.PEM,
@@ -59,7 +70,59 @@ def unreadable(tmp_path: Path) -> ssl.SSLContext:
     return context
 
 
-def test_an_unreadable_certificate_proves_no_name(start: Start, unreadable: ssl.SSLContext) -> None:
+def names(*alternatives: x509.GeneralName) -> x509.SubjectAlternativeName:
+    return x509.SubjectAlternativeName(alternatives)
+
+
+ADDRESS = x509.IPAddress(ipaddress.ip_address("192.0.2.1"))
+RESOURCE = x509.UniformResourceIdentifier("alice")
+DIRECTORY = x509.DirectoryName(x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, "alice")]))
+REGISTERED = x509.RegisteredID(x509.ObjectIdentifier("1.2.3"))
+OTHER = x509.OtherName(x509.ObjectIdentifier("1.3.6.1.4.1.311.20.2.3"), b"\x0c\x05alice")
+
+
+@pytest.mark.parametrize(
+    ("common_names", "alternatives", "proved"),
+    [
+        pytest.param([], names(x509.DNSName("alice")), {"alice"}, id="DNS name"),
+        pytest.param([], names(x509.RFC822Name("al@x")), {"al@x"}, id="mail address"),
+        pytest.param(
+            ["carol"],
+            names(x509.DNSName("alice"), x509.RFC822Name("al@x"), x509.DNSName("bob")),
+            {"alice", "al@x", "bob"},
+            id="several",
+        ),
+        pytest.param(["alice"], None, {"alice"}, id="common name"),
+        pytest.param(["alice", "bob"], None, set(), id="two common names"),
+        pytest.param(["alice", "alice"], None, set(), id="the same common name twice"),
+        pytest.param(["alice"], names(ADDRESS), set(), id="common name, and an IP address"),
+        pytest.param(["alice"], names(RESOURCE), set(), id="common name, and a URI"),
+        pytest.param(["alice"], names(DIRECTORY), set(), id="common name, and a directory name"),
+        pytest.param(["alice"], names(REGISTERED), set(), id="common name, and a registered id"),
+        pytest.param(["alice"], names(OTHER), set(), id="common name, and another kind"),
+        pytest.param(["alice"], NO_TEXT, set(), id="common name, and a name that is no text"),
+        pytest.param([], names(x509.DNSName("Alice")), {"Alice"}, id="letter for letter"),
+    ],
+)
+def test_the_names_in_a_certificate(
+    common_names: list[str],
+    alternatives: x509.ExtensionType | None,
+    proved: set[str],
+    tmp_path: Path,
+) -> None:
+    context = context_with(tmp_path / "client.pem", common_names, alternatives)
+    with run_sync(port=0, ssl=asking_context()) as server:
+        for name in ("alice", "Alice", "bob", "carol", "al@x", "192.0.2.1"):
+            with TlsClient(server.addresses[0], context) as client:
+                if name in proved:
+                    client.login(name)
+                else:
+                    client.write(b"CHAT/1.0 LOGIN %b\n" % name.encode())
+                    assert client.read_line() == DENIED
+
+
+def test_an_unreadable_certificate_proves_no_name(start: Start, tmp_path: Path) -> None:
+    unreadable = context_with(tmp_path / "client.pem", ["alice"], NO_TEXT)
     with start(port=0, ssl=asking_context()) as server:
         address = server.addresses[0]
         with (

@@ -2,6 +2,7 @@
 
 import contextlib
 import functools
+import json
 import signal
 import ssl
 from concurrent.futures import ThreadPoolExecutor
@@ -10,6 +11,7 @@ from pathlib import Path
 import pytest
 import trustme
 
+import chatproto_anyio
 import chatproto_sync
 from chatproto import Limits
 
@@ -18,6 +20,9 @@ from ..servers import TIMEOUT, SocketClient, Start
 from ..sockets.insides import Clock, narrow_listener, wait_until
 
 DENIED = b"CHAT/1.0 RECEIVE *server* ERR AUTH_FAILED LOGIN your certificate is for somebody else\n"
+
+HALF_A_HELLO = b"\x16\x03\x01\x02\x00\x01"
+"""The first bytes of a client's first message in TLS."""
 
 AUTHORITY = functools.cache(trustme.CA)
 
@@ -52,10 +57,12 @@ def client_context(certificate: trustme.LeafCert | None = None) -> ssl.SSLContex
 class TlsClient(SocketClient):
     """A client that uses TLS."""
 
-    def __init__(self, address: str, context: ssl.SSLContext) -> None:
+    def __init__(
+        self, address: str, context: ssl.SSLContext, session: ssl.SSLSession | None = None
+    ) -> None:
         super().__init__(address)
         self._reader.close()
-        self.tls = context.wrap_socket(self.socket, server_hostname="127.0.0.1")
+        self.tls = context.wrap_socket(self.socket, server_hostname="127.0.0.1", session=session)
         self.socket = self.tls
         self._reader = self.socket.makefile("rb")
 
@@ -130,7 +137,7 @@ def test_large_transfer_both_ways(start: Start, version: ssl.TLSVersion) -> None
     "data",
     [
         pytest.param(b"CHAT/1.0 LOGIN mallory\n" * 4, id="plaintext"),
-        pytest.param(b"\x16\x03\x01\x02\x00\x01", id="stalls"),
+        pytest.param(HALF_A_HELLO, id="stalls"),
         pytest.param(b"", id="silent"),
     ],
 )
@@ -168,7 +175,7 @@ def test_client_that_leaves_during_the_handshake(start: Start) -> None:
     with start(port=0, ssl=server_context()) as server:
         for leave in (SocketClient.reset, SocketClient.close):
             with SocketClient(server.addresses[0]) as mallory:
-                mallory.write(b"\x16\x03\x01\x02\x00\x01")
+                mallory.write(HALF_A_HELLO)
                 leave(mallory)
         with TlsClient(server.addresses[0], client_context()) as alice:
             alice.login("alice")
@@ -202,10 +209,12 @@ def test_no_certificate_that_counts(start: Start, whose: str | None) -> None:
             alice.login("alice")
 
 
-def _is_served(address: str, context: ssl.SSLContext) -> bool:
+def _is_served(
+    address: str, context: ssl.SSLContext, session: ssl.SSLSession | None = None
+) -> bool:
     # In TLS 1.3 the client learns of it after its own handshake.
     try:
-        with TlsClient(address, context) as client:
+        with TlsClient(address, context, session) as client:
             client.write(b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice hi\n")
             return client.read_line() != b""
     except (ssl.SSLError, ConnectionError):
@@ -286,3 +295,72 @@ def _shown(client: TlsClient) -> bytes | None:
 
 def _der(certificate: trustme.LeafCert) -> bytes:
     return ssl.PEM_cert_to_DER_cert(certificate.cert_chain_pems[0].bytes().decode())
+
+
+@each_version
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+def test_a_session_ends_with_the_trust_in_its_ca(
+    command: list[str], version: ssl.TLSVersion, tmp_path: Path
+) -> None:
+    """After SIGHUP, nobody resumes a session with a certificate that would be refused now."""
+    old, new = trustme.CA(), trustme.CA()
+    cert, ca = tmp_path / "cert.pem", tmp_path / "ca.pem"
+    AUTHORITY().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(cert))
+    old.cert_pem.write_to_path(str(ca))
+    options = ["--port", "0", "--tls-cert", str(cert), "--tls-client-ca", str(ca)]
+    context = client_context(old.issue_cert("alice"))
+    context.maximum_version = version
+    with spawn([*command, *options], tmp_path / "log") as process:
+        with TlsClient(process.address, context) as alice:
+            alice.login("alice")
+            session = alice.tls.session
+        assert session is not None
+        assert _is_served(process.address, context, session)
+        new.cert_pem.write_to_path(str(ca))
+        process.popen.send_signal(signal.SIGHUP)
+        process.wait_for_log("the certificate was read again")
+        assert not _is_served(process.address, context, session)
+        assert _is_served(process.address, client_context(new.issue_cert("alice")))
+
+
+def test_another_context_for_new_connections(start: Start) -> None:
+    with start(port=0, ssl=server_context()) as server:
+        assert isinstance(server, (chatproto_sync.Server, chatproto_anyio.Server))
+        with TlsClient(server.addresses[0], client_context()) as alice:
+            alice.login("alice")
+            server.replace_ssl(asking_context())
+            # Those that are there stay as they are.
+            alice.flush("alice")
+            assert not _is_served(server.addresses[0], client_context())
+        with pytest.raises(ValueError, match="a context for clients"):
+            server.replace_ssl(client_context())
+    with start(port=0) as plain:
+        assert isinstance(plain, (chatproto_sync.Server, chatproto_anyio.Server))
+        with pytest.raises(ValueError, match="without TLS"):
+            plain.replace_ssl(server_context())
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+def test_a_server_name_that_is_no_text(command: list[str], tmp_path: Path) -> None:
+    """Nothing that a peer sends reaches standard error but through the log."""
+    cert = tmp_path / "cert.pem"
+    AUTHORITY().issue_cert("127.0.0.1").private_key_and_cert_chain_pem.write_to_path(str(cert))
+    options = ["--port", "0", "--tls-cert", str(cert), "--log-format", "json"]
+    with spawn([*command, *options], tmp_path / "log") as process:
+        with SocketClient(process.address) as mallory:
+            mallory.write(client_hello("server.example").replace(b"server", b"\xff\xfe\xfd" * 2))
+            assert mallory.socket.recv(1)
+        with TlsClient(process.address, client_context()) as alice:
+            alice.login("alice")
+        assert process.end(signal.SIGTERM) == 0
+        lines = [json.loads(line) for line in process.log.splitlines()]
+    assert {line["level"] for line in lines} == {"info"}
+
+
+def client_hello(name: str) -> bytes:
+    """The first message of a client that asks for a server's name."""
+    outgoing = ssl.MemoryBIO()
+    client = client_context().wrap_bio(ssl.MemoryBIO(), outgoing, server_hostname=name)
+    with pytest.raises(ssl.SSLWantReadError):
+        client.do_handshake()
+    return outgoing.read()

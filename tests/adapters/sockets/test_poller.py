@@ -8,6 +8,8 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from chatproto_sync.sockets.poller import (
+    BOTH,
+    GONE,
     MAX_READY,
     READ,
     WRITE,
@@ -100,6 +102,25 @@ def test_a_failed_socket_is_ready_for_what_was_asked_for(
     assert handler == "alice"
     # Further bits may mean both.
     assert events & ~(READ | WRITE) or events & watched == watched
+
+
+def test_the_end_of_a_socket_may_be_all_that_is_watched(
+    poller: Poller[str], pair: tuple[socket.socket, socket.socket]
+) -> None:
+    here, there = pair
+    poller.register(here, GONE, "alice")
+    there.send(b"x")
+    assert poller.poll(0) == []
+    there.close()
+    # Only epoll can tell.
+    [events] = [events for _, events in poller.poll(0)] or [WRITE << 1]
+    assert events > BOTH
+    assert list(poller.handlers.values()) == ["alice"]
+    poller.modify(here, READ, "bob")
+    assert poll(poller)[0][0] == "bob"
+    poller.modify(here, GONE, "carol")
+    poller.unregister(here)
+    assert poller.handlers == {}
 
 
 def test_polls_return_a_bounded_number_of_sockets_in_turn() -> None:
