@@ -10,12 +10,14 @@ from .flow_control import FlowControl
 from .limits import Limits
 from .peer import Peer, Phase, Waiting
 from .send_queue import PACKED, drop, front, pack
+from .work import FEW
 
 OPEN: Final = Phase.OPEN
 NOTHING: Final = Waiting.NOTHING
 
-BATCH: Final = 512
-"""Connections that are given out for writing at once, so that others are looked at in between."""
+BATCH: Final = 256
+"""Connections of each kind that are given out for writing at once, so that others are looked at in
+between."""
 
 POINTER: Final = 8
 """Bytes that one entry in a collection takes at least."""
@@ -42,6 +44,9 @@ class Buffers:
         # A dict for a set that keeps its order: first queued, first written.
         self.ready: dict[Peer, None] = {}
         """The connections that want the adapter's attention."""
+        # Those that want it because of a line to many. They come after the others, or everybody
+        # would wait as long as it takes to write to all of these.
+        self._fan_out: dict[Peer, None] = {}
 
     def queue(self, to: Collection[Peer], line: bytes) -> Iterable[tuple[Peer, CloseReason]]:
         """Add a line to the queues of some connections.
@@ -49,7 +54,8 @@ class Buffers:
         Returns:
             The connections to abort, each with the bound that it exceeds.
         """
-        ready, high_water = self.ready, self._flow.high_water
+        ready = self.ready if len(to) <= FEW else self._fan_out
+        high_water = self._flow.high_water
         slow: list[tuple[Peer, CloseReason]] = []
         size = len(line)
         for peer in to:
@@ -73,7 +79,7 @@ class Buffers:
         Returns:
             Whether that was so; otherwise nothing is added.
         """
-        ready, flow = self.ready, self._flow
+        ready, flow = self.ready if len(to) <= FEW else self._fan_out, self._flow
         size = len(lines)
         total = self.total + size * len(to)
         if total > self._most or (flow.full and not flow.full.keys().isdisjoint(to)):
@@ -95,7 +101,7 @@ class Buffers:
         return True
 
     def take_ready(self) -> list[Any]:
-        """The ids of some connections that want attention since the last call, `BATCH` at most."""
+        """The ids of some connections that want attention since the last call."""
         return [peer.cid for peer in self._take_batch()]
 
     def take_outgoing(self) -> list[tuple[Any, bytes]]:
@@ -107,13 +113,15 @@ class Buffers:
         ]
 
     def _take_batch(self) -> Iterable[Peer]:
-        if len(self.ready) > BATCH:
-            batch = list(islice(self.ready, BATCH))
-            for peer in batch:
-                del self.ready[peer]
-            return batch
-        ready, self.ready = self.ready, {}
-        return ready
+        if len(self.ready) <= BATCH and not self._fan_out:
+            ready, self.ready = self.ready, {}
+            return ready
+        batch: dict[Peer, None] = {}
+        for ready in (self.ready, self._fan_out):
+            for peer in list(islice(ready, BATCH)):
+                del ready[peer]
+                batch[peer] = None
+        return batch
 
     def sent(self, peer: Peer, size: int) -> bool:
         """Note that the adapter has written the first `size` bytes of a queue.
@@ -216,6 +224,7 @@ class Buffers:
         """Forget a connection that is gone."""
         self.total -= peer.queued_bytes + self._kept(peer)
         self.ready.pop(peer, None)
+        self._fan_out.pop(peer, None)
 
     def largest(self) -> Iterator[Peer]:
         """The connections to abort for all buffers together to keep their bound, largest first.

@@ -33,10 +33,7 @@ from .buffers import Buffers
 from .counters import Counters
 from .limits import Limits
 from .peer import Peer, Phase, Waiting
-from .work import TURN, Work
-
-FEW: Final = 16
-"""Connections that a SEND by itself may go to without being counted as work."""
+from .work import FEW, TURN, Work
 
 SHORTEST: Final = len(b"CHAT/1.0 SEND b ")
 """Bytes before the data of a message, at least."""

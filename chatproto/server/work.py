@@ -9,6 +9,10 @@ ROUND: Final = 2 * TURN
 """Work done for all connections together before the adapter looks for new input."""
 
 
+FEW: Final = 16
+"""Connections that a line may go to without being work that others have to be protected from."""
+
+
 class Work:
     """Counts the work of the current turn and of the current round.
 

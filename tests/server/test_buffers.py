@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from chatproto import CloseReason, Limits
-from chatproto.server.buffers import POINTER, Buffers
+from chatproto.server.buffers import BATCH, POINTER, Buffers
 from chatproto.server.flow_control import FlowControl
 from chatproto.server.peer import Peer, Phase, Waiting
 from chatproto.server.send_queue import front
@@ -206,6 +206,18 @@ def test_keep_and_take_kept_make_a_connection_ready() -> None:
     assert ids(setup.buffers.ready) == ["a"]
     assert setup.buffers.total == 0
     assert setup.buffers.take_kept(peer) == (b"", ())
+
+
+def test_connections_are_given_out_in_batches_those_of_a_line_to_many_last() -> None:
+    setup = Setup(*map(str, range(2 * BATCH + 2)))
+    for peer in list(setup.by_id.values())[: BATCH + 1]:
+        assert setup.buffers.queue_unless_full([peer], b"x")
+    setup.buffers.queue(list(setup.by_id.values())[BATCH + 1 :], b"x")
+    few, many = range(BATCH + 1), range(BATCH + 1, 2 * BATCH + 2)
+    assert setup.buffers.take_ready() == [*map(str, few[:BATCH]), *map(str, many[:BATCH])]
+    setup.buffers.forget(setup.by_id[str(many[BATCH])])
+    assert setup.buffers.take_outgoing() == [(str(BATCH), b"x")]
+    assert setup.buffers.take_ready() == []
 
 
 def test_a_dropped_queue_is_not_counted() -> None:

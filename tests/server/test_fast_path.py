@@ -6,8 +6,7 @@ import pytest
 
 from chatproto import ChatBroker, DuplicateLogin, Limits, Policy
 from chatproto.server.dispatcher import SLICE, Dispatcher
-from chatproto.server.fast_path import FEW
-from chatproto.server.work import ROUND, TURN
+from chatproto.server.work import FEW, ROUND, TURN
 
 from .brokers import NARROW, broker_of, fill, login, send
 

@@ -115,7 +115,7 @@ class Invariants:
         by_name: dict[str | None, list[Client]] = defaultdict(list)
         for client in open_clients:
             by_name[client.name].append(client)
-        groups = self._dispatcher.hub._groups
+        groups = self._dispatcher.hub._groups._by_name
         expected: list[tuple[Client, tuple[int, str]]] = []
         for cid, target in list(world.ledger.steps):
             sender = world.clients.get(cid)

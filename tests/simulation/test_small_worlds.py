@@ -93,7 +93,7 @@ class SmallWorld(RuleBasedStateMachine):
     def broadcast(self, index: int, group: str, size: int, times: int, steps: int) -> None:
         client = self.pick_sender(index)
         # A member receives all broadcasts, as long as the group exists.
-        if client is not None and group in self.world.broker._dispatcher.hub._groups:
+        if client is not None and group in self.world.broker._dispatcher.hub._groups._by_name:
             for _ in range(times):
                 client.broadcast(group, self.world.step_number, size)
         self.pass_time(steps)
