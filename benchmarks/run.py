@@ -15,7 +15,18 @@ from typing import Final, Protocol, cast
 
 from _table import Row, as_json, machine, show
 
-PARTS: Final = ("startup", "codec", "broker", "stages", "servers", "growth", "latency", "pieces", "cores")
+PARTS: Final = (
+    "startup",
+    "codec",
+    "broker",
+    "stages",
+    "servers",
+    "growth",
+    "latency",
+    "pieces",
+    "memory",
+    "cores",
+)
 
 
 class Part(Protocol):
