@@ -1,7 +1,7 @@
 """The groups of a hub: who is in each of them, and which give way when there are too many."""
 
 from collections import Counter, OrderedDict
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, MutableMapping
 from typing import Any, Final, Generic
 
 from .actions import ConnectionId
@@ -9,9 +9,6 @@ from .limits import GroupLimits
 
 SEARCH: Final = 1000
 """Names that are looked up at most to find groups that can give way, for one new group."""
-
-IN_TOTAL: Final = "there are too many groups"
-FROM_NETWORK: Final = "there are too many groups from your address"
 
 
 class GroupRecord(Generic[ConnectionId]):
@@ -41,8 +38,9 @@ class Groups(Generic[ConnectionId]):
 
     Groups outlive the connections of their makers and members. So there is a bound on all of them
     together, and one on those from each network. When a new group needs room, groups of which
-    neither a member nor the creator is online give way, oldest first. Each search is short; it goes
-    on where the one before has stopped.
+    neither a member nor the creator is online give way, oldest first. A search looks at a bounded
+    number of names, puts groups with somebody online last, and goes on where the one before has
+    stopped.
 
     Args:
         limits: The bounds.
@@ -53,11 +51,13 @@ class Groups(Generic[ConnectionId]):
         self._limits = limits
         self._online = online
         self._by_name: OrderedDict[str, GroupRecord[ConnectionId]] = OrderedDict()
-        # The groups from each network, in the same order; and the numbers of their members.
+        # The groups from each network, in an order of their own; and the numbers of their members.
         self._by_network: dict[str, OrderedDict[str, None]] = {}
         self._memberships: Counter[str] = Counter()
         self._total = 0
         self._by_maker: dict[ConnectionId, set[str]] = {}
+        self.looked_up = 0
+        """Names looked up so far to find room."""
 
     def __len__(self) -> int:
         return len(self._by_name)
@@ -82,26 +82,25 @@ class Groups(Generic[ConnectionId]):
             Why not, in words for people, empty when it is made; and the names of the groups that
             have given way.
         """
-        limits, expired = self._limits, list[str]()
+        limits = self._limits
         if len(members) > limits.max_members:
-            return f"a group has at most {limits.max_members} members", expired
+            return f"a group has at most {limits.max_members} members", []
         if len(self._by_maker.get(maker, ())) >= limits.max_groups_per_connection:
-            return "you have made too many groups", expired
-        searched = 0
-        while reason := self._lacks_room(len(members), network):
-            order: OrderedDict[str, Any] = self._by_name
-            if reason == FROM_NETWORK:
-                order = self._by_network.get(network, OrderedDict())
-            if searched >= SEARCH or not order:
-                return reason, expired
-            oldest = next(iter(order))
-            group = self._by_name[oldest]
-            searched += 1 + len(group.members)
-            if group.creator in self._online or any(map(self._online.__contains__, group.members)):
-                order.move_to_end(oldest)
-            else:
-                self._remove(oldest)
-                expired.append(oldest)
+            return "you have made too many groups", []
+        expired: list[str] = []
+        if network:
+            # A group counts as one more member.
+            size = self._memberships[network] + len(self._by_network.get(network, ()))
+            excess = size + 1 + len(members) - limits.max_memberships_per_address
+            if not self._find_room(self._by_network.get(network, {}), 0, excess, expired):
+                return "there are too many groups from your address", []
+        groups = len(self._by_name) - len(expired) + 1 - limits.max_groups
+        freed = sum(len(self._by_name[each].members) for each in expired)
+        excess = self._total - freed + len(members) - limits.max_memberships
+        if not self._find_room(self._by_name, groups, excess, expired):
+            return "there are too many groups", []
+        for each in expired:
+            self._remove(each)
         group = GroupRecord(creator, members, maker, network)
         self._by_name[name] = group
         self._by_network.setdefault(network, OrderedDict())[name] = None
@@ -122,20 +121,39 @@ class Groups(Generic[ConnectionId]):
         for name in self._by_maker.pop(maker, ()):
             self._by_name[name].maker = None
 
-    def _lacks_room(self, members: int, network: str) -> str:
-        """Which bound a group with so many members would exceed; empty for none."""
-        limits = self._limits
-        if len(self._by_name) >= limits.max_groups:
-            return IN_TOTAL
-        if self._total + members > limits.max_memberships:
-            return IN_TOTAL
-        if (
-            network
-            and self._memberships[network] + len(self._by_network.get(network, ())) + members
-            >= limits.max_memberships_per_address
-        ):
-            return FROM_NETWORK
-        return ""
+    def _find_room(
+        self, order: MutableMapping[str, Any], groups: int, members: int, expired: list[str]
+    ) -> bool:
+        """Find groups that can give way.
+
+        Args:
+            order: The groups to search, in the order in which they give way.
+            groups: How many groups have to go at least; zero or less for none.
+            members: The same for their members, with one more for each group of a network.
+            expired: Where to add the names of the groups; those that are there count no more.
+
+        Returns:
+            Whether that is enough.
+        """
+        alive: list[str] = []
+        looked_up, extra = 0, 0 if order is self._by_name else 1
+        for name in order:
+            if (groups <= 0 and members <= 0) or looked_up >= SEARCH:
+                break
+            if name in expired:
+                continue
+            group = self._by_name[name]
+            looked_up += 1 + len(group.members)
+            if group.creator in self._online or any(map(self._online.__contains__, group.members)):
+                alive.append(name)
+            else:
+                expired.append(name)
+                groups -= 1
+                members -= len(group.members) + extra
+        for name in alive:
+            order[name] = order.pop(name)
+        self.looked_up += looked_up
+        return groups <= 0 and members <= 0
 
     def _remove(self, name: str) -> None:
         group = self._by_name.pop(name)

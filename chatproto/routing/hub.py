@@ -60,6 +60,11 @@ class ChatHub(Generic[ConnectionId]):
         """How many groups there are."""
         return len(self._groups)
 
+    @property
+    def looked_up(self) -> int:
+        """How many names have been looked up so far to find room for new groups."""
+        return self._groups.looked_up
+
     def name_of(self, cid: ConnectionId) -> str | None:
         """The name that a connection is logged in under, or was until it ended; None before that.
 

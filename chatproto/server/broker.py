@@ -168,7 +168,7 @@ class ChatBroker(Generic[ConnectionId]):
         """Note what is on its way to several connections: the same as `sent` in less time.
 
         Args:
-            sent: The connections' ids, each with the bytes written.
+            sent: The connections' ids, none twice, each with the bytes written.
 
         Returns:
             The ids of those for which that was not all, or something else is to be done.
@@ -218,7 +218,9 @@ class ChatBroker(Generic[ConnectionId]):
                 self._dispatcher.close(peer, CloseReason.SHUTTING_DOWN)
 
     def abort(self) -> None:
-        """End a drain now: write nothing more to any connection, and wait for none."""
+        """Shut down now: write nothing more to any connection, and wait for none."""
+        if not self._draining:
+            self.drain()
         for peer in self._by_id.values():
             self._peers.abort(peer)
 

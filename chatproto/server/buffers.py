@@ -12,6 +12,7 @@ from .peer import Peer, Phase, Waiting
 from .send_queue import PACKED, drop, front, pack
 from .work import FEW
 
+# In a loop over all connections that were written to, an enum's attribute takes noticeable time.
 OPEN: Final = Phase.OPEN
 NOTHING: Final = Waiting.NOTHING
 
@@ -56,6 +57,7 @@ class Buffers:
         """
         ready = self.ready if len(to) <= FEW else self._fan_out
         high_water = self._flow.high_water
+        crowded = self.total > high_water
         slow: list[tuple[Peer, CloseReason]] = []
         size = len(line)
         for peer in to:
@@ -63,8 +65,9 @@ class Buffers:
                 ready[peer] = None
             peer.queue.append(line)
             peer.queued_bytes += size
-            if peer.queued_bytes > high_water:
+            if crowded:
                 pack(peer.queue)
+            if peer.queued_bytes > high_water:
                 self._flow.mark_full(peer)
                 if peer.queued_bytes > self._limits.queue_bytes:
                     slow.append((peer, CloseReason.FULL_QUEUE))
@@ -91,6 +94,7 @@ class Buffers:
                 if peer.queued_bytes > room:
                     return False
                 if len(peer.queue) >= PACKED:
+                    # Here, because it takes no time as long as little is kept.
                     pack(peer.queue)
         for peer in to:
             if not peer.queued_bytes:
@@ -157,7 +161,7 @@ class Buffers:
         """The same for many connections, in half of the time where all is well.
 
         Args:
-            sent: The connections' ids, each with the bytes written.
+            sent: The connections' ids, none twice, each with the bytes written.
 
         Returns:
             The ids of those for which something else is to be done.
@@ -214,10 +218,16 @@ class Buffers:
         self.ready[peer] = None
 
     def queue_last(self, peer: Peer, line: bytes) -> None:
-        """Add the last line to a queue, whatever its bound: it must not cost what is queued."""
-        peer.queue.append(line)
-        peer.queued_bytes += len(line)
-        self.total += len(line)
+        """Add the last line to a queue, whatever its bound: it must not cost what is queued.
+
+        Args:
+            peer: The connection.
+            line: The line; empty for none.
+        """
+        if line:
+            peer.queue.append(line)
+            peer.queued_bytes += len(line)
+            self.total += len(line)
         self.ready[peer] = None
 
     def forget(self, peer: Peer) -> None:
@@ -240,14 +250,13 @@ class Buffers:
         unparsed: Counter[Peer] = Counter()
         for peer in self._by_id.values():
             queued[peer] += peer.queued_bytes
-            if peer.waiting is not Waiting.QUEUE:
-                unparsed[peer] += self._kept(peer)
-            # A sender that waits for a queue is not to blame. If that queue has room again, or is
-            # gone, nobody is: the sender resumes soon.
-            elif (blocker := self._flow.blocked_by(peer)) is not None:
+            # A sender that waits for a queue is not to blame.
+            if (blocker := self._flow.blocked_by(peer)) is not None:
                 queued[blocker] += self._kept(peer)
+            else:
+                unparsed[peer] += self._kept(peer)
         for peer, size in max(queued, unparsed, key=Counter.total).most_common():
-            if excess <= 0:
+            if excess <= 0 or not size:
                 return
             excess -= size
             yield peer

@@ -26,9 +26,9 @@ one place (`Work`), so nothing can start a long piece of work by ending a thousa
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, Final, TypeVar
+from typing import Any, Final, TypeVar, assert_never
 
-from ..routing.actions import Action, Deliver, Expire, Refuse
+from ..routing.actions import Action, Deliver, Disconnect, Expire, Refuse
 from ..routing.hub import ChatHub
 from ..routing.policy import Policy
 from ..wire.codec import encode
@@ -56,7 +56,7 @@ SLICE: Final = 4096
 """Bytes that the fast path is given at once, so that a turn ends in time."""
 
 MESSAGES: Final = (b"CHAT/1.0 SEND ", b"CHAT/1.0 BROADCAST ")
-"""What lines begin with for which it pays to ask the fast path."""
+"""The beginnings of lines that the fast path may deliver."""
 
 
 class Dispatcher:
@@ -283,6 +283,7 @@ class Dispatcher:
         """
         logged = type(event) in LOGGED
         name = self.hub.name_of(peer) if logged else None
+        self.work.charge(self._cost(event))
         actions: list[Action[Peer]] | None = None
         if type(event) is Login:
             verdict = self.logins.check(peer, event.name, self.now)
@@ -290,7 +291,12 @@ class Dispatcher:
                 return Waiting.ANSWER
             if isinstance(verdict, Refusal):
                 actions = [Refuse(peer, *verdict)]
-        for action in self.hub.handle(peer, event) if actions is None else actions:
+        if actions is None:
+            looked_up = self.hub.looked_up
+            actions = self.hub.handle(peer, event)
+            # That takes a small part of what a line takes.
+            self.work.charge((self.hub.looked_up - looked_up) // 16)
+        for action in actions:
             if isinstance(action, Deliver):
                 if not self._deliver(peer, event, action, undelivered):
                     return Waiting.QUEUE
@@ -298,16 +304,17 @@ class Dispatcher:
                 self._refuse(peer, event, action.code, action.text)
                 logged = False
             elif isinstance(action, Expire):
-                self.log.group_expired(peer, action.group)
-            else:
+                self.log.group_expired(peer, name, action.group, self.now)
+            elif isinstance(action, Disconnect):
                 reason = CloseReason.REPLACED if action.code else _reason(peer, event)
                 self.close(action.cid, reason)
+            else:
+                assert_never(action)
         if logged:
             self.log.executed(peer, event, name, self.now)
             if type(event) is Login:
                 self.logins.logged_in(peer)
                 self._fast_path.update(peer)
-        self.work.charge(self._cost(event))
         return Waiting.NOTHING
 
     def _deliver(
@@ -325,13 +332,14 @@ class Dispatcher:
             return True
         to = action.to
         if undelivered:
-            to = tuple(each for each in to if each in undelivered)
+            left = set(undelivered)
+            to = tuple(each for each in to if each in left)
         blockers = self.flow.blockers(peer, to)
         if blockers:
             # First of all: to queue the line may end the sender, or one of those it waits for.
             self.flow.wait(peer, next(iter(blockers)))
             if undelivered or len(blockers) < len(to):
-                self.buffers.keep(peer, b"", blockers)
+                self.buffers.keep(peer, b"", tuple(blockers))
             to = tuple(each for each in to if each not in blockers)
         else:
             self.log.counters.messages += 1

@@ -49,12 +49,9 @@ class EventLog:
                 self.counters.logins += 1
             case Group(name=group) | Leave(group):
                 subject = group
-        if name is not None and type(event) is not Logout:
-            # A client can repeat this as often as it likes.
-            if peer.log_limiter is None:
-                peer.log_limiter = RateLimiter(LOG_RATE, LOG_BURST)
-            if not peer.log_limiter.allow(now):
-                return
+        repeatable = name is not None and type(event) is not Logout
+        if repeatable and not self._may_log(peer, now):
+            return
         self._add(LOGGED[type(event)], peer, who, subject)
 
     def turned_away(self, peer: Peer, reason: CloseReason, now: float) -> None:
@@ -62,9 +59,17 @@ class EventLog:
         if self._turned_away.allow(now):
             self._add(EventKind.TURNED_AWAY, peer, None, reason.value)
 
-    def group_expired(self, peer: Peer, group: str) -> None:
-        """Log that a group has ended because a new one of this connection needed room."""
-        self._add(EventKind.GROUP_EXPIRED, peer, None, group)
+    def group_expired(self, peer: Peer, name: str | None, group: str, now: float) -> None:
+        """Log that a group has ended because a new one needed room.
+
+        Args:
+            peer: The connection that has made the new one.
+            name: Its name.
+            group: The group that has ended.
+            now: The time in seconds.
+        """
+        if self._may_log(peer, now):
+            self._add(EventKind.GROUP_EXPIRED, peer, name, group)
 
     def closed(self, peer: Peer, name: str | None) -> None:
         """Log that a connection is gone."""
@@ -85,6 +90,12 @@ class EventLog:
             refusals=self.counters.refusals.copy(),
             closes=self.counters.closes.copy(),
         )
+
+    def _may_log(self, peer: Peer, now: float) -> bool:
+        """Whether to log what a client can cause as often as it likes."""
+        if peer.log_limiter is None:
+            peer.log_limiter = RateLimiter(LOG_RATE, LOG_BURST)
+        return peer.log_limiter.allow(now)
 
     def _add(self, kind: EventKind, peer: Peer, name: str | None, subject: str = "") -> None:
         self._events.append(LogEvent(kind, peer.origin, name, subject))

@@ -78,8 +78,8 @@ class FlowControl(Generic[ConnectionId]):
         self._opened: dict[ConnectionId, None] = {}
         self._released: OrderedDict[ConnectionId, None] = OrderedDict()
         self._ages: Timers[ConnectionId] = Timers(limits.queue_age)
-        # Connections whose age stands still.
-        self._ageless: set[ConnectionId] = set()
+        # Connections whose age stands still, and the seconds that the age has left if it has begun.
+        self._stopped_ages: dict[ConnectionId, float | None] = {}
 
     @property
     def waiting(self) -> int:
@@ -88,7 +88,7 @@ class FlowControl(Generic[ConnectionId]):
 
     @property
     def has_released(self) -> bool:
-        """Whether a sender may be able to resume."""
+        """Whether `next_released` may give a sender."""
         return bool(self._released or self._opened)
 
     def mark_full(self, cid: ConnectionId) -> None:
@@ -127,15 +127,14 @@ class FlowControl(Generic[ConnectionId]):
 
     def stop_age(self, cid: ConnectionId) -> None:
         """Let the age of a connection's queue stand still: the server keeps it waiting."""
-        self._ageless.add(cid)
+        self._stopped_ages[cid] = self._ages.left(cid, self._now)
         self._ages.stop(cid)
 
     def start_age(self, cid: ConnectionId) -> None:
-        """Let the age of a connection's queue begin again."""
-        if cid in self._ageless:
-            self._ageless.discard(cid)
-            if cid in self.late:
-                self._ages.start(cid, self._now)
+        """Let the age of a connection's queue go on."""
+        left = self._stopped_ages.pop(cid, None)
+        if cid in self.late and cid not in self._ages:
+            self._ages.start(cid, self._now, left)
 
     def blocked_by(self, cid: ConnectionId) -> ConnectionId | None:
         """The owner of the queue that a connection waits for, if it waits for one."""
@@ -157,7 +156,9 @@ class FlowControl(Generic[ConnectionId]):
             self.late[cid] -= size
         else:
             self.late[cid] = left
-            if cid not in self._ageless:
+            if cid in self._stopped_ages:
+                self._stopped_ages[cid] = None
+            else:
                 self._ages.start(cid, self._now)
         if cid in self.full:
             self.full[cid] += size
@@ -218,7 +219,7 @@ class FlowControl(Generic[ConnectionId]):
         self._mark_open(cid)
         self._proven.discard(cid)
         self._impatient.stop(cid)
-        self._ageless.discard(cid)
+        self._stopped_ages.pop(cid, None)
         if self.late.pop(cid, None) is not None:
             self._ages.stop(cid)
         self._opened.pop(cid, None)

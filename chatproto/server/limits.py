@@ -45,7 +45,8 @@ class Limits(GroupLimits, LineLimits):
 
     high_water: int = 1 << 16
     """Bytes in a send queue above which it is full. While it drains, senders wait for it until half
-    of that is written. At most half of `queue_bytes` counts."""
+    of that is written. At most half of `queue_bytes` counts, and what
+    leaves room for a line."""
 
     drain_rate: int = 1 << 14
     """Bytes a second that a full queue has to lose for senders to wait for it."""
@@ -56,11 +57,11 @@ class Limits(GroupLimits, LineLimits):
     waiting. The close reason is SLOW_CONSUMER."""
 
     queue_bytes: int = 1 << 20
-    """Bytes in one send queue that close its connection. The close reason is SLOW_CONSUMER."""
+    """Bytes in one send queue that close its connection. The close reason is FULL_QUEUE."""
 
     total_queue_bytes: int = 1 << 28
     """Bytes kept for all connections together. Above that, the server closes the connections with
-    the longest queues with SLOW_CONSUMER until a sixteenth is free. Bytes that waiting senders have
+    the longest queues with FULL_QUEUES until a sixteenth is free. Bytes that waiting senders have
     sent count too."""
 
     linger: float = 10.0

@@ -22,7 +22,7 @@ class Refusal(NamedTuple):
 
 
 class Decision(Enum):
-    """Whether a connection may log in, unless it is refused."""
+    """Whether a connection may log in. What is neither is a `Refusal`."""
 
     ALLOWED = auto()
     UNDECIDED = auto()
@@ -146,6 +146,8 @@ class Logins:
             name: The name in its LOGIN.
             now: The time in seconds.
         """
+        # First of all: it is about this LOGIN and no other.
+        verdict = self._verdicts.pop(peer, None)
         if len(name.encode()) > self._limits.max_name:
             text = f"a name has at most {self._limits.max_name} bytes here"
             return Refusal(ErrorCode.BAD_NAME, text)
@@ -153,8 +155,8 @@ class Logins:
             return Refusal(ErrorCode.AUTH_FAILED, "your certificate is for somebody else")
         if not self._ask:
             return Decision.ALLOWED
-        if peer in self._verdicts:
-            return self._verdicts.pop(peer)
+        if verdict is not None:
+            return verdict
         self._count += 1
         self._tokens[peer] = self._count
         self._asked[self._count] = peer

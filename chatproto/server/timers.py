@@ -25,10 +25,20 @@ class Timers(Generic[ConnectionId]):
         """Whether a connection's timer runs."""
         return cid in self._ends
 
-    def start(self, cid: ConnectionId, now: float) -> None:
-        """Start a connection's timer, or start it anew."""
-        self._ends[cid] = now + self._span
+    def start(self, cid: ConnectionId, now: float, span: float | None = None) -> None:
+        """Start a connection's timer, or start it anew.
+
+        Args:
+            cid: The connection.
+            now: The time in seconds.
+            span: How long it runs, if that is less than the others. It may expire as late as they.
+        """
+        self._ends[cid] = now + (self._span if span is None else span)
         self._ends.move_to_end(cid)
+
+    def left(self, cid: ConnectionId, now: float) -> float | None:
+        """How many seconds a connection's timer has left; None when it does not run."""
+        return self._ends[cid] - now if cid in self._ends else None
 
     def stop(self, cid: ConnectionId) -> None:
         """Stop a connection's timer. One that does not run is fine."""

@@ -98,7 +98,12 @@ class ChatConnection:
         Returns:
             One event for each line; after some, `ConnectionClosed` besides.
         """
-        if self._peer_is_done or self._lines.inside or (number := data.count(b"\n")) < RUN:
+        if (
+            self._peer_is_done
+            or self._lines.inside
+            or self._bad_lines >= self._limits.bad_lines
+            or (number := data.count(b"\n")) < RUN
+        ):
             return self._parse_lines(data)
         end = data.rfind(b"\n") + 1
         run = decode_run(data[:end], number, self._limits.max_line)
@@ -111,6 +116,10 @@ class ChatConnection:
     def _parse_lines(self, data: bytes) -> Iterator[Event]:
         """Parse one line after the other."""
         if self._peer_is_done:
+            return
+        if self._bad_lines >= self._limits.bad_lines:
+            # The caller has stopped after the last bad line.
+            yield self._close()
             return
         max_line = self._limits.max_line
         allowed = TRANSITIONS[self._state][self._our_role.peer]
@@ -126,7 +135,7 @@ class ChatConnection:
             except RemoteProtocolError as error:
                 self._bad_lines += 1
                 yield Invalid(error.code, line, error.text)
-                if self._bad_lines == self._limits.bad_lines:
+                if self._bad_lines >= self._limits.bad_lines:
                     yield self._close()
                     return
                 continue

@@ -25,7 +25,7 @@ class BrokerMachine(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.broker: ChatBroker[int] = ChatBroker(limits=LIMITS)
-        # Here every queue counts as one that drains: time has a part of its own, in tests/simulation.
+        # Here each queue counts as one that drains: time has a part of its own, tests/simulation.
         self.broker._dispatcher.flow._share = 0.0
         self.model = BrokerModel()
         self.peers = self.model.peers

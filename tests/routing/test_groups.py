@@ -3,7 +3,10 @@
 import pytest
 
 from chatproto import GroupLimits
-from chatproto.routing.groups import FROM_NETWORK, IN_TOTAL, SEARCH, Groups
+from chatproto.routing.groups import SEARCH, Groups
+
+IN_TOTAL = "there are too many groups"
+FROM_NETWORK = "there are too many groups from your address"
 
 
 class Table:
@@ -96,6 +99,28 @@ def test_a_search_ends_and_the_next_one_goes_on() -> None:
     table.make("old", "bob", creator="carol")
     assert table.make("new", "bob") == (IN_TOTAL, [])
     assert table.make("new", "bob") == ("", ["old"])
+    # A name for each group, and one for its member, and not more.
+    assert table.groups.looked_up <= 2 * SEARCH + 4
+
+
+def test_nothing_gives_way_to_a_group_that_is_refused() -> None:
+    limits = GroupLimits(max_memberships=5, max_memberships_per_address=5)
+    table = Table(limits=limits)
+    table.make("tea", "bob", "carol")
+    table.make("mine", "bob", "carol", "dave", network="n", creator="alice")
+    table.online["alice"] = None
+    assert table.make("new", "bob", network="n") == (FROM_NETWORK, [])
+    assert table.make("new", *"abcd") == (IN_TOTAL, [])
+    assert table.names("tea", "mine", "new") == ["tea", "mine"]
+
+
+def test_what_gives_way_in_a_network_counts_in_total_too() -> None:
+    limits = GroupLimits(max_groups=2, max_memberships_per_address=5)
+    table = Table(limits=limits)
+    table.make("tea", "bob")
+    table.make("mine", "bob", "carol", network="n")
+    assert table.make("new", "bob", "dave", network="n") == ("", ["mine"])
+    assert table.names("tea", "mine", "new") == ["tea", "new"]
 
 
 # Networks

@@ -137,3 +137,11 @@ def test_drain_closes_a_connection_that_waits_for_an_answer() -> None:
     broker.answer(question.token, allowed=True)
     assert received(broker, 1) == ["*server* ERR SHUTTING_DOWN - the server is shutting down"]
     assert wants_close(broker, 1)
+
+
+def test_an_abort_alone_is_a_shutdown_too() -> None:
+    broker = broker_of("alice", "bob")
+    broker.abort()
+    for cid in (1, 2):
+        assert close_reason(broker, cid) is CloseReason.SHUTTING_DOWN
+    assert broker.connections == 0

@@ -124,8 +124,20 @@ def test_unparsed_bytes_of_senders_count_for_the_queue_they_wait_for() -> None:
         setup.flow.wait(setup.by_id[cid], setup.by_id["d"])
         setup.buffers.keep(setup.by_id[cid], b"x" * 1500)
     assert setup.largest() == ["d"]
+    # Once they may resume, they count for themselves.
     setup.flow.forget(setup.by_id["d"])
     assert setup.largest() == ["c"]
+
+
+def test_those_that_keep_nothing_are_never_among_the_largest() -> None:
+    """However much there is, and whoever it is of."""
+    setup = Setup(*"abcd")
+    for cid in "ab":
+        setup.by_id[cid].waiting = Waiting.QUEUE
+        setup.buffers.keep(setup.by_id[cid], b"x" * 3000)
+    assert setup.largest() == ["a"]
+    setup.buffers.total += 10_000
+    assert setup.largest() == ["a", "b"]
 
 
 # Writing

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatproto import ChatBroker, CloseReason, DuplicateLogin, ErrorCode, Policy
+from chatproto import ChatBroker, CloseReason, DuplicateLogin, ErrorCode, Limits, Policy
 from chatproto.server.dispatcher import SLICE
 from chatproto.server.work import ROUND, TURN
 
@@ -203,3 +203,35 @@ def test_an_answer_after_the_round_is_executed_in_the_next_round() -> None:
     broker.tick(0.0)
     broker.tick(0.0)
     assert broker.snapshot().logins == 3
+
+
+@pytest.mark.parametrize("spaces", range(0, TURN, 7))
+def test_no_end_of_a_turn_hides_that_there_are_too_many_bad_lines(spaces: int) -> None:
+    broker = broker_of("alice")
+    broker.receive(1, b"x".ljust(spaces, b" ") + b"\n" + b"x       \n" * 200)
+    for _ in range(10):
+        broker.tick(0.0)
+    assert broker.snapshot().refusals.total() == 100
+    assert wants_close(broker, 1) or broker.next_step(1).write
+    assert broker.snapshot().users == 0
+
+
+def test_groups_are_looked_for_at_a_cost() -> None:
+    limits = Limits(max_groups=TURN, max_groups_per_connection=10**6)
+    broker = broker_of("alice", limits=limits)
+    for number in range(TURN):
+        send(broker, 1, f"GROUP g{number} a b c")
+    broker.tick(0.0)
+    broker.receive(1, b"CHAT/1.0 GROUP new a\n" * TURN)
+    assert broker.snapshot().refusals.total() < TURN / 10
+    assert broker.busy
+
+
+def test_a_broadcast_that_is_tried_once_more_is_work_each_time() -> None:
+    members = " ".join(f"user{number}" for number in range(300))
+    broker = broker_of("alice", "user0", limits=Limits(max_line=4096, high_water=100))
+    send(broker, 1, f"GROUP g alice {members}", "BROADCAST g " + "x" * 200)
+    broker.tick(0.0)
+    send(broker, 1, "BROADCAST g hi")
+    assert not broker.next_step(1).read
+    assert broker._dispatcher.work.turn > 300

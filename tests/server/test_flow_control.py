@@ -320,6 +320,19 @@ def test_the_age_stands_still_while_a_connection_is_kept_waiting() -> None:
     sent(flow, "q", 0, 20, 9.5)
     assert slow(flow, 100.0) == []
     flow.start_age("q")
+    # It had one second left.
+    assert slow(flow, 100.9) == []
+    assert slow(flow, 101.0) == ["q"]
+
+
+def test_what_is_written_meanwhile_makes_it_begin_anew() -> None:
+    flow = flow_of()
+    sent(flow, "q", 0, 10, 0.0)
+    slow(flow, 9.0)
+    flow.stop_age("q")
+    sent(flow, "q", 10, 5, 9.5)
+    slow(flow, 100.0)
+    flow.start_age("q")
     assert slow(flow, 109.9) == []
     assert slow(flow, 110.0) == ["q"]
 

@@ -13,6 +13,7 @@ from chatproto import (
     Deliver,
     Disconnect,
     ErrorCode,
+    Expire,
     Event,
     LogEvent,
     LoginRequest,
@@ -44,6 +45,8 @@ def each_action(action: Action[str]) -> None:
         case Disconnect(cid, reason):
             assert_type(cid, str)
             assert_type(reason, ErrorCode | None)
+        case Expire(group):
+            assert_type(group, str)
         case _:
             assert_never(action)
 

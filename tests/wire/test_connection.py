@@ -14,6 +14,7 @@ from chatproto import (
     Invalid,
     Leave,
     Limits,
+    LineLimits,
     LocalProtocolError,
     Login,
     Logout,
@@ -305,3 +306,13 @@ def test_an_invalid_line_has_words_for_people() -> None:
     assert invalid == Invalid(ErrorCode.MALFORMED, b"CHAT/1.0 LOGIN a b")
     assert isinstance(invalid, Invalid)
     assert invalid.text == "this takes one name"
+
+
+@pytest.mark.parametrize("rest", [b"", b"x\n", b"CHAT/1.0 LOGIN a\n" * 20])
+def test_a_caller_that_stops_after_too_many_bad_lines_gets_the_end_later(rest: bytes) -> None:
+    connection = ChatConnection(Role.SERVER, LineLimits(bad_lines=2))
+    events = connection.parse(b"x\ny\n")
+    assert [type(next(events)) for _ in range(2)] == [Invalid, Invalid]
+    del events
+    assert connection.receive_data(rest) == [ConnectionClosed()]
+    assert connection.receive_data(b"CHAT/1.0 LOGIN a\n") == []

@@ -92,7 +92,7 @@ def test_a_fast_sender_is_slowed_down_to_its_reader(start: Start, submit: Submit
 
 
 def test_a_reader_that_stops(start: Start, submit: Submit) -> None:
-    """Its sender waits, other senders do not, and after ten seconds the reader is closed."""
+    """Its sender waits for less than a second; after ten seconds the reader is closed."""
     count = 60
     with (
         start(sockets=[narrow_listener()]) as server,
@@ -102,33 +102,26 @@ def test_a_reader_that_stops(start: Start, submit: Submit) -> None:
         clock = Clock(server)
         writing = submit(alice, sent(b"SEND bob", range(count)) + b"CHAT/1.0 SEND alice on\n")
         wait_until(lambda: server.snapshot().waiting == 1, carol, "carol")
-        high_water = Limits().high_water
-        most = high_water + 2 * Limits().max_line + READ_SIZE
-        for second in range(9):
-            clock.skip(1.0)
-            for number in range(20):
-                carol.write(b"CHAT/1.0 SEND dave %d %d\n" % (second, number))
-                line = b"CHAT/1.0 RECEIVE carol %d %d\n" % (second, number)
-                assert dave.read_line() == line
-            # The system may have taken a little more since then.
-            assert high_water // 2 < server.snapshot().queued <= most
-            assert server.snapshot().waiting == 1
-        assert server.snapshot().closes == {}
-        # The ten seconds are over, and the server notices it by the next one.
+        carol.write(b"CHAT/1.0 SEND dave hi\n")
+        assert dave.read_line() == b"CHAT/1.0 RECEIVE carol hi\n"
         for _ in range(2):
+            clock.skip(0.4)
+            carol.flush("carol")
+        assert alice.read_line() == b"CHAT/1.0 RECEIVE alice on\n"
+        writing.result(TIMEOUT)
+        assert server.snapshot().waiting == 0
+        assert server.snapshot().closes == {}
+        for _ in range(11):
             clock.skip(1.0)
             carol.flush("carol")
-        refused = 0
-        while (line := alice.read_line()) == GONE:
-            refused += 1
-        assert line == b"CHAT/1.0 RECEIVE alice on\n"
-        writing.result(TIMEOUT)
         assert server.snapshot().closes == {CloseReason.SLOW_CONSUMER: 1}
+        alice.write(sent(b"SEND bob", range(1)))
+        assert alice.read_line() == GONE
         lines, rest = read_what_is_left(bob)
-        # What it got is complete and in order. The rest was refused, or lost with its queue.
+        # What it got is complete and in order. The rest was lost with its queue.
         assert numbers_of(b"alice", lines) == list(range(len(lines)))
         assert received(b"alice", len(lines)).startswith(rest)
-        assert 0 < refused < count - len(lines)
+        assert len(lines) < count
 
 
 @pytest.mark.parametrize("sip", [0, 10])
