@@ -156,6 +156,23 @@ def test_bad_options_of_servers(invoke: Invoke, main: str, option: str, value: s
 
 
 @each_server
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (["--tls-key=key"], "--tls-key and --tls-client-ca have no use without --tls-cert"),
+        (["--tls-client-ca=ca"], "--tls-key and --tls-client-ca have no use without --tls-cert"),
+        (["--tls-cert=missing"], "can't use the certificate: "),
+    ],
+)
+def test_bad_certificates_of_servers(
+    invoke: Invoke, main: str, options: list[str], message: str
+) -> None:
+    result = invoke(main, *options)
+    assert (result.status, result.stdout) == (2, "")
+    assert message in " ".join(result.stderr.split())
+
+
+@each_server
 def test_bad_environment_of_servers(invoke: Invoke, main: str) -> None:
     for variable, value in [("POLICY", "none"), ("PORT", "http"), ("NO_NOTICES", "maybe")]:
         result = invoke(main, **{f"CHATPROTO_{variable}": value})
@@ -278,6 +295,14 @@ def test_missing_extra(missing: list[str], arguments: list[str]) -> None:
     assert len(result.stderr.splitlines()) == 1
     assert missing[0] in result.stderr
     assert "pip install 'chatproto-sansio[server]'" in result.stderr
+
+
+def test_missing_extra_for_metrics(invoke: Invoke, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delitem(sys.modules, "chatproto_sync.service.metrics", raising=False)
+    monkeypatch.setitem(sys.modules, "prometheus_client", None)
+    result = invoke("chatproto_sync", "--port=0", "--metrics-port=0")
+    assert (result.status, result.stdout) == (2, "")
+    assert "pip install 'chatproto-sansio[server]'" in " ".join(result.stderr.split())
 
 
 def test_missing_extra_for_a_terminal() -> None:

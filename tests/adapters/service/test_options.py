@@ -43,3 +43,7 @@ def test_help_is_one_line_without_a_full_stop(option: Option) -> None:
     assert option.help
     assert "\n" not in option.help
     assert not option.help.endswith(".")
+
+
+def test_a_file_mode_is_octal() -> None:
+    assert BY_KEY["unix_mode"].parse("660") == 0o660
