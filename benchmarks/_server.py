@@ -54,7 +54,9 @@ class Server:
     ) -> None:
         command = [built(LIMIT) or LIMIT, "0"]
         if kind != LIMIT:
-            command = [sys.executable, "-m", *COMMANDS[kind], "--port", "0", *options]
+            command = [sys.executable, "-m", *COMMANDS[kind], "--port", "0"]
+            # `closes` is made of the log.
+            command += ["--log-lines", str(1 << 30), *options]
         descriptors: tuple[int, ...] = ()
         if inherits is not None:
             descriptors = (inherits.fileno(),)

@@ -199,13 +199,15 @@ _FILLERS: Final = (
 )
 _TURN: Final = 1000
 """About the lines that a broker executes for one connection before others have their turn."""
+_ALL_LINES: Final = 1 << 30
+"""The log is not bounded: it tells why each connection has ended."""
 
 
 def random_limits(random: Random) -> Limits:
     """Limits that bite, or mostly do not."""
     pick = random.choice
     if random.random() < 0.2:
-        return Limits(notice_burst=1_000_000)
+        return Limits(notice_burst=1_000_000, log_lines=_ALL_LINES)
     queue = pick((512, 700, 1500, 5000, 1 << 20))
     return Limits(
         max_line=512,
@@ -229,6 +231,7 @@ def random_limits(random: Random) -> Limits:
         close_timeout=pick((0.3, 2.0)),
         notice_burst=pick((1, 50, 1_000_000, 1_000_000)),
         notice_rate=pick((0.5, 20.0)),
+        log_lines=_ALL_LINES,
     )
 
 

@@ -99,7 +99,7 @@ class ChatBroker(Generic[ConnectionId]):
             dispatcher.close(record, CloseReason.SHUTTING_DOWN)
         elif reason is not None:
             dispatcher.close(record, reason)
-            self._log.turned_away(record, reason, dispatcher.now)
+            self._log.turned_away(record, reason)
         else:
             dispatcher.logins.begin(record, dispatcher.now, secured=secured)
 
@@ -187,6 +187,7 @@ class ChatBroker(Generic[ConnectionId]):
         peer = self._dispatcher.disconnect(cid)
         if peer is not None:
             self._admission.leave(peer.network)
+        self._finish_log()
 
     def tick(self, now: float) -> None:
         """Advance the clock: apply timeouts, then resume connections whose turn has come.
@@ -201,9 +202,15 @@ class ChatBroker(Generic[ConnectionId]):
         if now >= self._end:
             self.abort()
 
-    def answer(self, token: int, *, allowed: bool) -> None:
-        """Answer one of `take_questions`. If the connection is gone, nothing happens."""
-        self._dispatcher.answer(token, allowed=allowed)
+    def answer(self, token: int, *, allowed: bool, error: str = "") -> None:
+        """Answer one of `take_questions`. If the connection is gone, nothing happens.
+
+        Args:
+            token: The question's.
+            allowed: Whether the connection may log in.
+            error: What went wrong in the application, for the log; empty for nothing.
+        """
+        self._dispatcher.answer(token, allowed=allowed, error=error)
 
     def drain(self) -> None:
         """Begin the shutdown: tell everybody, and close each connection once its queue is written.
@@ -216,6 +223,7 @@ class ChatBroker(Generic[ConnectionId]):
         for peer in self._by_id.values():
             if peer.close_reason is None:
                 self._dispatcher.close(peer, CloseReason.SHUTTING_DOWN)
+        self._finish_log()
 
     def abort(self) -> None:
         """Shut down now: write nothing more to any connection, and wait for none."""
@@ -277,3 +285,8 @@ class ChatBroker(Generic[ConnectionId]):
             queued=self._buffers.total,
             waiting=self._dispatcher.flow.waiting,
         )
+
+    def _finish_log(self) -> None:
+        """Have the log tell what it has left out, if a drain is over."""
+        if self._draining and not self._by_id:
+            self._log.finish()

@@ -81,7 +81,7 @@ class Dispatcher:
         self.buffers: Buffers = Buffers(limits, self.flow, self.by_id)
         self.peers: Peers = Peers(limits, self.buffers, self.by_id)
         self.logins: Logins = Logins(limits, ask=ask)
-        self.log: EventLog = EventLog()
+        self.log: EventLog = EventLog(limits)
         self.work: Work = Work()
         self._max_line = limits.max_line
         self._notices = Notices(limits, enabled=notices)
@@ -130,6 +130,7 @@ class Dispatcher:
     def tick(self, now: float) -> None:
         """Advance the clock: apply timeouts, then resume connections whose turn has come."""
         self.now = now
+        self.log.tick(now)
         self.work.round = 0
         for peer in self._in_round(self.peers.tick(now)):
             self.peers.abort(peer)
@@ -158,11 +159,14 @@ class Dispatcher:
         while self.work.round < ROUND and (peer := self.flow.next_released()) is not None:
             self._resume(peer)
 
-    def answer(self, token: int, *, allowed: bool) -> None:
+    def answer(self, token: int, *, allowed: bool, error: str) -> None:
         """Take the answer to a question. If nothing waits for it any more, nothing happens."""
-        peer = self.logins.answer(token, allowed=allowed)
-        if peer is None:
+        answered = self.logins.answer(token, allowed=allowed)
+        if answered is None:
             return
+        peer, name = answered
+        if error:
+            self.log.authenticate_failed(peer, name, error)
         if self.work.round < ROUND:
             self._resume(peer)
         else:
@@ -304,14 +308,14 @@ class Dispatcher:
                 self._refuse(peer, event, action.code, action.text)
                 logged = False
             elif isinstance(action, Expire):
-                self.log.group_expired(peer, name, action.group, self.now)
+                self.log.group_expired(peer, name, action.group)
             elif isinstance(action, Disconnect):
                 reason = CloseReason.REPLACED if action.code else _reason(peer, event)
                 self.close(action.cid, reason)
             else:
                 assert_never(action)
         if logged:
-            self.log.executed(peer, event, name, self.now)
+            self.log.executed(peer, event, name)
             if type(event) is Login:
                 self.logins.logged_in(peer)
                 self._fast_path.update(peer)

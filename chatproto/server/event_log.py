@@ -1,44 +1,85 @@
 """Collects what a broker tells those who run it."""
 
-from dataclasses import replace
+from collections import OrderedDict
+from dataclasses import dataclass, replace
 from typing import Final
 
-from ..wire.events import Event, Group, Leave, Login, Logout
+from ..wire.events import Event, Group, Leave, Login
 from .close_reason import CloseReason
 from .counters import Counters
+from .limits import Limits
 from .log_events import LOGGED, EventKind, LogEvent
 from .peer import Peer
 from .rate_limiter import RateLimiter
 
-LOG_BURST: Final = 20
-"""Renames, groups made and groups left of one connection that are logged at once."""
-LOG_RATE: Final = 1.0
-"""The same for each second in the long run."""
+LOG_WINDOW: Final = 60.0
+"""Seconds in which `Limits.log_lines` holds."""
+
+MAX_NETWORKS: Final = 10_000
+"""Most networks whose lines are counted at the same time."""
+
+MAX_ENDS: Final = 100
+"""Most windows that end in one tick, so that it does not take long."""
+
+THIS_MACHINE: Final = "this machine"
+"""What the log calls the network of connections that have none."""
+
+
+@dataclass(slots=True)
+class _Window:
+    """What is logged about one network for a while."""
+
+    end: float
+    lines: int = 0
+    left_out: int = 0
 
 
 class EventLog:
-    """Log events, until somebody takes them, and counters."""
+    """Log events, until somebody takes them, and counters.
 
-    def __init__(self) -> None:
+    However much a network does, it does not fill the log. The first events about it are logged, in
+    a window of time that begins with the first one; the others are counted. When the window ends,
+    one more event tells how many these were.
+
+    Args:
+        limits: How many events that may be.
+    """
+
+    def __init__(self, limits: Limits) -> None:
+        self._most = limits.log_lines
+        self._now = 0.0
         self._events: list[LogEvent] = []
         self.counters: Counters = Counters()
         """What has happened. The fields that say what there is now are not kept here."""
-        # A flood of connections must not flood the log.
+        # By network, the one that began first in front. All last equally long.
+        self._windows: OrderedDict[str, _Window] = OrderedDict()
         self._turned_away = RateLimiter(1.0, 1)
+
+    def tick(self, now: float) -> None:
+        """Advance the clock: tell what was left out in the windows that are over."""
+        self._now = now
+        for _ in range(MAX_ENDS):
+            if not self._windows or next(iter(self._windows.values())).end > now:
+                break
+            self._end_window()
+
+    def finish(self) -> None:
+        """Tell what was left out in all windows."""
+        while self._windows:
+            self._end_window()
 
     def accepted(self, peer: Peer) -> None:
         """Log a connection with its first bytes. One that connects and sends nothing is no news."""
         peer.has_sent = True
         self._add(EventKind.ACCEPTED, peer, None)
 
-    def executed(self, peer: Peer, event: Event, name: str | None, now: float) -> None:
+    def executed(self, peer: Peer, event: Event, name: str | None) -> None:
         """Log an event of a type in `LOGGED` that the server has executed.
 
         Args:
             peer: The connection that has sent it.
             event: The event.
             name: The connection's name before that.
-            now: The time in seconds.
         """
         subject, who = "", name
         match event:
@@ -49,27 +90,28 @@ class EventLog:
                 self.counters.logins += 1
             case Group(name=group) | Leave(group):
                 subject = group
-        repeatable = name is not None and type(event) is not Logout
-        if repeatable and not self._may_log(peer, now):
-            return
         self._add(LOGGED[type(event)], peer, who, subject)
 
-    def turned_away(self, peer: Peer, reason: CloseReason, now: float) -> None:
-        """Log a connection that the server can't take on."""
-        if self._turned_away.allow(now):
-            self._add(EventKind.TURNED_AWAY, peer, None, reason.value)
+    def turned_away(self, peer: Peer, reason: CloseReason) -> None:
+        """Log a connection that the server can't take on, one a second at most."""
+        if self._turned_away.allow(self._now):
+            self._events.append(LogEvent(EventKind.TURNED_AWAY, peer.origin, None, reason.value))
+        else:
+            self._window(peer.network).left_out += 1
 
-    def group_expired(self, peer: Peer, name: str | None, group: str, now: float) -> None:
+    def authenticate_failed(self, peer: Peer, name: str, error: str) -> None:
+        """Log that the application could not decide whether a connection may log in."""
+        self._add(EventKind.AUTHENTICATE_FAILED, peer, name, error)
+
+    def group_expired(self, peer: Peer, name: str | None, group: str) -> None:
         """Log that a group has ended because a new one needed room.
 
         Args:
             peer: The connection that has made the new one.
             name: Its name.
             group: The group that has ended.
-            now: The time in seconds.
         """
-        if self._may_log(peer, now):
-            self._add(EventKind.GROUP_EXPIRED, peer, name, group)
+        self._add(EventKind.GROUP_EXPIRED, peer, name, group)
 
     def closed(self, peer: Peer, name: str | None) -> None:
         """Log that a connection is gone."""
@@ -91,11 +133,25 @@ class EventLog:
             closes=self.counters.closes.copy(),
         )
 
-    def _may_log(self, peer: Peer, now: float) -> bool:
-        """Whether to log what a client can cause as often as it likes."""
-        if peer.log_limiter is None:
-            peer.log_limiter = RateLimiter(LOG_RATE, LOG_BURST)
-        return peer.log_limiter.allow(now)
-
     def _add(self, kind: EventKind, peer: Peer, name: str | None, subject: str = "") -> None:
-        self._events.append(LogEvent(kind, peer.origin, name, subject))
+        window = self._window(peer.network)
+        if window.lines < self._most:
+            window.lines += 1
+            self._events.append(LogEvent(kind, peer.origin, name, subject))
+        else:
+            window.left_out += 1
+
+    def _window(self, network: str) -> _Window:
+        """The window of a network, which may begin now."""
+        window = self._windows.get(network)
+        if window is None:
+            if len(self._windows) == MAX_NETWORKS:
+                self._end_window()
+            window = self._windows[network] = _Window(self._now + LOG_WINDOW)
+        return window
+
+    def _end_window(self) -> None:
+        network, window = self._windows.popitem(last=False)
+        if window.left_out:
+            where = network or THIS_MACHINE
+            self._events.append(LogEvent(EventKind.LEFT_OUT, where, None, str(window.left_out)))

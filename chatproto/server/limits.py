@@ -70,6 +70,10 @@ class Limits(GroupLimits, LineLimits):
     close_timeout: float = 2.0
     """Seconds that a peer has to close its half once all is written; then the connection is cut."""
 
+    log_lines: int = 600
+    """Log lines about one network in a minute. The others are left out and counted. This machine's
+    own connections are one network."""
+
     grace: float = 10.0
     """Seconds that the shutdown of the whole server may take."""
 
@@ -96,6 +100,7 @@ class Limits(GroupLimits, LineLimits):
                 "queue_bytes",
                 "linger",
                 "close_timeout",
+                "log_lines",
                 "grace",
                 "notice_burst",
                 "notice_rate",

@@ -36,6 +36,14 @@ class EventKind(StrEnum):
     PROBED = "probed"
     """The same for a connection that has never sent anything, as a health check does it."""
 
+    AUTHENTICATE_FAILED = "authenticate failed"
+    """The application could not decide whether the connection may log in under the name; the
+    subject is the error."""
+
+    LEFT_OUT = "left out"
+    """There was more about a network than `Limits.log_lines`; the peer is the network, and the
+    subject is how many lines were left out."""
+
     TURNED_AWAY = "turned away"
     """The server could not take a connection on; the subject is the `CloseReason`. The log tells
     of one a second at most."""
@@ -61,7 +69,7 @@ class LogEvent:
     """Where the connection comes from, as the adapter named it."""
 
     name: str | None
-    """The name that it is logged in under; None when it is not."""
+    """The name that it is logged in under, or wants to have; None for neither."""
 
     subject: str = ""
     """What it is about; see `EventKind`."""
@@ -70,6 +78,11 @@ class LogEvent:
     def important(self) -> bool:
         """Whether it belongs in a log that is not for finding faults."""
         return self.kind is not EventKind.PROBED
+
+    @property
+    def is_error(self) -> bool:
+        """Whether something is wrong with the application, so that somebody has to look at it."""
+        return self.kind is EventKind.AUTHENTICATE_FAILED
 
     def __str__(self) -> str:
         peer, subject = visible(self.peer), visible(self.subject)
@@ -87,5 +100,9 @@ class LogEvent:
                 return f"{self.kind} {who}"
             case EventKind.CLOSED | EventKind.PROBED | EventKind.TURNED_AWAY:
                 return f"{self.kind} {who}: {subject}"
+            case EventKind.AUTHENTICATE_FAILED:
+                return f"authenticate failed for {who}: {subject}"
+            case EventKind.LEFT_OUT:
+                return f"left out {subject} lines about {peer}"
             case _:
                 assert_never(self.kind)

@@ -103,7 +103,7 @@ class Logins:
         # those answered.
         self._questions: dict[int, Question[Any]] = {}
         self._tokens: dict[Peer, int] = {}
-        self._asked: dict[int, Peer] = {}
+        self._asked: dict[int, tuple[Peer, str]] = {}
         self._verdicts: dict[Peer, Verdict] = {}
         self._count = 0
 
@@ -159,7 +159,7 @@ class Logins:
             return verdict
         self._count += 1
         self._tokens[peer] = self._count
-        self._asked[self._count] = peer
+        self._asked[self._count] = peer, name
         self._questions[self._count] = Question(self._count, peer.cid, name)
         self._undecided.start(peer, now)
         return Decision.UNDECIDED
@@ -170,16 +170,16 @@ class Logins:
         self._questions.clear()
         return questions
 
-    def answer(self, token: int, *, allowed: bool) -> Peer | None:
+    def answer(self, token: int, *, allowed: bool) -> tuple[Peer, str] | None:
         """Take an answer.
 
         Returns:
-            The connection that waits for it; None when none does any more.
+            The connection that waits for it, and the name that it wants; None when none waits.
         """
-        peer = self._asked.get(token)
-        if peer is not None:
-            self._decide(peer, Decision.ALLOWED if allowed else REFUSED)
-        return peer
+        asked = self._asked.get(token)
+        if asked is not None:
+            self._decide(asked[0], Decision.ALLOWED if allowed else REFUSED)
+        return asked
 
     def take_overdue(self, now: float) -> Iterator[tuple[Peer, CloseReason]]:
         """The connections that have not logged in in time, each with the reason to close it."""

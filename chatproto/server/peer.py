@@ -68,7 +68,6 @@ class Peer:
         "eof",
         "has_sent",
         "identities",
-        "log_limiter",
         "network",
         "notice_limiter",
         "origin",
@@ -117,9 +116,8 @@ class Peer:
         # logins: the names that it has proved to own; None when nobody has asked it.
         self.identities: Collection[str] | None = None
 
-        # event_log: whether it has sent anything yet, and how much of what it does is logged.
+        # event_log: whether it has sent anything yet.
         self.has_sent: bool = False
-        self.log_limiter: RateLimiter | None = None
 
         # notices: how many it gets. Made when it gets the first one.
         self.notice_limiter: RateLimiter | None = None

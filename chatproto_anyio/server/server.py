@@ -14,7 +14,7 @@ from anyio.lowlevel import checkpoint_if_cancelled, current_token
 from chatproto import ChatBroker, Counters, Limits, LoginRequest, Policy
 from chatproto_sync.sockets.addresses import DEFAULT_PORT
 from chatproto_sync.sockets.descriptors import fitted
-from chatproto_sync.sockets.driver import TICK, Driver, logger
+from chatproto_sync.sockets.driver import TICK, Driver
 from chatproto_sync.sockets.listeners import open_listeners
 from chatproto_sync.sockets.transport import Transport
 
@@ -134,7 +134,7 @@ class Server:
 
     async def _decide(self, token: int, request: LoginRequest) -> None:
         assert self._authenticate is not None  # noqa: S101 - otherwise the broker asks nothing
-        allowed = False
+        allowed, failure = False, None
         with anyio.move_on_after(self._limits.auth_timeout):
             try:
                 allowed = await self._authenticate(request) is True
@@ -143,8 +143,8 @@ class Server:
                     # Raises if this task was cancelled, and not only one that it waited for.
                     await checkpoint_if_cancelled()
                 # A bug in the function refuses this login only.
-                logger.exception("authenticate failed for %r", request.name)
-        self._driver.answer(token, allowed)
+                failure = error
+        self._driver.answer(token, allowed, failure)
 
     async def _tick(self) -> None:
         driver = self._driver

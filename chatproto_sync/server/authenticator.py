@@ -1,7 +1,6 @@
 """Asking a function of the application who may log in, on threads of its own."""
 
 import contextlib
-import logging
 import queue
 import threading
 import time
@@ -16,22 +15,21 @@ THREADS: Final = 8
 _PendingLogin: TypeAlias = tuple[float, int, LoginRequest]
 """The time after which nobody waits for the answer, the driver's token, and the request."""
 
-logger: Final = logging.getLogger("chatproto.server")
-
 
 class Authenticator:
     """Calls a function for each login, on up to `THREADS` threads.
 
     Args:
         authenticate: The function. It may block.
-        answer: Called on one of the threads, with the token and whether the login is allowed.
+        answer: Called on one of the threads, with the token, whether the login is allowed, and what
+            the function raised.
         timeout: Seconds after which nobody waits for an answer.
     """
 
     def __init__(
         self,
         authenticate: Callable[[LoginRequest], bool],
-        answer: Callable[[int, bool], None],
+        answer: Callable[[int, bool, BaseException | None], None],
         timeout: float,
     ) -> None:
         self._authenticate = authenticate
@@ -63,13 +61,10 @@ class Authenticator:
         while (login := self._pending.get()) is not None:
             until, token, request = login
             if time.monotonic() < until:
-                self._answer(token, self._decide(request))
+                try:
+                    self._answer(token, self._authenticate(request) is True, None)
+                except BaseException as error:  # noqa: BLE001 - logged
+                    # A bug in the function refuses this login only, and an exit in it ends no
+                    # thread.
+                    self._answer(token, False, error)
             self._idle.release()
-
-    def _decide(self, request: LoginRequest) -> bool:
-        try:
-            return self._authenticate(request) is True
-        except BaseException:
-            # A bug in the function refuses this login only, and an exit in it ends no thread.
-            logger.exception("authenticate failed for %r", request.name)
-            return False

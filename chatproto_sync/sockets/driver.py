@@ -9,6 +9,7 @@ from collections.abc import Callable
 from math import inf
 from random import shuffle
 from ssl import SSLContext
+from traceback import format_exception_only
 from typing import Any, Final
 
 from chatproto import ChatBroker, LoginRequest
@@ -44,6 +45,12 @@ SPIN_THRESHOLD: Final = 0.0001
 SPIN_COUNT: Final = 40
 """How often `step` then polls in vain before it returns. To be woken takes a process longer than to
 deliver a message."""
+
+TRACEBACK_PAUSE: Final = 60.0
+"""Seconds between two tracebacks in the log, at least."""
+
+MAX_ERROR: Final = 200
+"""Most characters of an error in a line of the log."""
 
 logger: Final = logging.getLogger("chatproto.server")
 
@@ -95,7 +102,9 @@ class Driver:
         # The times of the last tick, and of the end of the last `step`.
         self._ticked = -inf
         self._stepped = -inf
-        self._answers: deque[tuple[int, bool]] = deque()
+        self._answers: deque[tuple[int, bool, BaseException | None]] = deque()
+        # When the next traceback may be logged.
+        self._traceback_at = -inf
         # What has been read in this round. The broker gets it all at once.
         self._received: list[tuple[Transport, bytes]] = []
         self._handshakes = HandshakeQueue(self._next_handshake, self.now)
@@ -209,8 +218,8 @@ class Driver:
             self.broker.receive_all(self._received)
             self._received.clear()
         while self._answers:
-            token, allowed = self._answers.popleft()
-            self.broker.answer(token, allowed=allowed)
+            token, allowed, error = self._answers.popleft()
+            self.broker.answer(token, allowed=allowed, error=self._failure(error, now))
         self.settle()
         if self._ssl is not None:
             if self._handshakes.run():
@@ -235,10 +244,26 @@ class Driver:
         lag, self._lag = self._lag, 0.0
         return lag
 
-    def answer(self, token: int, allowed: bool) -> None:
-        """Answer a question that `ask` was called with. Other threads may call it too."""
-        self._answers.append((token, allowed))
+    def answer(self, token: int, allowed: bool, error: BaseException | None = None) -> None:
+        """Answer a question that `ask` was called with. Other threads may call it too.
+
+        Args:
+            token: The question's.
+            allowed: Whether the client may log in.
+            error: What the application raised; None for nothing. The log tells of each as of all
+                that clients cause, and has a traceback once in a while.
+        """
+        self._answers.append((token, allowed, error))
         self.wake()
+
+    def _failure(self, error: BaseException | None, now: float) -> str:
+        """What the log says of an error in `authenticate`; empty for none."""
+        if error is None:
+            return ""
+        if now >= self._traceback_at:
+            self._traceback_at = now + TRACEBACK_PAUSE
+            logger.error("authenticate failed", exc_info=error)
+        return format_exception_only(error)[-1].strip()[:MAX_ERROR]
 
     def tick(self) -> None:
         """Advance the broker's clock. Call `settle` afterwards. `step` does both."""
@@ -275,7 +300,8 @@ class Driver:
                     LoginRequest(question.name, cid.peer, cid.certificate, cid.credentials),
                 )
         for event in self.broker.take_log_events():
-            logger.log(logging.INFO if event.important else logging.DEBUG, "%s", event)
+            level = logging.INFO if event.important else logging.DEBUG
+            logger.log(logging.ERROR if event.is_error else level, "%s", event)
         if writes >= MAX_WRITES or self.broker.busy:
             self.wake()
 

@@ -1,5 +1,7 @@
 """chatproto.server.event_log: what is logged and counted, and how often."""
 
+from collections.abc import Callable
+
 import pytest
 
 from chatproto import (
@@ -13,15 +15,19 @@ from chatproto import (
     Login,
     Logout,
 )
-from chatproto.server.event_log import LOG_BURST, EventLog
+from chatproto.server.event_log import LOG_WINDOW, MAX_ENDS, MAX_NETWORKS, EventLog
 from chatproto.server.peer import Peer
 
 from .brokers import broker_of, login, received, send, wants_close
 from .brokers import log as log_of
 
 
-def peer_of(origin: str = "peer") -> Peer:
-    return Peer(1, origin, "", Limits())
+def peer_of(origin: str = "peer", network: str = "") -> Peer:
+    return Peer(1, origin, network, Limits())
+
+
+def log_of_few(log_lines: int = 3) -> EventLog:
+    return EventLog(Limits(log_lines=log_lines))
 
 
 def lines(log: EventLog) -> list[str]:
@@ -29,12 +35,12 @@ def lines(log: EventLog) -> list[str]:
 
 
 def test_executed_events_are_logged() -> None:
-    log, peer = EventLog(), peer_of()
+    log, peer = EventLog(Limits()), peer_of()
     log.accepted(peer)
-    log.executed(peer, Login("alice"), None, 0.0)
-    log.executed(peer, Login("ali"), "alice", 0.0)
+    log.executed(peer, Login("alice"), None)
+    log.executed(peer, Login("ali"), "alice")
     for event in (Group("g", ["bob"]), Leave("g"), Logout()):
-        log.executed(peer, event, "ali", 0.0)
+        log.executed(peer, event, "ali")
     assert lines(log) == [
         "accepted from peer",
         "logged in alice (peer)",
@@ -47,39 +53,16 @@ def test_executed_events_are_logged() -> None:
     assert log.counters.logins == 2
 
 
-def test_events_that_a_client_can_repeat_are_logged_at_a_bounded_rate() -> None:
-    log, peer = EventLog(), peer_of()
-    log.executed(peer, Login("alice"), None, 0.0)
-    for number in range(LOG_BURST):
-        log.executed(peer, Login(f"alice{number}"), "alice", 0.0)
-    assert len(log.take()) == 1 + LOG_BURST
-    log.executed(peer, Group("g"), "ali", 0.5)
-    log.executed(peer, Leave("g"), "ali", 0.5)
-    log.executed(peer, Login("ali"), "alice", 0.5)
-    assert log.take() == []
-    # They are counted all the same, and another connection has a rate of its own.
-    assert log.counters.logins == LOG_BURST + 2
-    log.executed(peer_of("other"), Group("h"), "bob", 0.5)
-    log.executed(peer, Leave("g"), "ali", 1.0)
-    log.executed(peer, Leave("g"), "ali", 1.0)
-    log.executed(peer, Logout(), "ali", 1.0)
-    assert lines(log) == [
-        "group made h by bob (other)",
-        "left g: ali (peer)",
-        "logged out ali (peer)",
-    ]
-
-
 def test_a_login_under_the_same_name_is_not_logged() -> None:
-    log = EventLog()
-    log.executed(peer_of(), Login("alice"), "alice", 0.0)
+    log = EventLog(Limits())
+    log.executed(peer_of(), Login("alice"), "alice")
     assert log.take() == []
     assert log.counters.logins == 0
 
 
 @pytest.mark.parametrize("reason", [None, *CloseReason])
 def test_closes_are_logged_and_counted(reason: CloseReason | None) -> None:
-    log, peer = EventLog(), peer_of()
+    log, peer = EventLog(Limits()), peer_of()
     peer.has_sent = True
     peer.close_reason = reason
     expected = reason or CloseReason.LOST
@@ -91,7 +74,7 @@ def test_closes_are_logged_and_counted(reason: CloseReason | None) -> None:
 
 
 def test_a_snapshot_is_a_copy_of_the_counters() -> None:
-    log = EventLog()
+    log = EventLog(Limits())
     before = log.snapshot()
     log.closed(peer_of(), None)
     log.counters.logins += 1
@@ -138,6 +121,116 @@ def test_a_connection_that_sends_its_first_bytes_while_closing_is_a_probe() -> N
     assert log_of(broker) == ["probed peer-1: no login in time"]
 
 
+# Floods
+
+
+Act = Callable[[EventLog, Peer], None]
+"""What makes one line."""
+
+ACTS: dict[str, Act] = {
+    "accepted": lambda log, peer: log.accepted(peer),
+    "logged in": lambda log, peer: log.executed(peer, Login("alice"), None),
+    "renamed": lambda log, peer: log.executed(peer, Login("alice"), "ali"),
+    "group made": lambda log, peer: log.executed(peer, Group("g"), "alice"),
+    "left": lambda log, peer: log.executed(peer, Leave("g"), "alice"),
+    "logged out": lambda log, peer: log.executed(peer, Logout(), "alice"),
+    "closed": lambda log, peer: log.closed(peer, "alice"),
+    "probed": lambda log, peer: log.closed(peer, None),
+    "group expired": lambda log, peer: log.group_expired(peer, "alice", "g"),
+    "authenticate failed": lambda log, peer: log.authenticate_failed(peer, "alice", "no table"),
+}
+
+
+@pytest.mark.parametrize("act", ACTS.values(), ids=ACTS)
+def test_what_a_network_causes_is_bounded_and_counted(act: Act) -> None:
+    log = log_of_few()
+    log.tick(100.0)
+    for number in range(1000):
+        act(log, peer_of(f"192.0.2.1:{number}", "192.0.2.1"))
+    shown = log.take()
+    assert [event.peer for event in shown] == [f"192.0.2.1:{number}" for number in range(3)]
+    log.tick(100.0 + LOG_WINDOW - 0.1)
+    assert log.take() == []
+    log.tick(100.0 + LOG_WINDOW)
+    assert lines(log) == ["left out 997 lines about 192.0.2.1"]
+    # From then on, there are lines again.
+    act(log, peer_of("192.0.2.1:5000", "192.0.2.1"))
+    assert [event.peer for event in log.take()] == ["192.0.2.1:5000"]
+
+
+def test_all_kinds_of_lines_are_bounded_together() -> None:
+    log, peer = log_of_few(), peer_of()
+    for act in ACTS.values():
+        act(log, peer)
+    assert len(log.take()) == 3
+    log.finish()
+    assert lines(log) == [f"left out {len(ACTS) - 3} lines about this machine"]
+
+
+def test_another_network_has_lines_of_its_own() -> None:
+    log = log_of_few()
+    for network in ["192.0.2.1"] * 10 + ["", "2001:db8::/64"]:
+        log.accepted(peer_of(network, network))
+    assert [event.peer for event in log.take()][3:] == ["", "2001:db8::/64"]
+
+
+def test_a_network_that_was_quiet_for_a_while_has_all_its_lines() -> None:
+    log, peer = log_of_few(), peer_of()
+    for number in range(10):
+        log.tick(number * LOG_WINDOW)
+        for _ in range(3):
+            log.accepted(peer)
+    assert [event.kind for event in log.take()] == [EventKind.ACCEPTED] * 30
+
+
+def test_what_is_left_out_is_counted_all_the_same() -> None:
+    log, peer = log_of_few(), peer_of()
+    for _ in range(10):
+        log.executed(peer, Login("alice"), None)
+        log.closed(peer, "alice")
+    assert log.counters.logins == 10
+    assert log.counters.closes.total() == 10
+
+
+def test_networks_are_counted_up_to_a_bound() -> None:
+    """Beyond that, the window that began first ends early."""
+    log = log_of_few()
+    for number in range(MAX_NETWORKS + 2):
+        for _ in range(4):
+            log.accepted(peer_of(f"network {number}", f"network {number}"))
+    events = log.take()
+    assert [event.peer for event in events if event.kind is EventKind.LEFT_OUT] == [
+        "network 0",
+        "network 1",
+    ]
+    assert len(log._windows) == MAX_NETWORKS
+    while log._windows:
+        log.tick(LOG_WINDOW)
+        # A few at a time, so that no tick takes long.
+        assert len(log.take()) == MAX_ENDS
+
+
+def test_a_drain_without_connections_has_the_rest_told() -> None:
+    broker: ChatBroker[int] = ChatBroker(limits=Limits(log_lines=1))
+    login(broker, 1, "alice")
+    broker.disconnect(1)
+    assert log_of(broker) == ["accepted from peer-1"]
+    broker.drain()
+    assert log_of(broker) == ["left out 2 lines about this machine"]
+
+
+def test_the_last_connection_of_a_drain_has_the_rest_told() -> None:
+    broker: ChatBroker[int] = ChatBroker(limits=Limits(log_lines=1))
+    for cid in (1, 2):
+        login(broker, cid, "alice")
+    broker.drain()
+    broker.disconnect(1)
+    assert log_of(broker) == ["accepted from peer-1"]
+    broker.disconnect(2)
+    # Accepted, twice logged in, twice closed.
+    assert log_of(broker) == ["left out 5 lines about this machine"]
+
+
 # Many connections
 
 
@@ -155,6 +248,10 @@ def test_connections_turned_away_are_logged_at_a_bounded_rate(commands: list[str
     assert [event.peer for event in important] == [f"peer-{100 * n}" for n in range(10)]
     assert {event.kind for event in important} == {EventKind.TURNED_AWAY}
     assert str(important[0]) == "turned away peer-0: too many connections"
+    broker.tick(1000.0)
+    # Of 10 there were events, and of as many probes as a minute may have.
+    count = 1000 - 10 + 1000 - Limits().log_lines
+    assert log_of(broker) == [f"left out {count} lines about this machine"]
     assert broker.snapshot().closes == {CloseReason.TOO_MANY_CONNECTIONS: 1000}
 
 

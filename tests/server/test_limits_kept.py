@@ -279,6 +279,14 @@ def test_close_timeout() -> None:
     assert reason_after(broker, 3.0) is CloseReason.LOGGED_OUT
 
 
+def test_log_lines() -> None:
+    broker: ChatBroker[int] = ChatBroker(limits=Limits(log_lines=2))
+    login(broker, 1, "alice")
+    assert len(broker.take_log_events()) == 2
+    send(broker, 1, "LOGOUT")
+    assert broker.take_log_events() == []
+
+
 def test_grace() -> None:
     broker = broker_of("alice", limits=Limits(grace=3.0))
     broker.drain()

@@ -24,7 +24,6 @@ WRITERS = {
     "prefix": "fast_path",
     "identities": "logins",
     "has_sent": "event_log",
-    "log_limiter": "event_log",
     "notice_limiter": "notices",
 }
 FOR_GOOD = {"cid", "origin", "network", "connection", "rate_limiter"}

@@ -3,6 +3,7 @@
 import asyncio
 import logging
 import os
+import re
 import signal
 import sys
 import threading
@@ -116,11 +117,49 @@ def test_an_exception_is_logged_and_refuses(start: Start, caplog: pytest.LogCapt
         mallory.write(b"CHAT/1.0 LOGIN mallory\n")
         assert mallory.read_line() == REFUSED
         alice.flush("alice")
-    [record] = [each for each in caplog.records if each.levelno == logging.ERROR]
-    assert record.name == "chatproto.server"
-    assert record.getMessage() == "authenticate failed for 'mallory'"
-    assert record.exc_info
-    assert isinstance(record.exc_info[1], LookupError)
+    first, second = [each for each in caplog.records if each.levelno == logging.ERROR]
+    assert first.name == second.name == "chatproto.server"
+    assert first.getMessage() == "authenticate failed"
+    assert first.exc_info
+    assert isinstance(first.exc_info[1], LookupError)
+    assert re.fullmatch(
+        r"authenticate failed for mallory \(127\.0\.0\.1:\d+\): LookupError: no such table",
+        second.getMessage(),
+    )
+
+
+def test_exceptions_do_not_flood_the_log(start: Start, caplog: pytest.LogCaptureFixture) -> None:
+    """One of them has a traceback, and each has a line as long as there is room for lines."""
+
+    def decide(request: LoginRequest) -> bool:
+        if request.name == "alice":
+            return True
+        raise LookupError("no such table\n" * 1000)
+
+    def fail(count: int) -> list[logging.LogRecord]:
+        """Have it fail. Returns the errors in the log since the last call."""
+        caplog.clear()
+        alice.write(b"CHAT/1.0 LOGIN mallory\n" * count)
+        alice.flush("alice")
+        # The server writes before it logs.
+        alice.flush("alice")
+        return [each for each in caplog.records if each.levelno == logging.ERROR]
+
+    with (
+        asking(start, decide)(port=0, limits=Limits(log_lines=5), notices=False) as server,
+        SocketClient(server.addresses[0]) as alice,
+    ):
+        alice.login("alice")
+        caplog.set_level(logging.INFO)
+        errors = fail(100)
+        assert [bool(each.exc_info) for each in errors] == [True, False, False, False]
+        assert all(len(each.getMessage()) < 300 for each in errors)
+        # Two more lines are of the connection and its login.
+        left_out = "left out 97 lines about this machine"
+        Clock(server).skip(60.0)
+        wait_until(lambda: left_out in caplog.messages, alice, "alice")
+        errors = fail(2)
+        assert [bool(each.exc_info) for each in errors] == [True, False, False]
 
 
 def test_a_decision_that_takes_too_long(start: Start, gate: threading.Event) -> None:
@@ -170,8 +209,9 @@ def test_a_thread_is_not_asked_when_it_is_too_late() -> None:
         asked.append(request.name)
         return True
 
-    def answer(_token: int, allowed: bool) -> None:
+    def answer(_token: int, allowed: bool, error: BaseException | None) -> None:
         assert allowed
+        assert error is None
         answered.set()
 
     late = Authenticator(decide, answer, timeout=-1.0)
