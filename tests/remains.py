@@ -9,8 +9,8 @@ from chatproto import ChatBroker, Counters, Limits, Policy
 # They count what has happened, or cannot change.
 IGNORED = Counters, Limits, Policy
 # Groups outlive their members' connections (protocol.md, section 2); the adapter takes the log;
-# log lines are counted for a minute.
-KEPT = "._groups", ".log._events", ".log._windows"
+# log lines are counted for a minute, and distrust lasts for some seconds.
+KEPT = "._groups", ".log._events", ".flow._distrusted", ".log._windows"
 
 
 def remains(broker: ChatBroker[Any]) -> list[str]:

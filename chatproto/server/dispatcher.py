@@ -77,7 +77,7 @@ class Dispatcher:
         """The time of the last `tick`, in seconds."""
         self.by_id: dict[Any, Peer] = {}
         self.hub: ChatHub[Peer] = ChatHub(policy, limits)
-        self.flow: FlowControl[Peer] = FlowControl(limits)
+        self.flow: FlowControl[Peer] = FlowControl(limits, self._source)
         self.buffers: Buffers = Buffers(limits, self.flow, self.by_id)
         self.peers: Peers = Peers(limits, self.buffers, self.by_id)
         self.logins: Logins = Logins(limits, ask=ask)
@@ -338,7 +338,7 @@ class Dispatcher:
         if undelivered:
             left = set(undelivered)
             to = tuple(each for each in to if each in left)
-        blockers = self.flow.blockers(peer, to)
+        blockers = self.flow.blockers(to)
         if blockers:
             # First of all: to queue the line may end the sender, or one of those it waits for.
             self.flow.wait(peer, next(iter(blockers)))
@@ -402,6 +402,10 @@ class Dispatcher:
         self._runnable.pop(peer, None)
         self._paused.stop(peer)
         self.flow.forget(peer)
+
+    def _source(self, peer: Peer) -> str | None:
+        """Where a connection comes from: its network, or its name if it has none."""
+        return peer.network or self.hub.name_of(peer)
 
     def _exceeds(self, rate_limiter: RateLimiter, data: bytes, at: int) -> bool:
         """Whether the next line, if it is whole, exceeds a connection's rate."""

@@ -20,10 +20,10 @@ slow recipient holds nobody but those who write to it. Four rules do that:
    waiting.
 3. A queue drains if it loses `Limits.drain_rate`, over windows of `WINDOW` seconds. A queue that
    has just become full gets the benefit of the doubt for its first window. A queue that does not
-   drain holds nobody: messages are added to it however full it is. A sender that has waited in vain
-   gives no benefit of the doubt for a while: it waits only for queues that have drained before. So
-   a recipient that has stopped holds each of its senders for less than a second, once, even if it
-   connects again and again.
+   drain holds nobody: messages are added to it however full it is. For a while after that, other
+   connections from the same network get no benefit of the doubt, unless their queues have drained
+   before. So one who does not read holds senders for less than a second, once, even if it connects
+   again and again.
 4. A connection whose oldest queued byte is older than `Limits.queue_age`, or whose queue exceeds
    `Limits.queue_bytes`, is closed. Its age stands still while the server keeps it waiting: a client
    that can't write because nobody reads from it may not get to reading either.
@@ -33,7 +33,7 @@ is lost. One that has stopped costs them less than a second, and is closed.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterator
+from collections.abc import Callable, Collection, Hashable, Iterator
 from typing import Final, Generic
 
 from ..routing.actions import ConnectionId
@@ -50,9 +50,11 @@ class FlowControl(Generic[ConnectionId]):
 
     Args:
         limits: The numbers in the rules.
+        source: Gives where a connection comes from: the same for those that one person may have.
     """
 
-    def __init__(self, limits: Limits) -> None:
+    def __init__(self, limits: Limits, source: Callable[[ConnectionId], Hashable]) -> None:
+        self._source = source
         # A queue that is not full has to have room for a line.
         self.high_water: int = min(
             limits.high_water, limits.queue_bytes // 2, limits.queue_bytes - limits.max_line
@@ -69,8 +71,8 @@ class FlowControl(Generic[ConnectionId]):
         self._draining: set[ConnectionId] = set()
         self._proven: set[ConnectionId] = set()
         self._windows: Timers[ConnectionId] = Timers(WINDOW)
-        # Senders that have waited in vain a short time ago.
-        self._impatient: Timers[ConnectionId] = Timers(limits.queue_age)
+        # Where those come from whose queues did not drain a short time ago.
+        self._distrusted: Timers[Hashable] = Timers(limits.queue_age)
         # The senders that wait for each full queue. Ordered, for the reason in `Timers`.
         self._waiters: dict[ConnectionId, OrderedDict[ConnectionId, None]] = {}
         self._waits_for: dict[ConnectionId, ConnectionId] = {}
@@ -99,26 +101,12 @@ class FlowControl(Generic[ConnectionId]):
             self._opened.pop(cid, None)
             self._windows.start(cid, self._now)
 
-    def blockers(
-        self, sender: ConnectionId, to: tuple[ConnectionId, ...]
-    ) -> Collection[ConnectionId]:
-        """The queues that a message has to wait for.
-
-        Args:
-            sender: Whose message it is.
-            to: The recipients.
-
-        Returns:
-            Those among the recipients, in their order.
-        """
+    def blockers(self, to: tuple[ConnectionId, ...]) -> Collection[ConnectionId]:
+        """The recipients whose queues a message has to wait for, in their order."""
         draining = self._draining
         if not draining or draining.isdisjoint(to):
             return ()
-        if sender not in self._impatient:
-            return dict.fromkeys(cid for cid in to if cid in draining)
-        # As long as it meets such queues, it stays impatient.
-        self._impatient.start(sender, self._now)
-        return dict.fromkeys(cid for cid in to if cid in draining and cid in self._proven)
+        return dict.fromkeys(cid for cid in to if cid in draining and self._is_trusted(cid))
 
     def wait(self, cid: ConnectionId, queue: ConnectionId) -> None:
         """Let a sender wait for a full queue."""
@@ -180,7 +168,7 @@ class FlowControl(Generic[ConnectionId]):
             The connections that are too slow by rule 4.
         """
         self._now = now
-        for _ in self._impatient.take_expired(now):
+        for _ in self._distrusted.take_expired(now):
             pass
         for cid in self._windows.take_expired(now):
             if self.full[cid] >= self._share:
@@ -189,9 +177,9 @@ class FlowControl(Generic[ConnectionId]):
             elif cid in self._draining:
                 self._draining.discard(cid)
                 self._proven.discard(cid)
+                self._distrusted.start(self._source(cid), now)
                 for sender in list(self._waiters.get(cid, ())):
                     self._release(sender)
-                    self._impatient.start(sender, now)
             # A queue that has stopped is watched again when something of it is written.
             if self.full[cid]:
                 self.full[cid] = 0
@@ -218,7 +206,6 @@ class FlowControl(Generic[ConnectionId]):
         """Release those who wait for a connection that is being closed; it waits for nobody."""
         self._mark_open(cid)
         self._proven.discard(cid)
-        self._impatient.stop(cid)
         self._stopped_ages.pop(cid, None)
         if self.late.pop(cid, None) is not None:
             self._ages.stop(cid)
@@ -228,6 +215,17 @@ class FlowControl(Generic[ConnectionId]):
         if cid in self._waits_for:
             self._stop_waiting(cid)
         self._released.pop(cid, None)
+
+    def _is_trusted(self, cid: ConnectionId) -> bool:
+        """Whether a full queue gets the benefit of the doubt, or needs none."""
+        if cid in self._proven or not self._distrusted:
+            return True
+        source = self._source(cid)
+        if source not in self._distrusted:
+            return True
+        # As long as such queues are met, it goes on.
+        self._distrusted.start(source, self._now)
+        return False
 
     def _take_too_old(self) -> Iterator[ConnectionId]:
         for cid in self._ages.take_expired(self._now):

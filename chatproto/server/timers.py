@@ -21,6 +21,9 @@ class Timers(Generic[ConnectionId]):
         # Ordered: a plain dict would search through the entries deleted in front, again and again.
         self._ends: OrderedDict[ConnectionId, float] = OrderedDict()
 
+    def __len__(self) -> int:
+        return len(self._ends)
+
     def __contains__(self, cid: object) -> bool:
         """Whether a connection's timer runs."""
         return cid in self._ends

@@ -18,7 +18,7 @@ class Setup:
     """Buffers, and what they depend on."""
 
     def __init__(self, *cids: str) -> None:
-        self.flow: FlowControl[Peer] = FlowControl(LIMITS)
+        self.flow: FlowControl[Peer] = FlowControl(LIMITS, lambda peer: peer.cid)
         self.by_id: dict[Any, Peer] = {cid: Peer(cid, "somewhere", "", LIMITS) for cid in cids}
         self.buffers = Buffers(LIMITS, self.flow, self.by_id)
 
@@ -53,9 +53,9 @@ def test_a_queue_above_the_high_water_mark_is_full() -> None:
     setup = Setup("a", "b")
     both = setup.by_id["a"], setup.by_id["b"]
     setup.queue(1000, "a")
-    assert not setup.flow.blockers(setup.by_id["a"], both)
+    assert not setup.flow.blockers(both)
     setup.queue(1, "a")
-    assert ids(setup.flow.blockers(setup.by_id["a"], both)) == ["a"]
+    assert ids(setup.flow.blockers(both)) == ["a"]
 
 
 def test_queue_unless_full_adds_to_all_queues_or_to_none() -> None:

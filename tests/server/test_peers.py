@@ -18,7 +18,7 @@ class Setup:
 
     def __init__(self, *cids: str) -> None:
         self.by_id: dict[Any, Peer] = {}
-        self.buffers = Buffers(LIMITS, FlowControl(LIMITS), self.by_id)
+        self.buffers = Buffers(LIMITS, FlowControl(LIMITS, lambda peer: peer.cid), self.by_id)
         self.peers = Peers(LIMITS, self.buffers, self.by_id)
         for cid in cids:
             self.peers.add(Peer(cid, "somewhere", "", LIMITS))

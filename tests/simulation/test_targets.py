@@ -102,15 +102,21 @@ def test_a_reader_that_stops_is_closed_at_its_cap() -> None:
     assert alice.errors[0] == b"ERR NO_SUCH_USER SEND user2 is not online"
 
 
-def test_a_bot_waits_once_for_those_who_do_not_read_its_answers() -> None:
+def test_a_bot_waits_once_for_one_who_does_not_read_its_answers() -> None:
     """One that comes again and again does not keep it from the others."""
-    world, (bot, user, *strangers) = world_of(inf, inf, *[0.0] * 8)
-    for stranger in strangers:
+    world, (bot, user) = world_of(inf, inf)
+    waits: list[float] = []
+    for _ in range(8):
+        stranger = world.connect("stranger", address="192.0.2.1", speed=0.0)
+        world.run_until_idle()
         for _ in range(40):
-            bot.send(str(stranger.name), world.step_number, 3900)
+            bot.send("stranger", world.step_number, 3900)
         bot.send(str(user.name), world.step_number)
-        run(world, 1.0)
-    assert count(user, bot, "@user2") == len(strangers)
+        waits.append(run(world, 1.0)[0])
+        world.reset(stranger)
+    assert count(user, bot, "@user2") == 8
+    assert 0 < waits[0] < 1
+    assert not any(waits[1:])
     assert bot.cid in world.clients
 
 

@@ -48,12 +48,14 @@ class World:
         self.count = 0
         self.broker.tick(self.now)
 
-    def connect(self, name: str, **speed: Any) -> Client:
+    def connect(self, name: str, address: str = "", **speed: Any) -> Client:
         self.count += 1
         client = Client(self.count, self.ledger, **speed)
         client.send_line(f"LOGIN {name}")
         self.clients[client.cid] = client
-        self.broker.connect(client.cid, f"peer-{client.cid}")
+        # From a network of its own, unless it is told which.
+        address = address or f"10.0.{client.cid >> 8}.{client.cid & 255}"
+        self.broker.connect(client.cid, f"peer-{client.cid}", address=address)
         return client
 
     def reset(self, client: Client) -> None:
