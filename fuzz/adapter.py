@@ -142,8 +142,6 @@ class Adapter:
         self._questions: list[int] = []
         # How many clients stop reading. None where it is no fault if a client waits for long.
         self._stopped = _stopped(world)
-        # Whether something has happened between two wake-ups that an adapter acts on at once.
-        self._urgent = False
         self._broker.tick(0.0)
 
     def run(self) -> Run:
@@ -212,19 +210,18 @@ class Adapter:
         if self._questions:
             token = self._questions.pop(which % len(self._questions))
             self._broker.answer(token, allowed=allowed)
-            self._urgent = True
+            self._settle({}, CALM)
 
     def _drain(self) -> None:
         self._broker.drain()
-        self._urgent = True
         self._run.drained_at = min(self._run.drained_at, self._run.wakes)
+        self._settle({}, CALM)
 
     def _wake(self, step: Wake) -> None:
         """One wake-up of an adapter."""
         run, broker = self._run, self._broker
         run.wakes += 1
-        self._now += 0.0 if self._urgent else step.seconds
-        self._urgent = False
+        self._now += step.seconds
         broker.tick(self._now)
         clients = list(self._open.values())
         if clients:
