@@ -26,11 +26,11 @@ class GroupRecord(Generic[ConnectionId]):
     def __init__(
         self, creator: str, members: Iterable[str], maker: ConnectionId, network: str
     ) -> None:
-        self.creator = creator
+        self.creator: str = creator
         # A dict for a set that keeps its order: messages go out in the same order each time.
-        self.members = dict.fromkeys(members)
+        self.members: dict[str, None] = dict.fromkeys(members)
         self.maker: ConnectionId | None = maker
-        self.network = network
+        self.network: str = network
 
 
 class Groups(Generic[ConnectionId]):
@@ -56,7 +56,7 @@ class Groups(Generic[ConnectionId]):
         self._memberships: Counter[str] = Counter()
         self._total = 0
         self._by_maker: dict[ConnectionId, set[str]] = {}
-        self.looked_up = 0
+        self.looked_up: int = 0
         """Names looked up so far to find room."""
 
     def __len__(self) -> int:

@@ -93,7 +93,7 @@ class Logins:
     """
 
     def __init__(self, limits: Limits, *, ask: bool) -> None:
-        self.handshakes = Handshakes(limits)
+        self.handshakes: Handshakes = Handshakes(limits)
         self._limits = limits
         self._ask = ask
         self._anonymous: Timers[Peer] = Timers(limits.login_timeout)
