@@ -9,15 +9,16 @@ from ssl import SSLContext
 
 import anyio
 from anyio.abc import ByteStream, TaskStatus
-from anyio.lowlevel import checkpoint_if_cancelled, current_token
+from anyio.lowlevel import current_token
 
 from chatproto import ChatBroker, Counters, Limits, LoginRequest, Policy
 from chatproto_sync.sockets.addresses import DEFAULT_PORT
 from chatproto_sync.sockets.descriptors import fitted
-from chatproto_sync.sockets.driver import TICK, Driver
+from chatproto_sync.sockets.driver import TICK, Driver, logger
 from chatproto_sync.sockets.listeners import open_listeners
 from chatproto_sync.sockets.transport import Transport
 
+from .decisions import Decisions
 from .stream_transport import StreamTransport
 
 
@@ -25,7 +26,11 @@ class Server:
     """A chat server on an event loop.
 
     It listens as soon as it is made, and serves while `run` runs. The parameters and exceptions are
-    those of `chatproto_sync.Server`, but `authenticate` is awaited for each LOGIN.
+    those of `chatproto_sync.Server`, but `authenticate` is awaited for each LOGIN. It is cancelled
+    after `Limits.auth_timeout`, and when the server shuts down. If it shields itself from that, or
+    waits for a thread without `abandon_on_cancel=True`, the server ends without it, after
+    `Limits.grace` or `abort`. What comes after the server may still wait: trio's event loop waits
+    for such a call, and Python waits for threads that are no daemons, as AnyIO's on asyncio.
 
     Making a server blocks while the system looks up `host`. Inside a running loop, use `serve`.
     """
@@ -48,8 +53,11 @@ class Server:
             policy=policy, limits=fitted(limits), notices=notices, ask=authenticate is not None
         )
         self._driver = Driver(broker, open_listeners(host, port, unix, unix_mode, sockets), ssl)
-        self._authenticate = authenticate
-        self._limits = limits
+        self._grace = limits.grace
+        self._decisions = None
+        if authenticate is not None:
+            self._decisions = Decisions(authenticate, self._driver.answer, limits.auth_timeout)
+            self._driver.ask = self._decisions.ask
         self.addresses: list[str] = self._driver.addresses
         """Where the server listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
 
@@ -70,11 +78,6 @@ class Server:
         try:
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._tick)
-
-                def ask(token: int, request: LoginRequest) -> None:
-                    tasks.start_soon(self._decide, token, request)
-
-                driver.ask = ask
                 task_status.started(self)
                 try:
                     await _drive(driver, until=lambda: False)
@@ -132,20 +135,6 @@ class Server:
             raise RuntimeError("the server has ended")
         await StreamTransport(self._driver, stream).run()
 
-    async def _decide(self, token: int, request: LoginRequest) -> None:
-        assert self._authenticate is not None  # noqa: S101 - otherwise the broker asks nothing
-        allowed, failure = False, None
-        with anyio.move_on_after(self._limits.auth_timeout):
-            try:
-                allowed = await self._authenticate(request) is True
-            except (Exception, anyio.get_cancelled_exc_class()) as error:  # noqa: BLE001 - logged
-                if not isinstance(error, Exception):
-                    # Raises if this task was cancelled, and not only one that it waited for.
-                    await checkpoint_if_cancelled()
-                # A bug in the function refuses this login only.
-                failure = error
-        self._driver.answer(token, allowed, failure)
-
     async def _tick(self) -> None:
         driver = self._driver
         while True:
@@ -155,12 +144,27 @@ class Server:
             driver.wake()
 
     async def _drain(self) -> None:
-        driver = self._driver
+        driver, decisions = self._driver, self._decisions
         driver.drain()
+        end = driver.now() + self._grace
+        if decisions is not None:
+            decisions.cancel()
+
+        def over() -> bool:
+            if driver.broker.connections:
+                return False
+            return not self._deciding() or driver.aborting or driver.now() >= end
+
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._tick)
-            await _drive(driver, until=lambda: not driver.broker.connections)
+            await _drive(driver, until=over)
             tasks.cancel_scope.cancel()
+        if calls := self._deciding():
+            logger.warning("leaving calls of authenticate behind that do not end: %d", calls)
+
+    def _deciding(self) -> int:
+        """The number of calls of `authenticate` that have not returned."""
+        return 0 if self._decisions is None else self._decisions.pending
 
 
 async def serve(

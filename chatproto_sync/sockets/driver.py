@@ -94,7 +94,8 @@ class Driver:
         self._clock = clock
         self._acceptors: list[Acceptor] = []
         self._draining = False
-        self._aborting = False
+        self.aborting: bool = False
+        """Whether `abort` was called."""
         self.closed: bool = False
         self.ask: Callable[[int, LoginRequest], None] | None = None
         """Called with each question of the broker and its token; `answer` takes the answer."""
@@ -185,7 +186,7 @@ class Driver:
 
         Other threads and signal handlers may call it too.
         """
-        self._aborting = True
+        self.aborting = True
         self.wake()
 
     def step(self, timeout: float) -> None:
@@ -274,7 +275,7 @@ class Driver:
         self.broker.tick(now)
         for acceptor in self._acceptors:
             acceptor.tick(now)
-        if self._draining and self._aborting:
+        if self._draining and self.aborting:
             self.broker.abort()
 
     def settle(self) -> None:

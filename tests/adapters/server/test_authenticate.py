@@ -1,20 +1,25 @@
 """`Server(authenticate=...)`: servers that ask the application who may log in."""
 
 import asyncio
+import contextlib
 import logging
 import os
 import re
 import signal
 import sys
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextvars import ContextVar
 from functools import partial
 from pathlib import Path
 
 import anyio
 import pytest
+from anyio.abc import TaskStatus
+from anyio.from_thread import start_blocking_portal
 
+import chatproto_anyio
 from chatproto import Limits, LoginRequest
 from chatproto_sync.server.authenticator import Authenticator
 
@@ -292,6 +297,147 @@ def test_the_shutdown_does_not_wait_for_a_decision(start: Start, gate: threading
 def _read_to_the_end(client: SocketClient) -> list[bytes]:
     with client:
         return list(iter(client.read_line, b""))
+
+
+Authenticate = Callable[[LoginRequest], Awaitable[bool]]
+
+
+@contextlib.contextmanager
+def run_until_told(
+    backend: str, authenticate: Authenticate, limits: Limits
+) -> Iterator[tuple[chatproto_anyio.Server, Callable[[], None], threading.Event]]:
+    """A server, with a function that cancels it, and an event that is set when it has ended.
+
+    The event loop goes on until the end of the context. That may wait for what the server has left.
+    """
+    ended = threading.Event()
+
+    async def run(*, task_status: TaskStatus[chatproto_anyio.Server]) -> None:
+        try:
+            await chatproto_anyio.serve(
+                port=0, authenticate=authenticate, limits=limits, task_status=task_status
+            )
+        finally:
+            ended.set()
+
+    with start_blocking_portal(backend) as portal:
+        future, server = portal.start_task(run)
+
+        def cancel() -> None:
+            future.cancel()
+
+        yield server, cancel, ended
+
+
+def shielded(asked: threading.Event, gate: threading.Event) -> Authenticate:
+    async def authenticate(_: LoginRequest) -> bool:
+        with anyio.CancelScope(shield=True):
+            asked.set()
+            await anyio.to_thread.run_sync(gate.wait, TIMEOUT, abandon_on_cancel=True)
+        return True
+
+    return authenticate
+
+
+def in_a_thread(asked: threading.Event, gate: threading.Event) -> Authenticate:
+    async def authenticate(_: LoginRequest) -> bool:
+        asked.set()
+        return await anyio.to_thread.run_sync(gate.wait, TIMEOUT)
+
+    return authenticate
+
+
+each_backend = pytest.mark.parametrize("backend", ["asyncio", "trio"])
+
+
+@each_backend
+@pytest.mark.parametrize("make", [shielded, in_a_thread])
+@pytest.mark.parametrize("aborts", [False, True], ids=["after the grace", "at the abort"])
+def test_a_decision_that_cannot_be_cancelled_is_left_behind(
+    backend: str,
+    make: Callable[[threading.Event, threading.Event], Authenticate],
+    aborts: bool,
+    gate: threading.Event,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    asked = threading.Event()
+    limits = Limits(grace=1000.0 if aborts else 0.05)
+    with run_until_told(backend, make(asked, gate), limits) as (server, cancel, ended):
+        try:
+            with SocketClient(server.addresses[0]) as bob:
+                bob.write(b"CHAT/1.0 LOGIN bob\n")
+                assert asked.wait(TIMEOUT)
+                if aborts:
+                    server.abort()
+                cancel()
+                assert b" ERR SHUTTING_DOWN " in bob.read_line()
+            assert ended.wait(TIMEOUT)
+            assert caplog.messages[-1] == (
+                "leaving calls of authenticate behind that do not end: 1"
+            )
+        finally:
+            gate.set()
+
+
+@each_backend
+def test_a_decision_may_clean_up_when_the_server_ends(backend: str) -> None:
+    asked, cleaned = threading.Event(), threading.Event()
+
+    async def authenticate(_: LoginRequest) -> bool:
+        try:
+            asked.set()
+            await anyio.sleep_forever()
+        finally:
+            with anyio.CancelScope(shield=True):
+                await anyio.sleep(0.01)
+                cleaned.set()
+        return True
+
+    with run_until_told(backend, authenticate, Limits()) as (server, cancel, ended):
+        with SocketClient(server.addresses[0]) as bob:
+            bob.write(b"CHAT/1.0 LOGIN bob\n")
+            assert asked.wait(TIMEOUT)
+        cancel()
+        assert ended.wait(TIMEOUT)
+        assert cleaned.is_set()
+
+
+@each_backend
+def test_an_exit_in_a_decision_refuses_the_login(backend: str) -> None:
+    async def authenticate(request: LoginRequest) -> bool:
+        if request.name == "mallory":
+            raise SystemExit(1)
+        return True
+
+    with (
+        KINDS[backend](port=0, authenticate=authenticate) as server,
+        SocketClient(server.addresses[0]) as alice,
+    ):
+        alice.write(b"CHAT/1.0 LOGIN mallory\n")
+        assert alice.read_line() == REFUSED
+        alice.login("alice")
+
+
+@each_backend
+def test_a_decision_has_the_context_of_the_server(backend: str) -> None:
+    """Its context variables."""
+    where: ContextVar[str] = ContextVar("where", default="nowhere")
+    found: list[str] = []
+
+    async def authenticate(_: LoginRequest) -> bool:
+        found.append(where.get())
+        return True
+
+    async def run(*, task_status: TaskStatus[chatproto_anyio.Server]) -> None:
+        where.set("here")
+        await chatproto_anyio.serve(port=0, authenticate=authenticate, task_status=task_status)
+
+    with start_blocking_portal(backend) as portal:
+        future, server = portal.start_task(run)
+        with SocketClient(server.addresses[0]) as alice:
+            alice.login("alice")
+        future.cancel()
+    assert found == ["here"]
 
 
 def test_a_decision_that_waits_for_a_cancelled_task() -> None:
