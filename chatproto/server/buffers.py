@@ -65,7 +65,7 @@ class Buffers:
                 ready[peer] = None
             peer.queue.append(line)
             peer.queued_bytes += size
-            if crowded:
+            if crowded and len(peer.queue) >= PACKED:
                 pack(peer.queue)
             if peer.queued_bytes > high_water:
                 self._flow.mark_full(peer)

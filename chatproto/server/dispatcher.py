@@ -48,7 +48,7 @@ from .peer import Peer, Phase, Waiting
 from .peers import Peers
 from .rate_limiter import RateLimiter
 from .timers import Timers
-from .work import ROUND, TURN, Work
+from .work import BYTES, ROUND, TURN, Work
 
 T = TypeVar("T")
 
@@ -269,7 +269,9 @@ class Dispatcher:
                 waiting = self._execute(peer, event, undelivered)
                 if waiting is not Waiting.NOTHING or peer.phase is not Phase.OPEN:
                     break
-            at = data.find(b"\n", at) + 1 or len(data)
+            start, at = at, data.find(b"\n", at) + 1 or len(data)
+            # A line costs by its number, a long one by its bytes too.
+            self.work.charge((at - start) // BYTES)
             begun, undelivered = False, ()
         else:
             # The last line may have been one bad line too many.
@@ -430,7 +432,9 @@ class Dispatcher:
             return 2 + event.line.count(b" ")
         if isinstance(event, Broadcast):
             return 1 + self.hub.members(event.group)
-        return 1 + len(event.members) if isinstance(event, Group) else 1
+        if isinstance(event, Group):
+            return 1 + len(event.members)
+        return 3 if isinstance(event, Login) else 1
 
 
 def _reason(peer: Peer, event: Event) -> CloseReason:

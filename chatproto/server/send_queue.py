@@ -6,21 +6,23 @@ WRITE_SIZE: Final = 1 << 16
 """Bytes that are worth a write of their own."""
 
 
-SMALL: Final = 128
-"""A piece of fewer bytes takes noticeably more memory than it has bytes."""
+SMALL: Final = 160
+"""Pieces of fewer bytes on average take noticeably more memory than they have bytes."""
 
 PACKED: Final = 32
-"""So many small pieces at the end of a queue are worth joining."""
+"""Pieces at the end of a queue that are joined at once."""
 
 
 def pack(queue: list[bytes]) -> None:
     """Join small pieces at the end of a queue that may stay long.
 
     Each piece takes some 50 bytes besides its own. With this, all of a queue takes no more than
-    half as much again as it has bytes.
+    half as much again as it has bytes. Call it after each piece.
     """
-    if len(queue) >= PACKED and len(queue[-PACKED]) < SMALL and len(queue[-1]) < SMALL:
-        queue[-PACKED:] = [b"".join(queue[-PACKED:])]
+    if not len(queue) % PACKED and queue:
+        tail = b"".join(queue[-PACKED:])
+        if len(tail) < PACKED * SMALL:
+            queue[-PACKED:] = [tail]
 
 
 def front(queue: list[bytes]) -> bytes:

@@ -9,6 +9,9 @@ ROUND: Final = 2 * TURN
 """Work done for all connections together before the adapter looks for new input."""
 
 
+BYTES: Final = 512
+"""Bytes of a line that are a unit of work."""
+
 FEW: Final = 16
 """Connections that a line may go to without being work that others have to be protected from."""
 

@@ -1,6 +1,8 @@
 """chatproto.server.send_queue: what to write next of a queue, and what is left after a write."""
 
-from chatproto.server.send_queue import WRITE_SIZE, drop, front
+import pytest
+
+from chatproto.server.send_queue import PACKED, SMALL, WRITE_SIZE, drop, front, pack
 
 
 def test_the_front_of_a_short_queue_is_all_of_it() -> None:
@@ -39,3 +41,27 @@ def test_a_write_may_end_inside_any_piece() -> None:
         queue = [b"ab", b"c", b"def", b"ghi"]
         drop(queue, size)
         assert front(queue) == b"abcdefghi"[size:]
+
+
+@pytest.mark.parametrize(("size", "packed"), [(1, True), (SMALL - 1, True), (SMALL, False)])
+def test_small_pieces_at_the_end_are_joined(size: int, packed: bool) -> None:
+    queue: list[bytes] = []
+    for _ in range(3 * PACKED):
+        queue.append(b"x" * size)
+        pack(queue)
+    assert b"".join(queue) == b"x" * size * 3 * PACKED
+    assert (len(queue) < 2 * PACKED) is packed
+
+
+def test_long_and_short_pieces_in_turns_are_judged_together() -> None:
+    queue: list[bytes] = []
+    for _ in range(PACKED):
+        queue += [b"x" * 25, b"x" * 130]
+        pack(queue)
+    assert len(queue) <= PACKED + 1
+
+
+def test_nothing_is_joined_in_an_empty_queue() -> None:
+    queue: list[bytes] = []
+    pack(queue)
+    assert queue == []
