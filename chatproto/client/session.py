@@ -89,8 +89,12 @@ class ChatSession:
 
     @property
     def wants_data(self) -> bool:
-        """Whether to read from the connection. After a LOGOUT nothing more is queued."""
-        return self.logged_out or len(self._items) < self._max_queue
+        """Whether to read from the connection.
+
+        Always before the login is decided, as its answer stands behind other lines, and after a
+        LOGOUT, when nothing more is queued.
+        """
+        return self.logged_out or not self._logged_in or len(self._items) < self._max_queue
 
     def take_item(self) -> Message | Reconnected | None:
         """Take the oldest item that was received; None when there is none."""

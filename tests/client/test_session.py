@@ -193,6 +193,19 @@ def test_it_wants_data_as_long_as_there_is_room() -> None:
     assert session.wants_data
 
 
+def test_it_wants_data_until_the_login_is_decided() -> None:
+    """Items of the connection before may fill the queue, and the answer comes behind others."""
+    session = session_of(max_queue=1)
+    session.receive_data(HI_LINE)
+    session.connection_lost(CABLE)
+    _, ping = session.start()
+    assert session.wants_data
+    session.receive_data(HI_LINE)
+    assert session.wants_data
+    session.receive_data(back(ping))
+    assert not session.wants_data
+
+
 def test_one_read_may_exceed_the_queue() -> None:
     session = session_of(max_queue=1)
     session.receive_data(HI_LINE * 3)
