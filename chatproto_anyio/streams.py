@@ -2,11 +2,13 @@
 
 import contextlib
 import os
+import select
 import socket
+import sys
 from typing import Final
 
 import anyio
-from anyio.abc import ByteStream, SocketStream
+from anyio.abc import ByteStream, SocketAttribute, SocketStream
 from anyio.streams.tls import TLSStream
 
 from chatproto_sync.sockets.addresses import Endpoint
@@ -84,6 +86,30 @@ async def send(stream: ByteStream, data: bytes) -> None:
     except GONE as error:
         cause = _cause(error)
         raise connection_lost(cause) from cause
+
+
+class SendRoom:
+    """Tells whether a stream takes data without waiting.
+
+    Args:
+        stream: The stream.
+    """
+
+    def __init__(self, stream: ByteStream) -> None:
+        self._poll = select.poll()
+        self._max_size = 0
+        sock = stream.extra(SocketAttribute.raw_socket, None)
+        # Linux calls a socket writable when a third of its buffer is free. Other systems do when
+        # there is less room than a line may need.
+        if sock is not None and sys.platform == "linux":
+            # The connection may be lost already.
+            with contextlib.suppress(OSError, ValueError):
+                self._poll.register(sock, select.POLLOUT)
+                self._max_size = sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 4
+
+    def takes(self, size: int) -> bool:
+        """Whether the stream takes that many bytes at once; False if that is not known."""
+        return size <= self._max_size and bool(self._poll.poll(0))
 
 
 async def close(stream: ByteStream) -> None:

@@ -21,7 +21,7 @@ from chatproto import (
 )
 from chatproto_sync.sockets.addresses import Endpoint
 
-from ..streams import close, open_stream, receive, send
+from ..streams import SendRoom, close, open_stream, receive, send
 from .time_limit import time_limit
 
 _T = TypeVar("_T")
@@ -50,6 +50,7 @@ class ClientConnection:
         self._timeout = timeout
         self._reconnect_state = ReconnectState(backoff, random)
         self._stream: ByteStream | None = None
+        self._room: SendRoom | None = None
         # An attempt to connect, which `close` can cancel.
         self._attempt: anyio.CancelScope | None = None
         self._connecting = False
@@ -77,7 +78,7 @@ class ClientConnection:
             await anyio.lowlevel.checkpoint_if_cancelled()
             data, ping = make()
             try:
-                await send(stream, data)
+                await self._send(stream, data)
             except ConnectionLostError as error:
                 await self._lose(stream, error)
                 if ping is not None:
@@ -95,9 +96,9 @@ class ClientConnection:
 
     def take(self, take: Callable[[], _T | None]) -> _T | None:
         """Take something from the session if it is there."""
-        full = not self._session.wants_data
+        was_full = not self._session.wants_data
         result = take()
-        if full:
+        if was_full and self._session.wants_data:
             # A task may wait for room.
             self._notify_all()
         return result
@@ -119,15 +120,7 @@ class ClientConnection:
             stream = await self._connected()
             if (result := self.take(take)) is not None:
                 return result
-            if self._reading or not self._session.wants_data:
-                await self._changed.wait()
-                continue
-            self._reading = True
-            try:
-                await self._read(stream)
-            finally:
-                self._reading = False
-                self._notify_all()
+            await self._read_or_wait(stream)
 
     async def log_in(self) -> None:
         """Connect, and wait until the server has accepted or refused the name."""
@@ -142,7 +135,7 @@ class ClientConnection:
         except BaseException:
             await close(stream)
             raise
-        self._stream = stream
+        self._stream, self._room = stream, SendRoom(stream)
 
     async def log_out(self) -> None:
         """Send LOGOUT if there is a connection, and wait until the server has closed it."""
@@ -151,7 +144,7 @@ class ClientConnection:
             return
         async with self.write_lock:
             if stream is self._stream and not self._session.logged_out:
-                await send(stream, self._session.send(Logout()))
+                await self._send(stream, self._session.send(Logout()))
         await self.wait_for(lambda: self._stream is None or None)
 
     async def abort(self, text: str) -> None:
@@ -182,6 +175,48 @@ class ClientConnection:
             self._session.receive_data(data)
         else:
             self._session.receive_eof()
+
+    async def _send(self, stream: ByteStream, data: bytes) -> None:
+        """Write all of `data`.
+
+        As long as the system does not take it, read what arrives: the server may take nothing more
+        from this client before it has been read.
+
+        Raises:
+            ConnectionLostError: The stream failed, or is closed.
+        """
+        if self._room is not None and self._room.takes(len(data)):
+            await send(stream, data)
+            return
+        lost: ConnectionLostError | None = ConnectionLostError("the connection is closed")
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._read_until_lost, stream, tasks.cancel_scope)
+            try:
+                await send(stream, data)
+            except ConnectionLostError as error:
+                lost = error
+            else:
+                lost = None
+            tasks.cancel_scope.cancel()
+        if lost is not None:
+            raise lost
+
+    async def _read_until_lost(self, stream: ByteStream, scope: anyio.CancelScope) -> None:
+        while stream is self._stream:
+            await self._read_or_wait(stream)
+        scope.cancel()
+
+    async def _read_or_wait(self, stream: ByteStream) -> None:
+        """Read once if there is room and no other task reads; otherwise wait for a change."""
+        if self._reading or not self._session.wants_data:
+            await self._changed.wait()
+            return
+        self._reading = True
+        try:
+            await self._read(stream)
+        finally:
+            self._reading = False
+            self._notify_all()
 
     async def _read(self, stream: ByteStream) -> None:
         try:

@@ -31,9 +31,9 @@ class Client(Generic[ItemT]):
     """A chat client, made by `connect`.
 
     Any thread may use it; one may receive while others send. Iterating over it yields what
-    `receive` returns, until this client logs out. It reads only while a method waits for something:
-    the server slows down those who send to a client that does not read, and closes its connection
-    in the end.
+    `receive` returns, until this client logs out. It reads only while a method waits, also if that
+    is `send` because the server takes nothing. The server slows down those who send to a client
+    that does not read, and closes its connection in the end.
 
     Methods that wait raise
 
@@ -156,7 +156,8 @@ class Client(Generic[ItemT]):
 
     def take_notices(self) -> list[Notice]:
         """The notices since the last call, without waiting. Call `flush` before."""
-        return list(iter(lambda: self._connection.take(self._session.take_notice), None))
+        # All at once, or it would go on for as long as another thread receives more.
+        return self._connection.take(lambda: list(iter(self._session.take_notice, None))) or []
 
     def __iter__(self) -> Self:
         return self

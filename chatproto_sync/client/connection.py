@@ -6,7 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from random import random
-from typing import TypeVar
+from typing import Literal, TypeVar
 
 from chatproto import (
     Backoff,
@@ -51,8 +51,10 @@ class ClientConnection:
         # The stream of an attempt to connect, so that `close` can end the attempt.
         self._attempt: SocketStream | None = None
         self._connecting = False
-        self._reading = False
-        # Guards the session and all of the above, and tells threads of changes.
+        # The stream that a thread waits for. It reads, and tells the others.
+        self._awaited: SocketStream | None = None
+        # Guards the session and all of the above, and tells threads of changes. `_take`, `_events`,
+        # `_read` and `_lose` need it.
         self._changed = threading.Condition(threading.Lock())
         self._write_lock = threading.Lock()
 
@@ -84,16 +86,18 @@ class ClientConnection:
             with self._changed:
                 data, ping = make()
             try:
-                stream.send(data, deadline)
+                self._send(stream, data, deadline)
             except ConnectionLostError as error:
-                self._lose(stream, error)
+                with self._changed:
+                    self._lose(stream, error)
                 if ping is not None:
                     # On the next connection it could prove nothing about this one.
                     reason = self._session.error or error
                     raise reason.copy() from reason.__cause__
                 # The server does not run an incomplete line, so writing it again is safe.
             except BaseException:
-                self._lose(stream, ConnectionLostError("a line could not be finished"))
+                with self._changed:
+                    self._lose(stream, ConnectionLostError("a line could not be finished"))
                 raise
             else:
                 if ping is None:
@@ -118,19 +122,11 @@ class ClientConnection:
             if (result := self.take(take)) is not None:
                 return result
             stream = self._connected(deadline)
-            with self._changed:
-                if (result := self._take(take)) is not None:
-                    return result
-                if self._reading or not self._session.wants_data:
-                    self._changed.wait(deadline.left())
-                    continue
-                self._reading = True
             try:
-                self._read(stream, deadline)
-            finally:
+                return self._read_until(stream, take, deadline)
+            except ConnectionLostError as error:
                 with self._changed:
-                    self._reading = False
-                    self._changed.notify_all()
+                    self._lose(stream, error)
 
     def log_in(self, deadline: Deadline) -> None:
         """Connect, and wait until the server has accepted or refused the name."""
@@ -143,14 +139,11 @@ class ClientConnection:
             stream.open(self._endpoint, deadline)
             with self._changed:
                 data, ping = self._session.start()
-            stream.send(data, deadline)
-            while not ping.done:
-                data = stream.receive(deadline)
-                with self._changed:
-                    self._feed(data)
+            self._send(stream, data, deadline)
+            self._read_until(stream, lambda: ping.done or None, deadline)
             with self._changed:
-                if (error := ping.error or self._session.error) is not None:
-                    raise error.copy()
+                if (reason := ping.error or self._session.error) is not None:
+                    raise reason.copy()
                 self._stream = stream
         except BaseException:
             stream.close()
@@ -165,7 +158,7 @@ class ClientConnection:
                 stream = None if self._session.logged_out else self._stream
                 data = b"" if stream is None else self._session.send(Logout())
             if stream is not None:
-                stream.send(data, deadline)
+                self._send(stream, data, deadline)
         self.wait_for(lambda: self._stream is None or None, deadline)
 
     def abort(self, text: str) -> None:
@@ -174,9 +167,9 @@ class ClientConnection:
         Args:
             text: Why, for people.
         """
-        stream = self._stream
-        if stream is not None:
-            self._lose(stream, ConnectionLostError(text))
+        with self._changed:
+            if self._stream is not None:
+                self._lose(self._stream, ConnectionLostError(text))
 
     def close(self) -> None:
         """End the connection for good. Threads that wait in other methods raise."""
@@ -190,42 +183,100 @@ class ClientConnection:
                 stream.close()
 
     def _take(self, take: Callable[[], _T | None]) -> _T | None:
-        full = not self._session.wants_data
+        was_full = not self._session.wants_data
         result = take()
-        if full:
-            # A thread may wait for room.
+        if was_full and self._session.wants_data:
+            # A thread may wait for room, or for the stream with the queue full.
             self._changed.notify_all()
+            if self._awaited is not None:
+                self._awaited.watch(self._events(self._awaited))
         return result
 
-    def _feed(self, data: bytes) -> None:
+    def _send(self, stream: SocketStream, data: bytes, deadline: Deadline) -> None:
+        """Write all of `data`.
+
+        As long as the system does not take it, read what arrives: the server may take nothing more
+        from this client before it has been read.
+        """
+        unsent = memoryview(data)
+
+        def send_rest() -> Literal[True] | None:
+            nonlocal unsent
+            unsent = unsent[stream.send(unsent) :]
+            return None if unsent else True
+
+        self._read_until(stream, send_rest, deadline)
+
+    def _read_until(
+        self, stream: SocketStream, take: Callable[[], _T | None], deadline: Deadline
+    ) -> _T:
+        """Read from a stream until `take` returns something.
+
+        Args:
+            stream: The stream.
+            take: Called first, and again after each change. Returns None for "not yet".
+            deadline: When to stop.
+
+        Raises:
+            ChatTimeoutError: It took too long.
+            ConnectionLostError: The stream failed, or is closed.
+        """
+        while True:
+            with self._changed:
+                if (result := self._take(take)) is not None:
+                    return result
+                if stream.closed:
+                    raise ConnectionLostError("the connection is closed")
+                # In each pass: a server can see to it that there is always something to read.
+                left = deadline.left()
+                if self._awaited is not stream and self._read(stream):
+                    continue
+                if events := self._events(stream):
+                    stream.watch(events)
+                if self._awaited is stream or not events:
+                    self._changed.wait(left)
+                    continue
+                self._awaited = stream
+            try:
+                stream.wait(left)
+            finally:
+                with self._changed:
+                    if self._awaited is stream:
+                        self._awaited = None
+                    self._changed.notify_all()
+
+    def _events(self, stream: SocketStream) -> int:
+        """What to wait for: that there is something to read, and that a rest can be sent."""
+        return (stream.receive_event if self._session.wants_data else 0) | stream.send_event
+
+    def _read(self, stream: SocketStream) -> bool:
+        """Read what has arrived, if there is room for it.
+
+        Returns:
+            Whether something has.
+
+        Raises:
+            ConnectionLostError: The stream failed, or is closed.
+        """
+        if not self._session.wants_data or (data := stream.receive()) is None:
+            return False
         if data:
             self._session.receive_data(data)
         else:
             self._session.receive_eof()
-
-    def _read(self, stream: SocketStream, deadline: Deadline) -> None:
-        try:
-            data = stream.receive(deadline)
-        except ConnectionLostError as error:
-            self._lose(stream, error)
-            return
-        with self._changed:
-            if stream is not self._stream:
-                return
-            self._feed(data)
-            reason = self._session.error
-        if reason is not None:
-            self._lose(stream, reason)
+        if self._session.error is not None:
+            self._lose(stream, self._session.error)
+        self._changed.notify_all()
+        return True
 
     def _lose(self, stream: SocketStream, error: ChatProtocolError) -> None:
         """Close a stream, and report that if it was the current one."""
-        with self._changed:
-            if stream is self._stream:
-                self._stream = None
-                self._session.connection_lost(error)
-                reason = self._session.error or error
-                self._reconnect_state.connection_lost(reason, time.monotonic())
-                self._changed.notify_all()
+        if stream is self._stream:
+            self._stream = None
+            self._session.connection_lost(error)
+            reason = self._session.error or error
+            self._reconnect_state.connection_lost(reason, time.monotonic())
+            self._changed.notify_all()
         stream.close()
 
     def _connected(self, deadline: Deadline) -> SocketStream:

@@ -1,4 +1,4 @@
-"""A socket that one thread reads while another one writes."""
+"""A socket that threads share: one waits for it, on behalf of all."""
 
 import contextlib
 import errno
@@ -6,8 +6,7 @@ import os
 import selectors
 import socket
 import threading
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable
 from selectors import EVENT_READ, EVENT_WRITE
 from ssl import SSLContext, SSLSocket, SSLWantReadError, SSLWantWriteError
 from typing import Any, TypeVar
@@ -29,16 +28,27 @@ _IN_PROGRESS = {errno.EINPROGRESS, errno.EALREADY, errno.EINTR}
 class SocketStream:
     """A stream of bytes over a socket, plain or TLS. Its errors are `ConnectionLostError`.
 
-    One thread may be in `receive` while another is in `send`. Any thread may `close` the stream
-    while others use or open it.
+    One thread may be in `wait` while others use the other methods. Any thread may `close` the
+    stream while others use or open it.
     """
 
     def __init__(self) -> None:
+        self.receive_event = EVENT_READ
+        """What to wait for before the next `receive`: TLS may have to write first."""
+        self.send_event = 0
+        """What to wait for before the rest of the data can be sent: TLS may have to read first. 0
+        if nothing is left to send, or `wait` has returned that event."""
         self._socket: socket.socket | None = None
-        # TLS has one state for both directions.
+        self._selector: selectors.BaseSelector | None = None
+        # Guards all of the above. TLS has one state for both directions.
         self._lock = threading.Lock()
-        self._users = 0
+        self._waiting = False
         self._closed = False
+
+    @property
+    def closed(self) -> bool:
+        """Whether `close` was called."""
+        return self._closed
 
     def open(self, endpoint: Endpoint[socket.socket], deadline: Deadline) -> None:
         """Connect to a server, and do the TLS handshake if the endpoint wants one.
@@ -66,42 +76,87 @@ class SocketStream:
         except OSError as error:
             raise no_connection(endpoint, error) from error
 
-    def receive(self, deadline: Deadline) -> bytes:
-        """Wait for the next bytes.
+    def receive(self) -> bytes | None:
+        """Take what has arrived, without waiting.
 
         Returns:
-            At least one byte; none at the end of the stream.
+            At least one byte; none at the end of the stream; None if nothing has arrived.
 
         Raises:
-            ChatTimeoutError: Nothing arrived in time. The connection is as it was.
             ConnectionLostError: The connection is lost.
         """
-        return self._do(lambda: self._checked().recv(READ_SIZE), EVENT_READ, deadline)
+        data, event = self._try(lambda: self._checked().recv(READ_SIZE), EVENT_READ)
+        self.receive_event = event or EVENT_READ
+        return data
 
-    def send(self, data: bytes, deadline: Deadline) -> None:
-        """Write all of `data`.
+    def send(self, data: memoryview) -> int:
+        """Write what the system takes, without waiting.
+
+        Args:
+            data: The bytes; after a call that has not sent all of them, the rest.
+
+        Returns:
+            How many bytes were written.
 
         Raises:
-            ChatTimeoutError: It took too long. Some of the data may be written.
             ConnectionLostError: The connection is lost.
         """
-        rest = memoryview(data)
-        while rest:
-            rest = rest[self._do(partial(self._send, rest), EVENT_WRITE, deadline) :]
+        count, event = self._try(lambda: self._checked().send(data), EVENT_WRITE)
+        count = count or 0
+        self.send_event = event or (EVENT_WRITE if count < len(data) else 0)
+        return count
+
+    def watch(self, events: int) -> None:
+        """Say what `wait` waits for, from now on and also if a thread is in it.
+
+        Args:
+            events: EVENT_READ, EVENT_WRITE, or both.
+        """
+        with self._lock:
+            if self._closed or self._socket is None or self._selector is None:
+                return
+            if self._selector.get_key(self._socket).events != events:
+                self._selector.modify(self._socket, events)
+
+    def wait(self, seconds: float | None) -> None:
+        """Wait until what `watch` says is possible.
+
+        Args:
+            seconds: How long; None for ever.
+
+        Raises:
+            ConnectionLostError: The connection is lost.
+        """
+        with self._lock:
+            if self._closed or self._selector is None:
+                raise _closed()
+            selector = self._selector
+            self._waiting = True
+        ready = 0
+        try:
+            for _, events in selector.select(seconds):
+                ready |= events
+        except OSError as error:
+            raise connection_lost(error) from error
+        finally:
+            with self._lock:
+                self._waiting = False
+                self.send_event &= ~ready
+                if self._closed:
+                    self._release()
 
     def close(self) -> None:
-        """Close the socket. Threads that wait for it raise."""
+        """Close the socket. A thread that waits for it raises."""
         with self._lock:
             self._closed = True
-            if self._socket is None:
-                return
-            if not self._users:
-                self._socket.close()
-                return
-            # Another thread uses the descriptor, which would be given to the next file if it were
-            # closed here. The last user closes it. `SSLSocket.shutdown` would drop the TLS state.
-            with contextlib.suppress(OSError):
-                socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
+            if not self._waiting:
+                self._release()
+            elif self._socket is not None:
+                # The other thread uses the descriptor, which would be given to the next file if it
+                # were closed here. That thread closes it. `SSLSocket.shutdown` would drop the TLS
+                # state.
+                with contextlib.suppress(OSError):
+                    socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 
     def _connect(self, endpoint: Endpoint[socket.socket], deadline: Deadline) -> None:
         if endpoint.transport is not None:
@@ -152,57 +207,58 @@ class SocketStream:
     def _use(self, sock: socket.socket) -> None:
         """Replace the socket."""
         with self._lock:
-            if self._socket is not None:
-                self._socket.close()
-            self._socket = sock
             if self._closed:
                 sock.close()
-            prepare(self._checked())
+                raise _closed()
+            self._release()
+            self._socket = sock
+            prepare(sock)
+            self._selector = selectors.DefaultSelector()
+            self._selector.register(sock, EVENT_READ)
+
+    def _release(self) -> None:
+        """Close the descriptors, with the lock held."""
+        for each in (self._selector, self._socket):
+            if each is not None:
+                each.close()
 
     def _checked(self) -> socket.socket:
         if self._closed or self._socket is None:
-            raise ConnectionLostError("the connection is closed")
+            raise _closed()
         return self._socket
 
-    def _send(self, data: memoryview) -> int:
-        return self._checked().send(data)
+    def _do(self, operation: Callable[[], object], event: int, deadline: Deadline) -> None:
+        """Try an operation until it is done."""
+        while True:
+            left = deadline.left()
+            _, wanted = self._try(operation, event)
+            if not wanted:
+                return
+            self.watch(wanted)
+            self.wait(left)
 
-    def _do(self, operation: Callable[[], _T], events: int, deadline: Deadline) -> _T:
-        with self._using():
-            while True:
-                try:
-                    with self._lock:
-                        return operation()
-                except BlockingIOError:
-                    wanted = events
-                except SSLWantReadError:
-                    wanted = EVENT_READ
-                except SSLWantWriteError:
-                    wanted = EVENT_WRITE
-                except OSError as error:
-                    raise connection_lost(error) from error
-                _wait(self._checked(), wanted, deadline)
+    def _try(self, operation: Callable[[], _T], event: int) -> tuple[_T | None, int]:
+        """Try an operation that does not wait.
 
-    @contextlib.contextmanager
-    def _using(self) -> Iterator[None]:
-        with self._lock:
-            if self._closed:
-                raise ConnectionLostError("the connection is closed")
-            self._users += 1
+        Args:
+            operation: The operation.
+            event: What a plain socket waits for if the operation is not possible now.
+
+        Returns:
+            The result and 0; or None, and the event to wait for.
+        """
         try:
-            yield
-        finally:
             with self._lock:
-                self._users -= 1
-                if self._closed and not self._users and self._socket is not None:
-                    self._socket.close()
+                return operation(), 0
+        except BlockingIOError:
+            return None, event
+        except SSLWantReadError:
+            return None, EVENT_READ
+        except SSLWantWriteError:
+            return None, EVENT_WRITE
+        except OSError as error:
+            raise connection_lost(error) from error
 
 
-def _wait(sock: socket.socket, events: int, deadline: Deadline) -> None:
-    left = deadline.left()
-    try:
-        with selectors.DefaultSelector() as selector:
-            selector.register(sock, events)
-            selector.select(left)
-    except OSError as error:
-        raise connection_lost(error) from error
+def _closed() -> ConnectionLostError:
+    return ConnectionLostError("the connection is closed")

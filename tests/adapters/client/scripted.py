@@ -76,17 +76,18 @@ class Player:
         start = searched = self._taken
         while (end := self.received.find(b"\n", searched) + 1) == 0:
             searched = end = len(self.received)
-            if not self._read():
+            if not self.read():
                 break
         self._taken = end
         return bytes(self.received[start:end])
 
     def drain(self) -> None:
         """Read to the end of the stream."""
-        while self._read():
+        while self.read():
             pass
 
-    def _read(self) -> bool:
+    def read(self) -> bool:
+        """Read once; whether there was something to read before the end of the stream."""
         try:
             data = self.socket.recv(65536)
         except ConnectionResetError:
@@ -180,6 +181,16 @@ Script = Sequence[Step]
 def write(data: bytes) -> Step:
     """Write some bytes."""
     return lambda player: player.write(data)
+
+
+def flood(piece: bytes, size: int) -> Step:
+    """Write the same over and over for as long as the client reads, up to that many bytes."""
+
+    def step(player: Player) -> None:
+        while player.written < size:
+            player.write(piece)
+
+    return step
 
 
 def tell(*messages: bytes) -> Step:

@@ -27,7 +27,7 @@ from chatproto import (
     Reconnected,
 )
 from chatproto_sync.client import connection, stream
-from chatproto_sync.client.deadline import Deadline
+from chatproto_sync.client.stream import SocketStream
 from chatproto_sync.sockets.addresses import prepare
 
 from ..clients import PROMPTLY, Connect, Listening, Peer, each_client, played, where
@@ -182,15 +182,15 @@ def test_the_first_of_two_addresses_is_silent(
     resolve_to: Callable[..., None],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    wait = stream._wait
+    wait = SocketStream.wait
     limits: list[float | None] = []
 
-    def wait_less(sock: socket.socket, events: int, deadline: Deadline) -> None:
+    def wait_less(self: SocketStream, seconds: float | None) -> None:
         if not limits:
             # The test does not wait for as long as the sync client would.
-            limits.append(deadline.left())
+            limits.append(seconds)
             raise ChatTimeoutError
-        wait(sock, events, deadline)
+        wait(self, seconds)
 
     port = where(server)["port"]
     with (
@@ -198,7 +198,7 @@ def test_the_first_of_two_addresses_is_silent(
         no_room(listener),
     ):
         resolve_to("127.0.0.2", "127.0.0.1")
-        monkeypatch.setattr(stream, "_wait", wait_less)
+        monkeypatch.setattr(SocketStream, "wait", wait_less)
         with connect(host="chat.example", port=port, name="alice", timeout=TIMEOUT) as alice:
             alice.send("alice", "hello")
             assert alice.receive(TIMEOUT) == Message("alice", b"hello")
@@ -226,7 +226,7 @@ def test_a_unix_socket_has_no_room(tmp_path: Path, made: list[socket.socket]) ->
             error = sock.connect_ex(str(path))
         assert error == errno.EAGAIN
         # A client that waits would get another error.
-        with no_descriptors(selectors, "DefaultSelector"):
+        with failing(SocketStream, "wait"):
             caught = refused(chatproto_sync.connect, unix=path, timeout=PROMPTLY)
     assert isinstance(caught.__cause__, BlockingIOError)
     assert caught.__cause__.errno == errno.EAGAIN
@@ -251,15 +251,15 @@ def made(monkeypatch: pytest.MonkeyPatch) -> list[socket.socket]:
 
 
 @contextlib.contextmanager
-def no_descriptors(module: ModuleType, name: str) -> Iterator[OSError]:
-    """Make a function that needs a descriptor fail; its error."""
+def failing(owner: object, name: str) -> Iterator[OSError]:
+    """Make a function fail, as for want of descriptors; its error."""
     error = OSError(errno.EMFILE, os.strerror(errno.EMFILE))
 
     def fail(*_: object) -> None:
         raise error
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, name, fail)
+        patch.setattr(owner, name, fail)
         yield error
 
 
@@ -273,17 +273,17 @@ def test_no_descriptor_to_connect_with(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         host, port = listener.getsockname()
-        with no_descriptors(module, name) as error:
+        with failing(module, name) as error:
             caught = refused(chatproto_sync.connect, host=host, port=port)
     assert caught.__cause__ is error
     assert str(caught).endswith(os.strerror(errno.EMFILE))
     assert [sock.fileno() for sock in made] == [-1] * count
 
 
-def test_no_descriptor_to_receive_with(made: list[socket.socket]) -> None:
+def test_the_system_fails_to_wait(made: list[socket.socket]) -> None:
     with played(chatproto_sync.connect) as (alice, peer):
         with (
-            no_descriptors(selectors, "DefaultSelector") as error,
+            failing(selectors.DefaultSelector, "select") as error,
             pytest.raises(ConnectionLostError) as caught,
         ):
             alice.receive(TIMEOUT)
@@ -321,12 +321,12 @@ def let_in(
 @on_linux
 def test_closing_ends_an_attempt_at_a_silent_server(monkeypatch: pytest.MonkeyPatch) -> None:
     connecting = threading.Event()
-    wait = stream._wait
+    watch = SocketStream.watch
 
-    def note(sock: socket.socket, events: int, deadline: Deadline) -> None:
+    def note(self: SocketStream, events: int) -> None:
+        watch(self, events)
         if events == selectors.EVENT_WRITE:
             connecting.set()
-        wait(sock, events, deadline)
 
     with (
         socket.create_server(("127.0.0.1", 0), backlog=0) as listener,
@@ -334,7 +334,7 @@ def test_closing_ends_an_attempt_at_a_silent_server(monkeypatch: pytest.MonkeyPa
         let_in(listener) as (alice, peer),
         no_room(listener),
     ):
-        monkeypatch.setattr(stream, "_wait", note)
+        monkeypatch.setattr(SocketStream, "watch", note)
         peer.close()
         receiving = pool.submit(alice.receive)
         assert connecting.wait(TIMEOUT)

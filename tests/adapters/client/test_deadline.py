@@ -30,7 +30,18 @@ def test_a_deadline_passes(clock: SimpleNamespace) -> None:
     assert (limit.left(), limit.passed) == (0.5, False)
     clock.now += 0.5
     assert limit.passed
-    with pytest.raises(ChatTimeoutError, match=r"^it took longer than 2\.5 s$"):
+    # In the last pass, what has arrived already is received.
+    assert limit.left() == 0
+    for _ in range(2):
+        with pytest.raises(ChatTimeoutError, match=r"^it took longer than 2\.5 s$"):
+            limit.left()
+
+
+@pytest.mark.usefixtures("clock")
+def test_even_a_deadline_of_zero_allows_one_pass() -> None:
+    limit = Deadline(0)
+    assert limit.left() == 0
+    with pytest.raises(ChatTimeoutError, match="longer than 0 s"):
         limit.left()
 
 

@@ -17,7 +17,7 @@ from chatproto import (
 
 from ..clients import SHORT, Connect, each_client, set_timeout, where
 from ..servers import TIMEOUT
-from .scripted import VERSION, Player, Script, ScriptedServer, Step, refuse, tell, write
+from .scripted import VERSION, Player, Script, ScriptedServer, Step, flood, refuse, tell, write
 
 pytestmark = each_client
 
@@ -142,6 +142,7 @@ def test_the_next_ping_cannot_be_foreseen(connect: Connect) -> None:
         set_timeout(chat, SHORT)
         with pytest.raises(ChatTimeoutError):
             chat.flush()
+        chat.close()
 
 
 def test_no_part_of_a_ping_is_known_before(connect: Connect) -> None:
@@ -217,16 +218,6 @@ def test_it_is_not_a_chat_server(connect: Connect, line: bytes, code: ErrorCode)
     assert caught.value.code is code
 
 
-def flood(piece: bytes) -> Step:
-    """Write for as long as the client reads, which should not be long."""
-
-    def step(player: Player) -> None:
-        while player.written < 1 << 24:
-            player.write(piece)
-
-    return step
-
-
 @pytest.mark.parametrize(
     ("piece", "code"),
     [
@@ -239,7 +230,7 @@ def flood(piece: bytes) -> Step:
     ],
 )
 def test_a_server_floods_before_the_login(connect: Connect, piece: bytes, code: ErrorCode) -> None:
-    with ScriptedServer([flood(piece)]) as server:
+    with ScriptedServer([flood(piece, 1 << 24)]) as server:
         with (
             pytest.raises(RemoteProtocolError) as caught,
             connect(name="alice", max_queue=10, **where(server)),

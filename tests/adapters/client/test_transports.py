@@ -3,7 +3,9 @@
 TLS has a file of its own.
 """
 
+import os
 import socket
+import sys
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -16,6 +18,7 @@ from anyio.streams.tls import TLSStream
 
 import chatproto_anyio
 from chatproto import ChatTimeoutError, LocalProtocolError, Message
+from chatproto_anyio.streams import SendRoom
 
 from ..clients import SHORT, Connect, each_backend, each_client, played, set_timeout, where
 from ..server.test_streams import memory_pair, serving
@@ -134,3 +137,45 @@ async def test_a_tls_stream_is_closed_while_a_task_receives() -> None:
             tasks.start_soon(receive)
             await anyio.wait_all_tasks_blocked()
             await alice.close()
+
+
+# Whether there is room to send
+
+
+def connected(family: socket.AddressFamily) -> tuple[socket.socket, socket.socket]:
+    """Two connected sockets with small buffers."""
+    if family == socket.AF_UNIX:
+        here, there = socket.socketpair()
+    else:
+        with socket.create_server(("127.0.0.1", 0)) as listener:
+            here = socket.create_connection(listener.getsockname())
+            there, _ = listener.accept()
+    here.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 10_000)
+    there.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    return here, there
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it is never known")
+@each_backend
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX], ids=["TCP", "Unix"])
+async def test_a_whole_line_is_taken_when_there_is_room(family: socket.AddressFamily) -> None:
+    here, there = connected(family)
+    with there:
+        async with await SocketStream.from_socket(here) as stream:
+            room = SendRoom(stream)
+            assert not room.takes(1 << 20)
+            for _ in range(100):
+                while room.takes(4096):
+                    assert os.write(here.fileno(), bytes(4096)) == 4096
+                assert there.recv(1000)
+
+
+@each_backend
+async def test_whether_there_is_room_is_not_known() -> None:
+    with memory_pair() as (memory, _):
+        assert not SendRoom(memory).takes(1)
+    here, there = socket.socketpair()
+    with there:
+        stream = await SocketStream.from_socket(here)
+        await stream.aclose()
+        assert not SendRoom(stream).takes(1)
