@@ -53,6 +53,8 @@ MEMBERS: Final = 5000
 """Members of a large group."""
 TALKERS: Final = 200
 """Members of a group in which everybody broadcasts."""
+CYCLE: Final = 1.0
+"""Seconds after which a connection that does not read gives way to the next one."""
 RESERVE: Final = 300
 """Descriptors that are for everything else."""
 LONG: Final = 1 << 16
@@ -450,7 +452,7 @@ def attack(kind: str, number: int, address: tuple[str, int]) -> None:
     print("attacking", flush=True)
     while True:
         with clients.stuck("stuck") if kind == BEHIND_A_MESSAGE else contextlib.nullcontext():
-            clients.run(0.6)
+            clients.run(CYCLE)
 
 
 SLOWLY: Final = "empty lines, a LEAVE among them, 1 MB/s"
@@ -561,8 +563,10 @@ def measure(*, repeat: int, quick: bool) -> list[Row]:
         for number in sizes
     ]
     long = [f"--max-line={LONG}"]
-    for kind in (*FLOODS, BEHIND_A_MESSAGE, RECONNECTING):
-        rows += [beside(kind, number, longer) for number in ((1000,) if quick else (1, 1000))]
+    few = (1000,) if quick else (1, 1000)
+    for kind in (*FLOODS, RECONNECTING):
+        rows += [beside(kind, number, longer) for number in few]
+    rows += [beside(BEHIND_A_MESSAGE, number, longer + CYCLE) for number in few]
     rows.append(beside(SLOWLY, 1, longer))
     rows.append(beside(TO_A_CROWD, crowd, longer))
     rows.append(beside(TO_A_GROUP, min(MEMBERS, crowd), longer, long))
