@@ -33,9 +33,9 @@ class SocketStream:
     """
 
     def __init__(self) -> None:
-        self.receive_event = EVENT_READ
+        self.receive_event: int = EVENT_READ
         """What to wait for before the next `receive`: TLS may have to write first."""
-        self.send_event = 0
+        self.send_event: int = 0
         """What to wait for before the rest of the data can be sent: TLS may have to read first. 0
         if nothing is left to send, or `wait` has returned that event."""
         self._socket: socket.socket | None = None
