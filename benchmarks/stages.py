@@ -110,7 +110,7 @@ def fast_path(messages: int) -> dict[str, Work]:
     """The work of a broker for so many messages in a piece, from each ready connection."""
     broker, limits = new_broker(READY), Limits()
     peers = {number: Peer(number, "", "", limits) for number in range(READY)}
-    buffers = Buffers(limits, FlowControl(limits), peers)
+    buffers = Buffers(limits, FlowControl(limits, lambda peer: peer.cid), peers)
     received = [(number, line_to(number ^ 1) * messages) for number in range(READY)]
 
     def queue_and_write() -> None:

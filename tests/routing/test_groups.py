@@ -166,3 +166,11 @@ def test_nothing_is_left_of_groups_that_are_gone() -> None:
     groups = table.groups
     assert not any([groups._by_name, groups._by_network, groups._memberships, groups._by_maker])
     assert groups._total == 0
+
+
+def test_what_gives_way_in_a_network_is_not_found_once_more_in_total() -> None:
+    table = Table(limits=GroupLimits(max_memberships=4, max_memberships_per_address=5))
+    table.make("mine", "bob", "carol", network="n")
+    table.make("tea", "bob", "carol")
+    assert table.make("new", "bob", "carol", "dave", network="n") == ("", ["mine", "tea"])
+    assert table.names("mine", "tea", "new") == ["new"]

@@ -235,3 +235,14 @@ def test_a_broadcast_that_is_tried_once_more_is_work_each_time() -> None:
     send(broker, 1, "BROADCAST g hi")
     assert not broker.next_step(1).read
     assert broker._dispatcher.work.turn > 300
+
+
+def test_what_expires_at_one_moment_is_dealt_with_in_rounds() -> None:
+    broker: ChatBroker[int] = ChatBroker(limits=Limits(login_timeout=1.0))
+    for cid in range(ROUND + 5):
+        broker.connect(cid, "somewhere")
+    ends = []
+    for _ in range(2):
+        broker.tick(1.0)
+        ends.append(sum(broker._by_id[cid].close_reason is not None for cid in range(ROUND + 5)))
+    assert ends == [ROUND, ROUND + 5]
