@@ -82,26 +82,32 @@ class Buffers:
         Returns:
             Whether that was so; otherwise nothing is added.
         """
-        ready, flow = self.ready if len(to) <= FEW else self._fan_out, self._flow
         size = len(lines)
         total = self.total + size * len(to)
-        if total > self._most or (flow.full and not flow.full.keys().isdisjoint(to)):
-            return False
+        flow = self._flow
         # All that is kept is often less than what one queue may hold.
-        if total > flow.high_water:
-            room = flow.high_water - size
-            for peer in to:
-                if peer.queued_bytes > room:
-                    return False
-                if len(peer.queue) >= PACKED:
-                    # Here, because it takes no time as long as little is kept.
-                    pack(peer.queue)
+        if (total > flow.high_water or flow.full) and not self._have_room(to, size, total):
+            return False
+        ready = self.ready if len(to) <= FEW else self._fan_out
         for peer in to:
             if not peer.queued_bytes:
                 ready[peer] = None
             peer.queue.append(lines)
             peer.queued_bytes += size
         self.total = total
+        return True
+
+    def _have_room(self, to: Collection[Peer], size: int, total: int) -> bool:
+        """Whether some queues can take so many bytes each, which makes so many in total."""
+        full, room = self._flow.full, self._flow.high_water - size
+        if total > self._most or not full.keys().isdisjoint(to):
+            return False
+        for peer in to:
+            if peer.queued_bytes > room:
+                return False
+            if len(peer.queue) >= PACKED:
+                # Here, because it takes no time as long as little is kept.
+                pack(peer.queue)
         return True
 
     def take_ready(self) -> list[Any]:
