@@ -1,13 +1,15 @@
 """Metrics for Prometheus. Needs `prometheus_client`, which the extra `server` installs."""
 
-import contextlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
+from contextlib import AbstractContextManager
 from typing import Final, Protocol
 
-from prometheus_client import CollectorRegistry, start_http_server
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
 
 from chatproto import Counters
+
+from .pages import Page, serving_page
 
 # The field of `Counters`, the metric, and its help text.
 _GAUGES: Final = (
@@ -72,8 +74,7 @@ class Collector:
         )
 
 
-@contextlib.contextmanager
-def serving_metrics(source: MetricsSource, host: str, port: int) -> Iterator[int]:
+def serving_metrics(source: MetricsSource, host: str, port: int) -> AbstractContextManager[int]:
     """Serve the metrics over HTTP, on a thread of its own.
 
     Args:
@@ -89,10 +90,8 @@ def serving_metrics(source: MetricsSource, host: str, port: int) -> Iterator[int
     """
     registry = CollectorRegistry()
     registry.register(Collector(source))
-    server, thread = start_http_server(port, host, registry)
-    try:
-        yield server.server_port
-    finally:
-        server.shutdown()
-        server.server_close()
-        thread.join()
+
+    def page() -> Page:
+        return Page(CONTENT_TYPE_LATEST, generate_latest(registry))
+
+    return serving_page(page, host, port)

@@ -3,6 +3,7 @@
 import logging
 import socket
 from collections.abc import Callable
+from math import inf
 from typing import Any, Final
 
 from .poller import READ, Poller
@@ -12,6 +13,9 @@ ACCEPT_BATCH: Final = 16
 
 ACCEPT_PAUSE: Final = 1.0
 """Seconds without accepting after that failed for lack of a resource."""
+
+WARNING_PAUSE: Final = 60.0
+"""Seconds between two warnings about that, at least."""
 
 logger: Final = logging.getLogger("chatproto.server")
 
@@ -38,7 +42,7 @@ class Acceptor:
         self._clock = clock
         self._take_on = take_on
         self._paused_until: float | None = None
-        self._failing = False
+        self._warn_at = -inf
         self._watch()
 
     def ready(self, _events: int) -> None:
@@ -56,7 +60,6 @@ class Acceptor:
                 # again at once would be a busy loop.
                 self._pause(error)
                 return
-            self._failing = False
             self._take_on(sock, address)
 
     def tick(self, now: float) -> None:
@@ -75,8 +78,9 @@ class Acceptor:
 
     def _pause(self, error: OSError) -> None:
         self._poller.unregister(self._listener)
-        self._paused_until = self._clock() + ACCEPT_PAUSE
-        if not self._failing:
-            # Once, not once a second: the log must not fill a disk.
+        now = self._clock()
+        self._paused_until = now + ACCEPT_PAUSE
+        if now >= self._warn_at:
+            # Not each time: the log must not fill a disk.
+            self._warn_at = now + WARNING_PAUSE
             logger.warning("can't accept connections, trying again every second: %s", error)
-        self._failing = True

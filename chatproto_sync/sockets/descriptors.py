@@ -8,8 +8,8 @@ from typing import Final
 from chatproto import Limits
 
 RESERVE: Final = 64
-"""Descriptors kept for files and pipes, and for connections that are only told that there are too
-many."""
+"""Descriptors kept for files and pipes, for the few connections of the metrics port, and for
+connections that are only told that there are too many."""
 
 
 def use_all_descriptors() -> None:

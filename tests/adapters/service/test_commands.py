@@ -1,5 +1,6 @@
 """`metrics`, `logs`, `systemd`: what operators see of the commands that run a server."""
 
+import contextlib
 import json
 import signal
 import socket
@@ -68,6 +69,50 @@ def test_metrics(command: list[str], tmp_path: Path) -> None:
     # What these say depends on the moment.
     for name in ("lag_seconds", "queued_bytes", "received_bytes_total", "sent_bytes_total"):
         assert any(line.startswith(f"chatproto_{name} ") for line in lines)
+
+
+LIMITED = """
+import os, resource, sys
+resource.setrlimit(resource.RLIMIT_NOFILE, (100, 100))
+os.execv(sys.argv[1], sys.argv[1:])
+"""
+"""Starts a command that may have 100 descriptors."""
+
+
+def test_half_requests_for_metrics_take_nothing_from_the_chat(
+    command: list[str], tmp_path: Path
+) -> None:
+    pytest.importorskip("prometheus_client")
+    port = reserved_port()
+    options = ["--port", "0", "--metrics-port", str(port)]
+    with (
+        spawn([sys.executable, "-c", LIMITED, *command, *options], tmp_path / "log") as process,
+        contextlib.ExitStack() as stack,
+    ):
+        for _ in range(100):
+            sock = socket.create_connection(("127.0.0.1", port), TIMEOUT)
+            stack.enter_context(sock).sendall(b"GET /metrics HTTP/1.1\r\n")
+        for number in range(20):
+            client = stack.enter_context(SocketClient(process.address))
+            client.login(f"user{number}")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT) as page:
+            assert b"chatproto_users 20.0" in page.read()
+
+
+def test_metrics_have_descriptors_of_their_own(command: list[str], tmp_path: Path) -> None:
+    """However many connections the chat has to turn away."""
+    pytest.importorskip("prometheus_client")
+    port = reserved_port()
+    options = ["--port", "0", "--metrics-port", str(port)]
+    with (
+        spawn([sys.executable, "-c", LIMITED, *command, *options], tmp_path / "log") as process,
+        contextlib.ExitStack() as stack,
+    ):
+        for _ in range(150):
+            stack.enter_context(SocketClient(process.address))
+        process.wait_for_log("can't accept connections")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT) as page:
+            assert b"chatproto_connections " in page.read()
 
 
 def test_log_of_json_lines(command: list[str], tmp_path: Path) -> None:

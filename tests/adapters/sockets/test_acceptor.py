@@ -6,7 +6,7 @@ import socket
 
 import pytest
 
-from chatproto_sync.sockets.acceptor import ACCEPT_PAUSE
+from chatproto_sync.sockets.acceptor import ACCEPT_PAUSE, WARNING_PAUSE
 from chatproto_sync.sockets.driver import Driver
 
 from ..servers import TIMEOUT
@@ -49,14 +49,37 @@ def test_accept_that_fails_pauses_and_recovers(
             driver.step(0)
             assert accept.calls == 2
         # One warning, not one for each try.
-        warnings = [each for each in caplog.records if each.levelno == logging.WARNING]
-        assert [each.getMessage() for each in warnings] == [
+        assert warnings(caplog) == [
             f"can't accept connections, trying again every second: [Errno {error}] made up"
         ]
         assert driver.broker.connections == 0
         clock.now += ACCEPT_PAUSE
         driver.step(0)
         assert driver.broker.connections == 1
+
+
+def warnings(caplog: pytest.LogCaptureFixture) -> list[str]:
+    return [each.getMessage() for each in caplog.records if each.levelno == logging.WARNING]
+
+
+def test_accept_that_fails_again_and_again_is_told_once_in_a_while(
+    driver: Driver,
+    clock: FakeClock,
+    address: tuple[str, int],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    """Also if it works in between, as it does for connections that are turned away."""
+    for number in range(int(3 * WARNING_PAUSE)):
+        with socket.create_connection(address, TIMEOUT):
+            with monkeypatch.context() as patch:
+                patch.setattr(socket.socket, "accept", FailingAccept(errno.EMFILE))
+                driver.step(TIMEOUT)
+            clock.now += ACCEPT_PAUSE
+            driver.step(0)
+            assert driver.broker.snapshot().accepted == number + 1
+        driver.step(TIMEOUT)
+    assert len(warnings(caplog)) == 3
 
 
 def test_a_connection_that_is_gone_before_it_is_accepted_is_skipped(
