@@ -100,6 +100,7 @@ class BrokerModel:
         for peer in self.peers.values():
             if peer.reason is not None and peer.deadline <= now:
                 self._abort(peer)
+        self.release()
 
     def release(self) -> None:
         """Resume the senders that may resume."""
