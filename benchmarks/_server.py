@@ -130,7 +130,7 @@ class Server:
         return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
 
     def running(self) -> float:
-        """Seconds that its main thread has run: as `cpu`, to the nanosecond."""
+        """Seconds that its main thread has run, as of its last wait or time slice of some ms."""
         stat = Path(f"/proc/{self._popen.pid}/schedstat").read_text(encoding="ascii")
         return int(stat.split()[0]) / 1e9
 
