@@ -29,7 +29,7 @@ class Limits(GroupLimits, LineLimits):
     handshake_timeout: float = 10.0
     """Seconds that a TLS handshake may take, its wait for its turn included."""
 
-    max_handshakes: int = 500
+    max_handshakes: int = 300
     """Most unfinished TLS handshakes. Above that, the oldest from the network with the most is cut
     off. Each takes up to 160 kB of memory; a connection that has sent nothing yet is none."""
 

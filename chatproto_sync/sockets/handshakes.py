@@ -1,17 +1,18 @@
 """TLS handshakes in the time that is left."""
 
+import time
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import Final, Protocol
 
 SHARE: Final = 0.5
-"""The part of the time that handshakes may take. One costs as much as a hundred messages."""
+"""The part of a core's time that handshakes may take. One costs as much as a hundred messages."""
 
 BATCH: Final = 0.001
 """Seconds of handshakes, give or take one step, after which the other connections are served."""
 
 BURST: Final = 0.05
-"""Most seconds that are on the account: what is credited to it between two ticks of a driver."""
+"""Most seconds on the account: what is credited to it between two ticks of a driver."""
 
 
 class Handshaking(Protocol):
@@ -24,22 +25,27 @@ class Handshaking(Protocol):
 class HandshakeQueue:
     """Does TLS handshakes step by step, with breaks.
 
-    A step is one call of OpenSSL. It may take a millisecond, and cannot be divided. The time that
-    it takes is charged to an account, to which `SHARE` of all time is credited.
+    A step is one call of OpenSSL. It may take a millisecond, and cannot be divided. The CPU time
+    that it takes is charged to an account, to which `SHARE` of all time is credited.
 
     Args:
         next_handshake: Returns the next connection to begin with; None when there is none.
         clock: Returns seconds that do not run backwards.
+        cpu_clock: Returns the seconds of CPU time that this thread has used.
     """
 
     def __init__(
-        self, next_handshake: Callable[[], Handshaking | None], clock: Callable[[], float]
+        self,
+        next_handshake: Callable[[], Handshaking | None],
+        clock: Callable[[], float],
+        cpu_clock: Callable[[], float] = time.thread_time,
     ) -> None:
         self._next_handshake = next_handshake
         self._clock = clock
+        self._cpu_clock = cpu_clock
         self._begun: OrderedDict[Handshaking, None] = OrderedDict()
         self._credit = BURST
-        self._now = clock()
+        self._credited = clock()
         self._finished = True
 
     @property
@@ -61,15 +67,18 @@ class HandshakeQueue:
         Returns:
             Whether there was one.
         """
-        self._credit = min(self._credit + SHARE * self._elapsed(), BURST)
-        end = self._now + BATCH
+        now = self._clock()
+        self._credit = min(self._credit + SHARE * (now - self._credited), BURST)
+        self._credited = now
+        start = used = self._cpu_clock()
         begun = done = False
-        while self._credit > 0 and self._now < end:
+        while self._credit > 0 and used - start < BATCH:
             begun = self._step()
-            done |= begun
-            self._credit -= (1 - SHARE) * self._elapsed()
             if not begun:
                 break
+            done = True
+            before, used = used, self._cpu_clock()
+            self._credit -= used - before
         self._finished = not begun
         return done
 
@@ -85,8 +94,3 @@ class HandshakeQueue:
             if connection is not None:
                 connection.do_handshake()
         return begun is not None or new is not None
-
-    def _elapsed(self) -> float:
-        """The time since the last call in seconds."""
-        before, self._now = self._now, self._clock()
-        return self._now - before

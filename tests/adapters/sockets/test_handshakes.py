@@ -30,7 +30,7 @@ class Setup:
     waiting: deque[Handshake] = field(default_factory=deque)
 
     def __post_init__(self) -> None:
-        self.queue = HandshakeQueue(self._next, self.clock)
+        self.queue = HandshakeQueue(self._next, self.clock, self.clock)
 
     def _next(self) -> Handshake | None:
         return self.waiting.popleft() if self.waiting else None
