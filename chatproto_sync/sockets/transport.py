@@ -116,15 +116,15 @@ class SocketTransport:
 
     def _await_handshake(self) -> None:
         """Wait for a turn to begin the TLS handshake, or to go on with it."""
-        if self._events == GONE:
-            # A flood of connections that nobody closes would take all descriptors.
-            self.close()
-            return
-        self._watch(GONE)
         if is_tls(self._socket):
+            self._watch(0)
             self._handshakes.add(self)
-        else:
+        elif self._events != GONE:
+            self._watch(GONE)
             self._broker.request_handshake(self)
+        else:
+            # The peer has closed. A flood of such connections would take all descriptors.
+            self.close()
 
     def do_handshake(self) -> None:
         """Begin the TLS handshake, or go on with it."""

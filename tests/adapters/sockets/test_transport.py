@@ -1,6 +1,7 @@
 """`transport`: TLS handshakes that have not begun, and connections that nothing watches."""
 
 import socket
+import ssl
 from collections.abc import Iterator
 from typing import Any
 
@@ -12,7 +13,7 @@ from chatproto_sync.sockets.listeners import open_listeners
 from chatproto_sync.sockets.tls import is_tls
 from chatproto_sync.sockets.transport import SocketTransport, Transport
 
-from ..server.test_tls_server import HALF_A_HELLO, server_context
+from ..server.test_tls_server import HALF_A_HELLO, client_context, server_context
 from ..servers import TIMEOUT
 from .conftest import FakeClock
 
@@ -99,6 +100,27 @@ def test_a_handshake_that_waits_goes_on_in_its_turn(tls_driver: Driver, clock: F
         tls_driver.step(TIMEOUT)
         # It fails, so it was its turn.
         assert tls_driver.broker.snapshot().closes == {CloseReason.LOST: 1}
+
+
+def test_a_client_may_close_right_after_its_handshake(tls_driver: Driver) -> None:
+    """What it has sent is executed, also if the server comes to its end of the handshake later."""
+    sock = connect(tls_driver)
+    sock.setblocking(False)
+    with client_context().wrap_socket(
+        sock, server_hostname="127.0.0.1", do_handshake_on_connect=False
+    ) as client:
+        with pytest.raises(ssl.SSLWantReadError):
+            client.do_handshake()
+        tls_driver.step(TIMEOUT)
+        no_time_left(tls_driver)
+        client.do_handshake()
+        client.sendall(b"CHAT/1.0 LOGIN alice\n")
+    tls_driver.step(TIMEOUT)
+    tls_driver._handshakes._credit = 1.0
+    while tls_driver.broker.connections:
+        tls_driver.wake()
+        tls_driver.step(TIMEOUT)
+    assert tls_driver.broker.snapshot().logins == 1
 
 
 def test_close_ends_connections_that_nothing_watches(clock: FakeClock) -> None:
