@@ -237,7 +237,8 @@ class Adapter:
         # The last line to each connection is queued past the bound.
         if kept > self._world.limits.total_queue_bytes + 200 * len(clients):
             raise Finding("memory", f"{kept} bytes are kept")
-        if self._stopped is not None:
+        # While the broker is busy, it may want to read again soon.
+        if self._stopped is not None and not broker.busy:
             self._check_holds(self._stopped)
         run.log += (events := broker.take_log_events())
         run.trace.append(

@@ -9,7 +9,9 @@ installed, look for worlds that reach new code.
 """
 
 import argparse
+import contextlib
 import importlib
+import signal
 import sys
 import time
 import traceback
@@ -20,7 +22,8 @@ from functools import partial
 from itertools import count, zip_longest
 from math import inf
 from random import Random
-from typing import Final, TypeVar
+from types import FrameType
+from typing import Final, NoReturn, TypeVar
 
 from chatproto import ChatBroker, Limits
 from fuzz.adapter import Adapter, Finding, Maker, Run
@@ -29,6 +32,8 @@ from fuzz.worlds import Line, Say, Step, World, random_world
 
 T = TypeVar("T")
 
+LONGEST: Final = 20.0
+"""Seconds that a world may take."""
 PATIENCE: Final = 30.0
 """Seconds to make a world smaller."""
 
@@ -60,7 +65,8 @@ def examine(world: World, make: Maker = ChatBroker) -> Counter[str]:
         Finding: Something is wrong.
     """
     try:
-        runs = [Adapter(world, make, fast_path=fast_path).run() for fast_path in (True, False)]
+        with watched():
+            runs = [Adapter(world, make, fast_path=fast_path).run() for fast_path in (True, False)]
     except Finding:
         raise
     except Exception as error:
@@ -74,6 +80,26 @@ def examine(world: World, make: Maker = ChatBroker) -> Counter[str]:
     checks["worlds"] += 1
     checks["worlds compared to their end"] += min(run.comparable for run in runs) == inf
     return checks
+
+
+@contextlib.contextmanager
+def watched() -> Iterator[None]:
+    """Interrupt what never ends, where the system can do that."""
+    if not hasattr(signal, "setitimer"):
+        yield
+        return
+
+    def interrupt(_number: int, frame: FrameType | None) -> NoReturn:
+        place = "" if frame is None else f" in {frame.f_code.co_name}:{frame.f_lineno}"
+        raise Finding("hang", f"a world does not end{place}")
+
+    before = signal.signal(signal.SIGALRM, interrupt)
+    signal.setitimer(signal.ITIMER_REAL, LONGEST)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, before)
 
 
 def _place(error: Exception) -> str:

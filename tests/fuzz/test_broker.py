@@ -1,14 +1,18 @@
 """A short run of the fuzzer over the broker, and brokers with faults that it has to find."""
 
+import signal
 from collections import Counter
 from collections.abc import Collection, Iterable
+from random import Random
 from typing import Any
 
 import pytest
 
+import fuzz.broker
 from chatproto import ChatBroker, Counters
-from fuzz.broker import Failure, failures
-from fuzz.worlds import Say
+from fuzz.adapter import Finding
+from fuzz.broker import Failure, examine, failures
+from fuzz.worlds import Say, random_world
 
 WORLDS = 300
 MESSAGE = b"CHAT/1.0 SEND bob "
@@ -98,6 +102,15 @@ class Fragile(ChatBroker[int]):
         return super().sent_all(sent)
 
 
+class Endless(ChatBroker[int]):
+    """Its clock never comes to an end."""
+
+    def tick(self, now: float) -> None:
+        super().tick(now)
+        while now:
+            pass
+
+
 def first_failure(make: type[ChatBroker[int]]) -> Failure | None:
     return next(failures(iter(range(WORLDS)), make), None)
 
@@ -129,6 +142,13 @@ def test_a_fault_is_found(make: type[ChatBroker[int]], kinds: set[str]) -> None:
     failure = first_failure(make)
     assert failure is not None
     assert failure.finding.kind in kinds
+
+
+@pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs a timer that interrupts")
+def test_a_world_that_does_not_end_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(fuzz.broker, "LONGEST", 0.05)
+    with pytest.raises(Finding, match="hang: a world does not end in tick"):
+        examine(random_world(Random(0)), Endless)
 
 
 def test_what_a_failure_does_not_need_is_left_out() -> None:
