@@ -23,7 +23,8 @@ slow recipient holds nobody but those who write to it. Four rules do that:
    drain holds nobody: messages are added to it however full it is. For a while after that, other
    connections from the same network get no benefit of the doubt, unless their queues have drained
    before. So one who does not read holds senders for less than a second, once, even if it connects
-   again and again.
+   again and again. A connection that itself waits for a queue that drains has an excuse: a client
+   that can't write may not get to reading.
 4. A connection whose oldest queued byte is older than `Limits.queue_age`, or whose queue exceeds
    `Limits.queue_bytes`, is closed. Its age stands still while the server keeps it waiting: a client
    that can't write because nobody reads from it may not get to reading either.
@@ -43,6 +44,10 @@ from .timers import Timers
 WINDOW: Final = 0.35
 """Seconds over which a full queue is watched. A recipient that stops may still have taken enough in
 the first of two windows. With a tick every 0.1 s, a sender waits for it for less than a second."""
+
+
+CHAIN: Final = 8
+"""Connections that may wait for each other in a row, each with an excuse for not reading."""
 
 
 class FlowControl(Generic[ConnectionId]):
@@ -67,8 +72,10 @@ class FlowControl(Generic[ConnectionId]):
         when its age timer was started."""
         self._now = 0.0
         self._share = limits.drain_rate * WINDOW
-        # Full queues that drain, or may; connections that were slow and have caught up, or drained.
+        # Full queues that drain, or may; those that did in their last window; and connections whose
+        # queue did in two windows in a row. One window proves nothing: the system takes some.
         self._draining: set[ConnectionId] = set()
+        self._good: set[ConnectionId] = set()
         self._proven: set[ConnectionId] = set()
         self._windows: Timers[ConnectionId] = Timers(WINDOW)
         # Where those come from whose queues did not drain a short time ago.
@@ -139,7 +146,6 @@ class FlowControl(Generic[ConnectionId]):
         if not left:
             if self.late.pop(cid, None) is not None:
                 self._ages.stop(cid)
-                self._proven.add(cid)
         elif self.late.get(cid, 0) > size:
             self.late[cid] -= size
         else:
@@ -154,7 +160,6 @@ class FlowControl(Generic[ConnectionId]):
                 self._windows.start(cid, self._now)
             if left <= self.high_water // 2:
                 self._mark_open(cid)
-                self._proven.add(cid)
                 if cid in self._waiters:
                     self._opened[cid] = None
 
@@ -173,9 +178,13 @@ class FlowControl(Generic[ConnectionId]):
         for cid in self._windows.take_expired(now):
             if self.full[cid] >= self._share:
                 self._draining.add(cid)
-                self._proven.add(cid)
+                (self._proven if cid in self._good else self._good).add(cid)
+            elif self._is_held_up(cid):
+                # It may not get to reading: that is not its fault, and it is watched on.
+                self._windows.start(cid, now)
             elif cid in self._draining:
                 self._draining.discard(cid)
+                self._good.discard(cid)
                 self._proven.discard(cid)
                 self._distrusted.start(self._source(cid), now)
                 for sender in list(self._waiters.get(cid, ())):
@@ -205,6 +214,7 @@ class FlowControl(Generic[ConnectionId]):
     def forget(self, cid: ConnectionId) -> None:
         """Release those who wait for a connection that is being closed; it waits for nobody."""
         self._mark_open(cid)
+        self._good.discard(cid)
         self._proven.discard(cid)
         self._stopped_ages.pop(cid, None)
         if self.late.pop(cid, None) is not None:
@@ -215,6 +225,14 @@ class FlowControl(Generic[ConnectionId]):
         if cid in self._waits_for:
             self._stop_waiting(cid)
         self._released.pop(cid, None)
+
+    def _is_held_up(self, cid: ConnectionId) -> bool:
+        """Whether a connection waits for one that drains, maybe over others that wait."""
+        if cid not in self._waits_for:
+            return False
+        for _ in range(CHAIN):
+            cid = self._waits_for.get(cid, cid)
+        return cid in self._draining and cid not in self._waits_for
 
     def _is_trusted(self, cid: ConnectionId) -> bool:
         """Whether a full queue gets the benefit of the doubt, or needs none."""
@@ -242,6 +260,10 @@ class FlowControl(Generic[ConnectionId]):
         del waiters[sender]
         if not waiters:
             del self._waiters[queue]
+        if sender in self._draining:
+            # Up to now it had an excuse.
+            self.full[sender] = 0
+            self._windows.start(sender, self._now)
 
     def _mark_open(self, cid: ConnectionId) -> None:
         if self.full.pop(cid, None) is not None:

@@ -94,7 +94,13 @@ class Invariants:
         """A sender may wait for a slow recipient, not for one that reads nothing."""
         world, now = self._world, self._world.now
         pairs = self._flow._waits_for.items()
-        self._since = {pair: self._since.get(pair, now) for pair in pairs}
+        # A recipient has an excuse as long as it is itself kept waiting.
+        self._since = {
+            (sender, queue): now
+            if queue.waiting is not Waiting.NOTHING
+            else self._since.get((sender, queue), now)
+            for sender, queue in pairs
+        }
         for (_, queue), since in self._since.items():
             taken = world.clients[queue.cid].taken_since
             if now - since > 2 * LOOK:
