@@ -148,7 +148,7 @@ def stalled_recipient(kind: str) -> None:
         report("share of what it was", f"{share:.2f}", ">= 0.80", share >= 0.8)
         slow = server.slow_since("bob") is not None
         report("bob closed with SLOW_CONSUMER", slow, "True", slow)
-        report("seconds that alice had to wait", f"{waited:.1f}", "9 to 12", 9 <= waited <= 12)
+        report("seconds that alice had to wait", f"{waited:.1f}", "< 1", waited < 1)
         known = set(alice.notices) == {b"NO_SUCH_USER"}
         report("notices to alice", b",".join(alice.notices).decode(), "NO_SUCH_USER", known)
         bob.read(True)
