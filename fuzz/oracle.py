@@ -47,6 +47,13 @@ OFFLINE: Final = b" is not online"
 MESSAGES: Final = (Kind.SEND, Kind.BROADCAST)
 FORESEEN: Final = {CloseReason.LOGGED_OUT, CloseReason.EOF, CloseReason.SHUTTING_DOWN}
 """Reasons that a client or the adapter knows before the broker does."""
+GROUP_LIMITS: Final = (
+    "max_groups",
+    "max_groups_per_connection",
+    "max_memberships",
+    "max_memberships_per_address",
+)
+"""The limits for which a group may not be made, or has to give way."""
 ALL_NOTICES: Final = 1_000_000
 """A burst of notices that is never used up."""
 MANY: Final = 100
@@ -191,7 +198,8 @@ class Oracle:
         return story.client.gone_at > self._run.rested_at
 
     def _reason(self, story: Story) -> str:
-        return self._reasons[f"peer-{story.client.cid}"]
+        """Why a connection was closed; empty when the log has left that out."""
+        return self._reasons.get(f"peer-{story.client.cid}", "")
 
     def _read(self, story: Story, wake: int, raw: bytes) -> None:
         cid = story.client.cid
@@ -341,10 +349,7 @@ class Oracle:
     def _find_groups(self) -> None:
         """Find from when on each group has certainly existed."""
         limits, default = self._limits, Limits()
-        if (
-            limits.max_groups < default.max_groups
-            or limits.max_groups_per_connection < default.max_groups_per_connection
-        ):
+        if any(getattr(limits, name) < getattr(default, name) for name in GROUP_LIMITS):
             return
         for story in self._stories.values():
             for number in story.handed:

@@ -216,6 +216,11 @@ def random_limits(random: Random) -> Limits:
         max_groups=pick((1, 2, 100_000, 100_000)),
         max_groups_per_connection=pick((1, 1000, 1000)),
         max_members=pick((1, 2, 5000, 5000)),
+        max_memberships=pick((2, 6, 1_000_000, 1_000_000)),
+        max_memberships_per_address=pick((3, 100_000)),
+        max_connections_per_name=pick((1, 2, 16)),
+        max_handshakes=pick((1, 300)),
+        log_lines=pick((2, _ALL_LINES, _ALL_LINES)),
         max_connections=pick((None, None, None, 4)),
         max_connections_per_address=pick((2, 1000)),
         handshake_timeout=pick((0.3, 10.0)),
@@ -231,7 +236,6 @@ def random_limits(random: Random) -> Limits:
         close_timeout=pick((0.3, 2.0)),
         notice_burst=pick((1, 50, 1_000_000, 1_000_000)),
         notice_rate=pick((0.5, 20.0)),
-        log_lines=_ALL_LINES,
     )
 
 
@@ -478,8 +482,6 @@ _BAD: Final = (
     b"CHAT/1.0 GROUP g ann *server*",
     b"CHAT/1.0 GROUP *g ann",
     b"CHAT/1.0 GROUP g  ann",
-    None,
-    None,
-    None,
+    *[None] * 6,
 )
 """What bad lines are; None for one that is too long."""

@@ -112,7 +112,7 @@ class Endless(ChatBroker[int]):
 
 
 def first_failure(make: type[ChatBroker[int]]) -> Failure | None:
-    return next(failures(iter(range(WORLDS)), make), None)
+    return next(failures(iter(range(3 * WORLDS)), make), None)
 
 
 def test_nothing_is_wrong_in_some_hundred_worlds() -> None:
