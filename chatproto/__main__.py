@@ -5,6 +5,9 @@ then says what to install.
 """
 
 import sys
+from typing import Final
+
+_OURS: Final = ("", "chatproto", "chatproto_sync", "chatproto_anyio")
 
 
 def main() -> None:
@@ -14,11 +17,12 @@ def main() -> None:
 
         cli(prog_name="chatproto")
     except ModuleNotFoundError as error:
-        # A command may import prompt_toolkit when it runs.
-        if error.name not in ("anyio", "click", "prompt_toolkit"):
+        # A command imports some packages when it runs, and packages import others.
+        package, *_ = (error.name or "").split(".")
+        if package in _OURS or package in sys.stdlib_module_names:
             raise
         sys.exit(
-            f"Error: the command needs the package {error.name}: "
+            f"Error: the command needs the package {package}: "
             "pip install 'chatproto-sansio[server]', or '.[server]' in a checkout"
         )
 

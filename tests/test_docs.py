@@ -15,8 +15,8 @@ import pytest
 import chatproto_sync
 from chatproto import TRANSITIONS, ChatBroker, ConnectionLostError, ErrorCode, Message
 from chatproto_anyio.cli.chat.parsing import USAGES
-from chatproto_anyio.cli.main import cli
 
+from .adapters.cli.commands import subcommands
 from .adapters.servers import SocketClient, run_sync
 
 ROOT = Path(__file__).parent.parent
@@ -175,8 +175,9 @@ def test_reference_has_every_public_name(module: str) -> None:
 def test_commands_and_their_options_are_documented() -> None:
     page = text_of(DOCS / "commands.md")
     names = re.findall(r"^## `chatproto (\w+)`$", page, re.MULTILINE)
-    assert sorted(names) == sorted(cli.commands)
-    for name, command in cli.commands.items():
+    commands = subcommands()
+    assert sorted(names) == sorted(commands)
+    for name, command in commands.items():
         text = page if name != "serve" else text_of(DOCS / "guide.md")
         for option in (each for param in command.params for each in param.opts):
             if option.startswith("--"):

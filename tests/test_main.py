@@ -35,6 +35,7 @@ def test_a_package_that_is_missing(package: str, monkeypatch: pytest.MonkeyPatch
     for module in [each for each in sys.modules if each.startswith("chatproto_anyio")]:
         monkeypatch.delitem(sys.modules, module)
     monkeypatch.setitem(sys.modules, package, None)
+    monkeypatch.setattr(sys, "argv", ["chatproto", "send", "--help"])
     with pytest.raises(SystemExit) as caught:
         main()
     assert caught.value.code == (
@@ -43,14 +44,17 @@ def test_a_package_that_is_missing(package: str, monkeypatch: pytest.MonkeyPatch
     )
 
 
-@pytest.mark.parametrize("package", ["anyio", "prompt_toolkit"])
+@pytest.mark.parametrize(
+    "module", ["anyio", "prompt_toolkit", "prometheus_client.core", "unheard.of"]
+)
 def test_a_package_that_is_missing_when_the_command_runs(
-    package: str, monkeypatch: pytest.MonkeyPatch
+    module: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def command(**_: str) -> None:
-        importlib.import_module(package)
+        importlib.import_module(module)
 
     monkeypatch.setattr("chatproto_anyio.cli.main.cli", command)
+    package, *_ = module.split(".")
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(SystemExit, match=f"^Error: the command needs the package {package}: "):
         main()

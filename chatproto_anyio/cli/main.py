@@ -6,11 +6,6 @@ import click
 
 from chatproto import __version__
 
-from .chat.command import chat
-from .listen import listen
-from .send import send
-from .serve import serve
-
 COMPLETION: Final = """
 \b
 To complete commands and options with Tab, add this line to ~/.bashrc:
@@ -22,13 +17,40 @@ or to ~/.config/fish/config.fish:
 """
 
 
-@click.group(context_settings={"show_default": True}, epilog=COMPLETION)
+class Commands(click.Group):
+    """The subcommands, each imported when it is needed.
+
+    So none waits for the modules of another, and none fails because those are missing.
+    """
+
+    def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
+        """The names of all subcommands."""
+        return ["chat", "listen", "send", "serve"]
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
+        """Import a subcommand; None if there is none of that name."""
+        match cmd_name:
+            case "chat":
+                from .chat.command import chat
+
+                return chat
+            case "listen":
+                from .listen import listen
+
+                return listen
+            case "send":
+                from .send import send
+
+                return send
+            case "serve":
+                from .serve import serve
+
+                return serve
+            case _:
+                return None
+
+
+@click.group(cls=Commands, context_settings={"show_default": True}, epilog=COMPLETION)
 @click.version_option(__version__, prog_name="chatproto", message="%(prog)s %(version)s")
 def cli() -> None:
     """Run a server for CHAT/1.0, or a client."""
-
-
-cli.add_command(chat)
-cli.add_command(listen)
-cli.add_command(send)
-cli.add_command(serve)

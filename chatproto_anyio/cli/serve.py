@@ -9,7 +9,6 @@ from typing import Any
 import anyio
 import click
 
-from chatproto_sync.service.metrics import serving_metrics
 from chatproto_sync.service.options import OPTIONS, Option
 from chatproto_sync.service.startup import (
     announce,
@@ -69,11 +68,9 @@ def _server_options(command: Callable[..., None]) -> Callable[..., None]:
 )
 def serve(backend: str, **values: Any) -> None:
     """Run a chat server until SIGINT or SIGTERM."""
-    if importlib.util.find_spec(backend) is None:
-        raise click.ClickException(
-            f"--backend {backend} needs the package {backend}: "
-            "pip install 'chatproto-sansio[server]', or '.[server]' in a checkout"
-        )
+    _require(backend, f"--backend {backend}")
+    if values["metrics_port"] is not None:
+        _require("prometheus_client", "--metrics-port")
     log_to_stderr(values["log_level"], values["log_format"])
     use_all_descriptors()
     try:
@@ -88,6 +85,15 @@ def serve(backend: str, **values: Any) -> None:
         raise click.ClickException(words) from None
 
 
+def _require(package: str, option: str) -> None:
+    """Refuse an option whose package is not installed."""
+    if importlib.util.find_spec(package) is None:
+        raise click.ClickException(
+            f"{option} needs the package {package}: "
+            "pip install 'chatproto-sansio[server]', or '.[server]' in a checkout"
+        )
+
+
 async def _run(
     parameters: dict[str, Any], certificate: CertificateFiles | None, values: dict[str, Any]
 ) -> None:
@@ -100,6 +106,9 @@ async def _run(
         server = Server(**parameters)
         stack.callback(server.close)
         if values["metrics_port"] is not None:
+            # Imported here, because a server without metrics does not need prometheus_client.
+            from chatproto_sync.service.metrics import serving_metrics
+
             stack.enter_context(serving_metrics(server, values["host"], values["metrics_port"]))
         announce(server.addresses)
         async with anyio.create_task_group() as tasks:

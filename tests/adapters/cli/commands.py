@@ -11,12 +11,23 @@ import threading
 from collections.abc import Iterator, Mapping
 from typing import IO, Any, Self
 
+import click
+
+from chatproto_anyio.cli.main import cli
+
 from ..clients import Listening, Peer, where
 from ..processes import end
 from ..servers import TIMEOUT, SocketClient
 
 CHATPROTO = [sys.executable, "-m", "chatproto"]
 """Runs `chatproto`."""
+
+
+def subcommands() -> dict[str, click.Command]:
+    """The commands after `chatproto`, by name."""
+    context = click.Context(cli)
+    found = {name: cli.get_command(context, name) for name in cli.list_commands(context)}
+    return {name: command for name, command in found.items() if command is not None}
 
 
 def at(server: Listening) -> list[str]:

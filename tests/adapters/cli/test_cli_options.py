@@ -22,7 +22,7 @@ from chatproto_anyio.cli.main import cli
 
 from ..processes import COMMANDS, Process, run, spawn
 from ..servers import TIMEOUT, SocketClient, run_sync
-from .commands import at
+from .commands import at, subcommands
 
 each_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
 
@@ -262,7 +262,7 @@ def test_help_of_the_command(invoke: Invoke) -> None:
     result = invoke("chatproto", "--help")
     assert (result.status, result.stderr) == (0, "")
     # The purpose of each command fits into its line.
-    for command in cli.commands.values():
+    for command in subcommands().values():
         assert re.search(rf"^  {command.name} +\S.*\w\.$", result.stdout, re.MULTILINE)
 
 
@@ -284,8 +284,10 @@ main()
     [
         (["click"], ["--version"]),
         (["anyio"], ["serve"]),
+        (["anyio"], ["chat", "alice"]),
         (["anyio"], ["send", "--help"]),
         (["trio"], ["serve", "--backend", "trio", "--port", "0"]),
+        (["prometheus_client"], ["serve", "--metrics-port", "0", "--port", "0"]),
     ],
 )
 def test_missing_extra(missing: list[str], arguments: list[str]) -> None:
@@ -330,19 +332,37 @@ def test_missing_extra_for_a_terminal() -> None:
     assert "pip install 'chatproto-sansio[server]'" in result.stderr
 
 
-def test_works_without_trio(log: Path) -> None:
-    code = WITHOUT.format(missing=["trio"], arguments=["serve", "--port", "0"])
+def test_works_without_packages_that_no_option_asks_for(log: Path) -> None:
+    missing = ["trio", "prometheus_client", "prompt_toolkit"]
+    code = WITHOUT.format(missing=missing, arguments=["serve", "--port", "0"])
     with spawn([sys.executable, "-c", code], log) as server:
         assert server.end(signal.SIGTERM) == 0
 
 
 @each_client
-def test_clients_work_without_trio_and_prompt_toolkit(arguments: list[str]) -> None:
-    missing = ["trio", "prompt_toolkit"]
+def test_clients_work_without_packages_that_others_need(arguments: list[str]) -> None:
+    missing = ["trio", "prometheus_client", "prompt_toolkit"]
     code = WITHOUT.format(missing=missing, arguments=[*arguments, "--port=1"])
     result = run(sys.executable, "-c", code)
     assert result.returncode == 1
     assert result.stderr == "Error: can't connect to 127.0.0.1:1: Connection refused\n"
+
+
+@each_client
+def test_clients_import_nothing_that_others_need(arguments: list[str]) -> None:
+    """It takes time, which scripts that send single messages pay each time."""
+    command = [sys.executable, "-X", "importtime", "-m", "chatproto", *arguments, "--port=1"]
+    modules = {line.rpartition("|")[2].strip() for line in run(*command).stderr.splitlines()}
+    assert "anyio" in modules
+    others = {"prometheus_client", "prompt_toolkit", "trio", "chatproto_anyio.cli.serve"}
+    assert not modules & others
+
+
+@pytest.mark.parametrize("arguments", [["--version"], ["--help"], ["serve", "--help"]])
+def test_a_missing_extra_is_no_matter_before_it_is_needed(arguments: list[str]) -> None:
+    missing = ["trio", "prometheus_client", "prompt_toolkit"]
+    result = run(sys.executable, "-c", WITHOUT.format(missing=missing, arguments=arguments))
+    assert (result.returncode, result.stderr) == (0, "")
 
 
 def test_a_missing_module_of_our_own_is_not_taken_for_a_missing_extra() -> None:

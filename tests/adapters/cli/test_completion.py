@@ -18,6 +18,7 @@ from chatproto_anyio.cli.main import cli
 
 from ..processes import run
 from ..servers import TIMEOUT
+from .commands import subcommands
 
 CHATPROTO = str(Path(sysconfig.get_path("scripts"), "chatproto"))
 
@@ -57,7 +58,7 @@ def find_shell(name: str) -> str:
 @pytest.mark.parametrize(
     ("words", "expected"),
     [
-        ([""], set(cli.commands)),
+        ([""], set(subcommands())),
         (["se"], {"send", "serve"}),
         (["chat", "--"], {"--to", "--to-group", "--help"} | CONNECTION),
         (["listen", "--"], {"--as", "--json", "--help"} | CONNECTION),
