@@ -85,6 +85,7 @@ __all__ = [
     "Group",
     "GroupLimits",
     "Invalid",
+    "LagHistogram",
     "Leave",
     "Limits",
     "LineLimits",

@@ -22,6 +22,7 @@ from .routing.policy import Policy as Policy
 from .server.broker import ChatBroker as ChatBroker
 from .server.close_reason import CloseReason as CloseReason
 from .server.counters import Counters as Counters
+from .server.lag import LagHistogram as LagHistogram
 from .server.limits import Limits as Limits
 from .server.log_events import EventKind as EventKind
 from .server.log_events import LogEvent as LogEvent

@@ -11,6 +11,7 @@ from typing import Any
 from chatproto import __version__
 
 from .server.server import Server, shutdown_on_signals
+from .service.errors import StartError
 from .service.options import OPTIONS, Option
 from .service.startup import (
     announce,
@@ -47,6 +48,9 @@ def main(arguments: Sequence[str]) -> int:
             stack.callback(server.close)
             if values["metrics_port"] is not None:
                 stack.enter_context(_metrics(parser, server, values))
+        except StartError as error:
+            print(f"Error: {error}", file=sys.stderr)
+            return 1
         except (OSError, ValueError) as error:
             words = cannot_listen(values["host"], values["port"], values["unix"], error)
             print(f"Error: {words}", file=sys.stderr)
@@ -126,7 +130,7 @@ def _metrics(
             "--metrics-port needs the package prometheus_client: "
             "pip install 'chatproto-sansio[server]', or '.[server]' in a checkout"
         )
-    return serving_metrics(server, values["host"], values["metrics_port"])
+    return serving_metrics(server, values["metrics_host"], values["metrics_port"])
 
 
 if __name__ == "__main__":

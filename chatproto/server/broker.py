@@ -266,6 +266,14 @@ class ChatBroker(Generic[ConnectionId]):
         """What has happened since the last call, for the log."""
         return self._log.take()
 
+    def note_lag(self, seconds: float) -> None:
+        """Count a time in which no further connection was served, for `Counters.lag`.
+
+        Args:
+            seconds: How long it was.
+        """
+        self._log.counters.lag.add(seconds)
+
     def take_questions(self) -> list[Question[ConnectionId]]:
         """The LOGINs since the last call that wait for an `answer`.
 

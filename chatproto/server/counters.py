@@ -5,6 +5,7 @@ from dataclasses import dataclass, field
 
 from ..wire.errors import ErrorCode
 from .close_reason import CloseReason
+from .lag import LagHistogram
 
 
 @dataclass(slots=True)
@@ -52,3 +53,6 @@ class Counters:
 
     closes: Counter[CloseReason] = field(default_factory=Counter)
     """Connections ended, by reason."""
+
+    lag: LagHistogram = field(default_factory=LagHistogram)
+    """For how long no further connection was served, as `ChatBroker.note_lag` was told."""

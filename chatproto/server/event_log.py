@@ -131,6 +131,7 @@ class EventLog:
             self.counters,
             refusals=self.counters.refusals.copy(),
             closes=self.counters.closes.copy(),
+            lag=self.counters.lag.copy(),
         )
 
     def _add(self, kind: EventKind, peer: Peer, name: str | None, subject: str = "") -> None:

@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import click
 
+from chatproto_sync.service.errors import StartError
 from chatproto_sync.service.options import OPTIONS, Option
 from chatproto_sync.service.startup import (
     announce,
@@ -80,6 +81,8 @@ def serve(backend: str, **values: Any) -> None:
         raise click.UsageError(str(error)) from None
     try:
         anyio.run(_run, parameters, certificate, values, backend=backend)
+    except StartError as error:
+        raise click.ClickException(str(error)) from None
     except (OSError, ValueError) as error:
         words = cannot_listen(values["host"], values["port"], values["unix"], error)
         raise click.ClickException(words) from None
@@ -109,7 +112,8 @@ async def _run(
             # Imported here, because a server without metrics does not need prometheus_client.
             from chatproto_sync.service.metrics import serving_metrics
 
-            stack.enter_context(serving_metrics(server, values["host"], values["metrics_port"]))
+            host, port = values["metrics_host"], values["metrics_port"]
+            stack.enter_context(serving_metrics(server, host, port))
         announce(server.addresses)
         async with anyio.create_task_group() as tasks:
             with anyio.CancelScope() as scope:

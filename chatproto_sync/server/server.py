@@ -125,13 +125,6 @@ class Server:
         """A copy of the counters. Other threads may call it."""
         return self._driver.broker.snapshot()
 
-    def take_lag(self) -> float:
-        """The longest time in seconds since the last call in which no connection was served.
-
-        Other threads may call it.
-        """
-        return self._driver.take_lag()
-
 
 def serve(
     host: str = "127.0.0.1",

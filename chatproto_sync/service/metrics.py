@@ -1,14 +1,23 @@
 """Metrics for Prometheus. Needs `prometheus_client`, which the extra `server` installs."""
 
-from collections.abc import Iterable
-from contextlib import AbstractContextManager
+import contextlib
+from collections.abc import Iterable, Iterator
+from itertools import accumulate
 from typing import Final, Protocol
 
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
-from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Metric
+from prometheus_client.core import (
+    CounterMetricFamily,
+    GaugeMetricFamily,
+    HistogramMetricFamily,
+    Metric,
+)
 
-from chatproto import Counters
+from chatproto import CloseReason, Counters, ErrorCode, LagHistogram
 
+from ..sockets.driver import logger
+from ..sockets.errors import reason_of
+from .errors import StartError
 from .pages import Page, serving_page
 
 # The field of `Counters`, the metric, and its help text.
@@ -37,10 +46,6 @@ class MetricsSource(Protocol):
         """A copy of the counters."""
         ...
 
-    def take_lag(self) -> float:
-        """The longest time in seconds since the last call in which no connection was served."""
-        ...
-
 
 class Collector:
     """Collects the metrics of a server when Prometheus asks for them.
@@ -60,21 +65,30 @@ class Collector:
         for field, name, text in _COUNTERS:
             yield CounterMetricFamily(name, text, getattr(counters, field))
         refusals = CounterMetricFamily("chatproto_refusals", "Lines refused.", labels=["code"])
-        for code, count in counters.refusals.items():
-            refusals.add_metric([code], count)
+        # Those that have not happened too: only what was there before it grew can be compared.
+        for code in ErrorCode:
+            refusals.add_metric([code], counters.refusals[code])
         yield refusals
         closes = CounterMetricFamily("chatproto_closes", "Connections closed.", labels=["reason"])
-        for reason, count in counters.closes.items():
-            closes.add_metric([reason], count)
+        for reason in CloseReason:
+            closes.add_metric([reason], counters.closes[reason])
         yield closes
-        yield GaugeMetricFamily(
+        yield HistogramMetricFamily(
             "chatproto_lag_seconds",
-            "Longest time since the last scrape in which no connection was served.",
-            self._source.take_lag(),
+            "Times in which no further connection was served.",
+            buckets=list(_buckets(counters.lag)),
+            sum_value=counters.lag.total,
         )
 
 
-def serving_metrics(source: MetricsSource, host: str, port: int) -> AbstractContextManager[int]:
+def _buckets(lag: LagHistogram) -> Iterator[tuple[str, int]]:
+    """The upper bounds, each with how many times were not longer."""
+    bounds = [*map(str, lag.BOUNDS), "+Inf"]
+    return zip(bounds, accumulate(lag.counts), strict=True)
+
+
+@contextlib.contextmanager
+def serving_metrics(source: MetricsSource, host: str, port: int) -> Iterator[int]:
     """Serve the metrics over HTTP, on a thread of its own.
 
     Args:
@@ -86,7 +100,7 @@ def serving_metrics(source: MetricsSource, host: str, port: int) -> AbstractCont
         A context manager that yields the port.
 
     Raises:
-        OSError: It cannot listen there.
+        StartError: It cannot listen there.
     """
     registry = CollectorRegistry()
     registry.register(Collector(source))
@@ -94,4 +108,17 @@ def serving_metrics(source: MetricsSource, host: str, port: int) -> AbstractCont
     def page() -> Page:
         return Page(CONTENT_TYPE_LATEST, generate_latest(registry))
 
-    return serving_page(page, host, port)
+    with contextlib.ExitStack() as stack:
+        try:
+            chosen = stack.enter_context(serving_page(page, host, port))
+        except OSError as error:
+            raise StartError(
+                f"can't serve metrics on {_where(host, port)} (--metrics-host, --metrics-port):"
+                f" {reason_of(error)}"
+            ) from error
+        logger.info("serving metrics on %s", _where(host, chosen))
+        yield chosen
+
+
+def _where(host: str, port: int) -> str:
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -150,7 +150,8 @@ OPTIONS: Final = (
         "no-notices", "never tell clients why something was refused", default=False, is_flag=True
     ),
     *_LIMIT_OPTIONS,
-    Option("metrics-port", "port on the same host that serves metrics", _port, metavar="PORT"),
+    Option("metrics-host", "name or address to serve metrics on", default="127.0.0.1"),
+    Option("metrics-port", "TCP port to serve metrics on, 0 for a free one", _port, metavar="PORT"),
     Option("log-level", "lowest level to log", str.lower, "info", choices=LOG_LEVELS),
     Option("log-format", "format of the log", default="text", choices=tuple(LOG_FORMATS)),
 )

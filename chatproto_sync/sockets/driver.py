@@ -99,7 +99,6 @@ class Driver:
         self.closed: bool = False
         self.ask: Callable[[int, LoginRequest], None] | None = None
         """Called with each question of the broker and its token; `answer` takes the answer."""
-        self._lag = 0.0
         # The times of the last tick, and of the end of the last `step`.
         self._ticked = -inf
         self._stepped = -inf
@@ -202,7 +201,7 @@ class Driver:
         for rounds_left in reversed(range(MAX_ROUNDS)):
             self._serve(ready, now)
             before, now = now, clock()
-            self.note_lag(now - before)
+            self.broker.note_lag(now - before)
             # The poller reports most things once only, so all that it returns has to be served.
             ready = self._poll(spins) if rounds_left and now - start <= STEP_BUDGET else []
             if not ready:
@@ -235,15 +234,6 @@ class Driver:
                 return ready
             os.sched_yield()
         return []
-
-    def note_lag(self, seconds: float) -> None:
-        """Note for how long no connection was served."""
-        self._lag = max(self._lag, seconds)
-
-    def take_lag(self) -> float:
-        """The longest time in seconds since the last call in which no connection was served."""
-        lag, self._lag = self._lag, 0.0
-        return lag
 
     def answer(self, token: int, allowed: bool, error: BaseException | None = None) -> None:
         """Answer a question that `ask` was called with. Other threads may call it too.

@@ -2,6 +2,7 @@
 
 import contextlib
 import json
+import re
 import signal
 import socket
 import sys
@@ -10,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from ..processes import COMMANDS, spawn
+from ..processes import COMMANDS, run, spawn
 from ..servers import TIMEOUT, SocketClient
 
 pytestmark = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
@@ -67,7 +68,7 @@ def test_metrics(command: list[str], tmp_path: Path) -> None:
         'chatproto_refusals_total{code="NO_SUCH_USER"} 1.0',
     } <= set(lines)
     # What these say depends on the moment.
-    for name in ("lag_seconds", "queued_bytes", "received_bytes_total", "sent_bytes_total"):
+    for name in ("lag_seconds_sum", "queued_bytes", "received_bytes_total", "sent_bytes_total"):
         assert any(line.startswith(f"chatproto_{name} ") for line in lines)
 
 
@@ -113,6 +114,42 @@ def test_metrics_have_descriptors_of_their_own(command: list[str], tmp_path: Pat
         process.wait_for_log("can't accept connections")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT) as page:
             assert b"chatproto_connections " in page.read()
+
+
+def test_metrics_stay_on_this_machine(command: list[str], tmp_path: Path) -> None:
+    """Wherever the chat listens."""
+    pytest.importorskip("prometheus_client")
+    options = ["--host", "0.0.0.0", "--port", "0", "--metrics-port", "0"]
+    with spawn([*command, *options], tmp_path / "log") as process:
+        assert process.address.startswith("0.0.0.0:")
+        assert re.search(r"INFO serving metrics on 127\.0\.0\.1:[1-9]\d*\n", process.log)
+        assert process.end(signal.SIGTERM) == 0
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_metrics_port_that_is_taken(command: list[str], host: str) -> None:
+    """The error names the option, also if it is the server itself that listens there."""
+    pytest.importorskip("prometheus_client")
+    family = socket.AF_INET6 if ":" in host else socket.AF_INET
+    with socket.create_server((host, 0), family=family) as listener:
+        port = listener.getsockname()[1]
+        options = ["--port", "0", "--metrics-host", host, "--metrics-port", str(port)]
+        result = run(*command, *options)
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    assert result.returncode == 1
+    assert result.stdout == ""
+    assert result.stderr == (
+        f"Error: can't serve metrics on {where} (--metrics-host, --metrics-port):"
+        " Address already in use\n"
+    )
+
+
+def test_a_metrics_port_that_is_the_chats(command: list[str]) -> None:
+    pytest.importorskip("prometheus_client")
+    port = str(reserved_port())
+    result = run(*command, "--port", port, "--metrics-port", port)
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"Error: can't serve metrics on 127.0.0.1:{port} (")
 
 
 def test_log_of_json_lines(command: list[str], tmp_path: Path) -> None:

@@ -7,8 +7,9 @@ from contextlib import ExitStack
 
 import pytest
 
+from chatproto import LagHistogram
 from chatproto_sync.sockets.driver import MAX_ROUNDS, Driver
-from chatproto_sync.sockets.poller import MAX_READY
+from chatproto_sync.sockets.poller import MAX_READY, READ
 from chatproto_sync.sockets.transport import READ_SIZE
 
 from ..servers import TIMEOUT
@@ -150,8 +151,22 @@ def test_abort_takes_effect_in_a_drain(driver: Driver, address: tuple[str, int])
         assert b"ERR SHUTTING_DOWN" in client.recv(100)
 
 
-def test_take_lag_returns_the_longest_lag_since_the_last_call(driver: Driver) -> None:
-    driver.take_lag()
-    for seconds in (1.0, 3.0, 2.0):
-        driver.note_lag(seconds)
-    assert [driver.take_lag(), driver.take_lag()] == [3.0, 0.0]
+def test_each_round_counts_as_lag(driver: Driver, clock: FakeClock) -> None:
+    class Slow:
+        def ready(self, _events: int) -> None:
+            clock.now += 3.0
+
+        def close(self) -> None:
+            pass
+
+    reader, writer = socket.socketpair()
+    with reader, writer:
+        driver.step(0)
+        assert driver.broker.snapshot().lag.total == 0.0
+        driver.poller.register(reader, READ, Slow())
+        writer.send(b"x")
+        driver.step(0)
+        driver.poller.unregister(reader)
+    lag = driver.broker.snapshot().lag
+    assert lag.total == 3.0
+    assert lag.counts[LagHistogram.BOUNDS.index(5.0)] == 1
