@@ -36,7 +36,7 @@ from .wire.events import (
 from .wire.limits import LineLimits
 from .wire.names import NAME_MAX, SERVER_NAME
 from .wire.states import TRANSITIONS, Role, State
-from .wire.visible import visible
+from .wire.visible import visible, visible_name
 
 if TYPE_CHECKING:
     from ._deferred import *  # noqa: F403
@@ -96,6 +96,7 @@ __all__ = [
     "LoginRequest",
     "Logout",
     "Message",
+    "NameRule",
     "Notice",
     "Ping",
     "Policy",
@@ -113,4 +114,5 @@ __all__ = [
     "__version__",
     "encode_data",
     "visible",
+    "visible_name",
 ]

@@ -18,6 +18,7 @@ from .routing.hub import ChatHub as ChatHub
 from .routing.limits import GroupLimits as GroupLimits
 from .routing.policy import Broadcasting as Broadcasting
 from .routing.policy import DuplicateLogin as DuplicateLogin
+from .routing.policy import NameRule as NameRule
 from .routing.policy import Policy as Policy
 from .server.broker import ChatBroker as ChatBroker
 from .server.close_reason import CloseReason as CloseReason

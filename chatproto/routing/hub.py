@@ -1,6 +1,7 @@
 """Who is who, and who gets what."""
 
-from typing import Generic, assert_never
+from typing import Final, Generic, assert_never
+from unicodedata import normalize
 
 from ..wire.codec import is_for_server
 from ..wire.errors import ErrorCode
@@ -19,10 +20,11 @@ from ..wire.events import (
 )
 from ..wire.names import is_reserved
 from ..wire.states import Role, objection
+from ..wire.visible import has_invisible
 from .actions import Action, ConnectionId, Deliver, Disconnect, Expire, Refuse
 from .groups import Groups
 from .limits import GroupLimits
-from .policy import Broadcasting, DuplicateLogin, Policy
+from .policy import Broadcasting, DuplicateLogin, NameRule, Policy
 
 
 class ChatHub(Generic[ConnectionId]):
@@ -48,6 +50,8 @@ class ChatHub(Generic[ConnectionId]):
         # Dicts for sets that keep their order: messages go out in the same order each time.
         self.online: dict[str, dict[ConnectionId, None]] = {}
         """The connections that are logged in under each name; do not change it."""
+        # The names online by what `_fold` makes of them, if they have to differ in that.
+        self._folded: dict[str, str] = {}
         self._groups: Groups[ConnectionId] = Groups(limits, self.online.keys())
 
     @property
@@ -201,6 +205,8 @@ class ChatHub(Generic[ConnectionId]):
         return [_new_deliver(audience, _new_receive(name, event.data))] if audience else []
 
     def _make_group(self, cid: ConnectionId, name: str, event: Group) -> list[Action[ConnectionId]]:
+        if self._is_hidden(event.name):
+            return [Refuse(cid, ErrorCode.BAD_NAME, _HIDDEN)]
         if self._groups.get(event.name) is not None:
             return [Refuse(cid, ErrorCode.GROUP_EXISTS, f"there is a group {event.name} already")]
         network = self._networks.get(cid, "")
@@ -226,6 +232,12 @@ class ChatHub(Generic[ConnectionId]):
     ) -> list[Action[ConnectionId]]:
         if new_name == name:
             return []
+        if self._is_hidden(new_name):
+            return [Refuse(cid, ErrorCode.BAD_NAME, _HIDDEN)]
+        lookalike = self._lookalike(cid, new_name)
+        if lookalike:
+            text = f"{lookalike} is logged in already, and looks much the same"
+            return [Refuse(cid, ErrorCode.NAME_IN_USE, text)]
         actions: list[Action[ConnectionId]] = []
         others = self.online.get(new_name, ())
         if (
@@ -244,13 +256,37 @@ class ChatHub(Generic[ConnectionId]):
             self._leave_name(cid, name)
         self._names[cid] = new_name
         self.online.setdefault(new_name, {})[cid] = None
+        if self._policy.names is NameRule.DISTINCT:
+            self._folded[_fold(new_name)] = new_name
         return actions
+
+    def _is_hidden(self, name: str) -> bool:
+        """Whether the policy forbids a name because people can't see all of it."""
+        return self._policy.names is not NameRule.ANY and has_invisible(name)
+
+    def _lookalike(self, cid: ConnectionId, name: str) -> str:
+        """Who is online under a name that the policy takes for the same; empty for nobody."""
+        if self._policy.names is not NameRule.DISTINCT:
+            return ""
+        other = self._folded.get(_fold(name), name)
+        # A connection may change the case of its own name.
+        return "" if other == name or self.online[other].keys() == {cid} else other
 
     def _leave_name(self, cid: ConnectionId, name: str) -> None:
         connections = self.online[name]
         del connections[cid]
         if not connections:
             del self.online[name]
+            if self._policy.names is NameRule.DISTINCT:
+                self._folded.pop(_fold(name), None)
+
+
+_HIDDEN: Final = "the name has characters that nobody can see"
+
+
+def _fold(name: str) -> str:
+    """What names have in common that people may take for the same."""
+    return normalize("NFKC", normalize("NFKC", name).casefold())
 
 
 def _no_such_group(cid: ConnectionId, group: str) -> Refuse[ConnectionId]:

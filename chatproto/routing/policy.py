@@ -24,6 +24,18 @@ class Broadcasting(Enum):
     """Every user who is logged in."""
 
 
+class NameRule(Enum):
+    """Which names a server takes, for users and groups, of those that the grammar allows."""
+
+    ANY = "any"
+    """All of them."""
+    VISIBLE = "visible"
+    """Those of code points that people can see: names that hold others look like one another."""
+    DISTINCT = "distinct"
+    """The same; and no two users are online whose names are equal after NFKC normalization and case
+    folding (The Unicode Standard, section 3.13), such as `bob` and `BOB`."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """The choices that the protocol leaves open (the rows marked P in protocol.md, section 4)."""
@@ -34,7 +46,14 @@ class Policy:
     broadcasting: Broadcasting = Broadcasting.MEMBERS
     """Who may broadcast to a group."""
 
+    names: NameRule = NameRule.VISIBLE
+    """Which names are taken."""
+
     @classmethod
     def reference(cls) -> "Policy":
         """The choices of the server that CHAT/1.0 was published with."""
-        return cls(duplicate_login=DuplicateLogin.SHARE, broadcasting=Broadcasting.ANYONE)
+        return cls(
+            duplicate_login=DuplicateLogin.SHARE,
+            broadcasting=Broadcasting.ANYONE,
+            names=NameRule.ANY,
+        )

@@ -132,6 +132,17 @@ class ChatBroker(Generic[ConnectionId]):
         """
         self._dispatcher.logins.secured(self._by_id[cid], identities)
 
+    def handshake_failed(self, cid: ConnectionId, reason: str) -> None:
+        """Note that the TLS handshake of a connection has failed, and close the connection.
+
+        `next_step` says when: the peer has a moment to read the alert that OpenSSL has written.
+
+        Args:
+            cid: The connection.
+            reason: Why, for the log, in OpenSSL's words.
+        """
+        self._dispatcher.handshake_failed(self._by_id[cid], reason)
+
     def receive(self, cid: ConnectionId, data: bytes) -> None:
         """Receive `data`, the next bytes of a connection's stream."""
         self.receive_all([(cid, data)])

@@ -42,8 +42,26 @@ class CloseReason(StrEnum):
     HANDSHAKE_TIMEOUT = "no TLS handshake in time"
     """The bound is `Limits.handshake_timeout`."""
 
+    HANDSHAKE_FAILED = "TLS handshake failed"
+    """The log says why, in OpenSSL's words."""
+
     TOO_MANY_HANDSHAKES = "too many unfinished TLS handshakes"
     """The bound is `Limits.max_handshakes`."""
 
     LOGIN_TIMEOUT = "no login in time"
     """The bound is `Limits.login_timeout`."""
+
+    HTTP = "HTTP, not CHAT/1.0"
+    """A web page, or a program that looks for web servers. See `foreign`."""
+
+    TLS = "TLS on a port without TLS"
+    """The client begins a TLS handshake, and the server has no certificate."""
+
+    SSH = "SSH, not CHAT/1.0"
+    """A program that looks for SSH servers, or a wrong port."""
+
+    PROXY = "a PROXY header that is not expected"
+    """A balancer sends it, and the server is not told to expect it from there."""
+
+    FOREIGN = "another protocol, not CHAT/1.0"
+    """Any other protocol that can be made to carry lines."""

@@ -40,6 +40,7 @@ from .close_reason import CloseReason
 from .event_log import EventLog
 from .fast_path import FastPath
 from .flow_control import FlowControl
+from .foreign import BEGINNING, foreign_protocol
 from .limits import Limits
 from .log_events import LOGGED
 from .logins import Decision, Logins, Refusal
@@ -182,6 +183,12 @@ class Dispatcher:
         self.peers.close(peer, reason, self._notices.closing(reason))
         self._fast_path.update(peer)
 
+    def handshake_failed(self, peer: Peer, reason: str) -> None:
+        """Log why a TLS handshake has failed, and close the connection."""
+        if peer.phase is Phase.OPEN:
+            self.log.handshake_failed(peer, reason)
+            self.close(peer, CloseReason.HANDSHAKE_FAILED)
+
     def abort(self, peer: Peer, reason: CloseReason) -> None:
         """Close a connection at once: it does not take what is queued for it."""
         if peer.phase is Phase.OPEN:
@@ -277,6 +284,8 @@ class Dispatcher:
             # The last line may have been one bad line too many.
             for event in events:
                 self._execute(peer, event)
+        if peer.connection.inside_line:
+            self._end_foreign(peer, peer.connection.partial_line[:BEGINNING])
         if bool(peer.prefix) is not peer.connection.at_line_start:
             self._fast_path.update(peer)
         return at, waiting
@@ -287,6 +296,8 @@ class Dispatcher:
         Returns:
             What the connection has to wait for before it is executed.
         """
+        if type(event) is Invalid and self._end_foreign(peer, event.line + b"\n"):
+            return Waiting.NOTHING
         logged = type(event) in LOGGED
         name = self.hub.name_of(peer) if logged else None
         self.work.charge(self._cost(event))
@@ -309,6 +320,8 @@ class Dispatcher:
             elif isinstance(action, Refuse):
                 self._refuse(peer, event, action.code, action.text)
                 logged = False
+                if isinstance(event, Login):
+                    self.log.login_refused(peer, event.name, action.code, action.text)
             elif isinstance(action, Expire):
                 self.log.group_expired(peer, name, action.group)
             elif isinstance(action, Disconnect):
@@ -322,6 +335,21 @@ class Dispatcher:
                 self.logins.logged_in(peer)
                 self._fast_path.update(peer)
         return Waiting.NOTHING
+
+    def _end_foreign(self, peer: Peer, line: bytes) -> bool:
+        """End a connection that has not logged in, if a bad line belongs to another protocol.
+
+        Returns:
+            Whether it does.
+        """
+        if peer.phase is not Phase.OPEN or self.hub.name_of(peer) is not None:
+            return False
+        reason = foreign_protocol(line)
+        if reason is None:
+            return False
+        # At once: nothing that was written for it before may reach it.
+        self.abort(peer, reason)
+        return True
 
     def _deliver(
         self, peer: Peer, event: Event, action: Deliver[Peer], undelivered: Collection[Peer]

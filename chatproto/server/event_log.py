@@ -4,6 +4,7 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Final
 
+from ..wire.errors import ErrorCode
 from ..wire.events import Event, Group, Leave, Login
 from .close_reason import CloseReason
 from .counters import Counters
@@ -99,6 +100,14 @@ class EventLog:
         else:
             self._window(peer.network).left_out += 1
 
+    def login_refused(self, peer: Peer, name: str, code: ErrorCode, text: str) -> None:
+        """Log that a connection may not log in under a name, and why."""
+        self._add(EventKind.LOGIN_REFUSED, peer, name, f"{code} {text}")
+
+    def handshake_failed(self, peer: Peer, reason: str) -> None:
+        """Log that the TLS handshake of a connection has failed. Its end is no more news."""
+        self._add(EventKind.HANDSHAKE_FAILED, peer, None, reason)
+
     def authenticate_failed(self, peer: Peer, name: str, error: str) -> None:
         """Log that the application could not decide whether a connection may log in."""
         self._add(EventKind.AUTHENTICATE_FAILED, peer, name, error)
@@ -117,6 +126,8 @@ class EventLog:
         """Log that a connection is gone."""
         reason = peer.close_reason or CloseReason.LOST
         self.counters.closes[reason] += 1
+        if reason is CloseReason.HANDSHAKE_FAILED:
+            return
         kind = EventKind.CLOSED if peer.has_sent else EventKind.PROBED
         self._add(kind, peer, name, reason.value)
 

@@ -5,7 +5,7 @@ from enum import StrEnum
 from typing import Final, assert_never
 
 from ..wire.events import Event, Group, Leave, Login, Logout
-from ..wire.visible import visible
+from ..wire.visible import visible, visible_name
 
 
 class EventKind(StrEnum):
@@ -16,6 +16,12 @@ class EventKind(StrEnum):
 
     LOGGED_IN = "logged in"
     """The server has executed a LOGIN; the subject is empty."""
+
+    LOGIN_REFUSED = "login refused"
+    """The server has refused a LOGIN; the subject is the `ErrorCode`, and why."""
+
+    HANDSHAKE_FAILED = "handshake failed"
+    """The TLS handshake of a connection has failed; the subject is why, in OpenSSL's words."""
 
     GROUP_MADE = "group made"
     """The server has executed a GROUP; the subject is the group."""
@@ -85,8 +91,8 @@ class LogEvent:
         return self.kind is EventKind.AUTHENTICATE_FAILED
 
     def __str__(self) -> str:
-        peer, subject = visible(self.peer), visible(self.subject)
-        who = peer if self.name is None else f"{visible(self.name)} ({peer})"
+        peer, subject = visible_name(self.peer), visible_name(self.subject)
+        who = peer if self.name is None else f"{visible_name(self.name)} ({peer})"
         match self.kind:
             case EventKind.ACCEPTED:
                 return f"accepted from {peer}"
@@ -100,8 +106,10 @@ class LogEvent:
                 return f"{self.kind} {who}"
             case EventKind.CLOSED | EventKind.PROBED | EventKind.TURNED_AWAY:
                 return f"{self.kind} {who}: {subject}"
+            case EventKind.LOGIN_REFUSED | EventKind.HANDSHAKE_FAILED:
+                return f"{self.kind} {who}: {visible(self.subject)}"
             case EventKind.AUTHENTICATE_FAILED:
-                return f"authenticate failed for {who}: {subject}"
+                return f"authenticate failed for {who}: {visible(self.subject)}"
             case EventKind.LEFT_OUT:
                 return f"left out {subject} lines about {peer}"
             case _:

@@ -1,17 +1,96 @@
-"""Text of strangers, made safe to show."""
+"""Texts and names of strangers, made safe to show."""
+
+import re
+from typing import Final
+from unicodedata import category
+
+_IGNORABLE: Final = (
+    "\xad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180b-\u180f\u200b-\u200f\u202a-\u202e\u2060-\u206f"
+    "\u3164\ufe00-\ufe0f\ufeff\uffa0\ufff0-\ufffb\U0001bca0-\U0001bca3\U0001d173-\U0001d17a"
+    "\U000e0000-\U000e0fff"
+)
+"""Code points for which nothing is drawn: those with the property Default_Ignorable_Code_Point (The
+Unicode Standard, section 5.21), assigned or not, and the marks of interlinear annotations."""
+
+_BLANK: Final = "\u2800\U00013441\U00013442\U00016fe4\U0001d159"
+"""Code points that are letters or symbols by their category, and look like a space."""
+
+_INVISIBLE: Final = re.compile(f"[{_IGNORABLE}{_BLANK}]")
+
+_JOINERS: Final = "\u200c\u200d"
+"""ZERO WIDTH NON-JOINER and ZERO WIDTH JOINER. They shape words in Persian and other languages, and
+make one emoji of several."""
+
+_BLACK_FLAG: Final = "\U0001f3f4"
+
+_TAG: Final = re.compile("[\U000e0020-\U000e007f]")
+"""One of the code points behind a black flag that say whose flag it is."""
 
 
 def visible(text: str) -> str:
-    r"""Escape what does not print, so that text from a peer is safe for a terminal and for a log.
+    r"""Make a text from a peer safe to show to people, and leave it as it is where it is honest.
+
+    Every kind of space becomes a space. Joiners between letters or emoji stay, and so do
+    backslashes and code points that are newer than this Python. For names, use `visible_name`.
 
     Args:
         text: Anything.
 
     Returns:
-        The text with control characters, unusual spaces and backslashes as Python writes them in a
-        string: `\x1b`, `\u2028`, `\\`.
+        The text with control characters, line ends, marks that change the direction of writing, and
+        other invisible code points as Python writes them in a string: `\x1b`, `\u202e`.
+    """
+    if text.isprintable():
+        return text
+    neighbours = zip(" " + text, text, text[1:] + " ", strict=False)
+    return "".join([_shown(before, each, after) for before, each, after in neighbours])
+
+
+def visible_name(name: str) -> str:
+    r"""Make a name from a peer safe to show, so that names that differ look different.
+
+    That holds for code points that nobody can see. Letters that look alike stay as they are.
+
+    Args:
+        name: Anything.
+
+    Returns:
+        The name with all that does not print, every other code point that is invisible or looks
+        like a space, and backslashes as Python writes them in a string: `\u200d`, `\\`.
     """
     return "".join(
-        each if each.isprintable() and each != "\\" else each.encode("unicode_escape").decode()
-        for each in text
+        each
+        if each.isprintable() and each != "\\" and _INVISIBLE.match(each) is None
+        else _escape(each)
+        for each in name
     )
+
+
+def has_invisible(name: str) -> bool:
+    """Whether a name has code points that are invisible or look like a space."""
+    return _INVISIBLE.search(name) is not None
+
+
+def _shown(before: str, each: str, after: str) -> str:
+    """A code point of a text as it is shown between its neighbours."""
+    kind = category(each)
+    if kind == "Zs":
+        return " "
+    if each in _JOINERS:
+        stays = _can_be_joined(before) and _can_be_joined(after)
+    elif _TAG.match(each):
+        stays = before == _BLACK_FLAG or _TAG.match(before) is not None
+    else:
+        stays = each.isprintable() or (
+            kind in ("Cf", "Cn", "Co") and _INVISIBLE.match(each) is None
+        )
+    return each if stays else _escape(each)
+
+
+def _can_be_joined(each: str) -> bool:
+    """Whether a code point is a letter, a mark on one, or an emoji."""
+    return category(each)[0] in "LMS"
+
+
+def _escape(each: str) -> str:
+    return each.encode("unicode_escape").decode()

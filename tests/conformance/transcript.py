@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from chatproto import DuplicateLogin, Policy
+from chatproto import DuplicateLogin, NameRule, Policy
 
 FOLDER = Path(__file__).parent / "transcripts"
 
@@ -16,6 +16,7 @@ POLICIES = {
     "reference": Policy.reference(),
     "reject": Policy(duplicate_login=DuplicateLogin.REJECT),
     "replace": Policy(duplicate_login=DuplicateLogin.REPLACE),
+    "distinct": Policy(names=NameRule.DISTINCT),
 }
 
 # The data of a message that a client sends to itself to wait for the server. No transcript contains

@@ -9,6 +9,7 @@ from chatproto import (
     Event,
     Limits,
     Login,
+    NameRule,
     Policy,
     Receive,
     Refuse,
@@ -17,7 +18,8 @@ from chatproto import (
 SHARE = Policy()
 REJECT = Policy(duplicate_login=DuplicateLogin.REJECT)
 REPLACE = Policy(duplicate_login=DuplicateLogin.REPLACE)
-POLICIES = [SHARE, REJECT, REPLACE, Policy.reference()]
+DISTINCT = Policy(names=NameRule.DISTINCT)
+POLICIES = [DISTINCT, SHARE, REJECT, REPLACE, Policy.reference()]
 
 
 def hub_of(*names: str, policy: Policy = SHARE, limits: Limits = Limits()) -> ChatHub[int]:

@@ -4,12 +4,14 @@ import dataclasses
 
 import pytest
 
-from chatproto import Broadcasting, DuplicateLogin, Policy
+from chatproto import Broadcasting, DuplicateLogin, NameRule, Policy
 
 
 def test_the_presets() -> None:
     assert Policy().duplicate_login is DuplicateLogin.SHARE
     assert Policy().broadcasting is Broadcasting.MEMBERS
+    assert Policy().names is NameRule.VISIBLE
+    assert Policy.reference().names is NameRule.ANY
     assert Policy.reference().duplicate_login is DuplicateLogin.SHARE
     assert Policy.reference().broadcasting is Broadcasting.ANYONE
 

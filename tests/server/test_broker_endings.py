@@ -269,7 +269,10 @@ def test_reject_refuses_the_second_login() -> None:
     assert received(broker, 2) == ["*server* ERR NAME_IN_USE LOGIN alice is logged in already"]
     send(broker, 2, "SEND alice hi")
     assert received(broker, 2) == ["*server* ERR NOT_LOGGED_IN SEND log in first"]
-    assert log(broker) == ["accepted from peer-2"]
+    assert log(broker) == [
+        "accepted from peer-2",
+        "login refused alice (peer-2): NAME_IN_USE alice is logged in already",
+    ]
     send(broker, 2, "LOGIN bob", "SEND alice hi")
     assert received(broker, 1) == ["bob hi"]
     assert broker.snapshot().logins == 2

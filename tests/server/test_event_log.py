@@ -8,6 +8,7 @@ from chatproto import (
     ChatBroker,
     CloseReason,
     Counters,
+    ErrorCode,
     EventKind,
     Group,
     Leave,
@@ -60,7 +61,9 @@ def test_a_login_under_the_same_name_is_not_logged() -> None:
     assert log.counters.logins == 0
 
 
-@pytest.mark.parametrize("reason", [None, *CloseReason])
+@pytest.mark.parametrize(
+    "reason", [None, *(each for each in CloseReason if each is not CloseReason.HANDSHAKE_FAILED)]
+)
 def test_closes_are_logged_and_counted(reason: CloseReason | None) -> None:
     log, peer = EventLog(Limits()), peer_of()
     peer.has_sent = True
@@ -263,3 +266,20 @@ def test_connections_to_a_draining_server_are_probes() -> None:
         broker.disconnect(cid)
     assert not any(event.important for event in broker.take_log_events())
     assert broker.snapshot().closes == {CloseReason.SHUTTING_DOWN: 10}
+
+
+def test_a_failed_handshake_is_logged_once_with_its_reason() -> None:
+    log, peer = EventLog(Limits()), peer_of()
+    log.handshake_failed(peer, "unknown ca")
+    peer.close_reason = CloseReason.HANDSHAKE_FAILED
+    log.closed(peer, None)
+    assert [str(each) for each in log.take()] == [f"handshake failed {peer.origin}: unknown ca"]
+    assert log.counters.closes == {"TLS handshake failed": 1}
+
+
+def test_refused_logins_are_logged() -> None:
+    log, peer = EventLog(Limits()), peer_of()
+    log.login_refused(peer, "alice", ErrorCode.AUTH_FAILED, "no")
+    assert [str(each) for each in log.take()] == [
+        f"login refused alice ({peer.origin}): AUTH_FAILED no"
+    ]

@@ -112,3 +112,19 @@ def test_a_connection_that_is_gone_begins_no_handshake() -> None:
     broker.request_handshake(1)
     broker.disconnect(1)
     assert broker.next_handshake() is None
+
+
+def test_a_failed_handshake_ends_the_connection_once_the_alert_is_read() -> None:
+    broker: ChatBroker[int] = ChatBroker()
+    broker.connect(1, "peer", secured=False)
+    broker.handshake_failed(1, "no shared cipher")
+    assert broker.next_step(1).half_close
+    broker.half_closed(1)
+    broker.handshake_failed(1, "again")
+    broker.receive_eof(1)
+    assert broker.next_step(1).close
+    broker.disconnect(1)
+    assert [str(each) for each in broker.take_log_events()] == [
+        "handshake failed peer: no shared cipher"
+    ]
+    assert broker.snapshot().closes == {"TLS handshake failed": 1}

@@ -1,0 +1,63 @@
+"""Other protocols: clients that do not speak CHAT/1.0, and may not know what they carry.
+
+Theory of operation
+===================
+
+A browser sends what a web page says to any address that the browser can reach, such as a server on
+the same machine: a form's POST needs nobody's permission. Its body can hold whole lines of
+CHAT/1.0, and the lines of its header before that are only a few bad lines. The same holds for other
+protocols in which somebody else chooses a part of what a program sends: names in a TLS handshake,
+requests to media servers, credentials for a relay of calls.
+
+All of them begin in their own way. So before the first LOGIN, the server looks at each bad line,
+and at one that has only begun. If it belongs to another protocol, the connection ends, nothing
+behind it is executed, and nothing is written that a page could read.
+"""
+
+import re
+from typing import Final
+
+from .close_reason import CloseReason
+
+BEGINNING: Final = 64
+"""Bytes of a line that has only begun that tell whose it is."""
+
+_BEGINNINGS: Final = tuple(
+    (re.compile(pattern, re.DOTALL), reason)
+    for pattern, reason in (
+        # A request (RFC 9112, section 3) or a line of a header (section 5). Other methods need
+        # the permission of a server, which a browser asks for with OPTIONS.
+        (rb"(GET|HEAD|POST|PUT|DELETE|CONNECT|OPTIONS|TRACE|PATCH|PRI) \S", CloseReason.HTTP),
+        (rb"(?!CHAT/)[!-~]+ \S+ HTTP/\d", CloseReason.HTTP),
+        (rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+:", CloseReason.HTTP),
+        # A record of TLS with a handshake in it (RFC 8446, section 5.1).
+        (rb"\x16\x03", CloseReason.TLS),
+        # RFC 4253, section 4.2.
+        (rb"SSH-", CloseReason.SSH),
+        # Version 1 of the PROXY protocol. Version 2 begins with lines, and this is its third one.
+        (rb"PROXY (TCP|UNKNOWN)|\x00\n", CloseReason.PROXY),
+        # RTSP, SIP, ICAP and what else is built like HTTP.
+        (rb"(?!CHAT/)[!-~]+ \S+ (?!CHAT/)[A-Z]+/\d", CloseReason.FOREIGN),
+        # STUN and TURN (RFC 8489, section 5).
+        (rb"[\x00-\x3f].{3}\x21\x12\xa4\x42", CloseReason.FOREIGN),
+        # Redis, memcached, MQTT, AMQP.
+        (rb"[*$]\d+\n", CloseReason.FOREIGN),
+        (rb"(set|add|replace|append|prepend|cas) \S+ \d+ \d+ \d+", CloseReason.FOREIGN),
+        (rb"\x10.{1,4}\x00[\x04\x06]MQ|AMQP[\x00-\x03]", CloseReason.FOREIGN),
+    )
+)
+
+
+def foreign_protocol(line: bytes) -> CloseReason | None:
+    """Whose protocol a bad line belongs to, whole or only begun.
+
+    Args:
+        line: The line, with its LF if it is whole. It is no command of CHAT/1.0.
+
+    Returns:
+        The reason to close the connection; None when it may be somebody's mistake.
+    """
+    for pattern, reason in _BEGINNINGS:
+        if pattern.match(line):
+            return reason
+    return None
