@@ -9,6 +9,7 @@ from typing import Any
 import anyio
 import click
 
+from chatproto_sync.service.certificates import CertificateFiles
 from chatproto_sync.service.errors import StartError
 from chatproto_sync.service.options import OPTIONS, Option
 from chatproto_sync.service.startup import (
@@ -20,7 +21,6 @@ from chatproto_sync.service.startup import (
     reload,
 )
 from chatproto_sync.sockets.descriptors import use_all_descriptors
-from chatproto_sync.sockets.tls import CertificateFiles
 
 from ..server.server import Server
 

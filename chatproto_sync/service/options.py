@@ -141,6 +141,11 @@ OPTIONS: Final = (
     Option("tls-cert", "certificate chain for TLS, PEM; SIGHUP has it read again", metavar="PATH"),
     Option("tls-key", "its private key, PEM (default: in the same file)", metavar="PATH"),
     Option(
+        "tls-key-password-file",
+        "file whose first line is the pass phrase of the private key",
+        metavar="PATH",
+    ),
+    Option(
         "tls-client-ca",
         "CA of clients' certificates, PEM; to log in, a client needs one for that name",
         metavar="PATH",

@@ -7,12 +7,13 @@ import os
 import shlex
 import sys
 from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
 from ssl import SSLContext
 from typing import Any, Protocol
 
 from ..sockets.driver import logger
 from ..sockets.errors import reason_of
-from ..sockets.tls import CertificateFiles
+from .certificates import CertificateError, CertificateFiles
 from .options import LOG_FORMATS, POLICIES, limits_of
 from .systemd import inherited_sockets, notify
 
@@ -35,11 +36,14 @@ def certificate_of(values: Mapping[str, Any]) -> CertificateFiles | None:
     Raises:
         ValueError: The options contradict each other.
     """
-    cert, key, client_ca = (values[name] for name in ("tls_cert", "tls_key", "tls_client_ca"))
+    cert = values["tls_cert"]
     if cert is not None:
-        return CertificateFiles(cert, key, client_ca)
-    if key is not None or client_ca is not None:
-        raise ValueError("--tls-key and --tls-client-ca have no use without --tls-cert")
+        return CertificateFiles(
+            cert, values["tls_key"], values["tls_key_password_file"], values["tls_client_ca"]
+        )
+    for name in ("tls_key", "tls_key_password_file", "tls_client_ca"):
+        if values[name] is not None:
+            raise ValueError(f"--{name.replace('_', '-')} has no use without --tls-cert")
     return None
 
 
@@ -52,9 +56,9 @@ def parameters_of(
         ValueError: The limits make no sense, or the files of the certificate can't be used.
     """
     try:
-        context = None if certificate is None else certificate.load()
-    except OSError as error:
-        raise ValueError(f"can't use the certificate: {reason_of(error)}") from error
+        context = None if certificate is None else _load(certificate)
+    except CertificateError as error:
+        raise ValueError(f"can't use TLS: {error}") from error
     return {
         "host": values["host"],
         "port": values["port"],
@@ -80,11 +84,19 @@ def reload(certificate: CertificateFiles | None, server: TlsServer) -> None:
     if certificate is None:
         return
     try:
-        server.replace_ssl(certificate.load())
-    except OSError as error:
-        logger.error("keeping the old certificate: %s", reason_of(error))
+        server.replace_ssl(_load(certificate))
+    except CertificateError as error:
+        logger.error("the old certificate stays in use: %s", error)
     else:
         logger.info("the certificate was read again")
+
+
+def _load(certificate: CertificateFiles) -> SSLContext:
+    """Read a certificate, and warn if its dates are wrong or will soon be."""
+    context = certificate.load()
+    for warning in certificate.warnings(datetime.now(UTC)):
+        logger.warning("%s", warning)
+    return context
 
 
 def announce(addresses: Sequence[str]) -> None:

@@ -4,48 +4,10 @@ import contextlib
 import socket
 import ssl
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, TypeGuard
 
 WANTS_READ: Final = ssl.SSLWantReadError
 WANTS_WRITE: Final = ssl.SSLWantWriteError
-
-
-@dataclass(frozen=True, slots=True)
-class CertificateFiles:
-    """The files of a server's certificate. They may be replaced while the server runs."""
-
-    cert: str
-    """The path of the certificate chain in PEM."""
-    key: str | None
-    """The path of its private key in PEM; None if it is in the same file."""
-    client_ca: str | None
-    """The path of the CA in PEM that clients' certificates have to be from; None if clients need no
-    certificate."""
-
-    def load(self) -> ssl.SSLContext:
-        """Read the files as they are now.
-
-        Returns:
-            A context of its own each time. A context keeps one certificate for each kind of key, so
-            with another kind in the same context, OpenSSL might go on showing the old one. And what
-            a context has issued to resume sessions with is worth nothing in another one: a client
-            whose CA is trusted no longer can't come back with an old session.
-
-        Raises:
-            OSError: A file cannot be read, or has the wrong contents.
-        """
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-        # RFC 8996.
-        context.minimum_version = ssl.TLSVersion.TLSv1_2
-        # Connections last long, so there is little to gain from resuming sessions. In TLS 1.2, the
-        # standard library cannot switch that off.
-        context.num_tickets = 0
-        context.load_cert_chain(self.cert, self.key)
-        if self.client_ca is not None:
-            context.load_verify_locations(self.client_ca)
-            context.verify_mode = ssl.CERT_REQUIRED
-        return context
 
 
 def check_server_context(context: ssl.SSLContext) -> None:

@@ -159,9 +159,10 @@ def test_bad_options_of_servers(invoke: Invoke, main: str, option: str, value: s
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--tls-key=key"], "--tls-key and --tls-client-ca have no use without --tls-cert"),
-        (["--tls-client-ca=ca"], "--tls-key and --tls-client-ca have no use without --tls-cert"),
-        (["--tls-cert=missing"], "can't use the certificate: "),
+        (["--tls-key=key"], "--tls-key has no use without --tls-cert"),
+        (["--tls-key-password-file=x"], "--tls-key-password-file has no use without --tls-cert"),
+        (["--tls-client-ca=ca"], "--tls-client-ca has no use without --tls-cert"),
+        (["--tls-cert=missing"], "can't use TLS: can't read the certificate missing: No such file"),
     ],
 )
 def test_bad_certificates_of_servers(

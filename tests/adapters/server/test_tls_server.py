@@ -282,7 +282,7 @@ def test_sighup_has_the_certificate_read_again(command: list[str], tmp_path: Pat
             assert _shown(bob) == _der(second)
             path.write_text("nonsense")
             process.popen.send_signal(signal.SIGHUP)
-            process.wait_for_log("keeping the old certificate")
+            process.wait_for_log("the old certificate stays in use")
             bob.write(b"CHAT/1.0 SEND alice hi\n")
             assert alice.read_line() == b"CHAT/1.0 RECEIVE bob hi\n"
         with TlsClient(process.address, client_context()) as carol:
