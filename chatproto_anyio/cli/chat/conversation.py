@@ -35,7 +35,7 @@ from .parsing import (
     SimpleCommand,
     parse,
 )
-from .vocabulary import Vocabulary
+from .vocabulary import RecentNames, Vocabulary
 
 WAIT_INFO_DELAY: Final = 2.0
 """Seconds without an answer before the user is told that the program waits."""
@@ -48,7 +48,8 @@ HELP: Final = [
         for name, usage in USAGES.items()
     ),
     OutputLine.info("Other lines are messages; type // for one that starts with a slash."),
-    OutputLine.info("Tab completes, Up goes back, Ctrl-C clears the line, Ctrl-D quits."),
+    OutputLine.info("Tab completes, Up goes back, Ctrl-C clears the line."),
+    OutputLine.info("Ctrl-D quits, Ctrl-Z goes to the shell, and its command fg comes back."),
 ]
 """What `/help` shows."""
 
@@ -85,6 +86,8 @@ class Conversation:
         self._client = client
         self._recipient = recipient
         self._has_sent = False
+        # Each is the maker's name, a space and the group's name.
+        self._made_groups = RecentNames()
         self.vocabulary: Vocabulary = Vocabulary()
         """The words that Tab completes."""
         if recipient is not None:
@@ -217,11 +220,16 @@ class Conversation:
                 for member in members:
                     self._remember(Recipient(member))
                 await self._client.group(name, members)
+                self._made_groups.add(f"{self._client.name} {name}")
                 names = ", ".join(map(visible, members))
                 return OutputLine.info(f"asked for {recipient} of {names}")
             case Leave(name):
                 await self._client.leave(name)
-                return OutputLine.info(f"asked to leave {Recipient(name, group=True)}")
+                text = f"asked to leave {Recipient(name, group=True)}"
+                if f"{self._client.name} {name}" in self._made_groups:
+                    # Section 4 of protocol.md: BROADCAST by someone not a member.
+                    text += "; you made it, so you can still send to it"
+                return OutputLine.info(text)
             case Login(name):
                 await self._client.login(name)
                 return OutputLine.info(f"you are {visible(name)}")

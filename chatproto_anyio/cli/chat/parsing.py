@@ -1,11 +1,18 @@
 """Parse what the user types: messages, and commands that start with a slash."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NamedTuple, TypeAlias
 
 from chatproto import Broadcast, Group, Leave, Login, Send, visible
+
+TAB_SIZE: Final = 4
+"""A tab in a message moves to the next multiple of this many characters."""
+
+# Category Cc without the tab.
+_CONTROLS: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f-\x9f]")
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +84,14 @@ def is_slash_command(line: str) -> bool:
     return line.startswith("/") and not line.startswith("//")
 
 
+def without_controls(text: str) -> str:
+    """Replace tabs by spaces, and remove all other control characters.
+
+    People press keys and paste text without meaning them, and programs at the other end may obey.
+    """
+    return _CONTROLS.sub("", text).expandtabs(TAB_SIZE)
+
+
 def parse(line: str, recipient: Recipient | None) -> ParsedInput | None:
     """Parse a line.
 
@@ -85,12 +100,13 @@ def parse(line: str, recipient: Recipient | None) -> ParsedInput | None:
         recipient: Who gets messages at present; None for nobody.
 
     Returns:
-        What the line asks for; None if it is blank.
+        What the line asks for; None if it is blank. A message has no control characters: see
+        `without_controls`.
 
     Raises:
         LocalProtocolError: The line asks for something that CHAT/1.0 does not allow.
     """
-    if not line.strip():
+    if not without_controls(line).strip():
         return None
     if is_slash_command(line):
         name, _, rest = line.partition(" ")
@@ -100,11 +116,12 @@ def parse(line: str, recipient: Recipient | None) -> ParsedInput | None:
         return usage.parse(rest.lstrip(" ")) or Hint(f"type {name} {usage.arguments}".rstrip())
     if recipient is None:
         return Hint("nobody would get that: first type /to NAME or /to-group GROUP")
-    return recipient.message(line.removeprefix("/"))
+    return recipient.message(without_controls(line.removeprefix("/")))
 
 
 def _message(rest: str, *, group: bool) -> ParsedInput | None:
     name, _, text = rest.partition(" ")
+    text = without_controls(text)
     return Recipient(name, group).message(text) if text.strip() else None
 
 

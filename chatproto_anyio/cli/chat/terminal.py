@@ -1,19 +1,23 @@
 """Chat on a terminal: a prompt below the lines of the conversation, by prompt_toolkit."""
 
 import contextlib
+import os
+import re
+import signal
 import sys
+import termios
 from bisect import bisect_right
 from collections.abc import AsyncIterator, Iterator
 from functools import partial
 from itertools import accumulate
 from time import strftime
-from typing import Final
+from typing import Final, TextIO
 
 import anyio
 from anyio.abc import TaskStatus
 from anyio.streams.memory import MemoryObjectReceiveStream
 from prompt_toolkit import PromptSession
-from prompt_toolkit.application import run_in_terminal
+from prompt_toolkit.application import in_terminal, run_in_terminal
 from prompt_toolkit.buffer import Buffer
 from prompt_toolkit.completion import (
     CompleteEvent,
@@ -27,6 +31,7 @@ from prompt_toolkit.filters import has_completions, has_focus
 from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
+from prompt_toolkit.keys import Keys
 from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
 from prompt_toolkit.layout.utils import explode_text_fragments
 from prompt_toolkit.renderer import print_formatted_text
@@ -37,7 +42,7 @@ from chatproto import visible
 
 from .conversation import Conversation
 from .lines import LineKind, OutputLine
-from .parsing import USAGES, is_slash_command
+from .parsing import USAGES, is_slash_command, without_controls
 from .vocabulary import Vocabulary
 
 QUEUE_SIZE: Final = 1000
@@ -60,6 +65,10 @@ STYLE: Final = Style.from_dict(
 )
 
 
+# What ends a line in pasted text, for example from a word processor (UAX 14, class BK, and NEL).
+_LINE_ENDS: Final = re.compile(r"\r\n|[\n\v\f\r\x85\u2028\u2029]")
+
+
 @contextlib.asynccontextmanager
 async def open_terminal(conversation: Conversation) -> AsyncIterator["TerminalInterface"]:
     """Show a prompt on the terminal until the context ends.
@@ -72,6 +81,7 @@ async def open_terminal(conversation: Conversation) -> AsyncIterator["TerminalIn
         async with anyio.create_task_group() as tasks:
             await tasks.start(interface.run_prompt)
             tasks.start_soon(interface.print_lines)
+            tasks.start_soon(interface.handle_job_control)
             try:
                 await interface.show(OutputLine.info("/help lists the commands"))
                 yield interface
@@ -89,9 +99,11 @@ class TerminalInterface:
         self._lines_in, self._lines_out = anyio.create_memory_object_stream[StyleAndTextTuples](
             QUEUE_SIZE
         )
+        self._job_control = anyio.CancelScope()
+        self._keyboard = RawInput(sys.stdin)
         self._session = PromptSession[str](
             lambda: [("class:prompt", self._shorten(conversation.prompt))],
-            input=RawInput(sys.stdin),
+            input=self._keyboard,
             style=STYLE,
             completer=_VocabularyCompleter(conversation.vocabulary),
             complete_while_typing=False,
@@ -128,12 +140,34 @@ class TerminalInterface:
                 # Hiding and redrawing the prompt takes longer than printing many lines.
                 await anyio.sleep(PRINT_INTERVAL)
 
+    async def handle_job_control(self) -> None:
+        """Stop when the shell is to go on, and show the prompt again afterwards, until `close`."""
+        signals = anyio.open_signal_receiver(signal.SIGTSTP, signal.SIGCONT)
+        with self._job_control, signals as received:
+            async for number in received:
+                # Cancelled in the middle, prompt_toolkit never ends.
+                with anyio.CancelScope(shield=True):
+                    if number == signal.SIGCONT:
+                        self._forget_screen()
+                    async with in_terminal():
+                        if number == signal.SIGTSTP:
+                            self._keyboard.stop_process()
+                        else:
+                            self._keyboard.restore_raw_mode()
+
     def close(self) -> None:
         """End the prompt, and end printing once all lines are printed."""
+        self._job_control.cancel()
         app = self._session.app
         if app.is_running and not app.is_done:
             app.exit()
         self._lines_in.close()
+
+    def _forget_screen(self) -> None:
+        """Take the line with the cursor for a new one: the shell has used the terminal."""
+        app = self._session.app
+        app.renderer.reset()
+        app.output.write_raw("\r")
 
     def _shorten(self, prompt: str) -> str:
         """Keep the end of a long prompt, which names the recipient, in half of the width."""
@@ -169,9 +203,42 @@ class RawInput(Vt100Input):
     Otherwise the terminal itself would echo keys, and take Ctrl-C for a signal, in that moment.
     """
 
+    def __init__(self, stdin: TextIO) -> None:
+        super().__init__(stdin)
+        self._settings = self._raw_settings = termios.tcgetattr(self.fileno())
+
+    @contextlib.contextmanager
+    def raw_mode(self) -> Iterator[None]:
+        """Take keys as they are, until the end of the context."""
+        with super().raw_mode():
+            self._raw_settings = termios.tcgetattr(self.fileno())
+            yield
+
     def cooked_mode(self) -> contextlib.AbstractContextManager[None]:
         """Change nothing."""
         return contextlib.nullcontext()
+
+    def stop_process(self) -> None:
+        """Stop this process as SIGTSTP does by default, with the keyboard as it was at first.
+
+        This returns when the process is continued. Where nobody could continue it, the system does
+        not stop it, and this returns at once.
+        """
+        termios.tcsetattr(self.fileno(), termios.TCSANOW, self._settings)
+        # The SIGCONT that continues it has no other effect.
+        numbers = (signal.SIGTSTP, signal.SIGCONT)
+        handlers = [signal.signal(number, signal.SIG_DFL) for number in numbers]
+        os.kill(os.getpid(), signal.SIGTSTP)
+        # In the background, this stops the process again until it is in the foreground.
+        self.restore_raw_mode()
+        for number, handler in zip(numbers, handlers, strict=True):
+            signal.signal(number, handler)
+            # As asyncio does.
+            signal.siginterrupt(number, False)
+
+    def restore_raw_mode(self) -> None:
+        """Take keys as they are again, after the shell has changed that."""
+        termios.tcsetattr(self.fileno(), termios.TCSANOW, self._raw_settings)
 
 
 class _VocabularyCompleter(Completer):
@@ -227,6 +294,21 @@ def _key_bindings() -> KeyBindings:
             event.current_buffer.reset()
         else:
             event.app.exit(exception=EOFError)
+
+    @bindings.add("c-z")
+    def stop(_event: KeyPressEvent) -> None:
+        # To the whole job, as the terminal itself does. This process has a handler.
+        os.kill(0, signal.SIGTSTP)
+
+    @bindings.add("c-q")
+    def ignore(_event: KeyPressEvent) -> None:
+        # By default, the next key would be inserted whatever it is.
+        pass
+
+    @bindings.add(Keys.BracketedPaste)
+    def paste(event: KeyPressEvent) -> None:
+        lines = _LINE_ENDS.split(event.data)
+        event.current_buffer.insert_text("\n".join(map(without_controls, lines)))
 
     @bindings.add("tab", filter=has_focus(DEFAULT_BUFFER) & ~has_completions)
     def complete(event: KeyPressEvent) -> None:

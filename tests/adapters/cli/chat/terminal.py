@@ -30,6 +30,31 @@ main()
 IMPATIENT_CHAT = [sys.executable, "-c", IMPATIENT, "chat"]
 """Waits a tenth of a second where `CHAT` waits two seconds."""
 
+SHELL = """
+import contextlib, os, signal, sys, termios
+signal.signal(signal.SIGTTOU, signal.SIG_IGN)
+settings = termios.tcgetattr(0)
+job = os.fork()
+if not job:
+    os.setpgid(0, 0)
+    os.tcsetpgrp(0, os.getpid())
+    signal.signal(signal.SIGTTOU, signal.SIG_DFL)
+    os.execv(sys.argv[1], sys.argv[1:])
+while True:
+    _, status = os.waitpid(job, os.WUNTRACED)
+    os.tcsetpgrp(0, os.getpgrp())
+    if not os.WIFSTOPPED(status):
+        sys.exit(os.waitstatus_to_exitcode(status))
+    kept = termios.tcgetattr(0) == settings
+    termios.tcsetattr(0, termios.TCSANOW, settings)
+    print("stopped by", os.WSTOPSIG(status), "settings", "kept" if kept else "changed", flush=True)
+    if input("$ ") == "fg":
+        os.tcsetpgrp(0, job)
+    os.killpg(job, signal.SIGCONT)
+"""
+IN_SHELL = [sys.executable, "-c", SHELL]
+"""Runs a program as a shell with job control does, which knows only `fg` and `bg`."""
+
 ROWS = 24
 
 
@@ -84,6 +109,10 @@ class Terminal:
 
     def kill(self, number: int) -> None:
         self._child.kill(number)
+
+    def kill_job(self, number: int) -> None:
+        """Send a signal to the processes that are in the foreground."""
+        os.killpg(os.tcgetpgrp(self._child.child_fd), number)
 
     def wait_for(self, check: Callable[[list[str]], bool]) -> None:
         """Wait until the lines on the screen pass a check."""

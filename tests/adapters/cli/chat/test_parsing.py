@@ -1,5 +1,7 @@
 """chatproto_anyio.cli.chat.parsing: what a typed line asks for."""
 
+from unicodedata import category
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -38,8 +40,14 @@ TEAM = Recipient("team", group=True)
         ("///", Send("bob", b"//")),
         ("häß 日本", Send("bob", "häß 日本".encode())),
         ("not \udcff UTF-8", Send("bob", b"not \xff UTF-8")),
+        ("a\tb\x1b[31m\x1a\x7f\x9b c", Send("bob", b"a   b[31m c")),
+        ("//\x1b]0;x\x07", Send("bob", b"/]0;x")),
+        ("/msg carol \tx\x1a", Send("carol", b"    x")),
+        ("/say team \0x", Broadcast("team", b"x")),
+        ("family \u200d zwj, \u202fspace", Send("bob", "family \u200d zwj, \u202fspace".encode())),
         ("", None),
         ("  \t", None),
+        ("\x1a", None),
         ("/msg carol hi  there ", Send("carol", b"hi  there ")),
         ("/msg  carol  hi", Send("carol", b" hi")),
         ("/msg carol /quit", Send("carol", b"/quit")),
@@ -83,6 +91,7 @@ def test_a_message_to_nobody(line: str) -> None:
         "/msg bob",
         "/msg bob ",
         "/msg bob  ",
+        "/msg bob \x1b",
         "/say team",
         "/to bob carol",
         "/to-group",
@@ -118,7 +127,7 @@ def test_unknown_commands(line: str) -> None:
         ("/to \udcff", ErrorCode.BAD_NAME),
         ("/group team *bob", ErrorCode.NAME_RESERVED),
         ("/nick *bob", ErrorCode.NAME_RESERVED),
-        ("hi\r", ErrorCode.MALFORMED),
+        ("/msg b\tob hi", ErrorCode.BAD_NAME),
     ],
 )
 def test_the_protocol_does_not_allow_it(line: str, code: ErrorCode) -> None:
@@ -127,12 +136,19 @@ def test_the_protocol_does_not_allow_it(line: str, code: ErrorCode) -> None:
     assert caught.value.code == code
 
 
-@given(line=st.text(st.characters(exclude_categories=["Cs"], exclude_characters="\n\r")))
+@given(line=st.text(st.characters(exclude_categories=["Cs", "Cc"])))
 def test_any_message(line: str) -> None:
     """A message is sent as it is, and `//` before any text makes it a message."""
     if not line.startswith("/") and line.strip():
         assert parse(line, BOB) == Send("bob", line.encode())
     assert parse(f"//{line}", BOB) == Send("bob", f"/{line}".encode())
+
+
+@given(line=st.text(st.characters(exclude_categories=["Cs"])))
+def test_no_message_has_control_characters(line: str) -> None:
+    for each in (parse(f"//{line}", TEAM), parse(f"/msg bob {line}", None)):
+        if isinstance(each, Send | Broadcast):
+            assert not any(category(character) == "Cc" for character in each.data.decode())
 
 
 @given(arguments=st.text(), command=st.sampled_from(sorted(USAGES)))

@@ -115,7 +115,7 @@ def test_groups(bob: SocketClient, path: str) -> None:
     assert lines == [
         "* asked for group team of alice, bob",
         "-> group team: one",
-        "* asked to leave group team",
+        "* asked to leave group team; you made it, so you can still send to it",
         "* you talk to nobody",
     ]
     assert bob.read_line() == b"CHAT/1.0 RECEIVE alice one\n"
@@ -127,6 +127,28 @@ def test_groups(bob: SocketClient, path: str) -> None:
     ]
 
 
+def test_only_who_made_a_group_is_told_what_leaving_leaves(bob: SocketClient, path: str) -> None:
+    bob.write(b"CHAT/1.0 GROUP tea alice bob\n")
+    bob.flush("bob")
+    data = (
+        b"/leave tea\n/group team alice bob\n/nick carol\n/leave team\n/nick alice\n/leave team\n"
+    )
+    lines = [line for line in chat(path, data) if "leave" in line]
+    assert lines == [
+        "* asked to leave group tea",
+        # Groups keep the name of who made them.
+        "* asked to leave group team",
+        "* asked to leave group team; you made it, so you can still send to it",
+    ]
+
+
+def test_who_has_made_a_group_and_left_it_still_sends_to_it(bob: SocketClient, path: str) -> None:
+    """What `/leave` says is true."""
+    lines = chat(path, b"/group team alice bob\n/leave team\n/say team hi\n")
+    assert lines[-1] == "-> group team: hi"
+    assert bob.read_line() == b"CHAT/1.0 RECEIVE alice hi\n"
+
+
 def test_lines_that_cannot_be_executed_are_not_sent(bob: SocketClient, path: str) -> None:
     lines = chat(path, b"hi\n\n  \n/foo\n/msg bob\n/msg b\tob x\n")
     assert [line[0] for line in lines] == ["*", "*", "*", "!"]
@@ -135,9 +157,10 @@ def test_lines_that_cannot_be_executed_are_not_sent(bob: SocketClient, path: str
 
 def test_any_bytes(bob: SocketClient, path: str) -> None:
     with alice(path, "--to", "bob") as popen:
-        write(popen, b"\xff\x1b[2J\xe6\x97\xa5\r\n")
-        assert read_line(popen) == "-> bob: \ufffd\\x1b[2J\u65e5"
-        assert bob.read_line() == b"CHAT/1.0 RECEIVE alice \xff\x1b[2J\xe6\x97\xa5\n"
+        write(popen, b"\xff\x1b[2J\t\xe6\x97\xa5\r\n")
+        # Control characters are not sent.
+        assert read_line(popen) == "-> bob: \ufffd[2J    \u65e5"
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE alice \xff[2J    \xe6\x97\xa5\n"
         bob.write(b"CHAT/1.0 SEND alice \xff\x1b[2J\xe6\x97\xa5 \xe2\x80\xae\n")
         assert read_line(popen) == "<bob> \ufffd\\x1b[2J\u65e5 \\u202e"
 

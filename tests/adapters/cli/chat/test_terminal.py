@@ -127,10 +127,10 @@ def test_control_characters_are_escaped(bob: SocketClient, path: str) -> None:
         terminal.type("\x1b[D\x1b[D\x1b[D!\x7f\r")
         terminal.wait_for_prompt(r"alice -> e\u202eve:")
         terminal.type("it is \x1b[200~\x1b[31m\x1b[201~\\\r")
-        terminal.wait_for_line(re.escape(r"-> e\u202eve: it is \x1b[31m\\"))
+        terminal.wait_for_line(re.escape(r"-> e\u202eve: it is [31m\\"))
         for each in ("\x1b]0;", "\x1b[31mred", "\x9b", "\u202e", "\u2028"):
             assert each.encode() not in terminal.raw
-    assert bob.read_line() == b"CHAT/1.0 RECEIVE alice it is \x1b[31m\\\n"
+    assert bob.read_line() == b"CHAT/1.0 RECEIVE alice it is [31m\\\n"
 
 
 @pytest.mark.parametrize(
@@ -171,6 +171,36 @@ def test_pasting_several_lines(bob: SocketClient, path: str) -> None:
     assert received == [
         b"CHAT/1.0 RECEIVE alice %b\n" % line for line in (b"one", b"  two", b"/three")
     ]
+
+
+def test_no_control_character_leaves(bob: SocketClient, path: str) -> None:
+    """Neither by a key, nor by a key that is to be taken literally."""
+    with open_chat(path, "--to", "bob") as terminal:
+        terminal.wait_for_prompt("alice -> bob:")
+        # Ctrl-C, Ctrl-D and Ctrl-Z end or stop it.
+        keys = [chr(code) for code in (*range(32), *range(127, 160)) if code not in (3, 4, 26)]
+        for key in keys:
+            # The first Enter may only end a search.
+            terminal.type(f"x{key}y\r\rx\x11{key}y\r\r")
+        terminal.type("last\r")
+        received: list[str] = []
+        while not received or received[-1] != "last":
+            line = bob.read_line().decode()
+            received.append(line.removeprefix("CHAT/1.0 RECEIVE alice ").removesuffix("\n"))
+    assert len(received) > len(keys)
+    assert all(each.isprintable() for each in received)
+
+
+def test_no_control_character_leaves_by_paste(bob: SocketClient, path: str) -> None:
+    with open_chat(path, "--to", "bob") as terminal:
+        terminal.wait_for_prompt("alice -> bob:")
+        terminal.paste("a\tb\x00\x07\x1a\x7f\x9b c\u2028d\x0be\x85f")
+        # What is shown is what will be sent.
+        terminal.wait_for(lambda lines: [each.strip() for each in lines[-3:]] == ["d", "e", "f"])
+        terminal.wait_for(lambda lines: lines[-4].strip() == "alice -> bob: a   b c")
+        terminal.type("\r")
+        for text in ("a   b c", "d", "e", "f"):
+            assert bob.read_line() == f"CHAT/1.0 RECEIVE alice {text}\n".encode()
 
 
 def test_names_that_are_wider_than_the_terminal(path: str) -> None:
