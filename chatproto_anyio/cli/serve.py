@@ -2,9 +2,10 @@
 
 import contextlib
 import importlib.util
+import os
 import signal
 from collections.abc import AsyncIterator, Callable
-from typing import Any
+from typing import Any, Final
 
 import anyio
 import click
@@ -12,6 +13,7 @@ import click
 from chatproto_sync.service.certificates import CertificateFiles
 from chatproto_sync.service.errors import StartError
 from chatproto_sync.service.options import OPTIONS, Option
+from chatproto_sync.service.settings import Settings, read_settings
 from chatproto_sync.service.startup import (
     announce,
     cannot_listen,
@@ -24,68 +26,60 @@ from chatproto_sync.sockets.descriptors import use_all_descriptors
 
 from ..server.server import Server
 
+BACKENDS: Final = ("asyncio", "trio")
 
-def _parsed(option: Option) -> Callable[[click.Context, click.Parameter, str | None], Any]:
-    """A callback that turns the text of an option into its value."""
-
-    def parse(_context: click.Context, _param: click.Parameter, text: str | None) -> Any:
-        try:
-            return None if text is None else option.parse(text)
-        except ValueError as error:
-            raise click.BadParameter(str(error)) from None
-
-    return parse
+BACKEND: Final = Option("backend", "event loop to run on", default="asyncio", choices=BACKENDS)
 
 
 def _server_options(command: Callable[..., None]) -> Callable[..., None]:
-    for option in reversed(OPTIONS):
-        kind: Any = click.Path(readable=False) if option.metavar == "PATH" else str
-        if option.choices:
-            kind = click.Choice(option.choices, case_sensitive=False)
-        command = click.option(
-            f"--{option.name}",
-            type=bool if option.is_flag else kind,
-            callback=None if option.is_flag else _parsed(option),
-            is_flag=option.is_flag,
-            default=option.default,
-            metavar=option.metavar,
-            envvar=option.variable,
-            show_envvar=True,
-            show_default=option.default is not None and not option.is_flag,
-            help=f"{option.help[0].upper()}{option.help[1:]}.",
-        )(command)
+    """Add all options. Their texts are collected, and `read_settings` makes values of them."""
+    for option in reversed((*OPTIONS, BACKEND)):
+        command = _click_option(option)(command)
     return command
+
+
+def _click_option(option: Option) -> Callable[[Callable[..., None]], Callable[..., None]]:
+    notes = [f"env var: {option.variable}"]
+    if option.default and "default:" not in option.help:
+        notes.append(f"default: {option.default}")
+    text = f"{option.help[0].upper()}{option.help[1:]}.  [{'; '.join(notes)}]"
+    if option.is_flag:
+        return click.option(f"--{option.name}", is_flag=True, show_default=False, help=text)
+
+    def complete(_context: click.Context, _param: click.Parameter, begin: str) -> list[str]:
+        return [each for each in option.choices if each.startswith(begin.lower())]
+
+    return click.option(
+        f"--{option.name}",
+        type=click.Path(readable=False) if option.metavar == "PATH" else str,
+        multiple=True,
+        metavar=option.metavar or f"[{'|'.join(option.choices)}]",
+        help=text,
+        shell_complete=complete if option.choices else None,
+    )
 
 
 @click.command()
 @_server_options
-@click.option(
-    "--backend",
-    type=click.Choice(["asyncio", "trio"]),
-    default="asyncio",
-    envvar="CHATPROTO_BACKEND",
-    show_envvar=True,
-    help="Event loop to run on.",
-)
-def serve(backend: str, **values: Any) -> None:
+def serve(**given: Any) -> None:
     """Run a chat server until SIGINT or SIGTERM."""
-    _require(backend, f"--backend {backend}")
-    if values["metrics_port"] is not None:
-        _require("prometheus_client", "--metrics-port")
-    log_to_stderr(values["log_level"], values["log_format"])
-    use_all_descriptors()
+    arguments = {key: ["yes"] if texts is True else texts for key, texts in given.items() if texts}
     try:
-        certificate = certificate_of(values)
-        parameters = parameters_of(values, certificate)
+        settings = read_settings((*OPTIONS, BACKEND), arguments, os.environ)
+        backend = settings.values["backend"]
+        _require(backend, f"{settings.name_of('backend')} {backend}")
+        if settings.values["metrics_port"] is not None:
+            _require("prometheus_client", settings.name_of("metrics_port"))
+        log_to_stderr(settings)
+        use_all_descriptors()
+        certificate = certificate_of(settings)
+        parameters = parameters_of(settings, certificate)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     try:
-        anyio.run(_run, parameters, certificate, values, backend=backend)
+        anyio.run(_run, parameters, certificate, settings, backend=backend)
     except StartError as error:
         raise click.ClickException(str(error)) from None
-    except (OSError, ValueError) as error:
-        words = cannot_listen(values["host"], values["port"], values["unix"], error)
-        raise click.ClickException(words) from None
 
 
 def _require(package: str, option: str) -> None:
@@ -98,7 +92,7 @@ def _require(package: str, option: str) -> None:
 
 
 async def _run(
-    parameters: dict[str, Any], certificate: CertificateFiles | None, values: dict[str, Any]
+    parameters: dict[str, Any], certificate: CertificateFiles | None, settings: Settings
 ) -> None:
     with (
         anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
@@ -106,13 +100,16 @@ async def _run(
     ):
         # Not earlier: whoever sees it listen may send a signal at once. Not in a task group: its
         # exceptions must not be wrapped. It may block, because nothing else runs here yet.
-        server = Server(**parameters)
+        try:
+            server = Server(**parameters)
+        except OSError as error:
+            raise cannot_listen(error) from None
         stack.callback(server.close)
-        if values["metrics_port"] is not None:
+        if settings.values["metrics_port"] is not None:
             # Imported here, because a server without metrics does not need prometheus_client.
             from chatproto_sync.service.metrics import serving_metrics
 
-            host, port = values["metrics_host"], values["metrics_port"]
+            host, port = settings.values["metrics_host"], settings.values["metrics_port"]
             stack.enter_context(serving_metrics(server, host, port))
         announce(server.addresses)
         async with anyio.create_task_group() as tasks:

@@ -1,7 +1,6 @@
 """A chat server for asyncio and trio."""
 
 import asyncio
-import os
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -15,7 +14,7 @@ from chatproto import ChatBroker, Counters, Limits, LoginRequest, Policy
 from chatproto_sync.sockets.addresses import DEFAULT_PORT
 from chatproto_sync.sockets.descriptors import fitted
 from chatproto_sync.sockets.driver import TICK, Driver, logger
-from chatproto_sync.sockets.listeners import open_listeners
+from chatproto_sync.sockets.listeners import Path, open_listeners
 from chatproto_sync.sockets.transport import Transport
 
 from .decisions import Decisions
@@ -37,10 +36,10 @@ class Server:
 
     def __init__(
         self,
-        host: str = "127.0.0.1",
+        host: str | Sequence[str] | None = None,
         port: int = DEFAULT_PORT,
         *,
-        unix: str | os.PathLike[str] | None = None,
+        unix: Path | Sequence[Path] | None = None,
         unix_mode: int | None = None,
         sockets: Sequence[socket.socket] = (),
         ssl: SSLContext | None = None,
@@ -162,10 +161,10 @@ class Server:
 
 
 async def serve(
-    host: str = "127.0.0.1",
+    host: str | Sequence[str] | None = None,
     port: int = DEFAULT_PORT,
     *,
-    unix: str | os.PathLike[str] | None = None,
+    unix: Path | Sequence[Path] | None = None,
     unix_mode: int | None = None,
     sockets: Sequence[socket.socket] = (),
     ssl: SSLContext | None = None,

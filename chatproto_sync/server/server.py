@@ -1,7 +1,6 @@
 """A chat server on one thread."""
 
 import contextlib
-import os
 import signal
 import socket
 import threading
@@ -14,7 +13,7 @@ from chatproto import ChatBroker, Counters, Limits, LoginRequest, Policy
 from ..sockets.addresses import DEFAULT_PORT
 from ..sockets.descriptors import fitted
 from ..sockets.driver import TICK, Driver
-from ..sockets.listeners import open_listeners
+from ..sockets.listeners import Path, open_listeners
 from ..sockets.transport import Transport
 from .authenticator import Authenticator
 
@@ -25,10 +24,11 @@ class Server:
     It listens as soon as it is made, and serves while `run` runs.
 
     Args:
-        host: The host name or IP address to listen on.
+        host: The host name or IP address to listen on, or several; `*` for all addresses of the
+            machine, IPv4 and IPv6. None for 127.0.0.1, or for no TCP if there is `unix`.
         port: The TCP port; 0 for a free one.
-        unix: The path of a Unix socket to listen on instead; None for TCP.
-        unix_mode: The file mode of that socket; None for the one that the umask yields.
+        unix: The path of a Unix socket to listen on, or several; None for none.
+        unix_mode: The file mode of these sockets; None for the one that the umask yields.
         sockets: Sockets to use instead of all these, which listen already. The server closes them.
         ssl: The context for TLS; None for no TLS. If the context asks for certificates, clients may
             log in only under the DNS names and mail addresses among the subject's alternative names
@@ -41,16 +41,17 @@ class Server:
         notices: Whether to tell clients why something was refused (protocol.md, section 3).
 
     Raises:
-        OSError: The server cannot listen there.
-        ValueError: There is no such port, the path is empty, or the context is for clients.
+        OSError: The server cannot listen there. The error has the address as `filename`.
+        ValueError: There is no such port, a host or a path is empty, `host` and `unix` are both
+            empty, `unix_mode` has no use, or the context is for clients.
     """
 
     def __init__(
         self,
-        host: str = "127.0.0.1",
+        host: str | Sequence[str] | None = None,
         port: int = DEFAULT_PORT,
         *,
-        unix: str | os.PathLike[str] | None = None,
+        unix: Path | Sequence[Path] | None = None,
         unix_mode: int | None = None,
         sockets: Sequence[socket.socket] = (),
         ssl: SSLContext | None = None,
@@ -127,10 +128,10 @@ class Server:
 
 
 def serve(
-    host: str = "127.0.0.1",
+    host: str | Sequence[str] | None = None,
     port: int = DEFAULT_PORT,
     *,
-    unix: str | os.PathLike[str] | None = None,
+    unix: Path | Sequence[Path] | None = None,
     unix_mode: int | None = None,
     sockets: Sequence[socket.socket] = (),
     ssl: SSLContext | None = None,

@@ -4,7 +4,7 @@ import ast
 import inspect
 import logging
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from dataclasses import Field, dataclass, fields
 from itertools import pairwise
 from typing import Any, Final
@@ -24,22 +24,33 @@ LOG_FORMATS: Final[dict[str, logging.Formatter]] = {
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """One option, for `argparse` and for click."""
+    """One option, for `argparse`, for click, for the environment and for a configuration file."""
 
     name: str
     """`max-line` for `--max-line` and `CHATPROTO_MAX_LINE`."""
     help: str
     """What the option is for, without a full stop."""
     parse: Callable[[str], Any] = str
-    """Turns the text into a value, or raises ValueError with words for people."""
+    """Turns the text into a value, or raises ValueError with words for people. Flags and options
+    with `choices` do not need it."""
     default: Any = None
     """The value if the option is not given."""
     metavar: str | None = None
     """The name of the text in the help."""
     choices: tuple[str, ...] = ()
-    """The texts allowed; empty for any."""
+    """The texts allowed, in small letters; empty for any."""
     is_flag: bool = False
     """Whether the option has no text."""
+    is_multiple: bool = False
+    """Whether the option can be given several times. The value is a tuple then, and so is the
+    default."""
+    needs: str = ""
+    """The name of the option without which this one has no use; empty for none."""
+    toml: type = str
+    """The type of the value in a configuration file, an array of it if `is_multiple`. A float may
+    be written as an integer there."""
+    in_file: bool = True
+    """Whether a configuration file may set the option."""
 
     @property
     def key(self) -> str:
@@ -51,11 +62,41 @@ class Option:
         """The environment variable that does the same."""
         return f"CHATPROTO_{self.key.upper()}"
 
+    def value_of(self, text: str) -> Any:
+        """The value that a text stands for. Those of flags and choices may be in any case.
+
+        Raises:
+            ValueError: The text stands for no value. The error has words for people.
+        """
+        if self.is_flag:
+            return _yes_or_no(text)
+        if not self.choices:
+            return self.parse(text)
+        if text.lower() not in self.choices:
+            raise ValueError(f"{text!r} is none of {', '.join(self.choices)}")
+        return text.lower()
+
+
+def _yes_or_no(text: str) -> bool:
+    match text.lower():
+        case "1" | "true" | "t" | "yes" | "y" | "on":
+            return True
+        case "0" | "false" | "f" | "no" | "n" | "off":
+            return False
+        case _:
+            raise ValueError(f"{text!r} is neither yes nor no")
+
 
 def _port(text: str) -> int:
     if not text.isdecimal() or int(text) > PORT_MAX:
         raise ValueError(f"{text!r} is not in the range 0 to {PORT_MAX}")
     return int(text)
+
+
+def _not_empty(text: str) -> str:
+    if not text:
+        raise ValueError("it is empty")
+    return text
 
 
 def _mode(text: str) -> int:
@@ -115,6 +156,7 @@ def _limit_option(field: Field[Any], docs: str) -> Option:
         _integer if is_whole else _number,
         field.default,
         "N" if is_whole else "SECONDS" if docs.startswith("Seconds ") else "X",
+        toml=int if is_whole else float,
     )
 
 
@@ -134,39 +176,82 @@ def _field_docs(cls: type) -> dict[str, str]:
 _LIMIT_OPTIONS: Final = _limit_options()
 
 OPTIONS: Final = (
-    Option("host", "name or address to listen on", default="127.0.0.1"),
-    Option("port", "TCP port to listen on, 0 for a free one", _port, DEFAULT_PORT, "PORT"),
-    Option("unix", "Unix socket to listen on instead of TCP", metavar="PATH"),
-    Option("unix-mode", "file mode of that socket, such as 660", _mode, metavar="MODE"),
+    Option(
+        "host",
+        "name or address to listen on, * for all; repeat it for several"
+        " (default: 127.0.0.1, none with --unix)",
+        _not_empty,
+        (),
+        "HOST",
+        is_multiple=True,
+    ),
+    Option(
+        "port",
+        "TCP port to listen on, 0 for a free one",
+        _port,
+        DEFAULT_PORT,
+        "PORT",
+        toml=int,
+    ),
+    Option(
+        "unix",
+        "Unix socket to listen on; repeat it for several",
+        _not_empty,
+        (),
+        "PATH",
+        is_multiple=True,
+    ),
+    Option(
+        "unix-mode",
+        "file mode of the Unix sockets, such as 660",
+        _mode,
+        metavar="MODE",
+        needs="unix",
+    ),
     Option("tls-cert", "certificate chain for TLS, PEM; SIGHUP has it read again", metavar="PATH"),
-    Option("tls-key", "its private key, PEM (default: in the same file)", metavar="PATH"),
+    Option(
+        "tls-key",
+        "its private key, PEM (default: in the same file)",
+        metavar="PATH",
+        needs="tls-cert",
+    ),
     Option(
         "tls-key-password-file",
         "file whose first line is the pass phrase of the private key",
         metavar="PATH",
+        needs="tls-cert",
     ),
     Option(
         "tls-client-ca",
         "CA of clients' certificates, PEM; to log in, a client needs one for that name",
         metavar="PATH",
+        needs="tls-cert",
     ),
     Option("policy", "rules where servers may differ", default="default", choices=tuple(POLICIES)),
     Option(
-        "no-notices", "never tell clients why something was refused", default=False, is_flag=True
+        "no-notices",
+        "never tell clients why something was refused",
+        default=False,
+        is_flag=True,
+        toml=bool,
     ),
     *_LIMIT_OPTIONS,
-    Option("metrics-host", "name or address to serve metrics on", default="127.0.0.1"),
-    Option("metrics-port", "TCP port to serve metrics on, 0 for a free one", _port, metavar="PORT"),
-    Option("log-level", "lowest level to log", str.lower, "info", choices=LOG_LEVELS),
+    Option(
+        "metrics-host",
+        "name or address to serve metrics on",
+        _not_empty,
+        "127.0.0.1",
+        "HOST",
+        needs="metrics-port",
+    ),
+    Option(
+        "metrics-port",
+        "TCP port to serve metrics on, 0 for a free one",
+        _port,
+        metavar="PORT",
+        toml=int,
+    ),
+    Option("log-level", "lowest level to log", default="info", choices=LOG_LEVELS),
     Option("log-format", "format of the log", default="text", choices=tuple(LOG_FORMATS)),
 )
 """All options, in the order of the help."""
-
-
-def limits_of(values: Mapping[str, Any]) -> Limits:
-    """The limits that the values of the options say.
-
-    Raises:
-        ValueError: The limits make no sense.
-    """
-    return Limits(**{each.key: values[each.key] for each in _LIMIT_OPTIONS})

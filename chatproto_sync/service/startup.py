@@ -6,7 +6,7 @@ import logging
 import os
 import shlex
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from ssl import SSLContext
 from typing import Any, Protocol
@@ -14,60 +14,54 @@ from typing import Any, Protocol
 from ..sockets.driver import logger
 from ..sockets.errors import reason_of
 from .certificates import CertificateError, CertificateFiles
-from .options import LOG_FORMATS, POLICIES, limits_of
+from .errors import StartError
+from .options import LOG_FORMATS, POLICIES
+from .settings import Settings, limits_of
 from .systemd import inherited_sockets, notify
 
 
-def log_to_stderr(level: str, form: str) -> None:
-    """Log to standard error.
-
-    Args:
-        level: One of `LOG_LEVELS`.
-        form: One of `LOG_FORMATS`.
-    """
+def log_to_stderr(settings: Settings) -> None:
+    """Log to standard error, the warnings of the settings first."""
     handler = logging.StreamHandler()
-    handler.setFormatter(LOG_FORMATS[form])
-    logging.basicConfig(handlers=[handler], level=level.upper())
+    handler.setFormatter(LOG_FORMATS[settings.values["log_format"]])
+    logging.basicConfig(handlers=[handler], level=settings.values["log_level"].upper())
+    for warning in settings.warnings:
+        logger.warning("%s", warning)
 
 
-def certificate_of(values: Mapping[str, Any]) -> CertificateFiles | None:
-    """The certificate that the values of the options name; None without `--tls-cert`.
-
-    Raises:
-        ValueError: The options contradict each other.
-    """
-    cert = values["tls_cert"]
-    if cert is not None:
-        return CertificateFiles(
-            cert, values["tls_key"], values["tls_key_password_file"], values["tls_client_ca"]
-        )
-    for name in ("tls_key", "tls_key_password_file", "tls_client_ca"):
-        if values[name] is not None:
-            raise ValueError(f"--{name.replace('_', '-')} has no use without --tls-cert")
-    return None
+def certificate_of(settings: Settings) -> CertificateFiles | None:
+    """The certificate that the options name; None without `--tls-cert`."""
+    values = settings.values
+    if values["tls_cert"] is None:
+        return None
+    return CertificateFiles(
+        values["tls_cert"],
+        values["tls_key"],
+        values["tls_key_password_file"],
+        values["tls_client_ca"],
+    )
 
 
-def parameters_of(
-    values: Mapping[str, Any], certificate: CertificateFiles | None
-) -> dict[str, Any]:
-    """The parameters of a `Server` that the values of the options say.
+def parameters_of(settings: Settings, certificate: CertificateFiles | None) -> dict[str, Any]:
+    """The parameters of a `Server` that the options say.
 
     Raises:
         ValueError: The limits make no sense, or the files of the certificate can't be used.
     """
+    values = settings.values
     try:
         context = None if certificate is None else _load(certificate)
     except CertificateError as error:
         raise ValueError(f"can't use TLS: {error}") from error
     return {
-        "host": values["host"],
+        "host": values["host"] or None,
         "port": values["port"],
-        "unix": values["unix"],
+        "unix": values["unix"] or None,
         "unix_mode": values["unix_mode"],
         "sockets": inherited_sockets(),
         "ssl": context,
         "policy": POLICIES[values["policy"]],
-        "limits": limits_of(values),
+        "limits": limits_of(settings),
         "notices": not values["no_notices"],
     }
 
@@ -139,14 +133,10 @@ def greeting(addresses: Sequence[str]) -> str:
     )
 
 
-def cannot_listen(host: str, port: int, unix: str | None, error: Exception) -> str:
-    """The message for a server that cannot start.
+def cannot_listen(error: OSError) -> StartError:
+    """The error of a server that cannot listen.
 
     Args:
-        host: The host that it should listen on.
-        port: The port.
-        unix: The path of the Unix socket; None for TCP.
-        error: Why it cannot listen there.
+        error: Why not, as `open_listeners` raises it.
     """
-    where = f"{host}:{port}" if unix is None else unix or "''"
-    return f"can't listen on {where}: {reason_of(error)}"
+    return StartError(f"can't listen on {error.filename}: {reason_of(error)}")

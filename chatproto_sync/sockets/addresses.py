@@ -9,6 +9,9 @@ from typing import Any, Final, Generic, TypeVar
 
 TransportT = TypeVar("TransportT")
 
+DEFAULT_HOST: Final = "127.0.0.1"
+"""Where servers listen, and clients connect to."""
+
 DEFAULT_PORT: Final = 3333
 """The TCP port of CHAT/1.0 (protocol.md)."""
 
@@ -36,7 +39,9 @@ class Endpoint(Generic[TransportT]):
     def __str__(self) -> str:
         if self.transport is not None:
             return type(self.transport).__name__
-        return f"{self.host}:{self.port}" if self.unix is None else f"unix:{os.fspath(self.unix)}"
+        if self.unix is not None:
+            return f"unix:{os.fspath(self.unix)}"
+        return join(self.host, self.port)
 
 
 def make_endpoint(
@@ -53,6 +58,7 @@ def make_endpoint(
         ValueError: The parameters contradict each other.
     """
     check_address(port, unix)
+    host = without_brackets(host)
     if unix is not None and transport is not None:
         raise ValueError("a transport is connected already, so unix has no use")
     context = create_default_context() if ssl is True else ssl or None
@@ -79,6 +85,15 @@ def check_address(port: int, unix: str | os.PathLike[str] | None) -> None:
     if unix is not None and not os.fspath(unix):
         # Linux would make up a name in its abstract namespace.
         raise ValueError("the path of a Unix socket is not empty")
+    if unix is not None and "\0" in os.fspath(unix):
+        raise ValueError("the path of a Unix socket has no zero bytes")
+
+
+def without_brackets(host: str) -> str:
+    """A host without the brackets that an IPv6 address has in front of a port."""
+    if host.startswith("[") and host.endswith("]") and ":" in host:
+        return host[1:-1]
+    return host
 
 
 def resolve(host: str, port: int) -> Iterable[tuple[int, Any]]:
@@ -88,9 +103,9 @@ def resolve(host: str, port: int) -> Iterable[tuple[int, Any]]:
         OSError: The host has no address.
     """
     try:
-        infos = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    except UnicodeError as error:
-        # A label that is empty or longer than 63 bytes.
+        infos = socket.getaddrinfo(without_brackets(host), port, type=socket.SOCK_STREAM)
+    except ValueError as error:
+        # A label that is empty or longer than 63 bytes, or a zero byte.
         raise OSError(f"{host!r} is not a host name") from error
     # A hosts file may list an address twice.
     return dict.fromkeys((family, address) for family, *_, address in infos)
@@ -144,5 +159,10 @@ def describe(address: Any, family: int) -> str:
     """
     if family == socket.AF_UNIX:
         return f"unix:{os.fsdecode(address)}" if address else "unix"
-    host, port = address[:2]
+    return join(*address[:2])
+
+
+def join(host: str, port: int) -> str:
+    """A host and a port in one word, an IPv6 address in brackets (RFC 3986, section 3.2.2)."""
+    host = without_brackets(host)
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -1,16 +1,36 @@
 """Sockets that a server listens on."""
 
 import contextlib
+import errno
+import logging
 import os
 import socket
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, TypeAlias
 
-from .addresses import check_address, resolve
+from .addresses import DEFAULT_HOST, check_address, describe, join, resolve
 from .unix import bind_unix, identity_of, unlink_unix
 
 BACKLOG: Final = 4096
 """Most connections that may wait to be accepted. The system has its own, often lower, bound."""
+
+EVERYWHERE: Final = "*"
+"""The host that stands for all addresses of the machine, IPv4 and IPv6."""
+
+ATTEMPTS: Final = 20
+"""How often a free port is looked for that is free on all addresses."""
+
+Path: TypeAlias = str | os.PathLike[str]
+"""The path of a Unix socket."""
+
+_WILDCARDS: Final = {socket.AF_INET: "0.0.0.0", socket.AF_INET6: "::"}  # noqa: S104
+_LOOPBACKS: Final = {socket.AF_INET: "127.0.0.1", socket.AF_INET6: "::1"}
+_NAMES: Final = {socket.AF_INET: "IPv4", socket.AF_INET6: "IPv6"}
+
+_Address: TypeAlias = tuple[int, Any]
+"""A family, and an address for `socket.bind`."""
+
+_logger: Final = logging.getLogger("chatproto.server")
 
 
 class Listeners:
@@ -37,42 +57,157 @@ class Listeners:
 
 
 def open_listeners(
-    host: str,
+    host: str | Sequence[str] | None,
     port: int,
-    unix: str | os.PathLike[str] | None = None,
+    unix: Path | Sequence[Path] | None = None,
     unix_mode: int | None = None,
     sockets: Sequence[socket.socket] = (),
 ) -> Listeners:
-    """Listen on all addresses of a host, or on a Unix socket, or use sockets that listen already.
+    """Listen on all addresses of hosts and on Unix sockets, or use sockets that listen already.
+
+    Where a host has addresses of several families, and the machine lacks one of the families, the
+    log has a warning, and the others are used.
 
     Args:
-        host: A host name or an IP address.
+        host: A host name or an IP address, or several; `*` for all addresses of the machine. None
+            for 127.0.0.1, or for none if there is a Unix socket.
         port: The TCP port; 0 for a free one, the same for all addresses.
-        unix: The path of a Unix socket; None for TCP.
-        unix_mode: The file mode of that socket; None for the one that the umask yields.
+        unix: The path of a Unix socket, or several; None for none.
+        unix_mode: The file mode of these sockets; None for the one that the umask yields.
         sockets: Sockets that listen already, in place of all these.
 
     Raises:
-        OSError: An address does not resolve, or is not available. Nothing stays open.
-        ValueError: There is no such port, or the path is empty.
+        OSError: An address does not resolve, or is not available. The error has it as `filename`.
+            Nothing stays open.
+        ValueError: There is no such port, a host or a path is empty, or there is nothing to listen
+            on.
     """
-    check_address(port, unix)
+    hosts = [host] if isinstance(host, str) else [*(host or ())]
+    paths = [unix] if isinstance(unix, str | os.PathLike) else [*(unix or ())]
+    if host is None and not paths:
+        hosts = [DEFAULT_HOST]
+    for each in (None, *paths):
+        check_address(port, each)
+    if not all(hosts):
+        raise ValueError("a host is not empty; * stands for all addresses")
+    if unix_mode is not None and not paths:
+        raise ValueError("unix_mode has no use without unix")
     if sockets:
-        for each in sockets:
-            each.setblocking(False)
+        for sock in sockets:
+            sock.setblocking(False)
         return Listeners(sockets)
-    if unix is not None:
-        # Absolute, because the process may change its directory before it removes the socket.
-        path = os.path.abspath(unix)  # noqa: PTH100
-        return Listeners([_open_unix(path, unix_mode)], {path: identity_of(path)})
+    if not hosts and not paths:
+        raise ValueError("there is no host and no Unix socket to listen on")
+    opened: list[socket.socket] = []
+    made: dict[str, tuple[int, int]] = {}
+    listeners = Listeners(opened, made)
     with contextlib.ExitStack() as stack:
-        opened: list[socket.socket] = []
-        for family, address in resolve(host, port):
-            if opened:
-                address = (address[0], opened[0].getsockname()[1], *address[2:])
-            opened.append(stack.enter_context(_open_tcp(family, address)))
+        stack.callback(listeners.close)
+        opened += _open_hosts(hosts, port)
+        # Absolute, because the process may change its directory before it removes the socket.
+        for path in dict.fromkeys(os.path.abspath(each) for each in paths):  # noqa: PTH100
+            with _naming(f"unix:{path}"):
+                opened.append(_open_unix(path, unix_mode))
+                made[path] = identity_of(path)
         stack.pop_all()
-    return Listeners(opened)
+    return listeners
+
+
+def _open_hosts(hosts: Sequence[str], port: int) -> list[socket.socket]:
+    """Listen on all addresses of some hosts."""
+    by_host: dict[str, list[_Address]] = {}
+    for host in hosts:
+        with _naming(join(host, port)):
+            by_host[host] = _addresses_of(host, port)
+    for left in reversed(range(ATTEMPTS)):
+        try:
+            return _open_addresses(by_host)
+        except OSError as error:
+            # The port that was free on one address may be in use on the next.
+            if port or error.errno != errno.EADDRINUSE or not left:
+                raise
+    raise AssertionError  # pragma: no cover - the last attempt returns or raises
+
+
+def _addresses_of(host: str, port: int) -> list[_Address]:
+    if host == EVERYWHERE:
+        return [(family, (address, port)) for family, address in _WILDCARDS.items()]
+    return [*resolve(host, port)]
+
+
+def _open_addresses(by_host: Mapping[str, Sequence[_Address]]) -> list[socket.socket]:
+    wanted = dict.fromkeys(each for addresses in by_host.values() for each in addresses)
+    # The wildcard of a family has all of its addresses, and only one socket can have each.
+    wild = {family: address for family, address in wanted if _is_wildcard(family, address)}
+    opened: dict[_Address, socket.socket] = {}
+    missing: dict[_Address, OSError] = {}
+    with contextlib.ExitStack() as stack:
+        for family, address in wanted:
+            if wild.get(family, address) != address:
+                continue
+            port = address[1]
+            if opened and not port:
+                port = next(iter(opened.values())).getsockname()[1]
+            try:
+                with _naming(describe(address, family)):
+                    listener = _open_tcp(family, (address[0], port, *address[2:]))
+            except OSError as error:
+                if not _is_missing(family, error):
+                    raise
+                missing[family, address] = error
+            else:
+                opened[family, address] = stack.enter_context(listener)
+        _check_missing(by_host, missing)
+        stack.pop_all()
+    return [*opened.values()]
+
+
+def _check_missing(
+    by_host: Mapping[str, Sequence[_Address]], missing: Mapping[_Address, OSError]
+) -> None:
+    """Warn of addresses whose family the machine lacks.
+
+    Raises:
+        OSError: A host has no other addresses.
+    """
+    families = {family for family, _ in missing}
+    for addresses in by_host.values():
+        if all(family in families for family, _ in addresses):
+            raise next(error for key, error in missing.items() if key[0] == addresses[0][0])
+    for (family, _), error in missing.items():
+        _logger.warning(
+            "not listening on %s: this machine has no %s",
+            error.filename,
+            _NAMES[socket.AddressFamily(family)],
+        )
+
+
+def _is_wildcard(family: int, address: Any) -> bool:
+    return bool(address[0] == _WILDCARDS.get(socket.AddressFamily(family)))
+
+
+def _is_missing(family: int, error: OSError) -> bool:
+    """Whether an address can't be had because the machine lacks its whole family."""
+    if error.errno not in (errno.EAFNOSUPPORT, errno.EADDRNOTAVAIL):
+        return False
+    try:
+        with socket.socket(family, socket.SOCK_STREAM) as probe:
+            probe.bind((_LOOPBACKS[socket.AddressFamily(family)], 0))
+    except OSError:
+        return True
+    return False
+
+
+@contextlib.contextmanager
+def _naming(where: str) -> Iterator[None]:
+    """Have errors name the place, as those about files do."""
+    try:
+        yield
+    except OSError as error:
+        if error.errno is None:
+            raise OSError(errno.EINVAL, str(error), where) from error
+        error.filename = where
+        raise
 
 
 def _open_tcp(family: int, address: Any) -> socket.socket:

@@ -122,8 +122,8 @@ def test_metrics_stay_on_this_machine(command: list[str], tmp_path: Path) -> Non
     options = ["--host", "0.0.0.0", "--port", "0", "--metrics-port", "0"]
     with spawn([*command, *options], tmp_path / "log") as process:
         assert process.address.startswith("0.0.0.0:")
-        assert re.search(r"INFO serving metrics on 127\.0\.0\.1:[1-9]\d*\n", process.log)
         assert process.end(signal.SIGTERM) == 0
+        assert re.search(r"INFO serving metrics on 127\.0\.0\.1:[1-9]\d*\n", process.log)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])

@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 from chatproto import CloseReason, ErrorCode, Limits
-from chatproto_anyio.cli.serve import serve
-from chatproto_sync.__main__ import _from_environment, _parser
-from chatproto_sync.service.options import OPTIONS, limits_of
+from chatproto_sync.service.options import OPTIONS
+from chatproto_sync.service.settings import limits_of, read_settings
 
 from ..server.test_tls_server import TlsClient, client_context, server_context
 from ..servers import KINDS, SocketClient
@@ -43,19 +42,25 @@ def another(name: str) -> Any:
 
 @pytest.mark.parametrize("name", WITH_OPTION)
 @pytest.mark.parametrize("place", ["option", "environment"])
-def test_limits_can_be_set(name: str, place: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_limits_can_be_set(name: str, place: str) -> None:
     value = another(name)
-    arguments: list[str] = []
-    if place == "option":
-        arguments.append(f"--{name.replace('_', '-')}={value}")
-    else:
-        monkeypatch.setenv(f"CHATPROTO_{name.upper()}", str(value))
-    expected = dataclasses.replace(Limits(), **{name: value})
-    parser = _parser()
-    sync = vars(parser.parse_args([*_from_environment(parser), *arguments]))
-    assert limits_of(sync) == expected
-    with serve.make_context("serve", arguments) as context:
-        assert limits_of(context.params) == expected
+    arguments, environment = {name: [str(value)]}, {f"CHATPROTO_{name.upper()}": str(value)}
+    settings = read_settings(
+        OPTIONS,
+        arguments if place == "option" else {},
+        environment if place == "environment" else {},
+    )
+    assert limits_of(settings) == dataclasses.replace(Limits(), **{name: value})
+
+
+@pytest.mark.parametrize("name", WITH_OPTION)
+def test_an_error_names_the_place_where_the_limit_was_set(name: str) -> None:
+    for arguments, environment, place in [
+        ({name: ["-1"]}, {}, f"--{name.replace('_', '-')}"),
+        ({}, {f"CHATPROTO_{name.upper()}": "-1"}, f"CHATPROTO_{name.upper()}"),
+    ]:
+        with pytest.raises(ValueError, match=f"^{place} is "):
+            limits_of(read_settings(OPTIONS, arguments, environment))
 
 
 # What the guide says

@@ -16,7 +16,7 @@ from ..servers import TIMEOUT
 
 @contextmanager
 def listening(path: Path, mode: int | None = None) -> Iterator[None]:
-    listeners = open_listeners("", 0, path, mode)
+    listeners = open_listeners(None, 0, path, mode)
     try:
         yield
     finally:

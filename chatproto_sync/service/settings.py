@@ -1,0 +1,139 @@
+"""The values of a server's options: from the command line, the environment, or the default.
+
+The first of these that sets an option decides.
+"""
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, fields
+from typing import Any, Final, NamedTuple
+
+from chatproto import Limits
+
+from .options import Option
+
+_SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The value of each option, and where it comes from."""
+
+    values: Mapping[str, Any]
+    """The values, by `Option.key`."""
+    places: Mapping[str, str]
+    """Where values were set: `--port`, `CHATPROTO_PORT`. A value that is the default has none."""
+    warnings: Sequence[str]
+    """What was ignored, for the log."""
+
+    def name_of(self, key: str) -> str:
+        """What to call an option in an error: the place where it was set, or its name."""
+        return self.places.get(key, f"--{key.replace('_', '-')}")
+
+
+class _Setting(NamedTuple):
+    """An option that is set."""
+
+    place: str
+    texts: Sequence[str]
+
+
+def read_settings(
+    options: Iterable[Option],
+    arguments: Mapping[str, Sequence[str]],
+    environment: Mapping[str, str],
+) -> Settings:
+    """Find out the values of all options.
+
+    Args:
+        options: The options.
+        arguments: The texts on the command line, by `Option.key`. A flag has the text `yes`.
+        environment: The environment variables.
+
+    Raises:
+        ValueError: A value is wrong, or options contradict each other. The error names the place.
+    """
+    warnings: list[str] = []
+    values: dict[str, Any] = {}
+    places: dict[str, str] = {}
+    for option in options:
+        setting = _from_arguments(option, arguments) or _from_environment(
+            option, environment, warnings
+        )
+        if setting is None:
+            values[option.key] = option.default
+        else:
+            values[option.key] = _value_of(option, setting)
+            places[option.key] = setting.place
+    settings = Settings(values, places, warnings)
+    _check_together(options, settings)
+    return settings
+
+
+def limits_of(settings: Settings) -> Limits:
+    """The limits that the options say.
+
+    Raises:
+        ValueError: The limits make no sense.
+    """
+    keys = [each.name for each in fields(Limits) if each.name in settings.values]
+    try:
+        return Limits(**{key: settings.values[key] for key in keys})
+    except ValueError as error:
+        # It is about fields; whoever reads it knows the places where they were set.
+        words = re.sub(
+            r"\w+",
+            lambda word: settings.name_of(word[0]) if word[0] in keys else word[0],
+            str(error),
+        )
+        raise ValueError(words) from None
+
+
+def _from_arguments(option: Option, arguments: Mapping[str, Sequence[str]]) -> _Setting | None:
+    texts = arguments.get(option.key)
+    return _Setting(f"--{option.name}", texts) if texts else None
+
+
+def _from_environment(
+    option: Option, environment: Mapping[str, str], warnings: list[str]
+) -> _Setting | None:
+    text = environment.get(option.variable, "")
+    if not text:
+        return None
+    if option.variable.endswith("_PORT") and _SERVICE_ADDRESS.match(text):
+        warnings.append(
+            f"ignoring {option.variable}={text}: Kubernetes sets this for a service of that name;"
+            f" set a number, or enableServiceLinks: false in the pod"
+        )
+        return None
+    return _Setting(option.variable, text.split(",") if option.is_multiple else [text])
+
+
+def _value_of(option: Option, setting: _Setting) -> Any:
+    try:
+        values = [option.value_of(text) for text in setting.texts]
+    except ValueError as error:
+        raise ValueError(f"{setting.place}: {error}") from None
+    if option.is_multiple:
+        return tuple(values)
+    if len(values) > 1 and not option.is_flag:
+        raise ValueError(f"{setting.place} takes one value, and has {len(values)}")
+    return values[0]
+
+
+def _check_together(options: Iterable[Option], settings: Settings) -> None:
+    """Refuse options that have no use without another one.
+
+    Raises:
+        ValueError: There is such an option.
+    """
+    places = settings.places
+    needs = {option.key: option.needs for option in options if option.needs}
+    for key, name in needs.items():
+        if key in places and name.replace("-", "_") not in places:
+            raise ValueError(f"{places[key]} has no use without --{name}")
+    if "unix" in places and "port" in places and "host" not in places:
+        raise ValueError(
+            f"{places['port']} has no use: with {places['unix']} and without --host, the server"
+            " listens on no TCP port"
+        )
