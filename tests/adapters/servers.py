@@ -132,3 +132,18 @@ def in_thread(function: Callable[..., object], *args: object) -> threading.Threa
     thread = threading.Thread(target=function, args=args)
     thread.start()
     return thread
+
+
+def reserved_port() -> int:
+    """A port that the system gives nobody for a while, unless it is asked for by number.
+
+    Such is a port after the server has closed a connection on it (RFC 9293, TIME-WAIT).
+    """
+    with (
+        socket.create_server(("127.0.0.1", 0)) as listener,
+        socket.create_connection(listener.getsockname(), TIMEOUT) as client,
+    ):
+        listener.accept()[0].close()
+        assert client.recv(1) == b""
+        port: int = listener.getsockname()[1]
+        return port

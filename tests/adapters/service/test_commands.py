@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from ..processes import COMMANDS, run, spawn
-from ..servers import TIMEOUT, SocketClient
+from ..servers import TIMEOUT, SocketClient, reserved_port
 
 pytestmark = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
 
@@ -25,21 +25,6 @@ os.environ.update(LISTEN_PID=str(os.getpid()), LISTEN_FDS="1")
 os.execv(sys.argv[1], sys.argv[1:])
 """
 """Starts a command as systemd does, with a listening socket."""
-
-
-def reserved_port() -> int:
-    """A port that the system gives nobody for a while, unless it is asked for by number.
-
-    Such is a port after the server has closed a connection on it (RFC 9293, TIME-WAIT).
-    """
-    with (
-        socket.create_server(("127.0.0.1", 0)) as listener,
-        socket.create_connection(listener.getsockname(), TIMEOUT) as client,
-    ):
-        listener.accept()[0].close()
-        assert client.recv(1) == b""
-        port: int = listener.getsockname()[1]
-        return port
 
 
 def test_metrics(command: list[str], tmp_path: Path) -> None:
