@@ -68,6 +68,7 @@ def _fail(error: StartError) -> int:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m chatproto_sync",
+        usage="%(prog)s [OPTIONS]",
         description="Run a CHAT/1.0 server that needs only the standard library.",
         epilog="Each option has an environment variable too: CHATPROTO_HOST for --host and so on.",
         allow_abbrev=False,

@@ -11,6 +11,8 @@ from datetime import UTC, datetime
 from ssl import SSLContext
 from typing import Any, Protocol
 
+from chatproto import visible
+
 from ..sockets.driver import logger
 from ..sockets.errors import reason_of
 from .certificates import CertificateError, CertificateFiles
@@ -99,14 +101,23 @@ def announce(addresses: Sequence[str]) -> None:
     # pause is half as long.
     gc.freeze()
     greet(addresses)
-    notify("READY=1")
+    try:
+        notify("READY=1")
+    except OSError as error:
+        logger.warning("can't tell systemd that it is ready (NOTIFY_SOCKET): %s", reason_of(error))
 
 
 def greet(addresses: Sequence[str]) -> None:
-    """Print the greeting. A server runs without it if standard output is closed."""
+    """Print the greeting. A server runs without it if standard output can't be written."""
+    if sys.stdout is None:
+        # It was closed when Python started.
+        return
     try:
-        print(greeting(addresses), flush=True)
-    except OSError:
+        # Characters that the encoding does not have are escaped.
+        text = greeting(addresses).encode(sys.stdout.encoding, "backslashreplace")
+        print(text.decode(sys.stdout.encoding), flush=True)
+    except OSError as error:
+        logger.warning("can't print the greeting: %s", reason_of(error))
         # Otherwise Python would try to write the text again at exit, and fail again.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -118,16 +129,18 @@ def greeting(addresses: Sequence[str]) -> str:
     Args:
         addresses: As `chatproto_sync.sockets.addresses.describe` returns them.
     """
-    kind, _, path = addresses[0].partition(":")
+    # A path may have any characters.
+    places = [visible(each) for each in addresses]
+    kind, _, path = places[0].partition(":")
     if kind == "unix":
         netcat = f"nc -U {shlex.quote(path)}"
     else:
-        host, _, port = addresses[0].rpartition(":")
+        host, _, port = places[0].rpartition(":")
         # A server can listen on "any address", but not every system lets a client connect to it.
         host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))  # noqa: S104
         netcat = f"nc {host} {port}"
     return (
-        f"Listening on {', '.join(addresses)}.\n"
+        f"Listening on {', '.join(places)}.\n"
         f"To talk to it, run   {netcat}\n"
         "and paste            CHAT/1.0 LOGIN alice"
     )
@@ -137,6 +150,8 @@ def cannot_listen(error: OSError) -> StartError:
     """The error of a server that cannot listen.
 
     Args:
-        error: Why not, as `open_listeners` raises it.
+        error: Why not. Those of `open_listeners` have the address.
     """
-    return StartError(f"can't listen on {error.filename}: {reason_of(error)}")
+    if error.filename is None:
+        return StartError(f"can't start: {reason_of(error)}")
+    return StartError(f"can't listen on {visible(error.filename)}: {reason_of(error)}")

@@ -12,7 +12,7 @@ from ssl import SSLContext
 from traceback import format_exception_only
 from typing import Any, Final
 
-from chatproto import ChatBroker, LoginRequest
+from chatproto import ChatBroker, LoginRequest, visible
 
 from .acceptor import Acceptor
 from .addresses import describe, host_of, prepare
@@ -123,7 +123,7 @@ class Driver:
         self._acceptors = [
             Acceptor(each, self.poller, self.now, self._take_on) for each in self.listeners.sockets
         ]
-        logger.info("listening on %s", ", ".join(self.addresses))
+        logger.info("listening on %s", ", ".join(map(visible, self.addresses)))
 
     def _take_on(self, sock: socket.socket, address: Any) -> None:
         peer, host = describe(address, sock.family), host_of(address, sock.family)

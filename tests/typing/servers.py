@@ -1,6 +1,7 @@
 """Hub and broker: the caller's connection ids come back with their type. And servers."""
 
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import assert_never, assert_type
 
 import chatproto_anyio
@@ -79,4 +80,6 @@ def servers(
     asynchronous = chatproto_anyio.Server(port=0, authenticate=ask)
     assert_type(asynchronous.addresses, list[str])
     assert_type(asynchronous.snapshot(), Counters)
+    chatproto_sync.Server(["::1", "127.0.0.1"], unix=[Path("a"), "b"])
+    chatproto_anyio.Server(host="*", unix="a")
     chatproto_anyio.Server(authenticate=decide)  # type: ignore[arg-type]

@@ -3,10 +3,12 @@
 Sessions as people have them, signals, standard output, Unix sockets and few descriptors.
 """
 
+import os
 import re
 import shutil
 import signal
 import subprocess
+import sys
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -167,12 +169,79 @@ def test_it_runs_when_its_greeting_cannot_be_printed(command: list[str], tmp_pat
         ) as popen,
     ):
         assert popen.stderr is not None
+        assert "can't print the greeting: No space left" in popen.stderr.readline()
         assert "listening on" in popen.stderr.readline()
         with SocketClient(f"unix:{path}") as alice:
             alice.login("alice")
         popen.send_signal(signal.SIGTERM)
         assert popen.wait(TIMEOUT) == 0
         assert "Traceback" not in popen.stderr.read()
+
+
+@each_command
+def test_it_runs_without_standard_output(command: list[str], tmp_path: Path) -> None:
+    path = tmp_path / "chat"
+    code = "import os, sys; os.close(1); os.execv(sys.argv[1], sys.argv[1:])"
+    closing = [sys.executable, "-c", code]
+    arguments = [*closing, *command, "--unix", str(path)]
+    with subprocess.Popen(arguments, stderr=subprocess.PIPE, text=True) as popen:
+        assert popen.stderr is not None
+        assert "listening on" in popen.stderr.readline()
+        popen.send_signal(signal.SIGTERM)
+        assert popen.wait(TIMEOUT) == 0
+        assert "Traceback" not in popen.stderr.read()
+
+
+@each_command
+def test_it_runs_when_systemd_cannot_be_told(command: list[str], log: Path) -> None:
+    with spawn([*command, "--port", "0"], log, NOTIFY_SOCKET="/nowhere/notify") as server:
+        server.wait_for_log("can't tell systemd that it is ready (NOTIFY_SOCKET): No such file")
+        with SocketClient(server.address) as alice:
+            alice.login("alice")
+        assert server.end(signal.SIGTERM) == 0
+
+
+@each_command
+def test_it_runs_with_a_path_that_does_not_print(command: list[str], tmp_path: Path) -> None:
+    path = os.fsencode(tmp_path) + b"/\xff\x1b[31m\xc3\xbc"
+    arguments: list[str | bytes] = [*command, "--unix", path]
+    with subprocess.Popen(
+        arguments,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "PYTHONIOENCODING": "ascii"},
+    ) as popen:
+        assert popen.stdout is not None
+        assert popen.stderr is not None
+        shown = rf"unix:{tmp_path}/\udcff\x1b[31m\xfc"
+        assert popen.stdout.readline() == f"Listening on {shown}.\n"
+        assert popen.stderr.readline().endswith(f"listening on {shown}\n")
+        popen.send_signal(signal.SIGTERM)
+        assert popen.wait(TIMEOUT) == 0
+
+
+@each_command
+def test_it_listens_on_several_hosts_and_unix_sockets(command: list[str], tmp_path: Path) -> None:
+    paths = [str(tmp_path / name) for name in ("one", "two")]
+    options = [
+        "--port=0",
+        "--host=127.0.0.1",
+        "--host=[::1]",
+        *(f"--unix={path}" for path in paths),
+    ]
+    with subprocess.Popen([*command, *options], stdout=subprocess.PIPE, text=True) as popen:
+        assert popen.stdout is not None
+        match = re.fullmatch(r"Listening on (.+)\.\n", popen.stdout.readline())
+        assert match
+        addresses = match[1].split(", ")
+        assert addresses[2:] == [f"unix:{path}" for path in paths]
+        with ExitStack() as stack:
+            for address in addresses:
+                stack.enter_context(SocketClient(address)).login("alice")
+        popen.send_signal(signal.SIGTERM)
+        assert popen.wait(TIMEOUT) == 0
+    assert list(tmp_path.iterdir()) == []
 
 
 @each_command

@@ -37,6 +37,17 @@ def test_unix_socket(start: Start, tmp_path: Path) -> None:
     assert not path.exists()
 
 
+def test_several_places(start: Start, tmp_path: Path) -> None:
+    paths = [tmp_path / "one", tmp_path / "two"]
+    with start(host=["127.0.0.1", "127.0.0.1"], port=0, unix=paths) as server:
+        tcp, *others = server.addresses
+        assert others == [f"unix:{path}" for path in paths]
+        with clients(tcp, "alice") as (alice,), clients(others[1], "bob") as (bob,):
+            alice.write(b"CHAT/1.0 SEND bob hi\n")
+            assert bob.read_line() == b"CHAT/1.0 RECEIVE alice hi\n"
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_listens_on_every_address_of_a_name(start: Start, monkeypatch: pytest.MonkeyPatch) -> None:
     if not socket.has_ipv6 or not _has_ipv6_loopback():
         pytest.skip("no IPv6 here")
@@ -242,8 +253,8 @@ def test_a_server_that_never_runs_leaves_nothing_open(module: Any, tmp_path: Pat
     server = module.Server(unix=tmp_path / "chat")
     server.close()
     assert not (tmp_path / "chat").exists()
-    for options in ({"port": 65536}, {"port": -1}, {"unix": ""}):
-        with pytest.raises(ValueError, match=r"port|path"):
+    for options in ({"port": 65536}, {"port": -1}, {"unix": ""}, {"host": ""}, {"host": ()}):
+        with pytest.raises(ValueError, match=r"port|path|host"):
             module.Server(**options)
 
 
