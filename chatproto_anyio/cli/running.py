@@ -10,7 +10,7 @@ import anyio
 import click
 from anyio.abc import TaskGroup
 
-from chatproto import ChatProtocolError, Notice, Reconnected, visible
+from chatproto import ChatProtocolError, Notice, Reconnected, visible, visible_name
 
 _T = TypeVar("_T")
 
@@ -50,7 +50,7 @@ async def cancelled_by_signal() -> AsyncIterator[TaskGroup]:
 def format_notice(notice: Notice) -> str:
     """Format a notice as one line for people."""
     text = visible(notice.text)
-    return f"{visible(notice.code)}: {text}" if notice.code else text
+    return f"{visible_name(notice.code)}: {text}" if notice.code else text
 
 
 def format_reconnected(reconnected: Reconnected) -> str:

@@ -19,6 +19,7 @@ from chatproto import (
     RemoteProtocolError,
     Send,
     visible,
+    visible_name,
 )
 
 from ...client.client import Client
@@ -95,8 +96,8 @@ class Conversation:
 
     @property
     def prompt(self) -> str:
-        """The user's name and the recipient's, without control characters."""
-        name = visible(self._client.name)
+        """The user's name and the recipient's, safe to show."""
+        name = visible_name(self._client.name)
         return f"{name}: " if self._recipient is None else f"{name} -> {self._recipient}: "
 
     async def run(self, interface: UserInterface) -> None:
@@ -221,7 +222,7 @@ class Conversation:
                     self._remember(Recipient(member))
                 await self._client.group(name, members)
                 self._made_groups.add(f"{self._client.name} {name}")
-                names = ", ".join(map(visible, members))
+                names = ", ".join(map(visible_name, members))
                 return OutputLine.info(f"asked for {recipient} of {names}")
             case Leave(name):
                 await self._client.leave(name)
@@ -232,7 +233,7 @@ class Conversation:
                 return OutputLine.info(text)
             case Login(name):
                 await self._client.login(name)
-                return OutputLine.info(f"you are {visible(name)}")
+                return OutputLine.info(f"you are {visible_name(name)}")
             case _:
                 assert_never(command)
 

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from chatproto import Broadcast, Message, Notice, Send, visible
+from chatproto import Broadcast, Message, Notice, Send, visible, visible_name
 
 from ..running import format_notice
 from .parsing import Recipient
@@ -39,7 +39,7 @@ class OutputLine:
     @classmethod
     def received(cls, message: Message) -> Self:
         """A message from another user."""
-        return cls(LineKind.RECEIVED, f"<{visible(message.sender)}>", visible(message.text))
+        return cls(LineKind.RECEIVED, f"<{visible_name(message.sender)}>", visible(message.text))
 
     @classmethod
     def sent(cls, message: Send | Broadcast) -> Self:

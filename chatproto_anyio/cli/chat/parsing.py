@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NamedTuple, TypeAlias
 
-from chatproto import Broadcast, Group, Leave, Login, Send, visible
+from chatproto import Broadcast, Group, Leave, Login, Send, visible_name
 
 TAB_SIZE: Final = 4
 """A tab in a message moves to the next multiple of this many characters."""
@@ -33,7 +33,7 @@ class Recipient:
         self.message("")
 
     def __str__(self) -> str:
-        return f"group {visible(self.name)}" if self.group else visible(self.name)
+        return f"group {visible_name(self.name)}" if self.group else visible_name(self.name)
 
     def message(self, text: str) -> Send | Broadcast:
         """Make a message to this recipient.
@@ -84,6 +84,20 @@ def is_slash_command(line: str) -> bool:
     return line.startswith("/") and not line.startswith("//")
 
 
+def length_of_names(line: str) -> int:
+    """How many characters at the start of a line, complete or not, are a command and names.
+
+    What follows is text.
+    """
+    if not is_slash_command(line):
+        return 0
+    usage = USAGES.get(line.partition(" ")[0])
+    if usage is None or not usage.arguments.endswith("TEXT"):
+        return len(line)
+    command, spaces, rest = re.split("( +|$)", line, maxsplit=1)
+    return len(command) + len(spaces) + len(rest.partition(" ")[0])
+
+
 def without_controls(text: str) -> str:
     """Replace tabs by spaces, and remove all other control characters.
 
@@ -112,7 +126,8 @@ def parse(line: str, recipient: Recipient | None) -> ParsedInput | None:
         name, _, rest = line.partition(" ")
         usage = USAGES.get(name)
         if usage is None:
-            return Hint(f"there is no command {visible(name)}: see /help, or type // for a message")
+            shown = visible_name(name)
+            return Hint(f"there is no command {shown}: see /help, or type // for a message")
         return usage.parse(rest.lstrip(" ")) or Hint(f"type {name} {usage.arguments}".rstrip())
     if recipient is None:
         return Hint("nobody would get that: first type /to NAME or /to-group GROUP")

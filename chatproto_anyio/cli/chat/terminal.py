@@ -38,11 +38,11 @@ from prompt_toolkit.renderer import print_formatted_text
 from prompt_toolkit.styles import Style
 from prompt_toolkit.utils import get_cwidth
 
-from chatproto import visible
+from chatproto import visible, visible_name
 
 from .conversation import Conversation
 from .lines import LineKind, OutputLine
-from .parsing import USAGES, is_slash_command, without_controls
+from .parsing import USAGES, is_slash_command, length_of_names, without_controls
 from .vocabulary import Vocabulary
 
 QUEUE_SIZE: Final = 1000
@@ -174,7 +174,8 @@ class TerminalInterface:
         width = self._session.app.output.get_size().columns // 2
         if get_cwidth(prompt) <= width:
             return prompt
-        while prompt and get_cwidth(prompt) > width - 3:
+        # Without a mark at its start that would combine with the dots.
+        while prompt and (get_cwidth(prompt) > width - 3 or get_cwidth(prompt[0]) == 0):
             prompt = prompt[1:]
         return f"...{prompt}"
 
@@ -258,20 +259,20 @@ class _VocabularyCompleter(Completer):
                 # An argument or text follows.
                 f"{word} " if is_slash_command(text) else word,
                 -len(prefix),
-                display=visible(word),
+                display=visible_name(word),
                 display_meta=usage.description if usage else None,
             )
 
 
 class _EscapeProcessor(Processor):
-    """Escapes the typed text as `visible` does: Tab completes names that other users chose."""
+    """Shows the input as the line that it becomes: Tab completes names that other users chose."""
 
     def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
         fragments = explode_text_fragments(transformation_input.fragments)
-        # A backslash is no escape here: the user sees what the user types.
+        line = "".join(character for _, character, *_ in fragments)
         shown: StyleAndTextTuples = [
-            (style, character if character == "\\" else visible(character))
-            for style, character, *_ in fragments
+            (style, text)
+            for (style, *_), text in zip(fragments, _shown_characters(line), strict=True)
         ]
         # Where each character starts. The cursor may also be behind the last one.
         starts = list(accumulate((len(text) for _, text, *_ in shown), initial=0))
@@ -283,6 +284,20 @@ class _EscapeProcessor(Processor):
             return bisect_right(starts, position) - 1
 
         return Transformation(shown, source_to_display, display_to_source)
+
+
+def _shown_characters(line: str) -> Iterator[str]:
+    """How each character of a line is shown."""
+    end_of_names = length_of_names(line)
+    yield from map(visible_name, line[:end_of_names])
+    text = line[end_of_names:]
+    shown = visible(text)
+    position = 0
+    for each in text:
+        # Some stay only between others. An escape, or a space, never starts like what it shows.
+        character = each if shown.startswith(each, position) else visible(each)
+        position += len(character)
+        yield character
 
 
 def _key_bindings() -> KeyBindings:

@@ -173,8 +173,8 @@ def test_messages_for_people(
 @pytest.mark.parametrize(
     ("encoding", "shown"),
     [
-        ("utf-8", "<böb\\u202e> \\x1b[2J \\\\ \\x00 \\x7f \\x9b \\u202e é\ufffd\n"),
-        ("ascii", "<b\\xf6b\\u202e> \\x1b[2J \\\\ \\x00 \\x7f \\x9b \\u202e \\xe9\\ufffd\n"),
+        ("utf-8", "<böb\\u202e> \\x1b[2J \\ \\x00 \\x7f \\x9b \\u202e é\ufffd\n"),
+        ("ascii", "<b\\xf6b\\u202e> \\x1b[2J \\ \\x00 \\x7f \\x9b \\u202e \\xe9\\ufffd\n"),
     ],
 )
 def test_characters_that_do_not_print_are_escaped(encoding: str, shown: str) -> None:

@@ -63,6 +63,10 @@ class _Screen(pyte.Screen):
 
     answer: Callable[[str], None]
 
+    def draw(self, data: str) -> None:
+        # pyte would leave out all that follows such a character.
+        super().draw(re.sub("[\u200b-\u200d\ufe00-\ufe0f]", "", data))
+
     def write_process_input(self, data: str) -> None:
         self.answer(data)
 

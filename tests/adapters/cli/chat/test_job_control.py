@@ -16,6 +16,9 @@ STOPPED = f"stopped by {signal.SIGTSTP:d} settings kept"
 def half_a_line(path: str) -> Iterator[Terminal]:
     """Run the chat in a shell, and type a half of a line to bob."""
     with open_chat(path, "--to", "bob", command=[*IN_SHELL, *CHAT]) as terminal:
+        # What the terminal is asked below that line, it has answered before it sends the keys. A
+        # shell would read an answer that comes later.
+        terminal.wait_for_line(r"\* /help lists .*")
         terminal.wait_for_prompt("alice -> bob:")
         terminal.type("half")
         terminal.wait_for_prompt("alice -> bob: half")

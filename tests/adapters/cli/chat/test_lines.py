@@ -14,6 +14,23 @@ from chatproto_anyio.cli.chat.lines import OutputLine
             OutputLine.received(Message("b\u202eb", b"\x1b[2J\xff")),
             "12:34 <b\\u202eb> \\x1b[2J\ufffd",
         ),
+        # Names are strict, texts are left as they are where they are honest.
+        (
+            OutputLine.received(
+                Message("bo\ufe0fb\\", "C:\\temp \u0645\u06cc\u200c\u062e".encode())
+            ),
+            "12:34 <bo\\ufe0fb\\\\> C:\\temp \u0645\u06cc\u200c\u062e",
+        ),
+        (
+            OutputLine.sent(
+                Send("b\u2800", "\u4f60\u597d\u3000\u4e16\u754c Bonjour\u202f!".encode())
+            ),
+            "12:34 -> b\\u2800: \u4f60\u597d \u4e16\u754c Bonjour !",
+        ),
+        (
+            OutputLine.notice(Notice("OD\u200dD", "SEND", "\U0001f468\u200d\U0001f469 \\")),
+            "12:34 ! OD\\u200dD: \U0001f468\u200d\U0001f469 \\",
+        ),
         (OutputLine.sent(Send("bob", b"a\tb")), "12:34 -> bob: a\\tb"),
         (OutputLine.sent(Broadcast("te\u200bam", b"hi")), "12:34 -> group te\\u200bam: hi"),
         (

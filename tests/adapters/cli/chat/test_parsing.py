@@ -22,6 +22,7 @@ from chatproto_anyio.cli.chat.parsing import (
     Recipient,
     SetRecipient,
     SimpleCommand,
+    length_of_names,
     parse,
 )
 
@@ -74,6 +75,26 @@ def test_lines(line: str, expected: ParsedInput | None) -> None:
 
 def test_a_message_to_a_group() -> None:
     assert parse("//hi", TEAM) == Broadcast("team", b"/hi")
+
+
+@pytest.mark.parametrize(
+    ("names", "text"),
+    [
+        ("", "hi /there"),
+        ("", "//msg bob hi"),
+        ("/ms", ""),
+        ("/unknown bob hi", ""),
+        ("/msg ", ""),
+        ("/msg  b", ""),
+        ("/msg  bob", " hi there"),
+        ("/say team", "  hi"),
+        ("/to bob ", ""),
+        ("/group team bob carol", ""),
+        ("/help ", ""),
+    ],
+)
+def test_where_names_end(names: str, text: str) -> None:
+    assert length_of_names(names + text) == len(names)
 
 
 @pytest.mark.parametrize("line", ["hi", "//hi"])

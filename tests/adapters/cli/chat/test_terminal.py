@@ -8,7 +8,7 @@ import unicodedata
 
 import pytest
 
-from chatproto import DuplicateLogin, Policy
+from chatproto import DuplicateLogin, NameRule, Policy
 from chatproto_anyio.cli.chat.terminal import RawInput
 
 from ...servers import SocketClient, run_sync
@@ -112,12 +112,18 @@ def test_history(path: str) -> None:
         terminal.wait_for_line("-> bob: two again")
 
 
-def test_control_characters_are_escaped(bob: SocketClient, path: str) -> None:
-    with open_chat(path) as terminal:
+def test_control_characters_are_escaped(path: str) -> None:
+    policy = Policy(names=NameRule.ANY)
+    with (
+        run_sync(unix=path, policy=policy),
+        SocketClient(f"unix:{path}") as bob,
+        open_chat(path) as terminal,
+    ):
+        bob.login("bob")
         terminal.wait_for_prompt("alice:")
         hostile = "\x1b]0;title\x07\x1b[31mred\x9b2J \u202egnp.exe \\ \u2028"
         bob.write(f"CHAT/1.0 SEND alice {hostile}".encode() + b"\xff\n")
-        shown = r"\x1b]0;title\x07\x1b[31mred\x9b2J \u202egnp.exe \\ \u2028" + "\ufffd"
+        shown = r"\x1b]0;title\x07\x1b[31mred\x9b2J \u202egnp.exe \ \u2028" + "\ufffd"
         terminal.wait_for_line(re.escape(f"<bob> {shown}"))
         bob.write("CHAT/1.0 LOGIN e\u202eve\nCHAT/1.0 SEND alice hi\n".encode())
         terminal.wait_for_line(re.escape(r"<e\u202eve> hi"))
@@ -127,10 +133,44 @@ def test_control_characters_are_escaped(bob: SocketClient, path: str) -> None:
         terminal.type("\x1b[D\x1b[D\x1b[D!\x7f\r")
         terminal.wait_for_prompt(r"alice -> e\u202eve:")
         terminal.type("it is \x1b[200~\x1b[31m\x1b[201~\\\r")
-        terminal.wait_for_line(re.escape(r"-> e\u202eve: it is [31m\\"))
+        terminal.wait_for_line(re.escape(r"-> e\u202eve: it is [31m") + r"\\")
         for each in ("\x1b]0;", "\x1b[31mred", "\x9b", "\u202e", "\u2028"):
             assert each.encode() not in terminal.raw
-    assert bob.read_line() == b"CHAT/1.0 RECEIVE alice it is [31m\\\n"
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE alice it is [31m\\\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "C:\\temp",
+        "\u0645\u06cc\u200c\u062e\u0648\u0627\u0647\u0645",
+        "Bonjour\u202f! \u4f60\u597d\u3000\u4e16\u754c",
+        "\U0001f468\u200d\U0001f469\u200d\U0001f467 \u2764\ufe0f",
+    ],
+    ids=["backslash", "persian", "spaces", "emoji"],
+)
+def test_honest_text_is_shown_as_it_is(bob: SocketClient, path: str, text: str) -> None:
+    # The emulated screen drops characters without a width, and shows each wide one in two cells.
+    shown = re.sub("[\u200c\u200d\ufe0f]", "", re.sub("[\u202f\u3000]", " ", text))
+    with open_chat(path, "--to", "bob") as terminal:
+        terminal.wait_for_prompt("alice -> bob:")
+        terminal.type(f"{text}.")
+        terminal.wait_for_prompt(f"alice -> bob: {shown}.")
+        terminal.type("\x1b[D\x7f\x1b[C!\r")
+        assert bob.read_line() == f"CHAT/1.0 RECEIVE alice {text[:-1]}.!\n".encode()
+        bob.write(f"CHAT/1.0 SEND alice {text}\n".encode())
+        terminal.wait_for_line(re.escape(f"<bob> {shown}"))
+
+
+def test_the_input_shows_names_strictly_and_text_as_it_is(bob: SocketClient, path: str) -> None:
+    with open_chat(path) as terminal:
+        terminal.wait_for_prompt("alice:")
+        terminal.type("/msg b\ufe0f\\b a\u200db \u200d\\\u3000\u202e")
+        terminal.wait_for_prompt(r"alice: /msg b\ufe0f\\b ab \u200d\ \u202e")
+        # To the start of the text, one character at a time, and to its end.
+        terminal.type("\x1b[D" * 8 + "<\x05>\r")
+        terminal.wait_for_line(re.escape(r"-> b\ufe0f\\b: <ab \u200d\ \u202e>"))
+        bob.flush("bob")
 
 
 @pytest.mark.parametrize(
