@@ -34,7 +34,7 @@ from .wire.events import (
     Send,
 )
 from .wire.limits import LineLimits
-from .wire.names import NAME_MAX, SERVER_NAME
+from .wire.names import GROUPS_NAME, NAME_MAX, SERVER_NAME
 from .wire.states import TRANSITIONS, Role, State
 from .wire.visible import visible, visible_name
 
@@ -55,10 +55,13 @@ else:
 
 
 __all__ = [
+    "GROUPS_NAME",
     "NAME_MAX",
     "SERVER_NAME",
     "TRANSITIONS",
     "Action",
+    "Adding",
+    "Answer",
     "Backoff",
     "Broadcast",
     "Broadcasting",
@@ -83,7 +86,10 @@ __all__ = [
     "EventKind",
     "Expire",
     "Group",
+    "GroupChange",
+    "GroupEnded",
     "GroupLimits",
+    "GroupMade",
     "Invalid",
     "LagHistogram",
     "Leave",
@@ -95,6 +101,8 @@ __all__ = [
     "LoginRefusedError",
     "LoginRequest",
     "Logout",
+    "MemberAdded",
+    "MemberLeft",
     "Message",
     "NameRule",
     "Notice",

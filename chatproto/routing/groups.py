@@ -5,6 +5,7 @@ from collections.abc import Collection, Iterable, MutableMapping
 from typing import Any, Final, Generic
 
 from .actions import ConnectionId
+from .changes import GroupChange, GroupEnded, GroupMade, MemberAdded, MemberLeft
 from .limits import GroupLimits
 
 SEARCH: Final = 1000
@@ -24,7 +25,7 @@ class GroupRecord(Generic[ConnectionId]):
     __slots__ = ("creator", "maker", "members", "network")
 
     def __init__(
-        self, creator: str, members: Iterable[str], maker: ConnectionId, network: str
+        self, creator: str, members: Iterable[str], maker: ConnectionId | None, network: str
     ) -> None:
         self.creator: str = creator
         # A dict for a set that keeps its order: messages go out in the same order each time.
@@ -56,6 +57,8 @@ class Groups(Generic[ConnectionId]):
         self._memberships: Counter[str] = Counter()
         self._total = 0
         self._by_maker: dict[ConnectionId, set[str]] = {}
+        self.changes: list[GroupChange] | None = None
+        """Where to note each change; None if nobody wants to know."""
         self.looked_up: int = 0
         """Names looked up so far to find room."""
 
@@ -87,39 +90,104 @@ class Groups(Generic[ConnectionId]):
             return f"a group has at most {limits.max_members} members", []
         if len(self._by_maker.get(maker, ())) >= limits.max_groups_per_connection:
             return "you have made too many groups", []
-        expired: list[str] = []
-        if network:
-            # A group counts as one more member.
-            size = self._memberships[network] + len(self._by_network.get(network, ()))
-            excess = size + 1 + len(members) - limits.max_memberships_per_address
-            if not self._find_room(self._by_network.get(network, {}), 0, excess, expired):
-                return "there are too many groups from your address", []
-        groups = len(self._by_name) - len(expired) + 1 - limits.max_groups
-        freed = sum(len(self._by_name[each].members) for each in expired)
-        excess = self._total - freed + len(members) - limits.max_memberships
-        if not self._find_room(self._by_name, groups, excess, expired):
-            return "there are too many groups", []
-        for each in expired:
-            self._remove(each)
-        group = GroupRecord(creator, members, maker, network)
-        self._by_name[name] = group
-        self._by_network.setdefault(network, OrderedDict())[name] = None
-        self._by_maker.setdefault(maker, set()).add(name)
-        self._count(group, len(group.members))
-        return "", expired
+        text, expired = self._make_room(network, 1, len(members))
+        if not text:
+            self._insert(name, GroupRecord(creator, members, maker, network))
+        return text, expired
+
+    def restore(self, made: GroupMade) -> None:
+        """Have a group from before this hub. It counts in total, and in nobody's quota.
+
+        Raises:
+            ValueError: There is a group of that name already.
+        """
+        if made.group in self._by_name:
+            raise ValueError(f"there is a group {made.group} already")
+        self._insert(made.group, GroupRecord(made.creator, made.members, None, ""))
+
+    def add(self, name: str, member: str) -> tuple[str, list[str]]:
+        """Add a member to a group, if the bounds allow it.
+
+        Args:
+            name: The group's name. Somebody in it is online.
+            member: The name of the member, who is not in it.
+
+        Returns:
+            As `make`.
+        """
+        group = self._by_name[name]
+        if len(group.members) >= self._limits.max_members:
+            return f"a group has at most {self._limits.max_members} members", []
+        text, expired = self._make_room(group.network, 0, 1)
+        if not text:
+            group.members[member] = None
+            self._count(group, 1)
+            self._note(MemberAdded(name, member))
+        return text, expired
 
     def leave(self, name: str, member: str) -> None:
         """Take a member off a group. The last one ends it."""
         group = self._by_name[name]
         del group.members[member]
         self._count(group, -1)
-        if not group.members:
+        if group.members:
+            self._note(MemberLeft(name, member))
+        else:
             self._remove(name)
+
+    def of(self, member: str) -> list[str]:
+        """The groups that a user is a member of.
+
+        It looks at all groups: to keep an index would take as much memory as the groups themselves.
+        """
+        self.looked_up += len(self._by_name)
+        return [name for name, group in self._by_name.items() if member in group.members]
 
     def forget_maker(self, maker: ConnectionId) -> None:
         """Count the groups of a connection that has ended no longer in its quota."""
         for name in self._by_maker.pop(maker, ()):
             self._by_name[name].maker = None
+
+    def _make_room(self, network: str, groups: int, members: int) -> tuple[str, list[str]]:
+        """End groups until there is room for more.
+
+        Args:
+            network: The network in whose quota the new ones count; empty for none.
+            groups: How many groups more there will be.
+            members: How many members more they will have.
+
+        Returns:
+            Why there is no room, and the groups that were ended, as `make` returns them.
+        """
+        limits = self._limits
+        expired: list[str] = []
+        if network:
+            # A group counts as one more member.
+            size = self._memberships[network] + len(self._by_network.get(network, ()))
+            excess = size + groups + members - limits.max_memberships_per_address
+            if not self._find_room(self._by_network.get(network, {}), 0, excess, expired):
+                return "there are too many groups from your address", []
+        freed = sum(len(self._by_name[each].members) for each in expired)
+        members += self._total - freed - limits.max_memberships
+        if groups:
+            groups += len(self._by_name) - len(expired) - limits.max_groups
+        if not self._find_room(self._by_name, groups, members, expired):
+            return "there are too many groups", []
+        for each in expired:
+            self._remove(each)
+        return "", expired
+
+    def _insert(self, name: str, group: GroupRecord[ConnectionId]) -> None:
+        self._by_name[name] = group
+        self._by_network.setdefault(group.network, OrderedDict())[name] = None
+        if group.maker is not None:
+            self._by_maker.setdefault(group.maker, set()).add(name)
+        self._count(group, len(group.members))
+        self._note(GroupMade(name, group.creator, tuple(group.members)))
+
+    def _note(self, change: GroupChange) -> None:
+        if self.changes is not None:
+            self.changes.append(change)
 
     def _find_room(
         self, order: MutableMapping[str, Any], groups: int, members: int, expired: list[str]
@@ -157,6 +225,7 @@ class Groups(Generic[ConnectionId]):
 
     def _remove(self, name: str) -> None:
         group = self._by_name.pop(name)
+        self._note(GroupEnded(name))
         self._count(group, -len(group.members))
         names = self._by_network[group.network]
         del names[name]

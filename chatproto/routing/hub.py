@@ -1,5 +1,6 @@
 """Who is who, and who gets what."""
 
+from collections.abc import Iterable, Mapping
 from typing import Final, Generic, assert_never
 from unicodedata import normalize
 
@@ -18,13 +19,15 @@ from ..wire.events import (
     Send,
     unchecked,
 )
-from ..wire.names import is_reserved
+from ..wire.names import GROUPS_NAME, is_reserved
 from ..wire.states import Role, objection
 from ..wire.visible import has_invisible
 from .actions import Action, ConnectionId, Deliver, Disconnect, Expire, Refuse
+from .changes import GroupChange, GroupMade
 from .groups import Groups
 from .limits import GroupLimits
 from .policy import Broadcasting, DuplicateLogin, NameRule, Policy
+from .services import GroupServices
 
 
 class ChatHub(Generic[ConnectionId]):
@@ -53,6 +56,9 @@ class ChatHub(Generic[ConnectionId]):
         # The names online by what `_fold` makes of them, if they have to differ in that.
         self._folded: dict[str, str] = {}
         self._groups: Groups[ConnectionId] = Groups(limits, self.online.keys())
+        self._services: GroupServices[ConnectionId] = GroupServices(self._groups, self.online)
+        self.labelled: Mapping[ConnectionId, None] = self._services.labelled
+        """The connections that want to know which group a message comes from."""
 
     @property
     def users(self) -> int:
@@ -102,6 +108,7 @@ class ChatHub(Generic[ConnectionId]):
             return
         self._ended[cid] = name = self._names.pop(cid)
         self._networks.pop(cid, None)
+        self._services.labelled.pop(cid, None)
         self._groups.forget_maker(cid)
         if name is not None:
             self._leave_name(cid, name)
@@ -153,6 +160,26 @@ class ChatHub(Generic[ConnectionId]):
             case _:
                 assert_never(event)
 
+    def restore(self, groups: Iterable[GroupMade]) -> None:
+        """Have groups from before this hub.
+
+        Raises:
+            ValueError: There is a group of one of these names already.
+        """
+        for each in groups:
+            self._groups.restore(each)
+
+    def note_changes(self) -> None:
+        """From now on, note each change of a group for `take_changes`."""
+        self._groups.changes = []
+
+    def take_changes(self) -> list[GroupChange]:
+        """The changes of groups since the last call, in order; none without `note_changes`."""
+        changes = self._groups.changes
+        if changes:
+            self._groups.changes = []
+        return changes or []
+
     def audience(
         self, cid: ConnectionId, group: str
     ) -> tuple[ConnectionId, ...] | Refuse[ConnectionId]:
@@ -191,9 +218,11 @@ class ChatHub(Generic[ConnectionId]):
     def _send(self, cid: ConnectionId, name: str, event: Send) -> list[Action[ConnectionId]]:
         connections = self.online.get(event.to)
         if connections:
-            return [_new_deliver(tuple(connections), _new_receive(name, event.data))]
+            return [Deliver(tuple(connections), _new_receive(name, event.data))]
         if is_reserved(event.to):
-            return []
+            if event.to != GROUPS_NAME or not self._policy.services:
+                return []
+            return self._services.handle(cid, name, event.data, self._policy.adding)
         return [Refuse(cid, ErrorCode.NO_SUCH_USER, f"{event.to} is not online")]
 
     def _broadcast(
@@ -202,7 +231,9 @@ class ChatHub(Generic[ConnectionId]):
         audience = self.audience(cid, event.group)
         if isinstance(audience, Refuse):
             return [audience]
-        return [_new_deliver(audience, _new_receive(name, event.data))] if audience else []
+        if not audience:
+            return []
+        return [Deliver(audience, _new_receive(name, event.data), event.group)]
 
     def _make_group(self, cid: ConnectionId, name: str, event: Group) -> list[Action[ConnectionId]]:
         if self._is_hidden(event.name):
@@ -297,6 +328,5 @@ def _not_a_member(cid: ConnectionId, group: str) -> Refuse[ConnectionId]:
     return Refuse(cid, ErrorCode.NOT_A_MEMBER, f"you are not a member of {group}")
 
 
-# Both are made of values that were checked before.
+# It is made of values that were checked before.
 _new_receive = unchecked(Receive)
-_new_deliver = unchecked(Deliver)

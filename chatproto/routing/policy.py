@@ -36,6 +36,17 @@ class NameRule(Enum):
     folding (The Unicode Standard, section 3.13), such as `bob` and `BOB`."""
 
 
+class Adding(Enum):
+    """Who may add members to a group."""
+
+    CREATOR = "creator"
+    """The user who made it."""
+    MEMBERS = "members"
+    """Its members, and the user who made it."""
+    NOBODY = "nobody"
+    """Nobody: a group keeps the members that it was made with."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Policy:
     """The choices that the protocol leaves open (the rows marked P in protocol.md, section 4)."""
@@ -49,6 +60,13 @@ class Policy:
     names: NameRule = NameRule.VISIBLE
     """Which names are taken."""
 
+    adding: Adding = Adding.CREATOR
+    """Who may add members to a group."""
+
+    services: bool = True
+    """Whether the server answers requests to `*groups*` (section 5). With notices off, it does
+    not."""
+
     @classmethod
     def reference(cls) -> "Policy":
         """The choices of the server that CHAT/1.0 was published with."""
@@ -56,4 +74,6 @@ class Policy:
             duplicate_login=DuplicateLogin.SHARE,
             broadcasting=Broadcasting.ANYONE,
             names=NameRule.ANY,
+            adding=Adding.NOBODY,
+            services=False,
         )

@@ -6,6 +6,7 @@ from math import inf
 from typing import Generic
 
 from ..routing.actions import ConnectionId
+from ..routing.changes import GroupChange, GroupMade
 from ..routing.policy import Policy
 from .admission import Admission, network_of
 from .close_reason import CloseReason
@@ -43,8 +44,13 @@ class ChatBroker(Generic[ConnectionId]):
         notices: Whether to tell clients why the server refuses something (protocol.md, section 3).
             Without them it is as silent as the server that CHAT/1.0 was published with.
         ask: Whether to ask for each LOGIN if it is allowed; see `take_questions`.
+        groups: Groups that exist from the start, such as those from before a restart.
+        note_changes: Whether to note each change of a group for `take_group_changes`.
         fast_path: Whether messages that need no closer look go a faster way, with the same result.
             Tests switch it off to compare.
+
+    Raises:
+        ValueError: Two of the groups have the same name.
     """
 
     def __init__(
@@ -54,12 +60,19 @@ class ChatBroker(Generic[ConnectionId]):
         limits: Limits = Limits(),
         notices: bool = True,
         ask: bool = False,
+        groups: Iterable[GroupMade] = (),
+        note_changes: bool = False,
         fast_path: bool = True,
     ) -> None:
         self._limits = limits
+        if not notices:
+            policy = replace(policy, services=False)
         self._dispatcher = Dispatcher(
             policy=policy, limits=limits, notices=notices, ask=ask, fast_path=fast_path
         )
+        self._dispatcher.hub.restore(groups)
+        if note_changes:
+            self._dispatcher.hub.note_changes()
         self._by_id: dict[ConnectionId, Peer] = self._dispatcher.by_id
         self._peers = self._dispatcher.peers
         self._buffers = self._dispatcher.buffers
@@ -291,6 +304,10 @@ class ChatBroker(Generic[ConnectionId]):
         What the same connections send in the meantime waits too, for `Limits.auth_timeout` at most.
         """
         return self._dispatcher.logins.take_questions()
+
+    def take_group_changes(self) -> list[GroupChange]:
+        """The changes of groups since the last call, in order, if they are noted."""
+        return self._dispatcher.hub.take_changes()
 
     def snapshot(self) -> Counters:
         """The counters as they stand now."""

@@ -97,6 +97,22 @@ class Buffers:
         self.total = total
         return True
 
+    def queue_both_unless_full(
+        self,
+        to: Collection[Peer],
+        lines: bytes,
+        others: Collection[Peer],
+        other_lines: bytes,
+    ) -> bool:
+        """The same for lines to some connections, and others to others: all of it or nothing."""
+        size, other_size = len(lines), len(other_lines)
+        total = self.total + size * len(to) + other_size * len(others)
+        if (total > self._flow.high_water or self._flow.full) and not (
+            self._have_room(to, size, total) and self._have_room(others, other_size, total)
+        ):
+            return False
+        return self.queue_unless_full(to, lines) and self.queue_unless_full(others, other_lines)
+
     def _have_room(self, to: Collection[Peer], size: int, total: int) -> bool:
         """Whether some queues can take so many bytes each, which makes so many in total."""
         full, room = self._flow.full, self._flow.high_water - size

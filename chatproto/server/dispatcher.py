@@ -28,10 +28,10 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final, TypeVar, assert_never
 
-from ..routing.actions import Action, Deliver, Disconnect, Expire, Refuse
+from ..routing.actions import Action, Answer, Deliver, Disconnect, Expire, Refuse
 from ..routing.hub import ChatHub
 from ..routing.policy import Policy
-from ..wire.codec import encode
+from ..wire.codec import encode, with_label
 from ..wire.errors import ErrorCode
 from ..wire.events import Broadcast, Event, Group, Invalid, Login, Logout
 from ..wire.line_buffer import has_long_line
@@ -44,7 +44,7 @@ from .foreign import BEGINNING, foreign_protocol
 from .limits import Limits
 from .log_events import LOGGED
 from .logins import Decision, Logins, Refusal
-from .notices import Notices
+from .notices import Notices, answer_lines
 from .peer import Peer, Phase, Waiting
 from .peers import Peers
 from .rate_limiter import RateLimiter
@@ -85,6 +85,7 @@ class Dispatcher:
         self.log: EventLog = EventLog(limits)
         self.work: Work = Work()
         self._max_line = limits.max_line
+        self._queue_bytes = limits.queue_bytes
         self._notices = Notices(limits, enabled=notices)
         self._fast_path = FastPath(
             self.hub,
@@ -322,6 +323,11 @@ class Dispatcher:
                 logged = False
                 if isinstance(event, Login):
                     self.log.login_refused(peer, event.name, action.code, action.text)
+            elif isinstance(action, Answer):
+                if self.flow.blockers((peer,)):
+                    self.flow.wait(peer, peer)
+                    return Waiting.QUEUE
+                self._answer(peer, action)
             elif isinstance(action, Expire):
                 self.log.group_expired(peer, name, action.group)
             elif isinstance(action, Disconnect):
@@ -379,8 +385,34 @@ class Dispatcher:
             self.log.counters.messages += 1
         self.log.counters.deliveries += len(to)
         self.work.charge(len(to))
-        self._queue(to, line)
+        self._queue_message(to, line, action)
         return not blockers
+
+    def _queue_message(self, to: Collection[Peer], line: bytes, action: Deliver[Peer]) -> None:
+        """Queue a message, with its group for those recipients who want to know that."""
+        labelled = self.hub.labelled
+        if action.group and labelled and not labelled.keys().isdisjoint(to):
+            label = with_label(line, action.group)
+            # Nobody's message is refused for what a recipient has chosen.
+            if not has_long_line(label, self._max_line):
+                slow = [
+                    *self.buffers.queue([each for each in to if each not in labelled], line),
+                    *self.buffers.queue([each for each in to if each in labelled], label),
+                ]
+                for peer, reason in slow:
+                    self.abort(peer, reason)
+                return
+        self._queue(to, line)
+
+    def _answer(self, peer: Peer, answer: Answer[Peer]) -> None:
+        """Answer a request about groups."""
+        self.work.charge(len(answer.names) // 16)
+        lines = b"".join(answer_lines(answer, self._max_line))
+        if self.flow.high_water + len(lines) > self._queue_bytes:
+            # It would close the connection, which has done nothing wrong.
+            too_many = Answer(peer, f"refused {ErrorCode.TOO_MANY} {answer.head}", ())
+            [lines] = answer_lines(too_many, self._max_line)
+        self._queue((peer,), lines)
 
     def _execute_eof(self, peer: Peer) -> None:
         if peer.eof and peer.phase is Phase.OPEN and peer.waiting is Waiting.NOTHING:

@@ -27,7 +27,7 @@ from typing import Any, Final
 
 from ..routing.actions import Refuse
 from ..routing.hub import ChatHub
-from ..wire.codec import receive_prefix, split_message
+from ..wire.codec import receive_prefix, split_message, with_label
 from ..wire.names import NAMES
 from .buffers import Buffers
 from .counters import Counters
@@ -150,9 +150,21 @@ class FastPath:
         if len(texts) != rest.count(b"\n"):
             return self._deliver_each(peer, data)
         size = len(beginning) + max(map(len, texts)) + 1
-        if size + len(prefix) > self._longest or not self._buffers.queue_unless_full(
-            to, prefix + (b"\n" + prefix).join(texts)
-        ):
+        if size + len(prefix) > self._longest:
+            return 0
+        lines = prefix + (b"\n" + prefix).join(texts)
+        labelled = self._hub.labelled
+        if labelled and command == b"BROADCAST" and not labelled.keys().isdisjoint(to):
+            label = with_label(prefix, name)
+            queued = size + len(label) <= self._longest and self._buffers.queue_both_unless_full(
+                [each for each in to if each not in labelled],
+                lines,
+                [each for each in to if each in labelled],
+                label + (b"\n" + label).join(texts),
+            )
+        else:
+            queued = self._buffers.queue_unless_full(to, lines)
+        if not queued:
             return 0
         self._counters.messages += len(texts)
         self._counters.deliveries += len(texts) * len(to)

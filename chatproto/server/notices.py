@@ -1,11 +1,12 @@
 """The server's answers, for which the protocol has no command (protocol.md, section 3)."""
 
-from typing import Final
+from typing import Any, Final
 
-from ..wire.codec import command_word, encode
+from ..routing.actions import Answer
+from ..wire.codec import command_word, encode, receive_prefix
 from ..wire.errors import ErrorCode
 from ..wire.events import Event, Invalid, Receive
-from ..wire.names import SERVER_NAME
+from ..wire.names import GROUPS_NAME, SERVER_NAME
 from .close_reason import CloseReason
 from .limits import Limits
 from .peer import Peer
@@ -40,6 +41,23 @@ def notice(code: ErrorCode, command: str, text: str) -> Receive:
         text: Words for people.
     """
     return Receive(SERVER_NAME, f"ERR {code} {command} {text}".encode())
+
+
+def answer_lines(answer: Answer[Any], max_line: int) -> list[bytes]:
+    """The lines that answer a request about groups (protocol.md, section 5).
+
+    Args:
+        answer: The answer.
+        max_line: The longest line in bytes, its LF included.
+    """
+    beginning = receive_prefix(GROUPS_NAME) + answer.head.encode()
+    lines = [bytearray(beginning)]
+    for each in answer.names:
+        name = each.encode()
+        if len(lines[-1]) + len(name) + 2 > max_line:
+            lines.append(bytearray(beginning))
+        lines[-1] += b" " + name
+    return [bytes(line) + b"\n" for line in lines]
 
 
 class Notices:

@@ -151,6 +151,17 @@ def receive_prefix(sender: str) -> bytes:
     return b"CHAT/1.0 RECEIVE %b " % sender.encode()
 
 
+def with_label(line: bytes, group: str) -> bytes:
+    """Have a RECEIVE say which group it comes from (protocol.md, section 5).
+
+    Args:
+        line: The line, or its beginning up to the data.
+        group: The group's name.
+    """
+    word = b"CHAT/1.0 RECEIVE "
+    return line.replace(word, b"%b*groups* in %b " % (word, group.encode()), 1)
+
+
 def command_word(line: bytes) -> str:
     """The command that a line names, well-formed or not; `-` when it names none.
 

@@ -39,6 +39,9 @@ class ErrorCode(StrEnum):
     """The group of a GROUP exists already; it stays as it is."""
     NOT_A_MEMBER = "NOT_A_MEMBER"
     """The sender of a BROADCAST or LEAVE is not a member of the group."""
+    NOT_ALLOWED = "NOT_ALLOWED"
+    """The server's policy does not let this user do that."""
+
     TOO_MANY = "TOO_MANY"
     """There are too many of something; the words say of what."""
     AUTH_FAILED = "AUTH_FAILED"

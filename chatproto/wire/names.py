@@ -11,6 +11,9 @@ NAME_MAX: Final = 64
 SERVER_NAME: Final = "*server*"
 """The name that the server's notices come from."""
 
+GROUPS_NAME: Final = "*groups*"
+"""The name of the service for groups (protocol.md, section 5)."""
+
 # `\s` is Unicode white space; the two ranges are category Cc. Neither covers the other.
 _NAME = re.compile(r"[^\s\x00-\x1f\x7f-\x9f]+")
 

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Protocol
 
-from chatproto import DuplicateLogin, NameRule, Policy
+from chatproto import Adding, DuplicateLogin, NameRule, Policy
 
 FOLDER = Path(__file__).parent / "transcripts"
 
@@ -16,6 +16,8 @@ POLICIES = {
     "reference": Policy.reference(),
     "reject": Policy(duplicate_login=DuplicateLogin.REJECT),
     "replace": Policy(duplicate_login=DuplicateLogin.REPLACE),
+    "members": Policy(adding=Adding.MEMBERS),
+    "nobody": Policy(adding=Adding.NOBODY),
     "distinct": Policy(names=NameRule.DISTINCT),
 }
 

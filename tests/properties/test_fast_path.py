@@ -23,6 +23,9 @@ BEGINNINGS = [
     "BROADCAST g ",
     "SEND *s ",
 ]
+REQUESTS = st.sampled_from([b"on", b"on", b"off", b"list", b"members g", b"add g zoe"]).map(
+    b"CHAT/1.0 SEND *groups* %b\n".__mod__
+)
 
 
 RUNS = st.builds(
@@ -33,7 +36,7 @@ RUNS = st.builds(
     st.lists(testing.data(40) | st.just(b"x" * 300), min_size=1, max_size=12),
 )
 DATA = st.lists(
-    RUNS | RUNS | testing.valid_lines() | testing.hostile_lines(), min_size=1, max_size=4
+    RUNS | RUNS | REQUESTS | testing.valid_lines() | testing.hostile_lines(), min_size=1, max_size=4
 ).map(b"".join)
 STEPS = st.lists(st.tuples(st.integers(0, len(USERS) - 1), DATA | st.integers(0, 700)), max_size=12)
 
@@ -107,6 +110,7 @@ def outcome(
 
 @given(st.sampled_from(LIMITS), conversations())
 @example(LIMITS[1], [(0, b"CHAT/1.0 SEND bob 1\nCHAT/1.0 SEND bob 2\n" * 20), (1, 700)])
+@example(LIMITS[0], [(1, b"CHAT/1.0 SEND *groups* on\n"), (0, b"CHAT/1.0 BROADCAST g hi\n" * 3)])
 def test_both_paths_have_the_same_effect(
     limits: Limits, conversation: list[tuple[int, bytes | int]]
 ) -> None:

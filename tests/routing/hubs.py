@@ -31,9 +31,9 @@ def hub_of(*names: str, policy: Policy = SHARE, limits: Limits = Limits()) -> Ch
     return hub
 
 
-def delivery(sender: str, data: bytes, *to: int) -> list[Action[int]]:
+def delivery(sender: str, data: bytes, *to: int, group: str = "") -> list[Action[int]]:
     """The actions that deliver one message."""
-    return [Deliver(to, Receive(sender, data))]
+    return [Deliver(to, Receive(sender, data), group)]
 
 
 def refused(hub: ChatHub[int], cid: int, event: Event) -> ErrorCode:

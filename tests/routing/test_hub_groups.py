@@ -21,13 +21,13 @@ from .hubs import delivery, hub_of, refused
 def test_a_broadcast_reaches_every_other_connection_of_every_member() -> None:
     hub = hub_of("alice", "alice", "bob", "carol", "bob")
     hub.handle(4, Group("g", ["alice", "bob", "dave"]))
-    assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 2, 3, 5)
+    assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 2, 3, 5, group="g")
 
 
 def test_a_member_named_twice_receives_a_broadcast_once() -> None:
     hub = hub_of("alice", "bob")
     hub.handle(1, Group("g", ["bob", "alice", "bob"]))
-    assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 2)
+    assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 2, group="g")
 
 
 def test_a_broadcast_without_other_members_online() -> None:
@@ -39,14 +39,14 @@ def test_a_broadcast_without_other_members_online() -> None:
 def test_the_creator_of_a_group_may_broadcast_to_it() -> None:
     hub = hub_of("alice", "bob", "carol")
     hub.handle(1, Group("g", ["bob"]))
-    assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 2)
+    assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 2, group="g")
     assert refused(hub, 3, Broadcast("g", b"x")) is ErrorCode.NOT_A_MEMBER
 
 
 def test_the_reference_policy_lets_anyone_broadcast() -> None:
     hub = hub_of("alice", "bob", "carol", policy=Policy.reference())
     hub.handle(1, Group("g", ["alice", "bob"]))
-    assert hub.handle(3, Broadcast("g", b"x")) == delivery("carol", b"x", 1, 2)
+    assert hub.handle(3, Broadcast("g", b"x")) == delivery("carol", b"x", 1, 2, group="g")
 
 
 @pytest.mark.parametrize("event", [Broadcast("g", b"x"), Leave("g"), Leave("*g")])
@@ -59,7 +59,7 @@ def test_a_group_that_exists_is_not_made_again() -> None:
     assert hub.handle(1, Group("g", ["bob"])) == []
     assert refused(hub, 3, Group("g", ["carol"])) is ErrorCode.GROUP_EXISTS
     assert hub.groups == 1
-    assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 2)
+    assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 2, group="g")
     assert refused(hub, 3, Broadcast("g", b"x")) is ErrorCode.NOT_A_MEMBER
 
 
@@ -94,7 +94,7 @@ def test_a_group_ends_with_its_last_member_and_can_be_made_again() -> None:
     assert hub.groups == 0
     assert refused(hub, 1, Broadcast("g", b"x")) is ErrorCode.NO_SUCH_GROUP
     assert hub.handle(2, Group("g", ["alice"])) == []
-    assert hub.handle(2, Broadcast("g", b"x")) == delivery("bob", b"x", 1)
+    assert hub.handle(2, Broadcast("g", b"x")) == delivery("bob", b"x", 1, group="g")
     assert refused(hub, 2, Leave("g")) is ErrorCode.NOT_A_MEMBER
 
 
@@ -106,10 +106,10 @@ def test_membership_survives_the_end_of_a_connection(end: Event) -> None:
     assert hub.handle(1, Broadcast("g", b"x")) == []
     hub.connect(3)
     hub.handle(3, Login("bob"))
-    assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 3)
+    assert hub.handle(1, Broadcast("g", b"x")) == delivery("alice", b"x", 3, group="g")
 
 
 def test_recipients_are_in_the_order_in_which_members_were_named() -> None:
     hub = hub_of("alice", "bob", "carol", "dave")
     hub.handle(1, Group("g", ["dave", "bob", "alice", "carol"]))
-    assert hub.handle(1, Broadcast("g", b"x")) == [delivery("alice", b"x", 4, 2, 3)[0]]
+    assert hub.handle(1, Broadcast("g", b"x")) == [delivery("alice", b"x", 4, 2, 3, group="g")[0]]

@@ -8,6 +8,7 @@ import chatproto_anyio
 import chatproto_sync
 from chatproto import (
     Action,
+    Answer,
     ChatBroker,
     ChatHub,
     Counters,
@@ -36,6 +37,9 @@ def hub(event: Event) -> None:
 
 def each_action(action: Action[str]) -> None:
     match action:
+        case Answer(cid, head, names):
+            assert_type(cid, str)
+            assert_type((head, names), tuple[str, tuple[str, ...]])
         case Deliver(to, message):
             assert_type(to, tuple[str, ...])
             assert_type(message, Receive)

@@ -1,0 +1,120 @@
+"""The service for groups behind the reserved name `*groups*` (protocol.md, section 5).
+
+Theory of operation
+===================
+
+CHAT/1.0 has no command to ask which group a message comes from, who is in a group, or to add
+somebody. A SEND to a reserved name is the way to ask without a new command: servers that do not
+know it drop it in silence, and nobody else can answer, because nobody can log in under that name.
+
+A request of another form is dropped too, and no answer is a request. So two programs that answer
+everything never keep each other busy here.
+"""
+
+from collections.abc import Collection, Mapping
+from typing import Generic
+
+from ..wire.errors import ErrorCode, LocalProtocolError
+from ..wire.events import Receive
+from ..wire.names import GROUPS_NAME, check_name, is_reserved
+from .actions import Action, Answer, ConnectionId, Deliver, Expire
+from .groups import GroupRecord, Groups
+from .policy import Adding
+
+
+class GroupServices(Generic[ConnectionId]):
+    """Answers requests about groups, and knows who has asked for labels.
+
+    Args:
+        groups: The groups.
+        online: The connections that are logged in under each name.
+    """
+
+    def __init__(
+        self,
+        groups: Groups[ConnectionId],
+        online: Mapping[str, Collection[ConnectionId]],
+    ) -> None:
+        self._groups = groups
+        self._online = online
+        self.labelled: dict[ConnectionId, None] = {}
+        """The connections that want to know which group a message comes from."""
+
+    def handle(
+        self, cid: ConnectionId, name: str, data: bytes, adding: Adding
+    ) -> list[Action[ConnectionId]]:
+        """Answer a request.
+
+        Args:
+            cid: The connection that it comes from.
+            name: The name that this connection is logged in under.
+            data: The request.
+            adding: Who may add members to a group.
+
+        Returns:
+            What to do; nothing when it is no request.
+        """
+        try:
+            words = data.decode().split(" ")
+            for each in words:
+                check_name(each)
+        except (UnicodeDecodeError, LocalProtocolError):
+            return []
+        match words:
+            case ["on"]:
+                self.labelled[cid] = None
+                return [Answer(cid, "on", ())]
+            case ["off"]:
+                self.labelled.pop(cid, None)
+                return [Answer(cid, "off", ())]
+            case ["list"]:
+                return [Answer(cid, "list", tuple(self._groups.of(name)))]
+            case ["members", group]:
+                return [self._members(cid, name, group)]
+            case ["add", group, member]:
+                return self._add(cid, name, group, member, adding)
+            case _:
+                return []
+
+    def _members(self, cid: ConnectionId, name: str, group: str) -> Answer[ConnectionId]:
+        record = self._known(name, group)
+        if record is None:
+            return _refused(cid, ErrorCode.NO_SUCH_GROUP, "members", group)
+        return Answer(cid, f"members {group}", tuple(record.members))
+
+    def _add(
+        self, cid: ConnectionId, name: str, group: str, member: str, adding: Adding
+    ) -> list[Action[ConnectionId]]:
+        record = self._known(name, group)
+        code: ErrorCode | None = None
+        expired: list[str] = []
+        if record is None:
+            code = ErrorCode.NO_SUCH_GROUP
+        elif adding is Adding.NOBODY or (adding is Adding.CREATOR and name != record.creator):
+            code = ErrorCode.NOT_ALLOWED
+        elif is_reserved(member):
+            code = ErrorCode.NAME_RESERVED
+        elif member not in record.members:
+            text, expired = self._groups.add(group, member)
+            code = ErrorCode.TOO_MANY if text else None
+        actions: list[Action[ConnectionId]] = [Expire(each) for each in expired]
+        if code is not None:
+            actions.append(_refused(cid, code, "add", group, member))
+            return actions
+        added = f"added {group} {member} {name}"
+        # To add a member once more gives the same actions. That happens when the sender has waited
+        # for one of these connections.
+        to = tuple(dict.fromkeys([cid, *self._online.get(member, ())]))
+        actions.append(Deliver(to, Receive(GROUPS_NAME, added.encode())))
+        return actions
+
+    def _known(self, name: str, group: str) -> GroupRecord[ConnectionId] | None:
+        """A group that a user is in or has made; None where the user learns of none."""
+        record = self._groups.get(group)
+        if record is not None and (name in record.members or name == record.creator):
+            return record
+        return None
+
+
+def _refused(cid: ConnectionId, code: ErrorCode, *words: str) -> Answer[ConnectionId]:
+    return Answer(cid, f"refused {code} {' '.join(words)}", ())
