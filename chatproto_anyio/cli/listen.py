@@ -16,8 +16,8 @@ from chatproto import ChatProtocolError, Message, Notice, Reconnected
 from ..client.client import Client
 from ..client.connect import connect
 from .chat.lines import OutputLine
-from .options import ConnectArguments, connection_options, name_option
-from .running import cancelled_by_signal, format_reconnected, run_client
+from .options import ServerOptions, connection_options, name_option
+from .running import cancelled_by_signal, format_reconnected, logged_in, run_client
 from .stdio import StandardOutput
 
 Item: TypeAlias = Message | Notice | Reconnected
@@ -28,7 +28,7 @@ Item: TypeAlias = Message | Notice | Reconnected
 @name_option
 @click.option("--json", "as_json", is_flag=True, help="Print each item as a line of JSON.")
 @connection_options
-def listen(name: str, as_json: bool, server: ConnectArguments) -> None:
+def listen(name: str, as_json: bool, server: ServerOptions) -> None:
     """Print what others send, until SIGINT or SIGTERM.
 
     The command logs in as NAME and prints each message to this user or to a group with this user in
@@ -52,9 +52,9 @@ def listen(name: str, as_json: bool, server: ConnectArguments) -> None:
       2  wrong usage
     """  # noqa: D301
     output = StandardOutput()
-    connection = connect(**server, name=name, reconnect=True)
+    connection = connect(**server.arguments, name=name, reconnect=True)
     try:
-        run_client(partial(_listen, connection, output, as_json))
+        run_client(partial(_listen, logged_in(connection, server), output, as_json))
     except* BrokenPipeError:
         # The reader of the output has ended first, as `head` does.
         pass

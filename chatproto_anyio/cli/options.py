@@ -1,6 +1,7 @@
 """Options that the client commands share: where the server is, and who logs in."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from functools import wraps
 from ssl import SSLContext, create_default_context
 from typing import Any, Final, TypedDict
@@ -8,8 +9,19 @@ from typing import Any, Final, TypedDict
 import click
 
 from chatproto import LocalProtocolError, Login
-from chatproto_sync.sockets.addresses import DEFAULT_PORT, PORT_MAX, check_address
-from chatproto_sync.sockets.errors import reason_of
+from chatproto_sync.service.certificates import (
+    CertificateError,
+    CertificateFiles,
+    read_ca,
+    words_of,
+)
+from chatproto_sync.service.environment import why_ignored
+from chatproto_sync.sockets.addresses import (
+    DEFAULT_PORT,
+    PORT_MAX,
+    check_address,
+    without_brackets,
+)
 
 
 class ConnectArguments(TypedDict):
@@ -20,6 +32,20 @@ class ConnectArguments(TypedDict):
     unix: str | None
     ssl: SSLContext | bool
     server_hostname: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class ServerOptions:
+    """Where the server is, as the connection options say."""
+
+    arguments: ConnectArguments
+    """What `connect` gets."""
+
+    tls_places: Sequence[str]
+    """What has turned TLS on, for messages: `--tls`, `CHATPROTO_TLS_CA`. Empty without TLS."""
+
+    has_certificate: bool
+    """Whether the client sends a certificate."""
 
 
 def connection_options(command: Callable[..., None]) -> Callable[..., None]:
@@ -35,16 +61,27 @@ def connection_options(command: Callable[..., None]) -> Callable[..., None]:
         tls_ca: str | None,
         tls_cert: str | None,
         tls_key: str | None,
+        tls_key_password_file: str | None,
         **others: Any,
     ) -> None:
+        places = _places(click.get_current_context())
+        host = without_brackets(host)
         server = ConnectArguments(host=host, port=port, unix=unix, ssl=False, server_hostname=None)
-        if tls_key is not None and tls_cert is None:
-            raise click.UsageError("--tls-key has no use without --tls-cert")
-        if tls or tls_ca is not None or tls_cert is not None:
-            server["ssl"] = _tls_context(tls_ca, tls_cert, tls_key)
+        for key, value in (("tls_key", tls_key), ("tls_key_password_file", tls_key_password_file)):
+            if value is not None and tls_cert is None:
+                raise click.UsageError(f"{places[key]} has no use without --tls-cert")
+        given = {"tls": tls, "tls_ca": tls_ca is not None, "tls_cert": tls_cert is not None}
+        tls_places = [places[key] for key, is_given in given.items() if is_given]
+        if tls_places:
+            pair = None
+            if tls_cert is not None:
+                pair = CertificateFiles(tls_cert, tls_key, tls_key_password_file, None)
+            server["ssl"] = _tls_context(tls_ca, pair, places)
             # For a Unix socket too: its path does not tell whose certificate to expect.
             server["server_hostname"] = host
-        command(server=server, **others)
+        if unix is not None:
+            _check_unix(places, with_tls=bool(tls_places))
+        command(server=ServerOptions(server, tls_places, tls_cert is not None), **others)
 
     with_options: Callable[..., None] = call
     for option in reversed(_CONNECTION_OPTIONS):
@@ -85,27 +122,79 @@ def _validate_path(
     return value
 
 
-def _tls_context(ca: str | None, cert: str | None, key: str | None) -> SSLContext:
+class _ConnectionOption(click.Option):
+    """An option that an environment variable may set. Errors name the one of both that has."""
+
+    def get_error_hint(self, ctx: click.Context | None) -> str:
+        """What errors call the option."""
+        return f"'{self.opts[0] if ctx is None else self.place(ctx)}'"
+
+    def place(self, context: click.Context) -> str:
+        """What has set the option: its variable, or else the option itself."""
+        source = context.get_parameter_source(self.name or "")
+        from_environment = source is click.core.ParameterSource.ENVIRONMENT
+        return str(self.envvar) if from_environment else self.opts[0]
+
+    def resolve_envvar_value(self, ctx: click.Context) -> str | None:
+        """The value of the variable; None if it has none, or one that is not for this program."""
+        value = super().resolve_envvar_value(ctx)
+        if value is None:
+            return None
+        if (warning := why_ignored(str(self.envvar), value)) is None:
+            return value
+        if not ctx.resilient_parsing:
+            click.echo(f"Warning: {warning}", err=True)
+        return None
+
+
+def _places(context: click.Context) -> dict[str, str]:
+    """What has set each connection option, by its name in Python."""
+    return {
+        each.name: each.place(context)
+        for each in context.command.params
+        if isinstance(each, _ConnectionOption) and each.name is not None
+    }
+
+
+def _check_unix(places: Mapping[str, str], *, with_tls: bool) -> None:
+    """Refuse options on the command line that would be ignored because of a Unix socket.
+
+    Variables may be set for all commands, so an option on the command line overrides them.
+
+    Raises:
+        click.UsageError: There is such an option.
+    """
+    context = click.get_current_context()
+    for key in ("port",) if with_tls else ("port", "host"):
+        if context.get_parameter_source(key) is click.core.ParameterSource.COMMANDLINE:
+            raise click.UsageError(f"{places[key]} has no use with {places['unix']}")
+
+
+def _tls_context(
+    ca: str | None, pair: CertificateFiles | None, places: Mapping[str, str]
+) -> SSLContext:
     """Load certificates and keys.
 
     Args:
         ca: Path of the CA to trust; None for those that the system trusts.
-        cert: Path of the client's certificate chain; None for no certificate.
-        key: Path of its private key; None if that is in the same file.
+        pair: The client's certificate and key; None for no certificate.
+        places: What has set each option.
 
     Raises:
-        click.BadParameter: A file can't be used.
+        click.UsageError: A file can't be used.
     """
-    options, kind = ["--tls-ca"], "no CA's certificate"
+    key = "tls_ca"
     try:
-        context = create_default_context(cafile=ca)
-        if cert is not None:
-            options = ["--tls-cert"] if key is None else ["--tls-cert", "--tls-key"]
-            kind = "no certificate with its key"
-            context.load_cert_chain(cert, key)
-    except OSError as error:
-        message = f"{kind} in PEM: {reason_of(error)}"
-        raise click.BadParameter(message, param_hint=options) from None
+        cadata = None if ca is None else read_ca(ca)
+        try:
+            context = create_default_context(cadata=cadata)
+        except OSError as error:
+            raise CertificateError(f"the CA {ca} is damaged: {words_of(error)}") from None
+        if pair is not None:
+            key = "tls_cert"
+            pair.load_pair(context)
+    except CertificateError as error:
+        raise click.UsageError(f"{places[key]}: {error}") from None
     return context
 
 
@@ -114,6 +203,7 @@ def _connection_option(
 ) -> Callable[[Callable[..., None]], Callable[..., None]]:
     return click.option(
         f"--{name}",
+        cls=_ConnectionOption,
         help=help_text,
         envvar=f"CHATPROTO_{name.replace('-', '_').upper()}",
         show_envvar=True,
@@ -153,5 +243,8 @@ _CONNECTION_OPTIONS: Final = (
     ),
     _connection_option(
         "tls-key", "Private key of --tls-cert (PEM), if it is in another file.", **_FILE
+    ),
+    _connection_option(
+        "tls-key-password-file", "File whose first line is the pass phrase of that key.", **_FILE
     ),
 )

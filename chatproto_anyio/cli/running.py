@@ -2,15 +2,24 @@
 
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
-from contextlib import asynccontextmanager
-from ssl import SSLCertVerificationError
-from typing import Any, TypeVar
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
+from ssl import SSLCertVerificationError, SSLError
+from typing import Any, Final, TypeVar
 
 import anyio
 import click
 from anyio.abc import TaskGroup
 
-from chatproto import ChatProtocolError, Notice, Reconnected, visible, visible_name
+from chatproto import (
+    ChatProtocolError,
+    ConnectionLostError,
+    Notice,
+    Reconnected,
+    visible,
+    visible_name,
+)
+
+from .options import ServerOptions
 
 _T = TypeVar("_T")
 
@@ -31,10 +40,25 @@ def run_client(main: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     if isinstance(error, click.ClickException):
         raise error
     # The message may quote the server.
-    message = visible(str(error))
-    if isinstance(error.__cause__, SSLCertVerificationError):
-        message += "; the certificate must be for --host, from a CA that is trusted (--tls-ca)"
-    raise click.ClickException(message)
+    raise click.ClickException(visible(str(error)))
+
+
+@asynccontextmanager
+async def logged_in(
+    connection: AbstractAsyncContextManager[_T], server: ServerOptions
+) -> AsyncIterator[_T]:
+    """Enter the context of a client, which logs in.
+
+    Raises:
+        click.ClickException: The login failed. The message says which option to try.
+    """
+    async with AsyncExitStack() as stack:
+        try:
+            client = await stack.enter_async_context(connection)
+        except ChatProtocolError as error:
+            message = "; ".join(filter(None, (visible(str(error)), advice(error, server))))
+            raise click.ClickException(message) from None
+        yield client
 
 
 @asynccontextmanager
@@ -56,6 +80,58 @@ def format_notice(notice: Notice) -> str:
 def format_reconnected(reconnected: Reconnected) -> str:
     """Format the end of an outage as one line for people."""
     return f"reconnected after {reconnected.downtime:.1f} s; messages may have been missed"
+
+
+def advice(error: ChatProtocolError, server: ServerOptions) -> str:
+    """Which option to try after a login that failed; empty if none would help.
+
+    Args:
+        error: Why it failed.
+        server: The options that it failed with.
+    """
+    cause = error.__cause__
+    match cause:
+        case SSLCertVerificationError(verify_code=code) if code in _WRONG_HOST:
+            return "give the name or address that the certificate is for, with --host"
+        case SSLCertVerificationError(verify_code=code) if code in _UNKNOWN_CA:
+            return (
+                "if you trust the CA that the server's certificate is from, name it with --tls-ca"
+            )
+        case SSLError(reason=str(reason)) if reason.endswith(_MISSING_CERTIFICATE):
+            return "if the server asks who you are, try --tls-cert"
+        case SSLError(reason=str(reason)) if reason.endswith(_REFUSED_CERTIFICATE):
+            return "the server does not accept the certificate of --tls-cert"
+        case SSLError(reason=str(reason)) if "ALERT" in reason or "VERIFY" in reason:
+            return ""
+    was_ended = cause is None or isinstance(cause, EOFError | ConnectionResetError | SSLError)
+    # With a code, the server has said why.
+    if not was_ended or not isinstance(error, ConnectionLostError) or error.code:
+        return ""
+    if not server.tls_places:
+        return "if the server uses TLS, try --tls"
+    words = f"if the server does not use TLS, try without {' and '.join(server.tls_places)}"
+    if not isinstance(cause, SSLError) and not server.has_certificate:
+        # It may end the connection before its reason has arrived.
+        words += "; if it asks who you are, try --tls-cert"
+    return words
+
+
+# The codes of X509_verify_cert in OpenSSL's x509_vfy.h: for a host name and for an IP address.
+_WRONG_HOST: Final = (62, 64)
+# No issuer, a certificate that is its own issuer, alone or at the end of a chain, and no issuer of
+# a chain's end.
+_UNKNOWN_CA: Final = (2, 18, 19, 20, 21)
+# The ends of OpenSSL's names of alerts (RFC 8446, section 6.2). The second is that of TLS 1.2.
+_MISSING_CERTIFICATE: Final = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE")
+_REFUSED_CERTIFICATE: Final = (
+    "UNKNOWN_CA",
+    "BAD_CERTIFICATE",
+    "UNSUPPORTED_CERTIFICATE",
+    "CERTIFICATE_REVOKED",
+    "CERTIFICATE_EXPIRED",
+    "CERTIFICATE_UNKNOWN",
+    "ACCESS_DENIED",
+)
 
 
 async def _cancel_at_signal(

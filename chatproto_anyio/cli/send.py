@@ -23,8 +23,8 @@ from chatproto import (
 
 from ..client.client import Client
 from ..client.connect import connect
-from .options import ConnectArguments, connection_options, name_option
-from .running import format_notice, run_client
+from .options import ServerOptions, connection_options, name_option
+from .running import format_notice, logged_in, run_client
 from .stdio import InputLine, StandardInput
 
 FLUSH_EVERY: Final = 100
@@ -40,7 +40,7 @@ SERVER_REPORTED_ERRORS: Final = 3
 @connection_options
 @click.argument("to")
 @click.argument("text", metavar="[TEXT | -]", default="-")
-def send(name: str, group: bool, server: ConnectArguments, to: str, text: str) -> None:
+def send(name: str, group: bool, server: ServerOptions, to: str, text: str) -> None:
     """Send one message, or each line of standard input.
 
     The command sends TEXT to the user TO. Without TEXT, or with `-`, each line of standard input is
@@ -63,8 +63,8 @@ def send(name: str, group: bool, server: ConnectArguments, to: str, text: str) -
     except LocalProtocolError as error:
         raise click.UsageError(error.text) from None
     source = StandardInput() if from_input else data
-    connection = connect(**server, name=name)
-    if run_client(partial(_send_all, connection, to, group, source)):
+    connection = connect(**server.arguments, name=name)
+    if run_client(partial(_send_all, logged_in(connection, server), to, group, source)):
         sys.exit(SERVER_REPORTED_ERRORS)
 
 

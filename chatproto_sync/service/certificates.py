@@ -64,7 +64,7 @@ class CertificateFiles:
         # Connections last long, so there is little to gain from resuming sessions. In TLS 1.2, the
         # standard library cannot switch that off.
         context.num_tickets = 0
-        self._load_pair(context)
+        self.load_pair(context)
         if self.client_ca is not None:
             _require_certificate(self.client_ca, _read("client CA", self.client_ca))
             try:
@@ -96,8 +96,12 @@ class CertificateFiles:
                     found.append(f"the {kind} {path}{which} {warning}")
         return found
 
-    def _load_pair(self, context: ssl.SSLContext) -> None:
-        """Load the certificate and its key."""
+    def load_pair(self, context: ssl.SSLContext) -> None:
+        """Read the certificate and its key into a context, without the CA.
+
+        Raises:
+            CertificateError: A file can't be read, has the wrong contents, or does not fit another.
+        """
         key_path = self.key or self.cert
         cert = _read("certificate", self.cert)
         _require_certificate(self.cert, cert)
@@ -142,6 +146,21 @@ class CertificateFiles:
         if was_asked:
             return f"the pass phrase in {self.key_password} does not open the key {key_path}"
         return f"can't use the key {key_path} for {self.cert}: {words_of(error)}"
+
+
+def read_ca(path: str) -> str:
+    """Read the certificates of a CA whom to trust.
+
+    Returns:
+        The contents of the file, in which there is at least one certificate.
+
+    Raises:
+        CertificateError: The file can't be read, or has no certificate.
+    """
+    pem = _read("CA", path)
+    _require_certificate(path, pem)
+    # Comments between the certificates may be in any encoding.
+    return pem.decode("ascii", "ignore")
 
 
 def words_of(error: OSError) -> str:

@@ -6,13 +6,12 @@ The first of these that sets an option decides.
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields
-from typing import Any, Final, NamedTuple
+from typing import Any, NamedTuple
 
 from chatproto import Limits
 
+from .environment import why_ignored
 from .options import Option
-
-_SERVICE_ADDRESS: Final = re.compile(r"(tcp|udp|sctp)://")
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,11 +99,8 @@ def _from_environment(
     text = environment.get(option.variable, "")
     if not text:
         return None
-    if option.variable.endswith("_PORT") and _SERVICE_ADDRESS.match(text):
-        warnings.append(
-            f"ignoring {option.variable}={text}: Kubernetes sets this for a service of that name;"
-            f" set a number, or enableServiceLinks: false in the pod"
-        )
+    if (warning := why_ignored(option.variable, text)) is not None:
+        warnings.append(warning)
         return None
     return _Setting(option.variable, text.split(",") if option.is_multiple else [text])
 

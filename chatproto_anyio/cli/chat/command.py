@@ -13,8 +13,8 @@ from chatproto import Message, Reconnected
 
 from ...client.client import Client
 from ...client.connect import connect
-from ..options import ConnectArguments, connection_options, validate_name
-from ..running import cancelled_by_signal, run_client
+from ..options import ServerOptions, connection_options, validate_name
+from ..running import cancelled_by_signal, logged_in, run_client
 from .conversation import Conversation, UserInterface
 from .parsing import Recipient
 from .plain import PlainInterface
@@ -43,7 +43,7 @@ def _make_recipient(
 )
 @connection_options
 def chat(
-    name: str, to: Recipient | None, to_group: Recipient | None, server: ConnectArguments
+    name: str, to: Recipient | None, to_group: Recipient | None, server: ServerOptions
 ) -> None:
     """Chat as NAME.
 
@@ -65,9 +65,9 @@ def chat(
     if to is not None and to_group is not None:
         raise click.UsageError("--to and --to-group exclude each other")
     open_interface = _choose_interface()
-    connection = connect(**server, name=name, reconnect=True)
+    connection = connect(**server.arguments, name=name, reconnect=True)
     try:
-        run_client(partial(_chat, connection, to or to_group, open_interface))
+        run_client(partial(_chat, logged_in(connection, server), to or to_group, open_interface))
     except* BrokenPipeError:
         # The reader of the output has ended first, as `head` does.
         pass

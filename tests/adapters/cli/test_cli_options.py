@@ -248,9 +248,55 @@ def test_bad_options_of_clients(
 
 @each_client
 def test_bad_environment_of_clients(invoke: Invoke, arguments: list[str]) -> None:
-    result = invoke("chatproto", *arguments, CHATPROTO_PORT="http")
-    assert result.status == 2
-    assert "CHATPROTO_PORT" in result.stderr.splitlines()[-1]
+    for variable, value in [("PORT", "http"), ("TLS", "maybe"), ("TLS_CA", ".")]:
+        result = invoke("chatproto", *arguments, **{f"CHATPROTO_{variable}": value})
+        assert result.status == 2
+        error = result.stderr.splitlines()[-1]
+        assert error.startswith(f"Error: Invalid value for 'CHATPROTO_{variable}': ")
+        assert value in error
+
+
+@each_client
+def test_the_environment_of_a_container(invoke: Invoke, arguments: list[str]) -> None:
+    """Kubernetes makes a variable for a service that is called like the command."""
+    variables = {"CHATPROTO_PORT": "tcp://10.0.0.1:3333", "CHATPROTO_HOST": "127.0.0.2"}
+    result = invoke("chatproto", *arguments, "--unix=nobody", **variables)
+    warning, error = result.stderr.splitlines()
+    assert warning.startswith("Warning: ignoring CHATPROTO_PORT=tcp://10.0.0.1:3333: ")
+    assert error.startswith("Error: can't connect to unix:")
+    # The option needs no warning.
+    result = invoke("chatproto", *arguments, "--port=1", **variables)
+    [error] = result.stderr.splitlines()
+    assert error.startswith("Error: can't connect to 127.0.0.2:1: ")
+
+
+@each_client
+@pytest.mark.parametrize(
+    ("options", "variables", "message"),
+    [
+        (["--unix=chat", "--port=2"], {}, "--port has no use with --unix"),
+        (["--unix=chat", "--host=h"], {}, "--host has no use with --unix"),
+        (["--unix=chat", "--tls", "--port=2"], {}, "--port has no use with --unix"),
+        (["--port=2"], {"CHATPROTO_UNIX": "chat"}, "--port has no use with CHATPROTO_UNIX"),
+    ],
+)
+def test_options_that_do_not_go_together(
+    invoke: Invoke,
+    arguments: list[str],
+    options: list[str],
+    variables: dict[str, str],
+    message: str,
+) -> None:
+    result = invoke("chatproto", *arguments, *options, **variables)
+    assert (result.status, result.stdout) == (2, "")
+    assert result.stderr.splitlines()[-1] == f"Error: {message}"
+
+
+@each_client
+def test_an_address_in_brackets(invoke: Invoke, arguments: list[str]) -> None:
+    for host in ("[::1]", "::1"):
+        result = invoke("chatproto", *arguments, "--host", host, "--port=1")
+        assert result.stderr.startswith("Error: can't connect to [::1]:1: ")
 
 
 @each_client

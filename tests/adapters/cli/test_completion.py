@@ -22,7 +22,16 @@ from .commands import subcommands
 
 CHATPROTO = str(Path(sysconfig.get_path("scripts"), "chatproto"))
 
-CONNECTION = {"--host", "--port", "--unix", "--tls", "--tls-ca", "--tls-cert", "--tls-key"}
+CONNECTION = {
+    "--host",
+    "--port",
+    "--unix",
+    "--tls",
+    "--tls-ca",
+    "--tls-cert",
+    "--tls-key",
+    "--tls-key-password-file",
+}
 
 # Does what bash does with words when the user presses Tab after the last one.
 PRESS_TAB = """
@@ -83,7 +92,13 @@ def test_the_shell_completes_paths(command: str) -> None:
 def test_bash() -> None:
     result = run(find_shell("bash"), "-c", PRESS_TAB, "bash", CHATPROTO, "send", "--t")
     assert (result.returncode, result.stderr) == (0, "")
-    assert result.stdout.split() == ["--tls", "--tls-ca", "--tls-cert", "--tls-key"]
+    assert result.stdout.split() == [
+        "--tls",
+        "--tls-ca",
+        "--tls-cert",
+        "--tls-key",
+        "--tls-key-password-file",
+    ]
 
 
 def test_zsh() -> None:
