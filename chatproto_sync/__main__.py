@@ -3,16 +3,16 @@
 import argparse
 import contextlib
 import os
-import signal
 import sys
 from collections.abc import Sequence
 
 from chatproto import __version__
 
-from .server.server import Server, shutdown_on_signals
+from .server.server import Server
 from .service.errors import StartError
 from .service.options import OPTIONS, Option
 from .service.settings import Settings, read_settings
+from .service.signals import Signals, attend, noting_signals
 from .service.startup import (
     announce,
     cannot_listen,
@@ -21,6 +21,7 @@ from .service.startup import (
     parameters_of,
     reload,
 )
+from .service.systemd import Notifier
 from .sockets.descriptors import use_all_descriptors
 
 
@@ -33,6 +34,15 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         The exit status.
     """
+    with noting_signals() as signals:
+        try:
+            return _run(arguments, signals)
+        except StartError as error:
+            print(f"Error: {error}", file=sys.stderr)
+            return 1
+
+
+def _run(arguments: Sequence[str], signals: Signals) -> int:
     parser = _parser()
     try:
         settings = read_settings(OPTIONS, vars(parser.parse_args(arguments)), os.environ)
@@ -43,26 +53,20 @@ def main(arguments: Sequence[str]) -> int:
     except ValueError as error:
         parser.error(str(error))
     with contextlib.ExitStack() as stack:
+        notifier = stack.enter_context(contextlib.closing(Notifier()))
         try:
             server = Server(**parameters)
         except OSError as error:
-            return _fail(cannot_listen(error))
+            raise cannot_listen(error) from None
         stack.callback(server.close)
         if settings.values["metrics_port"] is not None:
-            try:
-                stack.enter_context(_metrics(parser, server, settings))
-            except StartError as error:
-                return _fail(error)
-        stack.enter_context(shutdown_on_signals(server))
-        signal.signal(signal.SIGHUP, lambda *_: reload(certificate, server))
-        announce(server.addresses)
+            stack.enter_context(_metrics(parser, server, settings))
+        server.on_tick(
+            lambda: attend(signals, notifier, server.shutdown, lambda: reload(certificate, server))
+        )
+        announce(server.addresses, notifier)
         server.run()
     return 0
-
-
-def _fail(error: StartError) -> int:
-    print(f"Error: {error}", file=sys.stderr)
-    return 1
 
 
 def _parser() -> argparse.ArgumentParser:

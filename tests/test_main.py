@@ -55,6 +55,8 @@ def test_a_package_that_is_missing_when_the_command_runs(
 
     monkeypatch.setattr("chatproto_anyio.cli.main.cli", command)
     package, *_ = module.split(".")
+    # Another test may have imported it.
+    monkeypatch.delitem(sys.modules, module, raising=False)
     monkeypatch.setitem(sys.modules, package, None)
     with pytest.raises(SystemExit, match=f"^Error: the command needs the package {package}: "):
         main()

@@ -3,8 +3,7 @@
 import contextlib
 import importlib.util
 import os
-import signal
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import Any, Final
 
 import anyio
@@ -14,6 +13,7 @@ from chatproto_sync.service.certificates import CertificateFiles
 from chatproto_sync.service.errors import StartError
 from chatproto_sync.service.options import OPTIONS, Option
 from chatproto_sync.service.settings import Settings, read_settings
+from chatproto_sync.service.signals import Signals, attend, noting_signals
 from chatproto_sync.service.startup import (
     announce,
     cannot_listen,
@@ -22,6 +22,7 @@ from chatproto_sync.service.startup import (
     parameters_of,
     reload,
 )
+from chatproto_sync.service.systemd import Notifier
 from chatproto_sync.sockets.descriptors import use_all_descriptors
 
 from ..server.server import Server
@@ -64,6 +65,14 @@ def _click_option(option: Option) -> Callable[[Callable[..., None]], Callable[..
 def serve(**given: Any) -> None:
     """Run a chat server until SIGINT or SIGTERM."""
     arguments = {key: ["yes"] if texts is True else texts for key, texts in given.items() if texts}
+    with noting_signals() as signals:
+        try:
+            _start(arguments, signals)
+        except StartError as error:
+            raise click.ClickException(str(error)) from None
+
+
+def _start(arguments: dict[str, Any], signals: Signals) -> None:
     try:
         settings = read_settings((*OPTIONS, BACKEND), arguments, os.environ)
         backend = settings.values["backend"]
@@ -76,10 +85,8 @@ def serve(**given: Any) -> None:
         parameters = parameters_of(settings, certificate)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
-    try:
-        anyio.run(_run, parameters, certificate, settings, backend=backend)
-    except StartError as error:
-        raise click.ClickException(str(error)) from None
+    with contextlib.closing(Notifier()) as notifier:
+        anyio.run(_run, parameters, certificate, settings, signals, notifier, backend=backend)
 
 
 def _require(package: str, option: str) -> None:
@@ -92,14 +99,15 @@ def _require(package: str, option: str) -> None:
 
 
 async def _run(
-    parameters: dict[str, Any], certificate: CertificateFiles | None, settings: Settings
+    parameters: dict[str, Any],
+    certificate: CertificateFiles | None,
+    settings: Settings,
+    signals: Signals,
+    notifier: Notifier,
 ) -> None:
-    with (
-        anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM, signal.SIGHUP) as signals,
-        contextlib.ExitStack() as stack,
-    ):
-        # Not earlier: whoever sees it listen may send a signal at once. Not in a task group: its
-        # exceptions must not be wrapped. It may block, because nothing else runs here yet.
+    with contextlib.ExitStack() as stack:
+        # Not in a task group: its exceptions must not be wrapped. It may block, because nothing
+        # else runs here yet.
         try:
             server = Server(**parameters)
         except OSError as error:
@@ -111,25 +119,16 @@ async def _run(
 
             host, port = settings.values["metrics_host"], settings.values["metrics_port"]
             stack.enter_context(serving_metrics(server, host, port))
-        announce(server.addresses)
-        async with anyio.create_task_group() as tasks:
-            with anyio.CancelScope() as scope:
-                tasks.start_soon(_handle_signals, signals, server, scope, certificate)
-                await server.run()
-            tasks.cancel_scope.cancel()
+        with anyio.CancelScope() as scope:
 
+            def stop() -> None:
+                """Shut the server down, and at once the second time."""
+                if scope.cancel_called:
+                    server.abort()
+                scope.cancel()
 
-async def _handle_signals(
-    signals: AsyncIterator[signal.Signals],
-    server: Server,
-    scope: anyio.CancelScope,
-    certificate: CertificateFiles | None,
-) -> None:
-    """Shut the server down at SIGINT or SIGTERM, and at once at the second one."""
-    async for number in signals:
-        if number not in (signal.SIGINT, signal.SIGTERM):
-            reload(certificate, server)
-        elif scope.cancel_called:
-            server.abort()
-        else:
-            scope.cancel()
+            server.on_tick(
+                lambda: attend(signals, notifier, stop, lambda: reload(certificate, server))
+            )
+            announce(server.addresses, notifier)
+            await server.run()

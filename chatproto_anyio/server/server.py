@@ -111,6 +111,16 @@ class Server:
         """A copy of the counters. Other threads may call it."""
         return self._driver.broker.snapshot()
 
+    def on_tick(self, function: Callable[[], None]) -> None:
+        """Have the loop that serves call a function several times a second, while `run` runs.
+
+        There are no calls while the loop hangs, so a watchdog can notice that.
+
+        Args:
+            function: Called without arguments. It must not block. What it raises, `run` raises.
+        """
+        self._driver.on_tick = function
+
     async def serve_stream(self, stream: ByteStream) -> None:
         """Serve a connection that exists already, while `run` runs.
 

@@ -43,7 +43,8 @@ class Server:
     Raises:
         OSError: The server cannot listen there. The error has the address as `filename`.
         ValueError: There is no such port, a host or a path is empty, `host` and `unix` are both
-            empty, `unix_mode` has no use, or the context is for clients.
+            empty, `unix_mode` has no use, one of the sockets does not listen, or the context is
+            for clients.
     """
 
     def __init__(
@@ -125,6 +126,16 @@ class Server:
     def snapshot(self) -> Counters:
         """A copy of the counters. Other threads may call it."""
         return self._driver.broker.snapshot()
+
+    def on_tick(self, function: Callable[[], None]) -> None:
+        """Have the loop that serves call a function several times a second, while `run` runs.
+
+        There are no calls while the loop hangs, so a watchdog can notice that.
+
+        Args:
+            function: Called without arguments. It must not block. What it raises, `run` raises.
+        """
+        self._driver.on_tick = function
 
 
 def serve(

@@ -15,6 +15,7 @@ from prometheus_client.core import (
 
 from chatproto import CloseReason, Counters, ErrorCode, LagHistogram
 
+from ..sockets.addresses import join
 from ..sockets.driver import logger
 from ..sockets.errors import reason_of
 from .errors import StartError
@@ -113,12 +114,8 @@ def serving_metrics(source: MetricsSource, host: str, port: int) -> Iterator[int
             chosen = stack.enter_context(serving_page(page, host, port))
         except OSError as error:
             raise StartError(
-                f"can't serve metrics on {_where(host, port)} (--metrics-host, --metrics-port):"
+                f"can't serve metrics on {join(host, port)} (--metrics-host, --metrics-port):"
                 f" {reason_of(error)}"
             ) from error
-        logger.info("serving metrics on %s", _where(host, chosen))
+        logger.info("serving metrics on %s", join(host, chosen))
         yield chosen
-
-
-def _where(host: str, port: int) -> str:
-    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"

@@ -19,7 +19,7 @@ from .certificates import CertificateError, CertificateFiles
 from .errors import StartError
 from .options import LOG_FORMATS, POLICIES
 from .settings import Settings, limits_of
-from .systemd import inherited_sockets, notify
+from .systemd import Notifier, inherited_sockets
 
 
 def log_to_stderr(settings: Settings) -> None:
@@ -95,16 +95,13 @@ def _load(certificate: CertificateFiles) -> SSLContext:
     return context
 
 
-def announce(addresses: Sequence[str]) -> None:
+def announce(addresses: Sequence[str], notifier: Notifier) -> None:
     """Tell systemd, and whoever has started the server, that it listens."""
     # What exists now will always exist. If the garbage collector does not look at it, its longest
     # pause is half as long.
     gc.freeze()
     greet(addresses)
-    try:
-        notify("READY=1")
-    except OSError as error:
-        logger.warning("can't tell systemd that it is ready (NOTIFY_SOCKET): %s", reason_of(error))
+    notifier.ready()
 
 
 def greet(addresses: Sequence[str]) -> None:

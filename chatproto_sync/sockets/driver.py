@@ -99,6 +99,8 @@ class Driver:
         self.closed: bool = False
         self.ask: Callable[[int, LoginRequest], None] | None = None
         """Called with each question of the broker and its token; `answer` takes the answer."""
+        self.on_tick: Callable[[], None] | None = None
+        """Called several times a second by the loop that serves."""
         # The times of the last tick, and of the end of the last `step`.
         self._ticked = -inf
         self._stepped = -inf
@@ -262,6 +264,8 @@ class Driver:
 
     def _tick(self, now: float) -> None:
         self._ticked = now
+        if self.on_tick is not None:
+            self.on_tick()
         self.broker.tick(now)
         for acceptor in self._acceptors:
             acceptor.tick(now)

@@ -79,8 +79,8 @@ def open_listeners(
     Raises:
         OSError: An address does not resolve, or is not available. The error has it as `filename`.
             Nothing stays open.
-        ValueError: There is no such port, a host or a path is empty, or there is nothing to listen
-            on.
+        ValueError: There is no such port, a host or a path is empty, there is nothing to listen on,
+            or one of the sockets does not listen.
     """
     hosts = [host] if isinstance(host, str) else [*(host or ())]
     paths = [unix] if isinstance(unix, str | os.PathLike) else [*(unix or ())]
@@ -94,6 +94,10 @@ def open_listeners(
         raise ValueError("unix_mode has no use without unix")
     if sockets:
         for sock in sockets:
+            try:
+                check_listening(sock)
+            except ValueError as error:
+                raise ValueError(f"can't use {sock}: {error}") from None
             sock.setblocking(False)
         return Listeners(sockets)
     if not hosts and not paths:
@@ -208,6 +212,20 @@ def _naming(where: str) -> Iterator[None]:
             raise OSError(errno.EINVAL, str(error), where) from error
         error.filename = where
         raise
+
+
+def check_listening(sock: socket.socket) -> None:
+    """Refuse a socket that a server can't accept connections on.
+
+    Raises:
+        ValueError: It is of another kind, or does not listen.
+    """
+    if sock.family not in (socket.AF_INET, socket.AF_INET6, socket.AF_UNIX):
+        raise ValueError("it is neither a TCP nor a Unix socket")
+    if sock.type != socket.SOCK_STREAM:
+        raise ValueError("it is not a stream socket; in a unit of systemd, use ListenStream=")
+    if not sock.getsockopt(socket.SOL_SOCKET, socket.SO_ACCEPTCONN):
+        raise ValueError("it does not listen; in a unit of systemd, leave Accept=no as it is")
 
 
 def _open_tcp(family: int, address: Any) -> socket.socket:

@@ -193,15 +193,6 @@ def test_it_runs_without_standard_output(command: list[str], tmp_path: Path) -> 
 
 
 @each_command
-def test_it_runs_when_systemd_cannot_be_told(command: list[str], log: Path) -> None:
-    with spawn([*command, "--port", "0"], log, NOTIFY_SOCKET="/nowhere/notify") as server:
-        server.wait_for_log("can't tell systemd that it is ready (NOTIFY_SOCKET): No such file")
-        with SocketClient(server.address) as alice:
-            alice.login("alice")
-        assert server.end(signal.SIGTERM) == 0
-
-
-@each_command
 def test_it_runs_with_a_path_that_does_not_print(command: list[str], tmp_path: Path) -> None:
     path = os.fsencode(tmp_path) + b"/\xff\x1b[31m\xc3\xbc"
     arguments: list[str | bytes] = [*command, "--unix", path]

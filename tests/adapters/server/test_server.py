@@ -2,7 +2,10 @@
 
 import errno
 import logging
+import queue
 import socket
+import threading
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from dataclasses import replace
@@ -35,6 +38,21 @@ def test_unix_socket(start: Start, tmp_path: Path) -> None:
             alice.write(b"CHAT/1.0 SEND bob hi\n")
             assert bob.read_line() == b"CHAT/1.0 RECEIVE alice hi\n"
     assert not path.exists()
+
+
+def test_the_loop_calls_a_function_again_and_again(start: Start) -> None:
+    called: queue.SimpleQueue[int] = queue.SimpleQueue()
+    with start(port=0) as server:
+        server.on_tick(lambda: called.put(threading.get_ident()))
+        threads = {called.get(timeout=TIMEOUT) for _ in range(3)}
+    assert len(threads) == 1
+    assert threading.get_ident() not in threads
+
+
+@pytest.mark.parametrize("make", [chatproto_sync.Server, chatproto_anyio.Server])
+def test_sockets_that_do_not_listen(make: Callable[..., object]) -> None:
+    with socket.socket() as sock, pytest.raises(ValueError, match=r"^can't use <.*it does not li"):
+        make(sockets=[sock])
 
 
 def test_several_places(start: Start, tmp_path: Path) -> None:

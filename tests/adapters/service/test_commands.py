@@ -159,7 +159,72 @@ def test_systemd_is_told_that_the_server_listens(command: list[str], tmp_path: P
             assert notified.recv(100) == b"READY=1"
             with SocketClient(process.address) as alice:
                 alice.login("alice")
+            process.popen.send_signal(signal.SIGHUP)
+            assert notified.recv(100).startswith(b"RELOADING=1\nMONOTONIC_USEC=")
+            assert notified.recv(100) == b"READY=1"
+            process.popen.send_signal(signal.SIGTERM)
+            assert notified.recv(100) == b"STOPPING=1"
+            assert process.popen.wait(TIMEOUT) == 0
+
+
+def test_the_loop_that_serves_tells_the_watchdog(command: list[str], tmp_path: Path) -> None:
+    path = str(tmp_path / "notify")
+    environment = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "200000"}
+    with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
+        notified.settimeout(TIMEOUT)
+        notified.bind(path)
+        with spawn([*command, "--port", "0"], tmp_path / "log", **environment) as process:
+            assert notified.recv(100) == b"READY=1"
+            for _ in range(3):
+                assert notified.recv(100) == b"WATCHDOG=1"
             assert process.end(signal.SIGTERM) == 0
+
+
+def test_a_server_serves_if_systemd_cannot_be_told(command: list[str], tmp_path: Path) -> None:
+    path = str(tmp_path / "nobody")
+    with spawn([*command, "--port", "0"], tmp_path / "log", NOTIFY_SOCKET=path) as process:
+        with SocketClient(process.address) as alice:
+            alice.login("alice")
+        assert process.end(signal.SIGTERM) == 0
+        assert "Traceback" not in process.log
+        assert f"WARNING can't tell systemd READY=1: NOTIFY_SOCKET={path}: No such" in process.log
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("LISTEN_PID", "me"), ("WATCHDOG_USEC", "soon")],
+)
+def test_a_wrong_variable_of_systemd(command: list[str], name: str, value: str) -> None:
+    environment = {"NOTIFY_SOCKET": "/nobody", name: value}
+    result = run(*command, "--port", "0", **environment)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr == f"Error: {name}: {value!r} is not a whole number\n"
+
+
+def test_a_socket_of_systemd_that_does_not_listen(command: list[str]) -> None:
+    starter = ACTIVATE.replace('socket.create_server(("127.0.0.1", 0))', "socket.socket()")
+    result = run(sys.executable, "-c", starter, *command)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith(
+        "Error: can't use descriptor 3 of systemd (LISTEN_FDS=1): it does not listen"
+    )
+
+
+ALL_SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_signals_until_an_idle_server_is_gone(
+    command: list[str], number: int, tmp_path: Path
+) -> None:
+    """They come at each moment of the end, and none of them makes it a failure."""
+    with spawn([*command, "--port", "0"], tmp_path / "log") as process:
+        process.popen.send_signal(number)
+        while process.popen.poll() is None:
+            for each in ALL_SIGNALS:
+                process.popen.send_signal(each)
+        assert process.popen.returncode == 0
+        assert all(" INFO " in line for line in process.log.splitlines())
 
 
 def test_the_sockets_of_systemd_are_used(command: list[str], tmp_path: Path) -> None:
