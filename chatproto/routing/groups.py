@@ -62,6 +62,10 @@ class Groups(Generic[ConnectionId]):
         self.looked_up: int = 0
         """Names looked up so far to find room."""
 
+    def reconfigure(self, limits: GroupLimits) -> None:
+        """Use other bounds from now on. Groups that exist stay until a new one needs room."""
+        self._limits = limits
+
     def __len__(self) -> int:
         return len(self._by_name)
 

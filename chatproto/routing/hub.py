@@ -75,6 +75,20 @@ class ChatHub(Generic[ConnectionId]):
         """How many names have been looked up so far to find room for new groups."""
         return self._groups.looked_up
 
+    def reconfigure(self, policy: Policy, limits: GroupLimits) -> None:
+        """Use other choices and bounds from now on. Nobody loses a name or a group.
+
+        Args:
+            policy: The choices that the protocol leaves open.
+            limits: The bounds on groups and names.
+        """
+        if policy.names is not self._policy.names:
+            is_distinct = policy.names is NameRule.DISTINCT
+            self._folded = {_fold(name): name for name in self.online} if is_distinct else {}
+        self._policy = policy
+        self._limits = limits
+        self._groups.reconfigure(limits)
+
     def name_of(self, cid: ConnectionId) -> str | None:
         """The name that a connection is logged in under, or was until it ended; None before that.
 
@@ -309,7 +323,10 @@ class ChatHub(Generic[ConnectionId]):
         if not connections:
             del self.online[name]
             if self._policy.names is NameRule.DISTINCT:
-                self._folded.pop(_fold(name), None)
+                folded = _fold(name)
+                # Two names that were online when the rule began may share the entry.
+                if self._folded.get(folded) == name:
+                    del self._folded[folded]
 
 
 _HIDDEN: Final = "the name has characters that nobody can see"

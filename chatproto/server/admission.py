@@ -19,6 +19,10 @@ class Admission:
         self._total = 0
         self._networks: Counter[str] = Counter()
 
+    def reconfigure(self, limits: Limits) -> None:
+        """Use other bounds from now on. Those who have entered stay."""
+        self._limits = limits
+
     def enter(self, network: str) -> CloseReason | None:
         """Count a connection. It has to `leave` whatever the answer is.
 

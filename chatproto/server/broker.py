@@ -64,11 +64,15 @@ class ChatBroker(Generic[ConnectionId]):
         note_changes: bool = False,
         fast_path: bool = True,
     ) -> None:
+        self._policy = policy
         self._limits = limits
-        if not notices:
-            policy = replace(policy, services=False)
+        self._notices = notices
         self._dispatcher = Dispatcher(
-            policy=policy, limits=limits, notices=notices, ask=ask, fast_path=fast_path
+            policy=_policy(policy, notices=notices),
+            limits=limits,
+            notices=notices,
+            ask=ask,
+            fast_path=fast_path,
         )
         self._dispatcher.hub.restore(groups)
         if note_changes:
@@ -236,6 +240,36 @@ class ChatBroker(Generic[ConnectionId]):
         """
         self._dispatcher.answer(token, allowed=allowed, error=error)
 
+    def reconfigure(
+        self,
+        *,
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+        notices: bool | None = None,
+    ) -> None:
+        """Use another policy, other limits, and notices or none, from now on.
+
+        They hold for connections that exist too, and for times that run already. But a lower bound
+        ends nothing that is there: connections, names, groups and queues that exceed it stay until
+        they end, and only new ones are refused. A queue that exceeds `Limits.queue_bytes` ends its
+        connection when the next line is added to it. A handshake that has begun goes on. A
+        connection with more bad lines in a row than `Limits.bad_lines` ends with its next bytes.
+
+        It looks at each connection once, which takes some microseconds for each.
+
+        Args:
+            policy: The choices that the protocol leaves open; None to leave them.
+            limits: The bounds on one connection, and on all of them together; None to leave them.
+            notices: Whether to tell clients why the server refuses something; None to leave that.
+        """
+        self._policy = self._policy if policy is None else policy
+        self._limits = self._limits if limits is None else limits
+        self._notices = self._notices if notices is None else notices
+        self._admission.reconfigure(self._limits)
+        self._dispatcher.reconfigure(
+            _policy(self._policy, notices=self._notices), self._limits, notices=self._notices
+        )
+
     def drain(self) -> None:
         """Begin the shutdown: tell everybody, and close each connection once its queue is written.
 
@@ -326,3 +360,8 @@ class ChatBroker(Generic[ConnectionId]):
         """Have the log tell what it has left out, if a drain is over."""
         if self._draining and not self._by_id:
             self._log.finish()
+
+
+def _policy(policy: Policy, *, notices: bool) -> Policy:
+    """A policy without what a silent server does not do."""
+    return policy if notices else replace(policy, services=False)

@@ -49,6 +49,11 @@ class Buffers:
         # would wait as long as it takes to write to all of these.
         self._fan_out: dict[Peer, None] = {}
 
+    def reconfigure(self, limits: Limits) -> None:
+        """Use other bounds for what is queued from now on."""
+        self._limits = limits
+        self._most = limits.total_queue_bytes
+
     def queue(self, to: Collection[Peer], line: bytes) -> Iterable[tuple[Peer, CloseReason]]:
         """Add a line to the queues of some connections.
 

@@ -84,8 +84,7 @@ class Dispatcher:
         self.logins: Logins = Logins(limits, ask=ask)
         self.log: EventLog = EventLog(limits)
         self.work: Work = Work()
-        self._max_line = limits.max_line
-        self._queue_bytes = limits.queue_bytes
+        self._limits = limits
         self._notices = Notices(limits, enabled=notices)
         self._fast_path = FastPath(
             self.hub,
@@ -98,12 +97,28 @@ class Dispatcher:
         )
         # Ordered for the reason in `Timers`.
         self._runnable: OrderedDict[Peer, None] = OrderedDict()
-        self._paused: Timers[Peer] = Timers(1 / (limits.rate or 1.0))
+        self._paused: Timers[Peer] = Timers(_pause(limits))
 
     @property
     def busy(self) -> bool:
         """Whether a connection waits for nothing but its turn."""
         return bool(self._runnable) or self.flow.has_released
+
+    def reconfigure(self, policy: Policy, limits: Limits, *, notices: bool) -> None:
+        """Use other choices and bounds from now on, for connections that exist too."""
+        before, self._limits = self._limits, limits
+        self.hub.reconfigure(policy, limits)
+        self.flow.reconfigure(limits)
+        self.buffers.reconfigure(limits)
+        self.peers.reconfigure(limits)
+        self.logins.reconfigure(limits)
+        self.log.reconfigure(limits)
+        self._notices.reconfigure(limits, enabled=notices)
+        self._fast_path.reconfigure(limits)
+        self._paused.span = _pause(limits)
+        for peer in self.by_id.values():
+            peer.reconfigure(before, limits)
+            self._fast_path.update(peer)
 
     def receive_all(self, received: Iterable[tuple[Any, bytes]]) -> None:
         """Execute what connections have sent, each in a turn of its own.
@@ -366,7 +381,7 @@ class Dispatcher:
             Whether that is all; otherwise its sender waits for the others.
         """
         line = encode(action.message)
-        if has_long_line(line, self._max_line):
+        if has_long_line(line, self._limits.max_line):
             text = "the line would be too long for its recipients"
             self._refuse(peer, event, ErrorCode.LINE_TOO_LONG, text)
             return True
@@ -394,7 +409,7 @@ class Dispatcher:
         if action.group and labelled and not labelled.keys().isdisjoint(to):
             label = with_label(line, action.group)
             # Nobody's message is refused for what a recipient has chosen.
-            if not has_long_line(label, self._max_line):
+            if not has_long_line(label, self._limits.max_line):
                 slow = [
                     *self.buffers.queue([each for each in to if each not in labelled], line),
                     *self.buffers.queue([each for each in to if each in labelled], label),
@@ -407,11 +422,11 @@ class Dispatcher:
     def _answer(self, peer: Peer, answer: Answer[Peer]) -> None:
         """Answer a request about groups."""
         self.work.charge(len(answer.names) // 16)
-        lines = b"".join(answer_lines(answer, self._max_line))
-        if self.flow.high_water + len(lines) > self._queue_bytes:
+        lines = b"".join(answer_lines(answer, self._limits.max_line))
+        if self.flow.high_water + len(lines) > self._limits.queue_bytes:
             # It would close the connection, which has done nothing wrong.
             too_many = Answer(peer, f"refused {ErrorCode.TOO_MANY} {answer.head}", ())
-            [lines] = answer_lines(too_many, self._max_line)
+            [lines] = answer_lines(too_many, self._limits.max_line)
         self._queue((peer,), lines)
 
     def _execute_eof(self, peer: Peer) -> None:
@@ -495,6 +510,11 @@ class Dispatcher:
         if isinstance(event, Group):
             return 1 + len(event.members)
         return 3 if isinstance(event, Login) else 1
+
+
+def _pause(limits: Limits) -> float:
+    """Seconds that a connection waits that has sent more lines than it may."""
+    return 1 / (limits.rate or 1.0)
 
 
 def _reason(peer: Peer, event: Event) -> CloseReason:

@@ -56,6 +56,10 @@ class EventLog:
         self._windows: OrderedDict[str, _Window] = OrderedDict()
         self._turned_away = RateLimiter(1.0, 1)
 
+    def reconfigure(self, limits: Limits) -> None:
+        """Use another bound from now on, also in windows that have begun."""
+        self._most = limits.log_lines
+
     def tick(self, now: float) -> None:
         """Advance the clock: tell what was left out in the windows that are over."""
         self._now = now

@@ -72,6 +72,10 @@ class FastPath:
         self._work = work
         self._enabled = enabled
 
+    def reconfigure(self, limits: Limits) -> None:
+        """Use another bound on lines from now on. Then `update` each connection."""
+        self._longest = limits.max_line + SHORTEST
+
     def update(self, peer: Peer) -> None:
         """Decide anew whether a connection's messages may go this way."""
         if (

@@ -60,10 +60,7 @@ class FlowControl(Generic[ConnectionId]):
 
     def __init__(self, limits: Limits, source: Callable[[ConnectionId], Hashable]) -> None:
         self._source = source
-        # A queue that is not full has to have room for a line.
-        self.high_water: int = min(
-            limits.high_water, limits.queue_bytes // 2, limits.queue_bytes - limits.max_line
-        )
+        self.high_water: int = _high_water(limits)
         """A queue of more bytes than this is full."""
         self.full: dict[ConnectionId, int] = {}
         """The full queues, each with the bytes written since its window began."""
@@ -89,6 +86,13 @@ class FlowControl(Generic[ConnectionId]):
         self._ages: Timers[ConnectionId] = Timers(limits.queue_age)
         # Connections whose age stands still, and the seconds that the age has left if it has begun.
         self._stopped_ages: dict[ConnectionId, float | None] = {}
+
+    def reconfigure(self, limits: Limits) -> None:
+        """Use other numbers from now on. Queues that are full stay so until half is left."""
+        self.high_water = _high_water(limits)
+        self._share = limits.drain_rate * WINDOW
+        self._distrusted.span = limits.queue_age
+        self._ages.span = limits.queue_age
 
     @property
     def waiting(self) -> int:
@@ -269,3 +273,8 @@ class FlowControl(Generic[ConnectionId]):
         if self.full.pop(cid, None) is not None:
             self._draining.discard(cid)
             self._windows.stop(cid)
+
+
+def _high_water(limits: Limits) -> int:
+    """Most bytes of a queue that is not full: it has to have room for a line."""
+    return min(limits.high_water, limits.queue_bytes // 2, limits.queue_bytes - limits.max_line)

@@ -28,6 +28,10 @@ class Handshakes:
         self._begun: OrderedDict[Peer, None] = OrderedDict()
         self._counts: Counter[str] = Counter()
 
+    def reconfigure(self, limits: Limits) -> None:
+        """Use another bound from now on. Handshakes that have begun go on."""
+        self._most = limits.max_handshakes
+
     def request(self, peer: Peer) -> None:
         """Have a connection wait for its turn."""
         self._waiting.setdefault(peer.network, {})[peer] = None

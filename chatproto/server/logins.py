@@ -107,6 +107,14 @@ class Logins:
         self._verdicts: dict[Peer, Verdict] = {}
         self._count = 0
 
+    def reconfigure(self, limits: Limits) -> None:
+        """Use other bounds from now on, also for logins under way."""
+        self.handshakes.reconfigure(limits)
+        self._limits = limits
+        self._anonymous.span = limits.login_timeout
+        self._insecure.span = limits.handshake_timeout
+        self._undecided.span = limits.auth_timeout
+
     def begin(self, peer: Peer, now: float, *, secured: bool) -> None:
         """Start the time that a connection has for its LOGIN, and for its TLS handshake if any."""
         self._anonymous.start(peer, now)

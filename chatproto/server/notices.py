@@ -72,6 +72,11 @@ class Notices:
         self._limits = limits
         self._enabled = enabled
 
+    def reconfigure(self, limits: Limits, *, enabled: bool) -> None:
+        """Use other bounds for connections without a limiter; send notices, or none any more."""
+        self._limits = limits
+        self._enabled = enabled
+
     def refusal(self, peer: Peer, event: Event, code: ErrorCode, text: str, now: float) -> bytes:
         """The line that tells a connection why the server has not executed its event.
 

@@ -87,10 +87,9 @@ class Peer:
         self.origin: str = origin
         self.network: str = network
         self.connection: ChatConnection = ChatConnection(Role.SERVER, limits)
-        rate = limits.rate
-        self.rate_limiter: RateLimiter | None = (
-            None if rate is None else RateLimiter(rate, ceil(rate))
-        )
+
+        # Set here, and by `reconfigure`.
+        self.rate_limiter: RateLimiter | None = _rate_limiter(limits)
 
         # peers: how far it is towards its end, and why it ends; whether the peer's stream has
         # ended.
@@ -121,3 +120,20 @@ class Peer:
 
         # notices: how many it gets. Made when it gets the first one.
         self.notice_limiter: RateLimiter | None = None
+
+    def reconfigure(self, before: Limits, limits: Limits) -> None:
+        """Use other bounds from now on.
+
+        Args:
+            before: The bounds up to now. What has used up a bound that stays gets nothing new.
+            limits: The new bounds.
+        """
+        self.connection.reconfigure(limits)
+        if limits.rate != before.rate:
+            self.rate_limiter = _rate_limiter(limits)
+        if (limits.notice_rate, limits.notice_burst) != (before.notice_rate, before.notice_burst):
+            self.notice_limiter = None
+
+
+def _rate_limiter(limits: Limits) -> RateLimiter | None:
+    return None if limits.rate is None else RateLimiter(limits.rate, ceil(limits.rate))

@@ -46,6 +46,11 @@ class Peers:
         self._half_closed: Timers[Peer] = Timers(limits.close_timeout)
         self._now = 0.0
 
+    def reconfigure(self, limits: Limits) -> None:
+        """Use other bounds from now on, also for connections that are ending."""
+        self._lingering.span = limits.linger
+        self._half_closed.span = limits.close_timeout
+
     def add(self, peer: Peer) -> None:
         """Take a connection on.
 

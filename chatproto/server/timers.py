@@ -17,16 +17,17 @@ class Timers(Generic[ConnectionId]):
     """
 
     def __init__(self, span: float) -> None:
-        self._span = span
+        self.span: float = span
+        """How long each runs, in seconds. A change holds for those that run, too."""
         # Ordered: a plain dict would search through the entries deleted in front, again and again.
-        self._ends: OrderedDict[ConnectionId, float] = OrderedDict()
+        self._starts: OrderedDict[ConnectionId, float] = OrderedDict()
 
     def __len__(self) -> int:
-        return len(self._ends)
+        return len(self._starts)
 
     def __contains__(self, cid: object) -> bool:
         """Whether a connection's timer runs."""
-        return cid in self._ends
+        return cid in self._starts
 
     def start(self, cid: ConnectionId, now: float, span: float | None = None) -> None:
         """Start a connection's timer, or start it anew.
@@ -34,24 +35,26 @@ class Timers(Generic[ConnectionId]):
         Args:
             cid: The connection.
             now: The time in seconds.
-            span: How long it runs, if that is less than the others. It may expire as late as they.
+            span: How long it runs, if that is less than the others. It may expire as late as they,
+                and no later.
         """
-        self._ends[cid] = now + (self._span if span is None else span)
-        self._ends.move_to_end(cid)
+        # One that runs for less time counts as started earlier.
+        self._starts[cid] = now if span is None else now - max(self.span - span, 0.0)
+        self._starts.move_to_end(cid)
 
     def left(self, cid: ConnectionId, now: float) -> float | None:
         """How many seconds a connection's timer has left; None when it does not run."""
-        return self._ends[cid] - now if cid in self._ends else None
+        return self._starts[cid] + self.span - now if cid in self._starts else None
 
     def stop(self, cid: ConnectionId) -> None:
         """Stop a connection's timer. One that does not run is fine."""
-        self._ends.pop(cid, None)
+        self._starts.pop(cid, None)
 
     def take_expired(self, now: float) -> Iterator[ConnectionId]:
         """The connections whose timers have expired, each once, in the order of expiry."""
-        while self._ends:
-            cid, end = next(iter(self._ends.items()))
-            if end > now:
+        while self._starts:
+            cid, start = next(iter(self._starts.items()))
+            if start + self.span > now:
                 break
-            del self._ends[cid]
+            del self._starts[cid]
             yield cid

@@ -69,6 +69,15 @@ class ChatConnection:
         """Whether a line begins with the next byte, and the last line was a good one."""
         return not (self._bad_lines or self._lines.inside)
 
+    def reconfigure(self, limits: LineLimits) -> None:
+        """Use other bounds from the next line on; a line that has begun is the next one.
+
+        Args:
+            limits: The bounds on lines.
+        """
+        self._limits = limits
+        self._lines.max_line = limits.max_line
+
     def receive_data(self, data: bytes | bytearray | memoryview) -> list[Event]:
         """Receive what the peer has sent, in pieces of any size.
 

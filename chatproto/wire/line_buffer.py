@@ -34,10 +34,11 @@ class LineBuffer:
         max_line: The longest line in bytes, its LF included.
     """
 
-    __slots__ = ("_discarding", "_max_line", "_partial")
+    __slots__ = ("_discarding", "_partial", "max_line")
 
     def __init__(self, max_line: int) -> None:
-        self._max_line = max_line
+        self.max_line: int = max_line
+        """The longest line in bytes, its LF included. A change holds from the next bytes on."""
         self._partial = bytearray()
         self._discarding = False
 
@@ -52,7 +53,7 @@ class LineBuffer:
             once, as its first `max_line` bytes, as soon as it is known to be too long; no other
             line has that many. The rest of it is thrown away through its LF.
         """
-        limit = self._max_line
+        limit = self.max_line
         partial = self._partial
         lines = data.split(b"\n")
         rest = lines.pop()
@@ -70,9 +71,10 @@ class LineBuffer:
                 line[:limit] if len(line) >= limit else line.removesuffix(b"\r") for line in lines
             ]
         if not self._discarding:
-            partial += rest[: limit - len(partial)]
-            if len(partial) == limit:
-                lines.append(bytes(partial))
+            # It is longer already if the limit was lowered meanwhile.
+            partial += rest[: max(limit - len(partial), 0)]
+            if len(partial) >= limit:
+                lines.append(bytes(partial[:limit]))
                 partial.clear()
                 self._discarding = True
         return lines

@@ -6,16 +6,18 @@ import socket
 import time
 from collections import deque
 from collections.abc import Callable
+from functools import partial
 from math import inf
 from random import shuffle
 from ssl import SSLContext
 from traceback import format_exception_only
 from typing import Any, Final
 
-from chatproto import ChatBroker, LoginRequest, visible
+from chatproto import ChatBroker, Limits, LoginRequest, Policy, visible
 
 from .acceptor import Acceptor
 from .addresses import describe, host_of, prepare
+from .descriptors import fitted
 from .handshakes import HandshakeQueue
 from .listeners import Listeners
 from .poller import READ, Handler, Poller, new_poller
@@ -105,6 +107,7 @@ class Driver:
         self._ticked = -inf
         self._stepped = -inf
         self._answers: deque[tuple[int, bool, BaseException | None]] = deque()
+        self._calls: deque[Callable[[], None]] = deque()
         # When the next traceback may be logged.
         self._traceback_at = -inf
         # What has been read in this round. The broker gets it all at once.
@@ -164,6 +167,27 @@ class Driver:
         check_server_context(context)
         self._ssl = context
 
+    def reconfigure(
+        self,
+        *,
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+        notices: bool | None = None,
+    ) -> None:
+        """Have the broker use another configuration, see `ChatBroker.reconfigure`.
+
+        It does so in the next round of a `step`. Other threads and signal handlers may call it too.
+        """
+        self._calls.append(
+            partial(
+                self.broker.reconfigure,
+                policy=policy,
+                limits=None if limits is None else fitted(limits),
+                notices=notices,
+            )
+        )
+        self.wake()
+
     def drain(self) -> None:
         """Begin to shut down. Call `step` from then on until the broker has no connections."""
         for acceptor in self._acceptors:
@@ -213,6 +237,8 @@ class Driver:
     def _serve(self, ready: list[tuple[int, int]], now: float) -> None:
         if now >= self._ticked + RESOLUTION or self.broker.busy or self._draining:
             self._tick(now)
+        while self._calls:
+            self._calls.popleft()()
         handlers = self.poller.handlers
         for fd, events in ready:
             handlers[fd].ready(events)

@@ -1,10 +1,11 @@
 """What each limit does at its edge: the close reason or the notice's code, and the counter.
 
-There is one test for each limit, with its name. Which values a limit may have is in
-`test_limits.py`.
+There is one test for each limit, with its name. Each runs with a broker that is made with the
+limits, and with one that is given them later. Which values a limit may have is in `test_limits.py`.
 """
 
 import dataclasses
+from typing import Any
 
 import pytest
 
@@ -23,6 +24,32 @@ from .brokers import (
     send,
     wants_close,
 )
+
+ADMISSION = ("max_connections", "max_connections_per_address")
+
+
+@pytest.fixture(autouse=True, params=["made with them", "given them", "given them each time"])
+def limits_come_later(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give a broker its limits by `reconfigure`: at once, or after each connect."""
+    if request.param == "made with them":
+        return
+    real_init, real_connect = ChatBroker.__init__, ChatBroker.connect
+
+    def init(self: ChatBroker[int], *, limits: Limits = Limits(), **options: Any) -> None:
+        real_init(self, **options)
+        self.reconfigure(limits=limits)
+
+    def connect(self: ChatBroker[int], *args: Any, **options: Any) -> None:
+        limits = self._limits
+        # All but those that decide whether it may connect.
+        admission = {key: getattr(limits, key) for key in ADMISSION}
+        self.reconfigure(limits=Limits(**admission))
+        real_connect(self, *args, **options)
+        self.reconfigure(limits=limits)
+
+    monkeypatch.setattr(ChatBroker, "__init__", init)
+    if request.param == "given them each time":
+        monkeypatch.setattr(ChatBroker, "connect", connect)
 
 
 def test_each_limit_has_its_test_here() -> None:

@@ -28,3 +28,23 @@ def test_a_stopped_timer_does_not_expire() -> None:
     timers.stop("a")
     timers.stop("a")
     assert list(timers.take_expired(100.0)) == []
+
+
+def test_another_span_holds_for_timers_that_run() -> None:
+    timers: Timers[str] = Timers(2.0)
+    timers.start("a", 10.0)
+    timers.start("b", 11.0)
+    timers.span = 5.0
+    assert timers.left("a", 12.0) == 3.0
+    assert list(timers.take_expired(15.0)) == ["a"]
+    timers.span = 1.0
+    assert list(timers.take_expired(15.0)) == ["b"]
+
+
+def test_a_timer_may_run_for_less_than_the_others_and_not_for_more() -> None:
+    timers: Timers[str] = Timers(2.0)
+    timers.start("a", 10.0, 0.5)
+    timers.start("b", 10.0, 9.0)
+    assert timers.left("a", 10.0) == 0.5
+    assert list(timers.take_expired(10.5)) == ["a"]
+    assert list(timers.take_expired(12.0)) == ["b"]

@@ -82,7 +82,7 @@ class Invariants:
         assert waiting == {
             *self._flow._waits_for,
             *self._flow._released,
-            *dispatcher._paused._ends,
+            *dispatcher._paused._starts,
             *dispatcher._runnable,
             *dispatcher.logins._tokens,
         }

@@ -316,3 +316,15 @@ def test_a_caller_that_stops_after_too_many_bad_lines_gets_the_end_later(rest: b
     del events
     assert connection.receive_data(rest) == [ConnectionClosed()]
     assert connection.receive_data(b"CHAT/1.0 LOGIN a\n") == []
+
+
+def test_other_limits_hold_from_the_next_line_on() -> None:
+    connection = ChatConnection(Role.CLIENT, LineLimits(max_line=512))
+    long = b"CHAT/1.0 RECEIVE bob ".ljust(600, b"a") + b"\n"
+    assert connection.receive_data(long[:500]) == []
+    connection.reconfigure(LineLimits(max_line=700, bad_lines=1))
+    [event] = connection.receive_data(long[500:])
+    assert isinstance(event, Receive)
+    connection.reconfigure(LineLimits(max_line=512, bad_lines=1))
+    events = connection.receive_data(long)
+    assert [type(each) for each in events] == [Invalid, ConnectionClosed]
