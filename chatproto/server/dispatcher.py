@@ -33,8 +33,9 @@ from ..routing.hub import ChatHub
 from ..routing.policy import Policy
 from ..wire.codec import encode, with_label
 from ..wire.errors import ErrorCode
-from ..wire.events import Broadcast, Event, Group, Invalid, Login, Logout
+from ..wire.events import Broadcast, Event, Group, Invalid, Login, Logout, Send
 from ..wire.line_buffer import has_long_line
+from ..wire.names import GROUPS_NAME
 from .buffers import Buffers
 from .close_reason import CloseReason
 from .event_log import EventLog
@@ -314,6 +315,10 @@ class Dispatcher:
         """
         if type(event) is Invalid and self._end_foreign(peer, event.line + b"\n"):
             return Waiting.NOTHING
+        if type(event) is Send and event.to == GROUPS_NAME and self.flow.blockers((peer,)):
+            # First of all: labels begin and end with the answer.
+            self.flow.wait(peer, peer)
+            return Waiting.QUEUE
         logged = type(event) in LOGGED
         name = self.hub.name_of(peer) if logged else None
         self.work.charge(self._cost(event))
@@ -339,9 +344,6 @@ class Dispatcher:
                 if isinstance(event, Login):
                     self.log.login_refused(peer, event.name, action.code, action.text)
             elif isinstance(action, Answer):
-                if self.flow.blockers((peer,)):
-                    self.flow.wait(peer, peer)
-                    return Waiting.QUEUE
                 self._answer(peer, action)
             elif isinstance(action, Expire):
                 self.log.group_expired(peer, name, action.group)

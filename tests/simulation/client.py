@@ -6,6 +6,7 @@ from math import inf
 
 RECEIVE = b"CHAT/1.0 RECEIVE "
 SERVER = b"*server*"
+GROUPS = b"*groups*"
 
 
 class Ledger:
@@ -46,6 +47,9 @@ class Client:
     # The number of the last message received from each sender to each target.
     received: dict[tuple[int, str], int] = field(default_factory=dict)
     errors: list[bytes] = field(default_factory=list)
+    # Whether the server has last said that it gets labels, and how often it has answered.
+    labelled: bool = False
+    answers: int = 0
     partial: bytes = b""
 
     def send_line(self, line: str) -> None:
@@ -85,7 +89,17 @@ class Client:
         if sender == SERVER:
             self.errors.append(data)
             return
+        if sender == GROUPS and not data.startswith(b"in "):
+            self.answers += 1
+            if data in (b"on", b"off"):
+                self.labelled = data == b"on"
+            return
+        label = b""
+        if sender == GROUPS:
+            _, label, sender, data = data.split(b" ", 3)
         cid, target, number, _ = data.split(b" ", 3)
+        # Exactly the broadcasts have one, for exactly those who have asked. Here, all of them fit.
+        assert label == (target[1:] if self.labelled and target.startswith(b"#") else b"")
         key = int(cid), target.decode()
         self._check(key, int(number))
         self.received[key] = int(number)

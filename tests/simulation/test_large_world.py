@@ -95,6 +95,8 @@ class Crowd:
             client.send_line(f"LOGIN renamed{self.renames}")
         elif kind < 0.96:
             client.send_line(f"LEAVE {random.choice(self.groups)}")
+        elif kind < 0.98:
+            client.send_line(f"SEND *groups* {random.choice(('on', 'on', 'off', 'list'))}")
         else:
             client.send_line("LOGOUT")
 

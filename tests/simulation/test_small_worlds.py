@@ -30,6 +30,8 @@ LIMITS = Limits(
 )
 NAMES = ["alice", "bob", "carol", "dave"]
 GROUPS = ["g0", "g1", "g2"]
+# Nobody is online under the name that is added: it is never one that has left.
+REQUESTS = st.sampled_from(["on", "on", "off", "list", "members g0", "add g0 zoe", "add g1 zoe"])
 SPEEDS = st.sampled_from([inf, 20_000.0, 3000.0, 1500.0, 700.0, 10.0, 0.0])
 # Which client, modulo how many there are.
 INDICES = st.integers(0, 5)
@@ -113,6 +115,15 @@ class SmallWorld(RuleBasedStateMachine):
         client = self.pick_sender(index)
         if client is not None:
             client.send_line(f"LEAVE {group}")
+
+    @precondition(lambda self: self.world.clients)
+    @rule(index=INDICES, request=REQUESTS, times=st.sampled_from([1, 1, 20]), steps=STEPS)
+    def ask_about_groups(self, index: int, request: str, times: int, steps: int) -> None:
+        client = self.pick_sender(index)
+        if client is not None:
+            for _ in range(times):
+                client.send_line(f"SEND *groups* {request}")
+        self.pass_time(steps)
 
     @precondition(lambda self: self.world.clients)
     @rule(index=INDICES)
