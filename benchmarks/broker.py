@@ -5,7 +5,8 @@
 The same ten users chat among ten users, and among a hundred thousand. The cost has to be the same.
 Then one of them sends a hundred lines in three ways: one line in a chunk as in a conversation, all
 in one chunk to two users in turns, and all in one chunk to one user, which the broker rewrites at
-once.
+once. And one of a group of fifty sends broadcasts, if nobody, one, half of them or all want to know
+which group a message is from.
 """
 
 from collections.abc import Callable, Sequence
@@ -27,8 +28,13 @@ ROUNDS: Final = 1000
 RUN: Final = 100
 """Lines in one chunk."""
 TEXT: Final = b"this is the text of one message."
+GROUP: Final = 50
+"""Members of a group."""
 LEAST: Final = 0.8
 """The lower bound for the rate among many users, as a part of that among few."""
+LABELLED: Final = 0.5
+"""The lower bound for the rate of broadcasts if one member wants labels, as a part of that if none
+does."""
 
 
 def name_of(number: int) -> str:
@@ -235,9 +241,58 @@ def run_rows(repeat: int) -> list[Row]:
     ]
 
 
+def group_broker(labelled: int) -> ChatBroker[int]:
+    """A broker with a group, some of whose members want to know which group a message is from."""
+    broker = new_broker(GROUP)
+    members = " ".join(name_of(number) for number in range(GROUP))
+    broker.receive(0, f"CHAT/1.0 GROUP all {members}\n".encode())
+    for number in range(1, 1 + labelled):
+        broker.receive(number, b"CHAT/1.0 SEND *groups* on\n")
+    assert wake_up(broker) == labelled
+    return broker
+
+
+def group_broadcasts(broker: ChatBroker[int], lines: int) -> None:
+    """One member sends broadcasts to the others, some lines in a chunk."""
+    chunk = b"CHAT/1.0 BROADCAST all %b\n" % TEXT * lines
+    written = 0
+    for _ in range(RUN // lines):
+        broker.receive(0, chunk)
+        written += wake_up(broker)
+    assert written == RUN * (GROUP - 1)
+
+
+def label_rows(repeat: int) -> list[Row]:
+    """The rows for broadcasts to a group, if none, one, half or all others want labels."""
+    numbers = (0, 1, GROUP // 2, GROUP - 1)
+    brokers = [group_broker(number) for number in numbers]
+    rows: list[Row] = []
+    for lines, way in (1, "one at a time"), (10, "ten at once"):
+        none, *others = in_turns(
+            repeat, *(partial(group_broadcasts, broker, lines) for broker in brokers)
+        )
+        rows += [
+            Row(
+                part="broker",
+                name=f"broker: BROADCASTs to {GROUP - 1} others, {way}, labels for {number}",
+                unit="deliveries/s",
+                values=rates(RUN * (GROUP - 1), times),
+                reference=None if times is none else rates(RUN * (GROUP - 1), none),
+                floor=LABELLED if number == 1 else None,
+                note="" if times is none else "against labels for nobody",
+            )
+            for number, times in zip(numbers, (none, *others), strict=True)
+        ]
+    return rows
+
+
 def measure(*, repeat: int, quick: bool) -> list[Row]:
     """All rows of this part."""
-    return [*crowd_rows(repeat, MANY // 10 if quick else MANY), *run_rows(repeat)]
+    return [
+        *crowd_rows(repeat, MANY // 10 if quick else MANY),
+        *run_rows(repeat),
+        *label_rows(repeat),
+    ]
 
 
 if __name__ == "__main__":

@@ -18,14 +18,14 @@ import subprocess
 import sys
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from functools import partial
 from typing import Final, NamedTuple, TypeVar
 
 from _server import Server, use_all_descriptors
 from _table import Row
 
-from chatproto import ChatBroker, Limits
+from chatproto import ChatBroker, GroupMade, Limits
 
 T = TypeVar("T")
 
@@ -84,6 +84,13 @@ FILL: Final = b"CHAT/1.0 SEND stuck " + b"x" * 4000 + b"\n"
 TO_CROWD: Final = chunk_of(b"CHAT/1.0 SEND crowd x\n")
 TO_GROUP: Final = chunk_of(b"CHAT/1.0 BROADCAST g x\n")
 
+REQUESTS: Final = {
+    "asking which groups it is in, of 100,000": chunk_of(b"CHAT/1.0 SEND *groups* list\n"),
+    "asking who is in a group of 5,000": chunk_of(b"CHAT/1.0 SEND *groups* members big\n"),
+}
+"""Requests that take long to answer, as long as there are as many groups and members as there may
+be."""
+
 FLOODS: Final = {
     "empty lines": EMPTY,
     "empty lines, a LEAVE among them": EMPTY_AND_LEAVE,
@@ -117,10 +124,13 @@ class Adapter:
     Args:
         limits: The broker's.
         ask: Whether the broker asks about each LOGIN.
+        groups: The groups that there are.
     """
 
-    def __init__(self, limits: Limits = Limits(), *, ask: bool = False) -> None:
-        self.broker: ChatBroker[int] = ChatBroker(limits=limits, ask=ask)
+    def __init__(
+        self, limits: Limits = Limits(), *, ask: bool = False, groups: Iterable[GroupMade] = ()
+    ) -> None:
+        self.broker: ChatBroker[int] = ChatBroker(limits=limits, ask=ask, groups=groups)
         self.longest = 0.0
         """The longest call in milliseconds of CPU time."""
         self.stuck: set[int] = set()
@@ -227,6 +237,23 @@ def flooded(lines: bytes, number: int, seconds: float) -> float:
     chunks = 1 if number > BATCH else 2 * BATCH // number
     for at in range(number):
         adapter.write(at, *[own(lines, at)] * chunks)
+    adapter.run(seconds)
+    return adapter.longest
+
+
+def asked(lines: bytes, number: int, seconds: float) -> float:
+    """The longest call while attackers ask about groups again and again."""
+    limits = Limits()
+    members = tuple(name_of(at) for at in range(limits.max_members))
+    groups = [
+        GroupMade("big", name_of(0), members),
+        *(GroupMade(f"g{at}", "nobody", ("nobody",)) for at in range(limits.max_groups - 1)),
+    ]
+    adapter = Adapter(groups=groups)
+    adapter.log_in([name_of(at) for at in range(number)])
+    adapter.longest = 0.0
+    for at in range(number):
+        adapter.write(at, lines)
     adapter.run(seconds)
     return adapter.longest
 
@@ -541,6 +568,8 @@ def measure(*, repeat: int, quick: bool) -> list[Row]:
     works: dict[str, tuple[Sequence[int], Callable[[int], float]]] = {
         name: (numbers, partial(flooded, lines, seconds=seconds)) for name, lines in FLOODS.items()
     }
+    for name, lines in REQUESTS.items():
+        works[name] = numbers, partial(asked, lines, seconds=seconds)
     for ending in ("stays", "opens", "closes"):
         name = f"{BEHIND_A_MESSAGE}, then the queue {ending}"
         works[name] = numbers, partial(held, seconds=seconds, ending=ending)

@@ -51,7 +51,10 @@ class Groups(Generic[ConnectionId]):
     def __init__(self, limits: GroupLimits, online: Collection[str]) -> None:
         self._limits = limits
         self._online = online
-        self._by_name: OrderedDict[str, GroupRecord[ConnectionId]] = OrderedDict()
+        self._by_name: dict[str, GroupRecord[ConnectionId]] = {}
+        # Their names, in the order in which they give way. Apart, because to walk through an
+        # OrderedDict takes three times as long, and requests look at all groups.
+        self._order: OrderedDict[str, None] = OrderedDict()
         # The groups from each network, in an order of their own; and the numbers of their members.
         self._by_network: dict[str, OrderedDict[str, None]] = {}
         self._memberships: Counter[str] = Counter()
@@ -175,7 +178,7 @@ class Groups(Generic[ConnectionId]):
         members += self._total - freed - limits.max_memberships
         if groups:
             groups += len(self._by_name) - len(expired) - limits.max_groups
-        if not self._find_room(self._by_name, groups, members, expired):
+        if not self._find_room(self._order, groups, members, expired):
             return "there are too many groups", []
         for each in expired:
             self._remove(each)
@@ -183,6 +186,7 @@ class Groups(Generic[ConnectionId]):
 
     def _insert(self, name: str, group: GroupRecord[ConnectionId]) -> None:
         self._by_name[name] = group
+        self._order[name] = None
         self._by_network.setdefault(group.network, OrderedDict())[name] = None
         if group.maker is not None:
             self._by_maker.setdefault(group.maker, set()).add(name)
@@ -208,7 +212,7 @@ class Groups(Generic[ConnectionId]):
             Whether that is enough.
         """
         alive: list[str] = []
-        looked_up, extra = 0, 0 if order is self._by_name else 1
+        looked_up, extra = 0, 0 if order is self._order else 1
         for name in order:
             if (groups <= 0 and members <= 0) or looked_up >= SEARCH:
                 break
@@ -229,6 +233,7 @@ class Groups(Generic[ConnectionId]):
 
     def _remove(self, name: str) -> None:
         group = self._by_name.pop(name)
+        del self._order[name]
         self._note(GroupEnded(name))
         self._count(group, -len(group.members))
         names = self._by_network[group.network]

@@ -164,7 +164,9 @@ def test_nothing_is_left_of_groups_that_are_gone() -> None:
         table.groups.leave(f"g{maker}", "bob")
         table.groups.forget_maker(maker)
     groups = table.groups
-    assert not any([groups._by_name, groups._by_network, groups._memberships, groups._by_maker])
+    assert not any(
+        [groups._by_name, groups._order, groups._by_network, groups._memberships, groups._by_maker]
+    )
     assert groups._total == 0
 
 
