@@ -5,24 +5,27 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from typing import NoReturn
 
 from chatproto import __version__
 
 from .server.server import Server
 from .service.errors import StartError
+from .service.logs import JsonFormatter, log_to_stderr, logs_json, wants_json
 from .service.options import OPTIONS, Option
 from .service.settings import Settings, read_settings
 from .service.signals import Signals, attend, noting_signals
 from .service.startup import (
     announce,
+    begin_log,
     cannot_listen,
     certificate_of,
-    log_to_stderr,
     parameters_of,
     reload,
 )
 from .service.systemd import Notifier
 from .sockets.descriptors import use_all_descriptors
+from .sockets.driver import logger
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -34,11 +37,16 @@ def main(arguments: Sequence[str]) -> int:
     Returns:
         The exit status.
     """
+    if wants_json(arguments, os.environ):
+        log_to_stderr(JsonFormatter(), "info")
     with noting_signals() as signals:
         try:
             return _run(arguments, signals)
         except StartError as error:
-            print(f"Error: {error}", file=sys.stderr)
+            if logs_json():
+                logger.error("%s", error)
+            else:
+                print(f"Error: {error}", file=sys.stderr)
             return 1
 
 
@@ -46,7 +54,7 @@ def _run(arguments: Sequence[str], signals: Signals) -> int:
     parser = _parser()
     try:
         settings = read_settings(OPTIONS, vars(parser.parse_args(arguments)), os.environ)
-        log_to_stderr(settings)
+        begin_log(settings)
         use_all_descriptors()
         certificate = certificate_of(settings)
         parameters = parameters_of(settings, certificate)
@@ -69,8 +77,18 @@ def _run(arguments: Sequence[str], signals: Signals) -> int:
     return 0
 
 
+class _Parser(argparse.ArgumentParser):
+    """A parser that logs an error, if nothing but JSON may be written."""
+
+    def error(self, message: str) -> NoReturn:
+        if logs_json():
+            logger.error("%s", message)
+            sys.exit(2)
+        super().error(message)
+
+
 def _parser() -> argparse.ArgumentParser:
-    parser = argparse.ArgumentParser(
+    parser = _Parser(
         prog="python -m chatproto_sync",
         usage="%(prog)s [OPTIONS]",
         description="Run a CHAT/1.0 server that needs only the standard library.",

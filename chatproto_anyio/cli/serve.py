@@ -3,7 +3,7 @@
 import contextlib
 import importlib.util
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 import anyio
@@ -11,19 +11,21 @@ import click
 
 from chatproto_sync.service.certificates import CertificateFiles
 from chatproto_sync.service.errors import StartError
+from chatproto_sync.service.logs import JsonFormatter, log_to_stderr, logs_json, wants_json
 from chatproto_sync.service.options import OPTIONS, Option
 from chatproto_sync.service.settings import Settings, read_settings
 from chatproto_sync.service.signals import Signals, attend, noting_signals
 from chatproto_sync.service.startup import (
     announce,
+    begin_log,
     cannot_listen,
     certificate_of,
-    log_to_stderr,
     parameters_of,
     reload,
 )
 from chatproto_sync.service.systemd import Notifier
 from chatproto_sync.sockets.descriptors import use_all_descriptors
+from chatproto_sync.sockets.driver import logger
 
 from ..server.server import Server
 
@@ -60,7 +62,34 @@ def _click_option(option: Option) -> Callable[[Callable[..., None]], Callable[..
     )
 
 
-@click.command()
+class _Serve(click.Command):
+    """A command that logs an error, if nothing but JSON may be written."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See `click.Command`."""
+        if wants_json(args, os.environ):
+            log_to_stderr(JsonFormatter(), "info")
+        with _logging_errors():
+            return super().parse_args(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> None:
+        """See `click.Command`."""
+        with _logging_errors():
+            super().invoke(ctx)
+
+
+@contextlib.contextmanager
+def _logging_errors() -> Iterator[None]:
+    try:
+        yield
+    except click.ClickException as error:
+        if not logs_json():
+            raise
+        logger.error("%s", error.format_message())
+        raise click.exceptions.Exit(error.exit_code) from None
+
+
+@click.command(cls=_Serve)
 @_server_options
 def serve(**given: Any) -> None:
     """Run a chat server until SIGINT or SIGTERM."""
@@ -79,7 +108,7 @@ def _start(arguments: dict[str, Any], signals: Signals) -> None:
         _require(backend, f"{settings.name_of('backend')} {backend}")
         if settings.values["metrics_port"] is not None:
             _require("prometheus_client", settings.name_of("metrics_port"))
-        log_to_stderr(settings)
+        begin_log(settings)
         use_all_descriptors()
         certificate = certificate_of(settings)
         parameters = parameters_of(settings, certificate)

@@ -1,8 +1,15 @@
-"""The format of a server's log."""
+"""The log of a server: its format, and what belongs into it that Python would print."""
 
 import json
 import logging
+import sys
+import threading
 import time
+from collections.abc import Mapping, Sequence
+from itertools import pairwise
+from types import TracebackType
+
+from ..sockets.driver import logger
 
 
 class JsonFormatter(logging.Formatter):
@@ -23,3 +30,62 @@ class JsonFormatter(logging.Formatter):
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry)
+
+
+def wants_json(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
+    """Whether the log is to be JSON, as far as arguments say that may be wrong.
+
+    Args:
+        arguments: The arguments of a command.
+        environment: The environment variables.
+    """
+    words = [word.partition("=") for word in arguments]
+    texts = [environment.get("CHATPROTO_LOG_FORMAT", "")]
+    for (name, equals, text), (following, *_) in pairwise([*words, ("", "", "")]):
+        if name == "--log-format":
+            texts.append(text if equals else following)
+    return texts[-1].lower() == "json"
+
+
+def log_to_stderr(formatter: logging.Formatter, level: str) -> None:
+    """Log to standard error, and nowhere else.
+
+    If the format is JSON, what Python would print there goes to the log too: warnings, and
+    exceptions that nobody handles. So a program can read every line.
+
+    Args:
+        formatter: The format.
+        level: The lowest level, such as `info`.
+    """
+    handler = logging.StreamHandler()
+    handler.setFormatter(formatter)
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    if logs_json():
+        logging.captureWarnings(capture=True)
+        sys.excepthook = _log_exception
+        sys.unraisablehook = _log_unraisable
+        threading.excepthook = _log_exception_of_thread
+
+
+def logs_json() -> bool:
+    """Whether the log is JSON, so that nothing else may be written."""
+    handlers = logging.getLogger().handlers
+    return any(isinstance(each.formatter, JsonFormatter) for each in handlers)
+
+
+def _log_exception(
+    kind: type[BaseException], error: BaseException, traceback: TracebackType | None
+) -> None:
+    logger.critical("unhandled exception", exc_info=(kind, error, traceback))
+
+
+def _log_exception_of_thread(args: threading.ExceptHookArgs) -> None:
+    # Python ends the thread without a word then.
+    if not isinstance(args.exc_value, SystemExit):
+        name = None if args.thread is None else args.thread.name
+        logger.error("unhandled exception in thread %s", name, exc_info=args.exc_value)
+
+
+def _log_unraisable(args: "sys.UnraisableHookArgs") -> None:
+    words = args.err_msg or "exception ignored in"
+    logger.error("%s: %r", words, args.object, exc_info=args.exc_value)

@@ -2,7 +2,6 @@
 
 import contextlib
 import gc
-import logging
 import os
 import shlex
 import sys
@@ -17,16 +16,15 @@ from ..sockets.driver import logger
 from ..sockets.errors import reason_of
 from .certificates import CertificateError, CertificateFiles
 from .errors import StartError
+from .logs import log_to_stderr, logs_json
 from .options import LOG_FORMATS, POLICIES
 from .settings import Settings, limits_of
 from .systemd import Notifier, inherited_sockets
 
 
-def log_to_stderr(settings: Settings) -> None:
+def begin_log(settings: Settings) -> None:
     """Log to standard error, the warnings of the settings first."""
-    handler = logging.StreamHandler()
-    handler.setFormatter(LOG_FORMATS[settings.values["log_format"]])
-    logging.basicConfig(handlers=[handler], level=settings.values["log_level"].upper())
+    log_to_stderr(LOG_FORMATS[settings.values["log_format"]], settings.values["log_level"])
     for warning in settings.warnings:
         logger.warning("%s", warning)
 
@@ -100,7 +98,9 @@ def announce(addresses: Sequence[str], notifier: Notifier) -> None:
     # What exists now will always exist. If the garbage collector does not look at it, its longest
     # pause is half as long.
     gc.freeze()
-    greet(addresses)
+    # The log has the addresses too.
+    if not logs_json():
+        greet(addresses)
     notifier.ready()
 
 

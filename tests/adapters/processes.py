@@ -72,13 +72,19 @@ class ErrorLog:
 class Process:
     """A running server."""
 
-    def __init__(self, popen: subprocess.Popen[str], log: ErrorLog) -> None:
+    def __init__(self, popen: subprocess.Popen[str], log: ErrorLog, *, greets: bool) -> None:
         self.popen = popen
         self._log = log
-        assert popen.stdout is not None
-        self.greeting = [popen.stdout.readline() for _ in range(3)]
-        match = re.fullmatch(r"Listening on (\S+)\.\n", self.greeting[0])
-        assert match, self.greeting[0] + self.log
+        self.greeting: list[str] = []
+        if greets:
+            assert popen.stdout is not None
+            self.greeting = [popen.stdout.readline() for _ in range(3)]
+            match = re.fullmatch(r"Listening on (\S+)\.\n", self.greeting[0])
+            assert match, self.greeting[0] + self.log
+        else:
+            log.wait_for("listening on ")
+            match = re.search(r'"listening on (\S+)"', log.read())
+            assert match, log.read()
         self.address = match[1]
 
     @property
@@ -113,7 +119,8 @@ def spawn(command: Sequence[str], log: Path, **environment: str) -> Iterator[Pro
         watchdog = threading.Timer(2 * TIMEOUT, popen.kill)
         watchdog.start()
         try:
-            yield Process(popen, errors)
+            # With a log of JSON, a server writes nothing else.
+            yield Process(popen, errors, greets="json" not in command)
         finally:
             watchdog.cancel()
             end(popen)

@@ -143,11 +143,45 @@ def test_log_of_json_lines(command: list[str], tmp_path: Path) -> None:
         with SocketClient(process.address) as alice:
             alice.login("alice")
         assert process.end(signal.SIGTERM) == 0
+        assert process.popen.stdout is not None
+        assert process.popen.stdout.read() == ""
         entries = [json.loads(line) for line in process.log.splitlines()]
     assert all({"time", "level", "logger", "message"} <= entry.keys() for entry in entries)
     ours = [entry for entry in entries if entry["logger"] == "chatproto.server"]
     assert ours[0]["message"] == f"listening on {process.address}"
     assert ours[0]["level"] == "info"
+
+
+@pytest.mark.parametrize(
+    ("options", "status", "words"),
+    [
+        (["--port", "x", "--log-format", "json"], 2, "--port: 'x' is not in the range 0 to 65535"),
+        (["--log-format=json", "--port"], 2, ""),
+        (["--no-such-option", "--log-format", "JSON"], 2, ""),
+        (["--log-format", "json", "stray"], 2, ""),
+        (
+            ["--log-format", "json", "--host", "192.0.2.1", "--port", "1"],
+            1,
+            "can't listen on 192.0.2.1:1: Cannot assign requested address",
+        ),
+    ],
+)
+def test_an_error_in_a_log_of_json_lines(
+    command: list[str], options: list[str], status: int, words: str
+) -> None:
+    """Whoever reads the log can read it. Some words are those of the parsers."""
+    result = run(*command, *options)
+    assert (result.returncode, result.stdout) == (status, "")
+    [line] = result.stderr.splitlines()
+    entry = json.loads(line)
+    assert (entry["level"], entry["logger"]) == ("error", "chatproto.server")
+    assert words in entry["message"]
+
+
+def test_a_wrong_variable_in_a_log_of_json_lines(command: list[str]) -> None:
+    result = run(*command, CHATPROTO_LOG_FORMAT="json", CHATPROTO_PORT="x")
+    assert (result.returncode, result.stdout) == (2, "")
+    assert json.loads(result.stderr)["message"].startswith("CHATPROTO_PORT: ")
 
 
 def test_systemd_is_told_that_the_server_listens(command: list[str], tmp_path: Path) -> None:
