@@ -31,7 +31,8 @@ class Decisions:
     ) -> None:
         self._authenticate = authenticate
         self._answer = answer
-        self._timeout = timeout
+        self.timeout: float = timeout
+        """Seconds after which a call that begins from now on is cancelled."""
         self._calls: set[anyio.CancelScope] = set()
 
     @property
@@ -41,7 +42,7 @@ class Decisions:
 
     def ask(self, token: int, request: LoginRequest) -> None:
         """Have the function called for a login. Returns at once."""
-        scope = anyio.CancelScope(deadline=anyio.current_time() + self._timeout)
+        scope = anyio.CancelScope(deadline=anyio.current_time() + self.timeout)
         self._calls.add(scope)
         _start(self._decide(scope, token, request))
 

@@ -34,7 +34,8 @@ class Authenticator:
     ) -> None:
         self._authenticate = authenticate
         self._answer = answer
-        self._timeout = timeout
+        self.timeout: float = timeout
+        """Seconds after which nobody waits for an answer to a question that is asked from now."""
         # None ends a thread.
         self._pending: queue.SimpleQueue[_PendingLogin | None] = queue.SimpleQueue()
         self._threads = 0
@@ -43,7 +44,7 @@ class Authenticator:
 
     def ask(self, token: int, request: LoginRequest) -> None:
         """Have the function called for a login. Returns at once."""
-        self._pending.put((time.monotonic() + self._timeout, token, request))
+        self._pending.put((time.monotonic() + self.timeout, token, request))
         if not self._idle.acquire(blocking=False) and self._threads < THREADS:
             self._threads += 1
             # A daemon, so that the process can exit while the function hangs.

@@ -123,6 +123,28 @@ class Server:
         """
         self._driver.replace_ssl(context)
 
+    def reconfigure(
+        self,
+        *,
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+        notices: bool | None = None,
+    ) -> None:
+        """Use another policy, other limits, and notices or none, for all connections.
+
+        The change takes effect in the next round of the loop that serves. `ChatBroker.reconfigure`
+        says what it does to that which is there. An `authenticate` that is running has the time
+        that it had. Other threads and signal handlers may call it too.
+
+        Args:
+            policy: The rules on which servers may differ; None to leave them.
+            limits: The bounds on what clients can make the server hold or do; None to leave them.
+            notices: Whether to tell clients why something was refused; None to leave that.
+        """
+        self._driver.reconfigure(policy=policy, limits=limits, notices=notices)
+        if limits is not None and self._authenticator is not None:
+            self._authenticator.timeout = limits.auth_timeout
+
     def snapshot(self) -> Counters:
         """A copy of the counters. Other threads may call it."""
         return self._driver.broker.snapshot()

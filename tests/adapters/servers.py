@@ -13,7 +13,7 @@ from anyio.from_thread import start_blocking_portal
 
 import chatproto_anyio
 import chatproto_sync
-from chatproto import Counters
+from chatproto import Counters, Limits, Policy
 
 TIMEOUT = 20.0
 """Seconds after which a test that waits for a server fails. None should take that long."""
@@ -25,6 +25,13 @@ class Running(Protocol):
     @property
     def addresses(self) -> list[str]: ...
     def snapshot(self) -> Counters: ...
+    def reconfigure(
+        self,
+        *,
+        policy: Policy | None = ...,
+        limits: Limits | None = ...,
+        notices: bool | None = ...,
+    ) -> None: ...
     def on_tick(self, function: Callable[[], None]) -> None: ...
 
 

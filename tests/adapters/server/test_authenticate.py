@@ -221,7 +221,7 @@ def test_a_thread_is_not_asked_when_it_is_too_late() -> None:
 
     late = Authenticator(decide, answer, timeout=-1.0)
     late.ask(1, LoginRequest("bob", "", None, None))
-    late._timeout = TIMEOUT
+    late.timeout = TIMEOUT
     late.ask(2, LoginRequest("alice", "", None, None))
     assert answered.wait(TIMEOUT)
     late.close()
