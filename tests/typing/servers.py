@@ -17,6 +17,7 @@ from chatproto import (
     ErrorCode,
     Event,
     Expire,
+    LagHistogram,
     LogEvent,
     LoginRequest,
     Question,
@@ -65,6 +66,7 @@ def broker() -> None:
     assert_type(broker.take_questions(), list[Question[tuple[str, int]]])
     assert_type(broker.take_log_events(), list[LogEvent])
     assert_type(broker.snapshot(), Counters)
+    assert_type(broker.snapshot().lag, LagHistogram)
     step = broker.next_step(("::1", 1))
     assert_type(step, Step)
     assert_type(step.write, bytes)

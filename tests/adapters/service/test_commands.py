@@ -116,7 +116,11 @@ def test_a_metrics_port_that_is_taken(command: list[str], host: str) -> None:
     """The error names the option, also if it is the server itself that listens there."""
     pytest.importorskip("prometheus_client")
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
-    with socket.create_server((host, 0), family=family) as listener:
+    try:
+        listener = socket.create_server((host, 0), family=family)
+    except OSError as error:
+        pytest.skip(f"no IPv6 here: {error}")
+    with listener:
         port = listener.getsockname()[1]
         options = ["--port", "0", "--metrics-host", host, "--metrics-port", str(port)]
         result = run(*command, *options)
@@ -162,7 +166,7 @@ def test_log_of_json_lines(command: list[str], tmp_path: Path) -> None:
         (
             ["--log-format", "json", "--host", "192.0.2.1", "--port", "1"],
             1,
-            "can't listen on 192.0.2.1:1: Cannot assign requested address",
+            "can't listen on 192.0.2.1:1: ",
         ),
     ],
 )

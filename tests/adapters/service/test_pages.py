@@ -113,6 +113,16 @@ def test_half_requests_give_way(serve: Serve) -> None:
         assert read_all(socks[-1]) == HEAD + b"hello\n"
 
 
+def test_peers_that_do_not_read_keep_nobody_waiting(serve: Serve) -> None:
+    body = b"x" * (1 << 24)
+    port = serve(lambda: Page("text/plain", body))
+    with contextlib.ExitStack() as stack:
+        for _ in range(2 * MAX_CONNECTIONS):
+            sock = stack.enter_context(connect(port))
+            sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert get(port) == body
+
+
 def test_a_connection_has_a_time_limit(serve: Serve, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(pages, "TIME_LIMIT", 0.05)
     with connect(serve(hello)) as sock:
