@@ -17,7 +17,7 @@ import pytest
 
 import chatproto_anyio
 import chatproto_sync
-from chatproto import Limits
+from chatproto import Limits, NameRule, Policy
 
 from ..servers import TIMEOUT, SocketClient, Start, clients, in_thread
 from ..sockets.insides import NarrowClient, narrow_listener, wait_until
@@ -168,7 +168,8 @@ def test_connections_that_come_and_go_leave_nothing(start: Start) -> None:
 
 def test_log_of_a_session(start: Start, caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "chatproto.server")
-    with start(port=0) as server, SocketClient(server.addresses[0]) as alice:
+    policy = Policy(names=NameRule.ANY)
+    with start(port=0, policy=policy) as server, SocketClient(server.addresses[0]) as alice:
         alice.write(
             b"CHAT/1.0 LOGIN al\xe2\x80\xaeice\nCHAT/1.0 GROUP g a\nCHAT/1.0 LEAVE g\n"
             b"CHAT/1.0 LOGIN a\nCHAT/1.0 LEAVE g\nCHAT/1.0 LOGOUT\n"
