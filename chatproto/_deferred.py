@@ -1,5 +1,7 @@
 """The public names that the codec has no use for: `chatproto` loads this when one is asked for."""
 
+from .client.messages import Disconnected as Disconnected
+from .client.messages import Item as Item
 from .client.messages import Message as Message
 from .client.messages import Notice as Notice
 from .client.messages import Reconnected as Reconnected

@@ -89,7 +89,9 @@ async def send(stream: ByteStream, data: bytes) -> None:
 
 
 class SendRoom:
-    """Tells whether a stream takes data without waiting.
+    """Tells whether a stream takes data without waiting, and whether it has ended.
+
+    Only of a socket on Linux this is known.
 
     Args:
         stream: The stream.
@@ -104,12 +106,25 @@ class SendRoom:
         if sock is not None and sys.platform == "linux":
             # The connection may be lost already.
             with contextlib.suppress(OSError, ValueError):
-                self._poll.register(sock, select.POLLOUT)
+                self._poll.register(sock, select.POLLOUT | select.POLLRDHUP)
                 self._max_size = sock.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) // 4
 
     def takes(self, size: int) -> bool:
         """Whether the stream takes that many bytes at once; False if that is not known."""
-        return size <= self._max_size and bool(self._poll.poll(0))
+        return size <= self._max_size and bool(self._flags() & select.POLLOUT)
+
+    @property
+    def full(self) -> bool:
+        """Whether the stream takes nothing at the moment; False if that is not known."""
+        return self._max_size > 0 and not self._flags()
+
+    @property
+    def ended(self) -> bool:
+        """Whether the peer has ended the stream, or is gone; False if that is not known."""
+        return bool(self._flags() & ~select.POLLOUT)
+
+    def _flags(self) -> int:
+        return sum(flags for _, flags in self._poll.poll(0))
 
 
 async def close(stream: ByteStream) -> None:

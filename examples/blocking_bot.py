@@ -12,7 +12,7 @@ import sys
 import threading
 import time
 
-from chatproto import ChatProtocolError, Message
+from chatproto import ChatProtocolError
 from chatproto_sync import Client, connect
 
 
@@ -23,7 +23,7 @@ class Clock:
         chat: The connection that both use.
     """
 
-    def __init__(self, chat: Client[Message]) -> None:
+    def __init__(self, chat: Client) -> None:
         self._chat = chat
         self._answers = 0
 

@@ -20,7 +20,7 @@ async def main(host: str, port: int) -> None:
     """Answer until interrupted."""
     async with connect(host, port, name="echo", reconnect=True) as chat:
         print("logged in as", chat.name, flush=True)
-        async for item in chat:
+        async for item in chat.items():
             match item:
                 case Reconnected(downtime):
                     print(f"there was no connection for {downtime:.1f} s", flush=True)

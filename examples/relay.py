@@ -18,14 +18,14 @@ from collections.abc import AsyncIterator
 
 import anyio
 
-from chatproto import ChatProtocolError, Message, Reconnected
+from chatproto import ChatProtocolError
 from chatproto_anyio import Client, connect
 
 
 class Side:
     """The relay on one of the servers."""
 
-    def __init__(self, chat: Client[Message | Reconnected]) -> None:
+    def __init__(self, chat: Client) -> None:
         self.chat = chat
         self._lock = anyio.Lock()
 
@@ -52,18 +52,18 @@ class Side:
 
 async def relay(source: Side, target: Side) -> None:
     """Pass messages on from one server to the other."""
-    async for item in source.chat:
+    async for message in source.chat:
         # A message to `relay` from the other side comes back, because both have this name.
-        if isinstance(item, Reconnected) or item.sender == source.chat.name:
+        if message.sender == source.chat.name:
             continue
-        to, _, data = item.data.partition(b" ")
+        to, _, data = message.data.partition(b" ")
         # Such messages are about failures. Two relays would pass them on for ever.
         if to.startswith(b"*"):
             continue
-        line = b"%b: %b" % (item.sender.encode(), data)
+        line = b"%b: %b" % (message.sender.encode(), data)
         problem = await target.deliver(to.decode(errors="replace"), line)
         if problem is not None:
-            await source.deliver(item.sender, f"* {problem}".encode())
+            await source.deliver(message.sender, f"* {problem}".encode())
 
 
 async def main(source: tuple[str, int], target: tuple[str, int]) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 import chatproto_sync
-from chatproto import TRANSITIONS, ChatBroker, ConnectionLostError, ErrorCode, Message
+from chatproto import TRANSITIONS, ChatBroker, ConnectionLostError, ErrorCode
 from chatproto_anyio.cli.chat.parsing import USAGES
 
 from .adapters.cli.commands import subcommands
@@ -94,7 +94,7 @@ def visited() -> Iterator[None]:
         connect = chatproto_sync.connect
 
         @contextlib.contextmanager
-        def connect_here(**options: Any) -> Iterator[chatproto_sync.Client[Message]]:
+        def connect_here(**options: Any) -> Iterator[chatproto_sync.Client]:
             with connect(port=port, **options) as chat:
                 answers.append(pool.submit(visit, server, chat.name))
                 yield chat

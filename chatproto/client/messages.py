@@ -1,9 +1,9 @@
 """What a client receives, and the encoding of what it sends."""
 
 from dataclasses import dataclass
-from typing import final
+from typing import TypeAlias, final
 
-from ..wire.errors import ErrorCode, LocalProtocolError
+from ..wire.errors import ChatProtocolError, ErrorCode, LocalProtocolError
 
 
 @final
@@ -44,11 +44,27 @@ class Notice:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Disconnected:
+    """The connection is lost, and the client is going to connect again."""
+
+    error: ChatProtocolError
+    """Why: what a client that does not reconnect would raise."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Reconnected:
-    """The connection was lost and is back. Messages may have been missed in between."""
+    """The connection was lost and is back. Messages may have been missed in between.
+
+    If the server was restarted, it does not know any group: make yours again.
+    """
 
     downtime: float
     """Seconds without a connection."""
+
+
+Item: TypeAlias = Message | Disconnected | Reconnected
+"""What a client receives, in the order in which it happened."""
 
 
 def read_notice(data: bytes) -> Notice:

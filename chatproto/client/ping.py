@@ -17,15 +17,25 @@ class Ping:
         name: The name that it was sent to, and will come from.
         data: The message's data.
         login: Whether a LOGIN under that name was sent just before it.
+        heartbeat: Whether it is a heartbeat: no caller waits for it.
         sent_before: How many commands had been reported as sent before it.
     """
 
-    __slots__ = ("data", "done", "error", "login", "name", "sent_before")
+    __slots__ = ("data", "done", "error", "heartbeat", "login", "name", "sent_before")
 
-    def __init__(self, name: str, data: bytes, *, login: bool, sent_before: int) -> None:
+    def __init__(
+        self,
+        name: str,
+        data: bytes,
+        *,
+        login: bool = False,
+        heartbeat: bool = False,
+        sent_before: int = 0,
+    ) -> None:
         self.name: str = name
         self.data: bytes = data
         self.login: bool = login
+        self.heartbeat: bool = heartbeat
         self.sent_before: int = sent_before
         self.done: bool = False
         """Whether it has come back, or is known not to come back any more."""

@@ -17,7 +17,8 @@ from ..wire.events import Command, ConnectionClosed, Event, Invalid, Login, Logo
 from ..wire.limits import LineLimits
 from ..wire.names import SERVER_NAME
 from ..wire.states import Role
-from .messages import Message, Notice, Reconnected, read_notice
+from .heartbeat import Heartbeat
+from .messages import Disconnected, Item, Message, Notice, Reconnected, read_notice
 from .ping import PING_PREFIX, Ping
 
 NOTICES_KEPT: Final = 100
@@ -30,19 +31,22 @@ class ChatSession:
     An adapter calls `start` for each new connection. It writes the bytes that `start`, `login`,
     `send` and `ping` return, all of them before it calls one of these methods again. It reports
     what happens on the connection with `receive_data`, `receive_eof` and `connection_lost`, and
-    closes the connection once `error` is set. What was received before can still be taken.
+    closes the connection once `error` is set. What was received before can still be taken. With a
+    heartbeat it also calls `tick`, and writes what `take_heartbeat` returns.
 
     Args:
         name: The name to log in under.
         new_token: Returns bytes that nobody can guess, different ones each time. A ping consists of
             them: other clients may share the name, and receive what is sent to it.
         limits: Bounds on lines.
-        max_queue: The most items that may wait to be taken. One call of `receive_data` may exceed
-            it; then read nothing more until `wants_data`.
+        max_queue: The most messages that may wait to be taken. One call of `receive_data` may
+            exceed it; then read nothing more until `wants_data`.
+        heartbeat: Seconds of silence after which the server is asked for a sign of life, and then
+            again for the answer; None for never.
 
     Raises:
         LocalProtocolError: BAD_NAME or NAME_RESERVED.
-        ValueError: `max_queue` is less than 1.
+        ValueError: `max_queue` is less than 1, or `heartbeat` is not more than 0.
     """
 
     LOGOUT_TIMEOUT: ClassVar[float] = 2.0
@@ -55,6 +59,7 @@ class ChatSession:
         *,
         limits: LineLimits = LineLimits(),
         max_queue: int = 1024,
+        heartbeat: float | None = None,
     ) -> None:
         if max_queue < 1:
             raise ValueError("max_queue is at least 1")
@@ -70,7 +75,15 @@ class ChatSession:
         self._new_token = new_token
         self._limits = limits
         self._max_queue = max_queue
-        self._items: deque[Message | Reconnected] = deque()
+        self.heartbeat: float | None = heartbeat
+        """Seconds of silence before a heartbeat; None for none."""
+        self._heartbeat = Heartbeat(heartbeat)
+        # Whether something has arrived since the last `tick`.
+        self._heard = False
+        self._items: deque[Item] = deque()
+        self._messages_queued = 0
+        # How long the outage was that has not been reported, because the next one has begun.
+        self._earlier_downtime = 0.0
         # How many of the items are from before this connection.
         self._earlier_items = 0
         self._notices: deque[Notice] = deque(maxlen=NOTICES_KEPT)
@@ -94,14 +107,23 @@ class ChatSession:
         Always before the login is decided, as its answer stands behind other lines, and after a
         LOGOUT, when nothing more is queued.
         """
-        return self.logged_out or not self._logged_in or len(self._items) < self._max_queue
+        return self.logged_out or not self._logged_in or self._messages_queued < self._max_queue
 
-    def take_item(self) -> Message | Reconnected | None:
+    def take_item(self) -> Item | None:
         """Take the oldest item that was received; None when there is none."""
         if not self._items:
             return None
         self._earlier_items = max(0, self._earlier_items - 1)
-        return self._items.popleft()
+        item = self._items.popleft()
+        self._messages_queued -= isinstance(item, Message)
+        return item
+
+    def take_message(self) -> Message | None:
+        """Take the oldest message, and drop the items before it; None when there is none."""
+        while (item := self.take_item()) is not None:
+            if isinstance(item, Message):
+                return item
+        return None
 
     def take_notice(self) -> Notice | None:
         """Take the oldest notice; None when there is none."""
@@ -123,6 +145,7 @@ class ChatSession:
         self._logged_in = False
         self._earlier_items = len(self._items)
         self._last_notice = None
+        self._heard = True
         self.error = None
         return self.login(self.name)
 
@@ -175,7 +198,7 @@ class ChatSession:
         if self._loss is not None:
             loss, self._loss = self._loss, None
             raise loss.copy()
-        return self._send_ping(self.name, login=False)
+        return self._send_ping(self.name)
 
     def close(self) -> LocalProtocolError:
         """End this client without a LOGOUT: the connection is over, and nothing more is sent.
@@ -188,12 +211,71 @@ class ChatSession:
         self.connection_lost(error)
         return error
 
-    def _send_ping(self, name: str, *, login: bool) -> tuple[bytes, Ping]:
+    def _send_ping(
+        self, name: str, *, login: bool = False, heartbeat: bool = False
+    ) -> tuple[bytes, Ping]:
         data = PING_PREFIX + self._new_token()
-        ping = Ping(name, data, login=login, sent_before=self._sent)
+        ping = Ping(name, data, login=login, heartbeat=heartbeat, sent_before=self._sent)
         line = self.send(Send(name, data))
         self._pings.append(ping)
         return line, ping
+
+    # The heartbeat
+
+    @property
+    def next_tick(self) -> float:
+        """When to call `tick` at the latest; infinity when there is no heartbeat."""
+        return self._heartbeat.next_tick
+
+    def tick(self, now: float) -> None:
+        """Apply the heartbeat. If the server does not answer, the connection is over: see `error`.
+
+        Call it once the login has succeeded, after each `receive_data`, and at `next_tick`; but
+        first read what has arrived, and not at all while `wants_data` is false. After it,
+        `take_heartbeat`.
+
+        Args:
+            now: The time in seconds, on a clock that does not run backwards.
+        """
+        if self._heard or self.logged_out or not self._knows_its_name:
+            self._heard = False
+            self._heartbeat.heard(now)
+        elif (silence := self._heartbeat.tick(now)) is not None:
+            text = f"the server does not answer: nothing has come for {round(silence, 1):g} s"
+            self.connection_lost(ConnectionLostError(text))
+
+    @property
+    def heartbeat_due(self) -> bool:
+        """Whether `take_heartbeat` would return something."""
+        return (
+            self._heartbeat.due
+            and self.error is None
+            and not self.logged_out
+            and self._knows_its_name
+        )
+
+    def take_heartbeat(self, now: float) -> bytes:
+        """Take the heartbeat if one is due: a ping that no caller waits for.
+
+        Args:
+            now: The time.
+
+        Returns:
+            The bytes to write, maybe none. If they can't be written at once, do not call this, but
+            try again at `next_tick`, or add them to what is written next.
+        """
+        if not self.heartbeat_due:
+            return b""
+        self._heartbeat.asked(now)
+        # An older one is needed no more, and there must not be ever more of them.
+        for ping in [each for each in self._pings if each.heartbeat]:
+            self._pings.remove(ping)
+        return self._send_ping(self.name, heartbeat=True)[0]
+
+    @property
+    def _knows_its_name(self) -> bool:
+        """Whether no login is under way. An answer to one may take as long as the server likes."""
+        return self._logged_in and not any(ping.login for ping in self._pings)
 
     # What the adapter reports
 
@@ -215,6 +297,7 @@ class ChatSession:
 
     def receive_data(self, data: bytes) -> None:
         """Take the next bytes from the server."""
+        self._heard = True
         for event in self._connection.receive_data(data):
             if self.error is not None:
                 # Or what is received would depend on how the stream is cut.
@@ -237,12 +320,27 @@ class ChatSession:
         """
         if self.error is None:
             self.error = error
-        if self._sent > self._settled and not self._pings:
+        if self._sent > self._settled and all(ping.heartbeat for ping in self._pings):
             self._loss = self.error
         self._settled = self._sent
         for ping in self._pings:
             ping.finish(self.error)
         self._pings.clear()
+
+    def disconnected(self, error: ChatProtocolError) -> None:
+        """Add a `Disconnected` to the items: there will be another connection.
+
+        If the last item is a `Reconnected`, that is taken back instead: two outages with nothing
+        between them are one. So the items do not grow when nobody takes them.
+
+        Args:
+            error: Why the connection is over.
+        """
+        if self._items and isinstance(last := self._items[-1], Reconnected):
+            self._items.pop()
+            self._earlier_downtime += last.downtime
+        else:
+            self._items.append(Disconnected(error))
 
     def reconnected(self, downtime: float) -> None:
         """Add a `Reconnected` to the items, before all that this connection has brought.
@@ -250,7 +348,9 @@ class ChatSession:
         Args:
             downtime: Seconds without a connection.
         """
-        self._items.insert(self._earlier_items, Reconnected(downtime))
+        item = Reconnected(self._earlier_downtime + downtime)
+        self._earlier_downtime = 0.0
+        self._items.insert(self._earlier_items, item)
 
     def _eof_error(self) -> ChatProtocolError:
         """Why the server has ended its stream."""
@@ -270,6 +370,7 @@ class ChatSession:
                 self._handle_notice(read_notice(data))
             case Receive(sender, data) if not self.logged_out:
                 self._items.append(Message(sender, data))
+                self._messages_queued += 1
                 if not self._logged_in and len(self._items) - self._earlier_items > self._max_queue:
                     text = "the server sends a lot, but does not answer the login"
                     self.connection_lost(RemoteProtocolError(ErrorCode.TOO_MANY, text))

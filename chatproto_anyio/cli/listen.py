@@ -11,16 +11,22 @@ from typing import TypeAlias
 import anyio
 import click
 
-from chatproto import ChatProtocolError, Message, Notice, Reconnected
+from chatproto import ChatProtocolError, Disconnected, Item, Message, Notice, Reconnected
 
 from ..client.client import Client
 from ..client.connect import connect
 from .chat.lines import OutputLine
 from .options import ServerOptions, connection_options, name_option
-from .running import cancelled_by_signal, format_reconnected, logged_in, run_client
+from .running import (
+    cancelled_by_signal,
+    format_disconnected,
+    format_reconnected,
+    logged_in,
+    run_client,
+)
 from .stdio import StandardOutput
 
-Item: TypeAlias = Message | Notice | Reconnected
+Printable: TypeAlias = Item | Notice
 """What a client receives and this command prints."""
 
 
@@ -40,10 +46,11 @@ def listen(name: str, as_json: bool, server: ServerOptions) -> None:
     a `type`, the `time` in UTC, and:
 
     \b
-      listening    name; the first line, printed once the login has succeeded
-      message      sender, and text; base64 instead of text if it is not UTF-8
-      notice       code, command and text, as the server sent them
-      reconnected  downtime in seconds; messages may have been missed
+      listening     name; the first line, printed once the login has succeeded
+      message       sender, and text; base64 instead of text if it is not UTF-8
+      notice        code, command and text, as the server sent them
+      disconnected  text: why the connection is lost; the command connects again
+      reconnected   downtime in seconds; messages may have been missed
 
     \b
     Exit status:
@@ -61,7 +68,7 @@ def listen(name: str, as_json: bool, server: ServerOptions) -> None:
 
 
 async def _listen(
-    connection: AbstractAsyncContextManager[Client[Message | Reconnected]],
+    connection: AbstractAsyncContextManager[Client],
     output: StandardOutput,
     as_json: bool,
 ) -> None:
@@ -73,7 +80,7 @@ async def _listen(
                 if as_json:
                     await output.write_line(_json("listening", name=client.name))
                 async with anyio.create_task_group() as receivers:
-                    receivers.start_soon(_receive_all, client.receive, show)
+                    receivers.start_soon(_receive_all, client.receive_item, show)
                     receivers.start_soon(_receive_all, client.receive_notice, show)
                 # Everything is printed, and the connection is over: this raises why.
                 await client.receive()
@@ -88,7 +95,7 @@ async def _cancel_when_unread(output: StandardOutput, scope: anyio.CancelScope) 
 
 
 async def _receive_all(
-    receive: Callable[[], Awaitable[Item]], show: Callable[[Item], Awaitable[None]]
+    receive: Callable[[], Awaitable[Printable]], show: Callable[[Printable], Awaitable[None]]
 ) -> None:
     """Print items to the last one that arrived before the connection was lost for good."""
     with suppress(ChatProtocolError):
@@ -96,18 +103,20 @@ async def _receive_all(
             await show(await receive())
 
 
-async def _print_text(output: StandardOutput, item: Item) -> None:
+async def _print_text(output: StandardOutput, item: Printable) -> None:
     """Print an item for people."""
     match item:
         case Message():
             await output.write_line(str(OutputLine.received(item)))
         case Notice():
             click.echo(OutputLine.notice(item), err=True)
+        case Disconnected():
+            click.echo(OutputLine.info(format_disconnected(item)), err=True)
         case Reconnected():
             click.echo(OutputLine.info(format_reconnected(item)), err=True)
 
 
-async def _print_json(output: StandardOutput, item: Item) -> None:
+async def _print_json(output: StandardOutput, item: Printable) -> None:
     """Print an item for scripts."""
     match item:
         case Message(sender, data):
@@ -117,6 +126,8 @@ async def _print_json(output: StandardOutput, item: Item) -> None:
                 line = _json("message", sender=sender, base64=b64encode(data).decode())
         case Notice(code, command, text):
             line = _json("notice", code=code, command=command, text=text)
+        case Disconnected(error):
+            line = _json("disconnected", text=str(error))
         case Reconnected(downtime):
             line = _json("reconnected", downtime=round(downtime, 3))
     await output.write_line(line)

@@ -13,6 +13,7 @@ from anyio.abc import TaskGroup
 from chatproto import (
     ChatProtocolError,
     ConnectionLostError,
+    Disconnected,
     Notice,
     Reconnected,
     visible,
@@ -75,6 +76,12 @@ def format_notice(notice: Notice) -> str:
     """Format a notice as one line for people."""
     text = visible(notice.text)
     return f"{visible_name(notice.code)}: {text}" if notice.code else text
+
+
+def format_disconnected(disconnected: Disconnected) -> str:
+    """Format the begin of an outage as one line for people."""
+    # The message may quote the server.
+    return f"{visible(str(disconnected.error))}; connecting again"
 
 
 def format_reconnected(reconnected: Reconnected) -> str:

@@ -16,7 +16,6 @@ from chatproto import (
     ChatProtocolError,
     LocalProtocolError,
     Login,
-    Message,
     Role,
     Send,
 )
@@ -69,7 +68,7 @@ def send(name: str, group: bool, server: ServerOptions, to: str, text: str) -> N
 
 
 async def _send_all(
-    connection: AbstractAsyncContextManager[Client[Message]],
+    connection: AbstractAsyncContextManager[Client],
     to: str,
     group: bool,
     source: StandardInput | bytes,
@@ -109,7 +108,7 @@ class _Sender:
         group: Whether it is a group.
     """
 
-    def __init__(self, client: Client[Message], to: str, *, group: bool) -> None:
+    def __init__(self, client: Client, to: str, *, group: bool) -> None:
         self._client = client
         self._send = partial(client.broadcast if group else client.send, to)
         self._count = 0

@@ -1,8 +1,8 @@
 """A chat client for asyncio and trio."""
 
 import contextlib
-from collections.abc import Iterable
-from typing import Generic, Self, TypeVar, cast
+from collections.abc import AsyncIterator, Iterable
+from typing import Self
 
 import anyio
 
@@ -12,12 +12,12 @@ from chatproto import (
     ChatSession,
     Command,
     Group,
+    Item,
     Leave,
     LocalProtocolError,
     Message,
     Notice,
     Ping,
-    Reconnected,
     Send,
     encode_data,
 )
@@ -25,10 +25,8 @@ from chatproto import (
 from .connection import ClientConnection
 from .time_limit import time_limit
 
-ItemT = TypeVar("ItemT", bound=Message | Reconnected)
 
-
-class Client(Generic[ItemT]):
+class Client:
     """A chat client, made by `connect`. Tasks may share it.
 
     The methods do the same as those of `chatproto_sync.Client`, which says more about their
@@ -100,18 +98,31 @@ class Client(Generic[ItemT]):
         await self.flush()
         return anyio.current_time() - start
 
-    async def receive(self, timeout: float | None = None) -> ItemT:
+    async def receive(self, timeout: float | None = None) -> Message:
         """Wait for the next message.
+
+        Args:
+            timeout: Seconds to wait; None for ever.
+        """
+        with time_limit(timeout):
+            return await self._connection.wait_for(self._session.take_message)
+
+    async def receive_item(self, timeout: float | None = None) -> Item:
+        """Wait for the next message, or the news that the connection was lost or is back.
 
         Args:
             timeout: Seconds to wait; None for ever.
 
         Returns:
-            A `Message`; from a client that reconnects also a `Reconnected`, where messages may
-            have been missed.
+            A `Message`; from a client that reconnects also a `Disconnected` when the connection is
+            lost, and a `Reconnected` when it is back.
         """
         with time_limit(timeout):
-            return cast("ItemT", await self._connection.wait_for(self._session.take_item))
+            return await self._connection.wait_for(self._session.take_item)
+
+    def items(self) -> AsyncIterator[Item]:
+        """Iterate over what `receive_item` returns, until this client logs out."""
+        return _Items(self)
 
     async def receive_notice(self, timeout: float | None = None) -> Notice:
         """Wait for the next notice from the server; the last 100 are kept.
@@ -129,7 +140,7 @@ class Client(Generic[ItemT]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> ItemT:
+    async def __anext__(self) -> Message:
         try:
             return await self.receive()
         except LocalProtocolError:
@@ -163,3 +174,19 @@ class Client(Generic[ItemT]):
                 self._session.forget(ping)
         if ping.error is not None:
             raise ping.error.copy()
+
+
+class _Items:
+    """An async generator would have to be closed after a `break`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def __aiter__(self) -> Self:
+        return self
+
+    async def __anext__(self) -> Item:
+        try:
+            return await self._client.receive_item()
+        except LocalProtocolError:
+            raise StopAsyncIteration from None

@@ -3,53 +3,21 @@
 import os
 import secrets
 import socket
-from collections.abc import AsyncIterator
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from functools import partial
 from ssl import SSLContext
-from typing import Any, Literal, overload
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn
 
 from anyio.abc import ByteStream
 
-from chatproto import Backoff, ChatSession, LineLimits, Message, Reconnected
+from chatproto import Backoff, ChatSession, LineLimits
 from chatproto_sync.sockets.addresses import DEFAULT_PORT, Endpoint, make_endpoint
 
 from .client import Client
 from .connection import ClientConnection
 from .time_limit import time_limit
-
-
-@overload
-def connect(
-    host: str = ...,
-    port: int = ...,
-    *,
-    name: str,
-    unix: str | os.PathLike[str] | None = ...,
-    transport: socket.socket | ByteStream | None = ...,
-    ssl: SSLContext | bool = ...,
-    server_hostname: str | None = ...,
-    timeout: float | None = ...,
-    max_queue: int = ...,
-    limits: LineLimits = ...,
-    reconnect: Literal[False] = ...,
-) -> AbstractAsyncContextManager[Client[Message]]: ...
-
-
-@overload
-def connect(
-    host: str = ...,
-    port: int = ...,
-    *,
-    name: str,
-    unix: str | os.PathLike[str] | None = ...,
-    transport: None = ...,
-    ssl: SSLContext | bool = ...,
-    server_hostname: str | None = ...,
-    timeout: float | None = ...,
-    max_queue: int = ...,
-    limits: LineLimits = ...,
-    reconnect: Backoff | bool,
-) -> AbstractAsyncContextManager[Client[Message | Reconnected]]: ...
 
 
 def connect(
@@ -65,11 +33,13 @@ def connect(
     max_queue: int = 1024,
     limits: LineLimits = LineLimits(),
     reconnect: Backoff | bool = False,
-) -> AbstractAsyncContextManager[Client[Any]]:
+    heartbeat: float | None = None,
+) -> AbstractAsyncContextManager[Client]:
     """Connect to a chat server and log in.
 
     Use it as `async with connect("localhost", name="alice") as chat:`. The end of the block logs
-    out; an exception in the block, or its cancellation, closes the connection at once.
+    out; an exception in the block, or its cancellation, closes the connection at once. After that,
+    another `async with` for the same object makes a new client.
 
     The parameters, the result and the exceptions are those of `chatproto_sync.connect`, with two
     differences: `transport` may also be an AnyIO byte stream, and `timeout` also limits how long it
@@ -80,25 +50,86 @@ def connect(
     )
     if reconnect and transport is not None:
         raise ValueError("a transport can't be connected again")
-    session = ChatSession(name, _new_token, limits=limits, max_queue=max_queue)
+    make_session = partial(
+        ChatSession, name, _new_token, limits=limits, max_queue=max_queue, heartbeat=heartbeat
+    )
+    # Wrong arguments raise now, not when the block is entered.
+    make_session()
     backoff = Backoff() if reconnect is True else reconnect or None
-    connection = ClientConnection(session, endpoint, timeout, backoff)
-    return _connected(connection, Client(session, connection, timeout), timeout)
+    return _Connecting(make_session, endpoint, timeout, backoff)
 
 
 def _new_token() -> bytes:
     return secrets.token_hex(16).encode()
 
 
-@asynccontextmanager
-async def _connected(
-    connection: ClientConnection, client: Client[Any], timeout: float | None
-) -> AsyncIterator[Client[Any]]:
-    with time_limit(timeout):
-        await connection.log_in()
-    try:
-        yield client
-    except BaseException:
-        await client.close()
-        raise
-    await client.logout()
+class _Connecting:
+    """What `connect` returns: makes a client each time that it is entered."""
+
+    def __init__(
+        self,
+        make_session: Callable[[], ChatSession],
+        endpoint: Endpoint[socket.socket | ByteStream],
+        timeout: float | None,
+        backoff: Backoff | None,
+    ) -> None:
+        self._make_session = make_session
+        self._endpoint = endpoint
+        self._timeout = timeout
+        self._backoff = backoff
+        self._client: Client | None = None
+        # From entering to the end of the block.
+        self._is_entered = False
+        self._is_used = False
+
+    async def __aenter__(self) -> Client:
+        if self._is_entered:
+            raise RuntimeError("this connection is in use: call connect again for a second one")
+        self._is_entered = True
+        try:
+            if self._is_used and self._endpoint.transport is not None:
+                raise RuntimeError("its transport is used up: call connect again with a new one")
+            self._is_used = True
+            session = self._make_session()
+            connection = ClientConnection(session, self._endpoint, self._timeout, self._backoff)
+            with time_limit(self._timeout):
+                await connection.log_in()
+            self._client = Client(session, connection, self._timeout)
+        except BaseException:
+            self._is_entered = False
+            raise
+        return self._client
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        client, self._client = self._client, None
+        if client is None:
+            raise RuntimeError("this connection was not entered")
+        try:
+            if exc_type is None:
+                await client.logout()
+            else:
+                await client.close()
+        finally:
+            self._is_entered = False
+
+    if not TYPE_CHECKING:
+        # Type checkers find these mistakes without help.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"there is no {name}, because connect() has not made a client yet:"
+                " use `async with connect(...) as chat`"
+            )
+
+        def __aiter__(self) -> NoReturn:
+            raise TypeError("there is no client yet: use `async with connect(...) as chat`")
+
+        def __enter__(self) -> NoReturn:
+            raise TypeError("use `async with`, not `with`; chatproto_sync has a blocking client")
+
+        __exit__ = __enter__

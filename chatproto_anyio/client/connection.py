@@ -22,7 +22,7 @@ from chatproto import (
 from chatproto_sync.sockets.addresses import Endpoint
 
 from ..streams import SendRoom, close, open_stream, receive, send
-from .time_limit import time_limit
+from .time_limit import MINIMUM, time_limit
 
 _T = TypeVar("_T")
 _PingT = TypeVar("_PingT", Ping, None)
@@ -76,7 +76,12 @@ class ClientConnection:
             stream = await self._connected()
             # Better cancelled now than when a part of the line may be written.
             await anyio.lowlevel.checkpoint_if_cancelled()
+            # Or the line would be written to a connection that is known to be lost.
+            await self._look(stream)
+            if stream is not self._stream:
+                continue
             data, ping = make()
+            data += self._session.take_heartbeat(anyio.current_time())
             try:
                 await self._send(stream, data)
             except ConnectionLostError as error:
@@ -136,6 +141,7 @@ class ClientConnection:
             await close(stream)
             raise
         self._stream, self._room = stream, SendRoom(stream)
+        self._session.tick(anyio.current_time())
 
     async def log_out(self) -> None:
         """Send LOGOUT if there is a connection, and wait until the server has closed it."""
@@ -217,18 +223,66 @@ class ClientConnection:
         finally:
             self._reading = False
             self._notify_all()
+        if stream is self._stream and self._session.heartbeat_due:
+            await self._send_heartbeat(stream)
 
     async def _read(self, stream: ByteStream) -> None:
+        """Read once, but no longer than until the heartbeat needs a look."""
+        session = self._session
+        data = None
         try:
-            data = await receive(stream)
+            if session.heartbeat is None:
+                data = await receive(stream)
+            else:
+                until_tick = session.next_tick - anyio.current_time()
+                with anyio.move_on_after(max(until_tick, MINIMUM)):
+                    data = await receive(stream)
         except ConnectionLostError as error:
             await self._lose(stream, error)
             return
         if stream is not self._stream:
             return
-        self._feed(data)
-        if self._session.error is not None:
-            await self._lose(stream, self._session.error)
+        if data is not None:
+            self._feed(data)
+        if session.heartbeat is not None:
+            session.tick(anyio.current_time())
+        if session.error is not None:
+            await self._lose(stream, session.error)
+
+    async def _look(self, stream: ByteStream) -> None:
+        """Read if the stream has ended, or if the heartbeat needs a look."""
+        if self._room is not None and self._room.ended:
+            while stream is self._stream and self._session.wants_data:
+                await self._read_or_wait(stream)
+        elif (
+            anyio.current_time() >= self._session.next_tick
+            and self._session.wants_data
+            and not self._reading
+        ):
+            await self._read_or_wait(stream)
+
+    async def _send_heartbeat(self, stream: ByteStream) -> None:
+        """Write the heartbeat that is due, if that is possible without waiting for others."""
+        await anyio.lowlevel.checkpoint_if_cancelled()
+        # While a line is being written, the task that writes the next one adds it. And when the
+        # system takes nothing, the session tells when to try again.
+        if self.write_lock.locked() or self._room is None or self._room.full:
+            return
+        async with self.write_lock:
+            ready = self._room.takes(0)
+            data = self._session.take_heartbeat(anyio.current_time())
+            if not data:
+                # Something has arrived while this task took the lock.
+                return
+            try:
+                # If nothing waits, being cancelled would only do harm.
+                with anyio.CancelScope(shield=ready):
+                    await self._send(stream, data)
+            except ConnectionLostError as error:
+                await self._lose(stream, error)
+            except BaseException:
+                await self._lose(stream, ConnectionLostError("a line could not be finished"))
+                raise
 
     async def _lose(self, stream: ByteStream, error: ChatProtocolError) -> None:
         """Close a stream, and report that if it was the current one."""
@@ -237,6 +291,8 @@ class ClientConnection:
             self._session.connection_lost(error)
             reason = self._session.error or error
             self._reconnect_state.connection_lost(reason, anyio.current_time())
+            if self._reconnect_state.error is None:
+                self._session.disconnected(reason)
             self._notify_all()
         await close(stream)
 

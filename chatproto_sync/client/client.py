@@ -2,8 +2,8 @@
 
 import contextlib
 import time
-from collections.abc import Iterable
-from typing import Generic, Self, TypeVar, cast
+from collections.abc import Iterable, Iterator
+from typing import Self, cast
 
 from chatproto import (
     Broadcast,
@@ -11,12 +11,12 @@ from chatproto import (
     ChatSession,
     Command,
     Group,
+    Item,
     Leave,
     LocalProtocolError,
     Message,
     Notice,
     Ping,
-    Reconnected,
     Send,
     encode_data,
 )
@@ -24,10 +24,8 @@ from chatproto import (
 from .connection import ClientConnection
 from .deadline import Deadline
 
-ItemT = TypeVar("ItemT", bound=Message | Reconnected)
 
-
-class Client(Generic[ItemT]):
+class Client:
     """A chat client, made by `connect`.
 
     Any thread may use it; one may receive while others send. Iterating over it yields what
@@ -134,17 +132,37 @@ class Client(Generic[ItemT]):
         self.flush()
         return time.monotonic() - start
 
-    def receive(self, timeout: float | None = None) -> ItemT:
+    def receive(self, timeout: float | None = None) -> Message:
         """Wait for the next message.
+
+        Args:
+            timeout: Seconds to wait; None for ever.
+        """
+        return self._connection.wait_for(self._session.take_message, Deadline(timeout))
+
+    def receive_item(self, timeout: float | None = None) -> Item:
+        """Wait for the next message, or the news that the connection was lost or is back.
+
+        `receive` and iterating over the client drop this news.
 
         Args:
             timeout: Seconds to wait; None for ever.
 
         Returns:
-            A `Message`; from a client that reconnects also a `Reconnected`, where messages may
-            have been missed.
+            A `Message`; from a client that reconnects also a `Disconnected` when the connection is
+            lost, and a `Reconnected` when it is back.
         """
-        return cast("ItemT", self._connection.wait_for(self._session.take_item, Deadline(timeout)))
+        # mypy infers `object` for a union.
+        return cast("Item", self._connection.wait_for(self._session.take_item, Deadline(timeout)))
+
+    def items(self) -> Iterator[Item]:
+        """Iterate over what `receive_item` returns, until this client logs out."""
+        while True:
+            try:
+                item = self.receive_item()
+            except LocalProtocolError:
+                return
+            yield item
 
     def receive_notice(self, timeout: float | None = None) -> Notice:
         """Wait for the next notice from the server; the last 100 are kept.
@@ -162,7 +180,7 @@ class Client(Generic[ItemT]):
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> ItemT:
+    def __next__(self) -> Message:
         try:
             return self.receive()
         except LocalProtocolError:

@@ -1,54 +1,22 @@
 """Making a client."""
 
-import contextlib
 import os
 import secrets
 import socket
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable
 from contextlib import AbstractContextManager
+from functools import partial
 from ssl import SSLContext
-from typing import Any, Literal, overload
+from types import TracebackType
+from typing import TYPE_CHECKING, NoReturn
 
-from chatproto import Backoff, ChatSession, LineLimits, Message, Reconnected
+from chatproto import Backoff, ChatSession, LineLimits
 
-from ..sockets.addresses import DEFAULT_PORT, make_endpoint
+from ..sockets.addresses import DEFAULT_PORT, Endpoint, make_endpoint
 from .client import Client
 from .connection import ClientConnection
 from .deadline import Deadline
-
-
-@overload
-def connect(
-    host: str = ...,
-    port: int = ...,
-    *,
-    name: str,
-    unix: str | os.PathLike[str] | None = ...,
-    transport: socket.socket | None = ...,
-    ssl: SSLContext | bool = ...,
-    server_hostname: str | None = ...,
-    timeout: float | None = ...,
-    max_queue: int = ...,
-    limits: LineLimits = ...,
-    reconnect: Literal[False] = ...,
-) -> AbstractContextManager[Client[Message]]: ...
-
-
-@overload
-def connect(
-    host: str = ...,
-    port: int = ...,
-    *,
-    name: str,
-    unix: str | os.PathLike[str] | None = ...,
-    transport: None = ...,
-    ssl: SSLContext | bool = ...,
-    server_hostname: str | None = ...,
-    timeout: float | None = ...,
-    max_queue: int = ...,
-    limits: LineLimits = ...,
-    reconnect: Backoff | bool,
-) -> AbstractContextManager[Client[Message | Reconnected]]: ...
 
 
 def connect(
@@ -64,11 +32,13 @@ def connect(
     max_queue: int = 1024,
     limits: LineLimits = LineLimits(),
     reconnect: Backoff | bool = False,
-) -> AbstractContextManager[Client[Any]]:
+    heartbeat: float | None = None,
+) -> AbstractContextManager[Client]:
     """Connect to a chat server and log in.
 
     Use it as `with connect("localhost", name="alice") as chat:`. The end of the block logs out; an
-    exception in the block closes the connection at once.
+    exception in the block closes the connection at once. After that, another `with` for the same
+    object makes a new client.
 
     Args:
         host: The server's name or address.
@@ -88,11 +58,15 @@ def connect(
             methods that are called then do that. The first connection is tried only once, and what
             can't get better ends it: see `Backoff`. What was written just before a loss may be lost
             too.
+        heartbeat: Seconds without anything from the server after which the client sends itself a
+            message. If nothing comes for as long again, the connection is lost. It is looked after
+            while a method waits, and by each method that sends. None for no heartbeat: then a
+            server that hangs is not noticed.
 
     Returns:
         A context manager for the client. Entering it raises `ConnectionLostError` when no
         connection can be made, `LoginRefusedError`, `RemoteProtocolError` when what answers is not
-        a chat server, or `ChatTimeoutError`.
+        a chat server, `ChatTimeoutError`, or RuntimeError when it is entered already.
 
     Raises:
         LocalProtocolError: The name is not valid, or is reserved.
@@ -101,24 +75,84 @@ def connect(
     endpoint = make_endpoint(host, port, unix, transport, ssl, server_hostname)
     if reconnect and transport is not None:
         raise ValueError("a transport can't be connected again")
-    session = ChatSession(name, _new_token, limits=limits, max_queue=max_queue)
+    make_session = partial(
+        ChatSession, name, _new_token, limits=limits, max_queue=max_queue, heartbeat=heartbeat
+    )
+    # Wrong arguments raise now, not when the block is entered.
+    make_session()
     backoff = Backoff() if reconnect is True else reconnect or None
-    connection = ClientConnection(session, endpoint, timeout, backoff)
-    return _connected(connection, Client(session, connection, timeout), timeout)
+    return _Connecting(make_session, endpoint, timeout, backoff)
 
 
 def _new_token() -> bytes:
     return secrets.token_hex(16).encode()
 
 
-@contextlib.contextmanager
-def _connected(
-    connection: ClientConnection, client: Client[Any], timeout: float | None
-) -> Iterator[Client[Any]]:
-    connection.log_in(Deadline(timeout))
-    try:
-        yield client
-    except BaseException:
-        client.close()
-        raise
-    client.logout()
+class _Connecting:
+    """What `connect` returns: makes a client each time that it is entered."""
+
+    def __init__(
+        self,
+        make_session: Callable[[], ChatSession],
+        endpoint: Endpoint[socket.socket],
+        timeout: float | None,
+        backoff: Backoff | None,
+    ) -> None:
+        self._make_session = make_session
+        self._endpoint = endpoint
+        self._timeout = timeout
+        self._backoff = backoff
+        self._client: Client | None = None
+        # Held from entering to the end of the block.
+        self._entered = threading.Lock()
+        self._is_used = False
+
+    def __enter__(self) -> Client:
+        if not self._entered.acquire(blocking=False):
+            raise RuntimeError("this connection is in use: call connect again for a second one")
+        try:
+            if self._is_used and self._endpoint.transport is not None:
+                raise RuntimeError("its transport is used up: call connect again with a new one")
+            self._is_used = True
+            session = self._make_session()
+            connection = ClientConnection(session, self._endpoint, self._timeout, self._backoff)
+            connection.log_in(Deadline(self._timeout))
+            self._client = Client(session, connection, self._timeout)
+        except BaseException:
+            self._entered.release()
+            raise
+        return self._client
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc_value: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        client, self._client = self._client, None
+        if client is None:
+            raise RuntimeError("this connection was not entered")
+        try:
+            if exc_type is None:
+                client.logout()
+            else:
+                client.close()
+        finally:
+            self._entered.release()
+
+    if not TYPE_CHECKING:
+        # Type checkers find these mistakes without help.
+
+        def __getattr__(self, name: str) -> NoReturn:
+            raise AttributeError(
+                f"there is no {name}, because connect() has not made a client yet:"
+                " use `with connect(...) as chat`"
+            )
+
+        def __iter__(self) -> NoReturn:
+            raise TypeError("there is no client yet: use `with connect(...) as chat`")
+
+        def __aenter__(self) -> NoReturn:
+            raise TypeError("use `with`, not `async with`; chatproto_anyio has an async client")
+
+        __aexit__ = __aenter__

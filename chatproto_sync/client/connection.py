@@ -19,7 +19,7 @@ from chatproto import (
 )
 
 from ..sockets.addresses import Endpoint
-from .deadline import Deadline
+from .deadline import DAY, Deadline
 from .stream import SocketStream
 
 _T = TypeVar("_T")
@@ -84,7 +84,12 @@ class ClientConnection:
         while True:
             stream = self._connected(deadline)
             with self._changed:
+                # Or the line would be written to a connection that is known to be lost.
+                self._look(stream)
+                if stream is not self._stream:
+                    continue
                 data, ping = make()
+                data += self._session.take_heartbeat(time.monotonic())
             try:
                 self._send(stream, data, deadline)
             except ConnectionLostError as error:
@@ -145,6 +150,7 @@ class ClientConnection:
                 if (reason := ping.error or self._session.error) is not None:
                     raise reason.copy()
                 self._stream = stream
+                self._session.tick(time.monotonic())
         except BaseException:
             stream.close()
             raise
@@ -231,12 +237,18 @@ class ClientConnection:
                 left = deadline.left()
                 if self._awaited is not stream and self._read(stream):
                     continue
-                if events := self._events(stream):
-                    stream.watch(events)
-                if self._awaited is stream or not events:
-                    self._changed.wait(left)
-                    continue
-                self._awaited = stream
+                heartbeat = self._begin_heartbeat(stream)
+                if not heartbeat:
+                    if events := self._events(stream):
+                        stream.watch(events)
+                    if self._awaited is stream or not events:
+                        self._changed.wait(left)
+                        continue
+                    self._awaited = stream
+                    left = self._until_tick(stream, left)
+            if heartbeat:
+                self._finish_heartbeat(stream, heartbeat, deadline)
+                continue
             try:
                 stream.wait(left)
             finally:
@@ -244,6 +256,59 @@ class ClientConnection:
                     if self._awaited is stream:
                         self._awaited = None
                     self._changed.notify_all()
+
+    def _look(self, stream: SocketStream) -> None:
+        """Read once, unless another thread does, and apply the heartbeat."""
+        if self._awaited is not stream:
+            try:
+                self._read(stream)
+            except ConnectionLostError as error:
+                self._lose(stream, error)
+            self._tick(stream)
+
+    def _tick(self, stream: SocketStream) -> None:
+        """Apply the heartbeat, once what has arrived is read."""
+        session = self._session
+        if session.heartbeat is not None and stream is self._stream and session.wants_data:
+            session.tick(time.monotonic())
+            if session.error is not None:
+                self._lose(stream, session.error)
+
+    def _until_tick(self, stream: SocketStream, left: float | None) -> float | None:
+        """How long to wait, for at most `left` seconds, until the heartbeat needs a look."""
+        if self._session.heartbeat is None or stream is not self._stream:
+            return left
+        until_tick = max(0.0, self._session.next_tick - time.monotonic())
+        return min(until_tick, DAY if left is None else left)
+
+    def _begin_heartbeat(self, stream: SocketStream) -> bytes:
+        """Apply the heartbeat, once what has arrived is read.
+
+        Returns:
+            A heartbeat to be written, for which this takes the `write_lock`; or nothing.
+        """
+        if self._awaited is stream:
+            return b""
+        self._tick(stream)
+        if stream is not self._stream or not self._session.heartbeat_due:
+            return b""
+        # Otherwise a line is being written, and the thread that writes the next one adds it.
+        if not self._write_lock.acquire(blocking=False):
+            return b""
+        return self._session.take_heartbeat(time.monotonic())
+
+    def _finish_heartbeat(self, stream: SocketStream, data: bytes, deadline: Deadline) -> None:
+        """Write a heartbeat, and release the `write_lock`."""
+        try:
+            self._send(stream, data, deadline)
+        except ConnectionLostError:
+            raise
+        except BaseException:
+            with self._changed:
+                self._lose(stream, ConnectionLostError("a line could not be finished"))
+            raise
+        finally:
+            self._write_lock.release()
 
     def _events(self, stream: SocketStream) -> int:
         """What to wait for: that there is something to read, and that a rest can be sent."""
@@ -276,6 +341,8 @@ class ClientConnection:
             self._session.connection_lost(error)
             reason = self._session.error or error
             self._reconnect_state.connection_lost(reason, time.monotonic())
+            if self._reconnect_state.error is None:
+                self._session.disconnected(reason)
             self._changed.notify_all()
         stream.close()
 

@@ -6,8 +6,8 @@ from typing import Final
 
 from chatproto import ChatTimeoutError
 
-# Systems refuse waits of more than some weeks. Callers wait again after a day.
-_DAY: Final = 86400.0
+DAY: Final = 86400.0
+"""The longest wait in seconds: systems refuse those of some weeks. Callers wait again after it."""
 
 
 class Deadline:
@@ -48,4 +48,4 @@ class Deadline:
                 raise ChatTimeoutError(f"it took longer than {self._seconds:g} s")
             self._is_last_pass = True
             return 0.0
-        return None if left == math.inf else min(left, _DAY)
+        return None if left == math.inf else min(left, DAY)

@@ -19,16 +19,13 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 import chatproto_anyio
 import chatproto_sync
-from chatproto import ChatTimeoutError, ConnectionLostError, Message, Notice
+from chatproto import ChatTimeoutError, ConnectionLostError, Item, Message, Notice
 
 from .servers import TIMEOUT
 
 
 class BlockingClient(Protocol):
-    """The methods of `chatproto_sync.Client`.
-
-    Items are `Any`: they depend on whether the client reconnects.
-    """
+    """The methods of `chatproto_sync.Client`."""
 
     @property
     def name(self) -> str: ...
@@ -41,11 +38,13 @@ class BlockingClient(Protocol):
     def login(self, name: str) -> None: ...
     def flush(self) -> None: ...
     def ping(self) -> float: ...
-    def receive(self, timeout: float | None = None) -> Any: ...
+    def receive(self, timeout: float | None = None) -> Message: ...
+    def receive_item(self, timeout: float | None = None) -> Item: ...
+    def items(self) -> Iterator[Item]: ...
     def receive_notice(self, timeout: float | None = None) -> Notice: ...
     def take_notices(self) -> list[Notice]: ...
     def __iter__(self) -> Self: ...
-    def __next__(self) -> Any: ...
+    def __next__(self) -> Message: ...
     def logout(self) -> None: ...
     def close(self) -> None: ...
 
@@ -53,7 +52,7 @@ class BlockingClient(Protocol):
 class PortalClient:
     """A client of `chatproto_anyio`, on an event loop in another thread."""
 
-    def __init__(self, portal: BlockingPortal, client: chatproto_anyio.Client[Any]) -> None:
+    def __init__(self, portal: BlockingPortal, client: chatproto_anyio.Client) -> None:
         self._call = portal.call
         self.client = client
 
@@ -86,8 +85,17 @@ class PortalClient:
     def ping(self) -> float:
         return self._call(self.client.ping)
 
-    def receive(self, timeout: float | None = None) -> Any:
+    def receive(self, timeout: float | None = None) -> Message:
         return self._call(self.client.receive, timeout)
+
+    def receive_item(self, timeout: float | None = None) -> Item:
+        return self._call(self.client.receive_item, timeout)
+
+    def items(self) -> Iterator[Item]:
+        items = self.client.items()
+        with contextlib.suppress(StopAsyncIteration):
+            while True:
+                yield self._call(items.__anext__)
 
     def receive_notice(self, timeout: float | None = None) -> Notice:
         return self._call(self.client.receive_notice, timeout)
@@ -98,7 +106,7 @@ class PortalClient:
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> Any:
+    def __next__(self) -> Message:
         try:
             return self._call(self.client.__anext__)
         except StopAsyncIteration:
@@ -237,7 +245,7 @@ def played(connect: Connect, **options: Any) -> Iterator[tuple[BlockingClient, P
 
 
 @contextlib.asynccontextmanager
-async def playing(**options: Any) -> AsyncIterator[tuple[chatproto_anyio.Client[Message], Peer]]:
+async def playing(**options: Any) -> AsyncIterator[tuple[chatproto_anyio.Client, Peer]]:
     """The same as `played`, for tasks."""
     here, there = socket.socketpair()
     with anyio.fail_after(TIMEOUT), Peer(there) as peer:

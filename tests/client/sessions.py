@@ -5,12 +5,12 @@ from chatproto import (
     ChatSession,
     CloseReason,
     ConnectionLostError,
+    Item,
     Limits,
     Message,
     Notice,
     Ping,
     Receive,
-    Reconnected,
 )
 from chatproto.server.notices import Notices
 from chatproto.wire.codec import decode, encode
@@ -77,7 +77,7 @@ def came_back(ping: Ping) -> bool:
     return ping.done and ping.error is None
 
 
-def items(session: ChatSession) -> list[Message | Reconnected]:
+def items(session: ChatSession) -> list[Item]:
     return list(iter(session.take_item, None))
 
 

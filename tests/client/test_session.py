@@ -5,6 +5,7 @@ import pytest
 from chatproto import (
     Broadcast,
     Command,
+    Disconnected,
     ErrorCode,
     Group,
     Leave,
@@ -230,3 +231,56 @@ def test_the_item_of_a_new_connection_keeps_its_place_when_others_are_taken() ->
     session.receive_data(HI_LINE + back(ping))
     session.reconnected(1.5)
     assert items(session) == [HI, Reconnected(1.5), HI]
+
+
+# Outages
+
+
+def test_an_outage_is_two_items() -> None:
+    session = session_of()
+    session.receive_data(HI_LINE)
+    session.connection_lost(CABLE)
+    session.disconnected(CABLE)
+    start(session)
+    session.reconnected(1.5)
+    session.receive_data(HI_LINE)
+    assert items(session) == [HI, Disconnected(CABLE), Reconnected(1.5), HI]
+
+
+def test_outages_with_nothing_between_them_are_one() -> None:
+    """So a client that nobody receives from does not grow."""
+    session = session_of()
+    for downtime in (1.0, 2.0, 4.0):
+        session.disconnected(CABLE)
+        start(session)
+        session.reconnected(downtime)
+    assert items(session) == [Disconnected(CABLE), Reconnected(7.0)]
+    session.disconnected(CABLE)
+    assert items(session) == [Disconnected(CABLE)]
+    start(session)
+    session.reconnected(1.0)
+    session.disconnected(CABLE)
+    start(session)
+    session.reconnected(2.0)
+    assert items(session) == [Reconnected(3.0)]
+
+
+def test_outages_need_no_room() -> None:
+    session = session_of(max_queue=1)
+    session.disconnected(CABLE)
+    start(session)
+    session.reconnected(1.0)
+    assert session.wants_data
+    session.receive_data(HI_LINE)
+    assert not session.wants_data
+
+
+def test_messages_are_taken_without_outages() -> None:
+    session = session_of()
+    session.disconnected(CABLE)
+    start(session)
+    session.reconnected(1.0)
+    assert session.take_message() is None
+    session.receive_data(HI_LINE)
+    session.disconnected(CABLE)
+    assert (session.take_message(), session.take_message()) == (HI, None)

@@ -5,12 +5,12 @@ from typing import assert_never, assert_type
 
 import chatproto_anyio
 import chatproto_sync
-from chatproto import Backoff, Message, Notice, Reconnected
+from chatproto import Backoff, ChatProtocolError, Disconnected, Item, Message, Notice, Reconnected
 
 
 def blocking() -> None:
     connecting = chatproto_sync.connect("localhost", 3333, name="alice")
-    assert_type(connecting, AbstractContextManager[chatproto_sync.Client[Message]])
+    assert_type(connecting, AbstractContextManager[chatproto_sync.Client])
     with connecting as chat:
         assert_type(chat.receive(timeout=1.0), Message)
         assert_type(chat.receive_notice(), Notice)
@@ -27,7 +27,7 @@ def blocking() -> None:
 
 async def asynchronous() -> None:
     connecting = chatproto_anyio.connect("localhost", 3333, name="alice")
-    assert_type(connecting, AbstractAsyncContextManager[chatproto_anyio.Client[Message]])
+    assert_type(connecting, AbstractAsyncContextManager[chatproto_anyio.Client])
     async with connecting as chat:
         assert_type(await chat.receive(timeout=1.0), Message)
         assert_type(await chat.receive_notice(), Notice)
@@ -42,42 +42,42 @@ async def asynchronous() -> None:
         await chat.login(b"alice")  # type: ignore[arg-type]
 
 
-def blocking_with_reconnect(reconnect: bool) -> None:
-    with chatproto_sync.connect(name="alice", reconnect=False) as once:
-        assert_type(once, chatproto_sync.Client[Message])
-    with chatproto_sync.connect(name="alice", reconnect=Backoff()) as chat:
-        assert_type(chat, chatproto_sync.Client[Message | Reconnected])
-    with chatproto_sync.connect(name="alice", reconnect=reconnect) as chat:
-        assert_type(chat, chatproto_sync.Client[Message | Reconnected])
-    with chatproto_sync.connect(name="alice", reconnect=True) as chat:
-        assert_type(chat, chatproto_sync.Client[Message | Reconnected])
-        for item in chat:
+def blocking_with_reconnect() -> None:
+    with chatproto_sync.connect(name="alice", reconnect=Backoff(), heartbeat=30) as chat:
+        assert_type(chat, chatproto_sync.Client)
+        assert_type(chat.receive(), Message)
+        assert_type(chat.receive_item(timeout=1.0), Item)
+        for message in chat:
+            assert_type(message, Message)
+        for item in chat.items():
             each_kind(item)
 
 
-async def asynchronous_with_reconnect(reconnect: bool) -> None:
-    async with chatproto_anyio.connect(name="alice", reconnect=False) as once:
-        assert_type(once, chatproto_anyio.Client[Message])
-    async with chatproto_anyio.connect(name="alice", reconnect=Backoff()) as chat:
-        assert_type(chat, chatproto_anyio.Client[Message | Reconnected])
-    async with chatproto_anyio.connect(name="alice", reconnect=reconnect) as chat:
-        assert_type(chat, chatproto_anyio.Client[Message | Reconnected])
-    async with chatproto_anyio.connect(name="alice", reconnect=True) as chat:
-        assert_type(chat, chatproto_anyio.Client[Message | Reconnected])
-        async for item in chat:
+async def asynchronous_with_reconnect() -> None:
+    async with chatproto_anyio.connect(name="alice", reconnect=Backoff(), heartbeat=30) as chat:
+        assert_type(chat, chatproto_anyio.Client)
+        assert_type(await chat.receive(), Message)
+        assert_type(await chat.receive_item(timeout=1.0), Item)
+        async for message in chat:
+            assert_type(message, Message)
+        async for item in chat.items():
             each_kind(item)
 
 
-def each_kind(item: Message | Reconnected) -> None:
+def each_kind(item: Item) -> None:
     match item:
         case Message(sender, data):
             assert_type(sender, str)
             assert_type(data, bytes)
+        case Disconnected(error):
+            assert_type(error, ChatProtocolError)
         case Reconnected(downtime):
             assert_type(downtime, float)
         case _:
             assert_never(item)
 
 
-def a_transport_cannot_be_connected_again() -> None:
-    chatproto_sync.connect(name="alice", transport=object())  # type: ignore[call-overload]
+def a_client_is_not_there_before_the_block() -> None:
+    chatproto_sync.connect(name="alice").send("bob", "hi")  # type: ignore[attr-defined]
+    chatproto_anyio.connect(name="alice").send("bob", "hi")  # type: ignore[attr-defined]
+    chatproto_sync.connect(name="alice", transport=object())  # type: ignore[arg-type]

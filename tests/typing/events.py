@@ -12,14 +12,13 @@ from chatproto import (
     Event,
     Group,
     Invalid,
+    Item,
     Leave,
     Login,
     Logout,
-    Message,
     Notice,
     Ping,
     Receive,
-    Reconnected,
     Role,
     Send,
     State,
@@ -67,5 +66,5 @@ def each_event(event: Event) -> None:
 def session(new_token: Callable[[], bytes]) -> None:
     session = ChatSession("alice", new_token)
     assert_type(session.ping(), tuple[bytes, Ping])
-    assert_type(session.take_item(), Message | Reconnected | None)
+    assert_type(session.take_item(), Item | None)
     assert_type(session.take_notice(), Notice | None)

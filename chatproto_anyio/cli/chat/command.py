@@ -9,8 +9,6 @@ from typing import TypeAlias
 
 import click
 
-from chatproto import Message, Reconnected
-
 from ...client.client import Client
 from ...client.connect import connect
 from ..options import ServerOptions, connection_options, validate_name
@@ -74,7 +72,7 @@ def chat(
 
 
 async def _chat(
-    connection: AbstractAsyncContextManager[Client[Message | Reconnected]],
+    connection: AbstractAsyncContextManager[Client],
     recipient: Recipient | None,
     open_interface: _OpenInterface,
 ) -> None:

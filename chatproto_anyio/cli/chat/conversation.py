@@ -10,6 +10,7 @@ from chatproto import (
     ChatProtocolError,
     ChatTimeoutError,
     ConnectionLostError,
+    Disconnected,
     Group,
     Leave,
     LocalProtocolError,
@@ -24,7 +25,7 @@ from chatproto import (
 
 from ...client.client import Client
 from ...client.time_limit import time_limit
-from ..running import format_reconnected
+from ..running import format_disconnected, format_reconnected
 from .lines import OutputLine
 from .parsing import (
     USAGES,
@@ -83,7 +84,7 @@ class Conversation:
         recipient: Who gets messages at first; None for nobody.
     """
 
-    def __init__(self, client: Client[Message | Reconnected], recipient: Recipient | None) -> None:
+    def __init__(self, client: Client, recipient: Recipient | None) -> None:
         self._client = client
         self._recipient = recipient
         self._has_sent = False
@@ -136,11 +137,13 @@ class Conversation:
             raise lost
 
     async def _receive_messages(self, interface: UserInterface) -> None:
-        async for item in self._client:
+        async for item in self._client.items():
             match item:
                 case Message(sender):
                     self.vocabulary.users.add(sender)
                     await interface.show(OutputLine.received(item))
+                case Disconnected():
+                    await interface.show(OutputLine.info(format_disconnected(item)))
                 case Reconnected():
                     await interface.show(OutputLine.info(format_reconnected(item)))
 

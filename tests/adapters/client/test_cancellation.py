@@ -20,7 +20,7 @@ from ..clients import (
     playing,
 )
 
-Client = chatproto_anyio.Client[Message]
+Client = chatproto_anyio.Client
 
 
 async def fill_in_tasks(client: Client, enough: anyio.Event) -> None:

@@ -24,7 +24,6 @@ from chatproto import (
     ConnectionLostError,
     LocalProtocolError,
     Message,
-    Reconnected,
 )
 from chatproto_sync.client import connection, stream
 from chatproto_sync.client.stream import SocketStream
@@ -298,7 +297,7 @@ def test_the_system_fails_to_wait(made: list[socket.socket]) -> None:
 @contextlib.contextmanager
 def let_in(
     listener: socket.socket,
-) -> Iterator[tuple[chatproto_sync.Client[Message | Reconnected], Peer]]:
+) -> Iterator[tuple[chatproto_sync.Client, Peer]]:
     """A client that will connect again, and the server's end of its first connection."""
     listener.settimeout(TIMEOUT)
     host, port = listener.getsockname()

@@ -2,7 +2,8 @@
 
 import threading
 from collections.abc import Callable
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -138,7 +139,10 @@ def test_another_reads_on_when_the_time_of_the_reader_is_over(connect: Connect) 
         connect(name="alice", **where(server)) as chat,
     ):
         first = pool.submit(chat.receive, SHORT)
-        others = [pool.submit(chat.receive, TIMEOUT), pool.submit(chat.flush)]
+        others: list[Future[Any]] = [
+            pool.submit(chat.receive, TIMEOUT),
+            pool.submit(chat.flush),
+        ]
         with pytest.raises(ChatTimeoutError):
             first.result(TIMEOUT)
         stop.set()

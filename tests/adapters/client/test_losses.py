@@ -197,7 +197,9 @@ def test_a_loss_while_sending(connect: Connect, loss: Script) -> None:
     ):
         with pytest.raises(ConnectionLostError) as caught:
             send_for_ever(chat)
-        assert isinstance(caught.value.__cause__, OSError)
+        # It may read the end of the stream before the system refuses to write.
+        if loss:
+            assert isinstance(caught.value.__cause__, OSError)
         is_lost(chat)
 
 

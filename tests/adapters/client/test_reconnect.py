@@ -10,6 +10,7 @@ from chatproto import (
     Backoff,
     ChatTimeoutError,
     ConnectionLostError,
+    Disconnected,
     ErrorCode,
     LoginRefusedError,
     Message,
@@ -28,8 +29,9 @@ QUICK = Backoff(first=0.001, cap=0.01, give_up=TIMEOUT)
 
 
 def is_back(chat: BlockingClient) -> None:
-    """The next item is that there is a connection again."""
-    item = chat.receive(TIMEOUT)
+    """The next items are that the connection is lost, and that there is one again."""
+    assert isinstance(chat.receive_item(TIMEOUT), Disconnected)
+    item = chat.receive_item(TIMEOUT)
     assert isinstance(item, Reconnected)
     assert item.downtime > 0
 
@@ -156,10 +158,11 @@ def test_receiving_may_time_out_while_there_is_no_connection(connect: Connect) -
         ScriptedServer([Player.login], *[late] * 9) as server,
         connect(name="alice", reconnect=QUICK, **where(server)) as chat,
     ):
+        assert isinstance(chat.receive_item(TIMEOUT), Disconnected)
         with pytest.raises(ChatTimeoutError):
-            chat.receive(SHORT)
+            chat.receive_item(SHORT)
         server.go.set()
-        is_back(chat)
+        assert isinstance(chat.receive_item(TIMEOUT), Reconnected)
         chat.flush()
 
 

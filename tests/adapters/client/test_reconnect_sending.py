@@ -4,7 +4,14 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from chatproto import ConnectionLostError, LineLimits, Message, Notice, Reconnected
+from chatproto import (
+    ConnectionLostError,
+    Disconnected,
+    LineLimits,
+    Message,
+    Notice,
+    Reconnected,
+)
 
 from ..clients import Connect, each_client, where
 from ..servers import TIMEOUT
@@ -138,7 +145,8 @@ def test_several_waiting_calls_make_one_connection(connect: Connect) -> None:
         ) as server,
         connect(name="alice", reconnect=QUICK, **where(server)) as chat,
     ):
-        receiving = [pool.submit(chat.receive, TIMEOUT) for _ in range(3)]
+        assert isinstance(chat.receive_item(TIMEOUT), Disconnected)
+        receiving = [pool.submit(chat.receive_item, TIMEOUT) for _ in range(3)]
         notice = pool.submit(chat.receive_notice, TIMEOUT)
         server.player(1)
         flushes = [pool.submit(chat.flush), pool.submit(chat.flush)]

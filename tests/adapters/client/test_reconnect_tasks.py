@@ -6,14 +6,14 @@ import anyio
 import pytest
 
 import chatproto_anyio
-from chatproto import Backoff, Message, Reconnected
+from chatproto import Backoff, Disconnected, Item, Message, Reconnected
 
 from ..clients import each_backend, where
 from ..servers import TIMEOUT
 from .scripted import Player, Script, ScriptedServer, contexts, tell
 from .test_reconnect import QUICK
 
-Client = chatproto_anyio.Client[Message | Reconnected]
+Client = chatproto_anyio.Client
 
 
 class Task:
@@ -21,12 +21,12 @@ class Task:
 
     def __init__(self) -> None:
         self.scope = anyio.CancelScope()
-        self.items: list[Message | Reconnected] = []
+        self.items: list[Item] = []
         self.over = anyio.Event()
 
     async def receive(self, chat: Client) -> None:
         with self.scope:
-            self.items.append(await chat.receive())
+            self.items.append(await chat.receive_item())
         self.over.set()
 
     async def send(self, chat: Client, data: bytes) -> None:
@@ -58,6 +58,7 @@ async def test_another_task_takes_over(tls: bool) -> None:
             anyio.create_task_group() as tasks,
         ):
             first, second, third = Task(), Task(), Task()
+            assert isinstance(await chat.receive_item(), Disconnected)
             tasks.start_soon(first.receive, chat)
             await arrived(server, 1)
             tasks.start_soon(second.receive, chat)
@@ -84,8 +85,8 @@ async def test_cancelled_before_the_next_attempt() -> None:
             anyio.create_task_group() as tasks,
         ):
             first, second, third = Task(), Task(), Task()
+            assert isinstance(await chat.receive_item(), Disconnected)
             tasks.start_soon(first.receive, chat)
-            await anyio.to_thread.run_sync(server.over, 0)
             for task in (second, third):
                 tasks.start_soon(task.send, chat, b"hi")
             for task in (first, second, third):

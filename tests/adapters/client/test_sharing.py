@@ -1,7 +1,9 @@
 """Clients that threads or tasks share (`connection` in both packages): locks, turns, timeouts."""
 
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable
+from concurrent.futures import Future, ThreadPoolExecutor
 from functools import partial
+from typing import Any
 
 import pytest
 
@@ -89,16 +91,17 @@ def test_a_timeout_while_another_receives(connect: Connect) -> None:
 def test_all_waiting_calls_raise_when_it_is_closed(connect: Connect) -> None:
     with ThreadPoolExecutor(8) as pool, played(connect) as (alice, peer):
         listening = pool.submit(list, alice)
-        waiting = [pool.submit(call) for call in (alice.receive, alice.receive_notice, alice.flush)]
+        calls: list[Callable[[], object]] = [alice.receive, alice.receive_notice, alice.flush]
+        waiting: list[Future[Any]] = [pool.submit(call) for call in calls]
         assert peer.read_line().startswith(b"SEND alice ")
         # This one holds the write lock until the login is decided, and the next one waits for it.
         renaming = pool.submit(alice.login, "alicia")
         assert peer.read_line() == b"LOGIN alicia\n"
         sending = pool.submit(alice.send, "bob", "hi")
         alice.close()
-        for each in (*waiting, renaming, sending):
+        for future in [*waiting, renaming, sending]:
             with pytest.raises(LocalProtocolError):
-                each.result(TIMEOUT)
+                future.result(TIMEOUT)
         assert listening.result(TIMEOUT) == []
 
 

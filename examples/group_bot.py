@@ -1,0 +1,61 @@
+"""A bot with a group of its own, which it makes again when the server was restarted.
+
+    python examples/group_bot.py 127.0.0.1 3333 alice bob
+
+It makes the group `tea` of itself, as `teapot`, and the users that you name. When a member sends
+`kettle` to the bot or to the group, it tells the group that the kettle is on. Ctrl-C logs the bot
+out. It needs only the standard library.
+"""
+
+import argparse
+import contextlib
+import sys
+from collections.abc import Sequence
+
+from chatproto import (
+    ChatProtocolError,
+    ChatTimeoutError,
+    Disconnected,
+    Message,
+    Reconnected,
+    visible,
+)
+from chatproto_sync import Client, connect
+
+
+def serve_tea(chat: Client, members: Sequence[str]) -> None:
+    """Make the group, and answer until interrupted."""
+    chat.group("tea", [chat.name, *members])
+    for item in chat.items():
+        try:
+            match item:
+                case Disconnected(error):
+                    print(visible(str(error)), flush=True)
+                case Reconnected(downtime):
+                    print(f"there was no connection for {downtime:.1f} s", flush=True)
+                    # A server that was restarted knows no groups. Any other says GROUP_EXISTS.
+                    chat.group("tea", [chat.name, *members])
+                case Message(sender, b"kettle"):
+                    chat.broadcast("tea", f"{sender} has put the kettle on")
+        except ChatTimeoutError:
+            # The outage is longer than the timeout. When it is over, a `Reconnected` comes.
+            print("nobody was told", flush=True)
+
+
+if __name__ == "__main__":
+    parser = argparse.ArgumentParser(description="Run a bot that serves tea to a group.")
+    parser.add_argument("host")
+    parser.add_argument("port", type=int)
+    parser.add_argument("members", nargs="*")
+    arguments = parser.parse_args()
+    try:
+        with (
+            contextlib.suppress(KeyboardInterrupt),
+            connect(
+                arguments.host, arguments.port, name="teapot", reconnect=True, heartbeat=30
+            ) as chat,
+        ):
+            print("logged in as", chat.name, flush=True)
+            serve_tea(chat, arguments.members)
+    except ChatProtocolError as error:
+        sys.exit(f"group_bot: {error}")
