@@ -7,7 +7,7 @@ import re
 import socket
 import time
 from collections import deque
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 from ..sockets.driver import logger
@@ -180,20 +180,20 @@ class Notifier:
             raise OSError("it is neither a path nor @NAME nor vsock:CID:PORT")
 
 
-def _send_by_vsock(types: tuple[int, ...], address: Any, data: bytes) -> None:
+def _send_by_vsock(types: Sequence[int], address: Any, data: bytes) -> None:
     """Send to the host of a virtual machine, with the first type that the system has (vsock(7))."""
     if not hasattr(socket, "AF_VSOCK"):
         raise OSError("this system has no vsock sockets")
-    for number, kind in enumerate(types, start=1):
-        try:
-            with socket.socket(socket.AF_VSOCK, kind) as sock:
-                sock.settimeout(VSOCK_TIMEOUT)
-                sock.connect(address)
-                sock.sendall(data)
-                return
-        except OSError:
-            if number == len(types):
-                raise
+    kind, *others = types
+    try:
+        with socket.socket(socket.AF_VSOCK, kind) as sock:
+            sock.settimeout(VSOCK_TIMEOUT)
+            sock.connect(address)
+            sock.sendall(data)
+    except OSError:
+        if not others:
+            raise
+        _send_by_vsock(others, address, data)
 
 
 def _watchdog(environment: Mapping[str, str]) -> float | None:
