@@ -111,6 +111,9 @@ __all__ = [
     "Ping",
     "Policy",
     "ProtocolError",
+    "ProxyHeader",
+    "ProxyHeaderError",
+    "ProxyNetworks",
     "Question",
     "Receive",
     "ReconnectState",
@@ -123,6 +126,7 @@ __all__ = [
     "Step",
     "__version__",
     "encode_data",
+    "parse_proxy_header",
     "visible",
     "visible_name",
 ]

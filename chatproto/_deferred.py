@@ -40,3 +40,7 @@ from .server.logins import Credentials as Credentials
 from .server.logins import LoginRequest as LoginRequest
 from .server.logins import Question as Question
 from .server.peers import Step as Step
+from .server.proxy_header import ProxyHeader as ProxyHeader
+from .server.proxy_header import ProxyHeaderError as ProxyHeaderError
+from .server.proxy_header import ProxyNetworks as ProxyNetworks
+from .server.proxy_header import parse_proxy_header as parse_proxy_header

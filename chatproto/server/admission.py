@@ -33,11 +33,23 @@ class Admission:
             Why it can't stay; None when it can.
         """
         self._total += 1
-        if network:
-            self._networks[network] += 1
+        reason = self.move(network)
         most = self._limits.max_connections
         if most is not None and self._total > most:
             return CloseReason.TOO_MANY_CONNECTIONS
+        return reason
+
+    def move(self, network: str) -> CloseReason | None:
+        """Count a connection with a network, if it had none when it entered.
+
+        Args:
+            network: As `network_of` gives it.
+
+        Returns:
+            Why it can't stay; None when it can.
+        """
+        if network:
+            self._networks[network] += 1
         if self._networks[network] > self._limits.max_connections_per_address:
             return CloseReason.TOO_MANY_FROM_ADDRESS
         return None

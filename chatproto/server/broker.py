@@ -94,6 +94,7 @@ class ChatBroker(Generic[ConnectionId]):
         *,
         address: str = "",
         secured: bool = True,
+        proxied: bool = False,
     ) -> None:
         """Take on a connection.
 
@@ -102,12 +103,14 @@ class ChatBroker(Generic[ConnectionId]):
             peer: Where it comes from, for the log.
             address: The IP address that it comes from; empty when it does not come from one.
             secured: False when a TLS handshake comes first; see `request_handshake`.
+            proxied: Whether a PROXY header comes before all else; see `identify`. Until then, the
+                connection counts with no address.
 
         Raises:
             ValueError: There is a connection with that id already, or the address is none.
         """
         dispatcher = self._dispatcher
-        record = Peer(cid, peer, network_of(address), self._limits)
+        record = Peer(cid, peer, "" if proxied else network_of(address), self._limits)
         self._peers.add(record)
         dispatcher.hub.connect(record, record.network)
         self._log.counters.accepted += 1
@@ -118,7 +121,37 @@ class ChatBroker(Generic[ConnectionId]):
             dispatcher.close(record, reason)
             self._log.turned_away(record, reason)
         else:
-            dispatcher.logins.begin(record, dispatcher.now, secured=secured)
+            dispatcher.logins.begin(record, dispatcher.now, secured=secured, proxied=proxied)
+
+    def identify(self, cid: ConnectionId, peer: str, address: str) -> None:
+        """Note that the PROXY header of a connection has arrived. It counts with its address now.
+
+        Args:
+            cid: The connection.
+            peer: Where it comes from, for the log.
+            address: The IP address in the header. If there is none in it, that of the connection
+                itself; empty when that has none either.
+
+        Raises:
+            ValueError: The address is none.
+        """
+        dispatcher, record = self._dispatcher, self._by_id[cid]
+        if record.phase is not Phase.OPEN:
+            return
+        dispatcher.identify(record, peer, network_of(address))
+        reason = self._admission.move(record.network)
+        if reason is not None:
+            dispatcher.close(record, reason)
+            self._log.turned_away(record, reason)
+
+    def bad_proxy_header(self, cid: ConnectionId, reason: str) -> None:
+        """Note that a connection does not begin with a good PROXY header, and close it.
+
+        Args:
+            cid: The connection.
+            reason: What is wrong, for the log.
+        """
+        self._dispatcher.bad_proxy_header(self._by_id[cid], reason)
 
     def request_handshake(self, cid: ConnectionId) -> None:
         """Note that a connection wants to begin its TLS handshake: its first bytes have arrived.
@@ -159,6 +192,17 @@ class ChatBroker(Generic[ConnectionId]):
             reason: Why, for the log, in OpenSSL's words.
         """
         self._dispatcher.handshake_failed(self._by_id[cid], reason)
+
+    def plaintext_received(self, cid: ConnectionId, data: bytes) -> None:
+        """Note that a connection begins without the TLS that has to come first, and close it.
+
+        `next_step` says what to write without TLS: a client of CHAT/1.0 gets a notice.
+
+        Args:
+            cid: The connection.
+            data: Its first bytes, for the log.
+        """
+        self._dispatcher.plaintext_received(self._by_id[cid], data)
 
     def receive(self, cid: ConnectionId, data: bytes) -> None:
         """Receive `data`, the next bytes of a connection's stream."""

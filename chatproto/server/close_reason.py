@@ -45,6 +45,9 @@ class CloseReason(StrEnum):
     HANDSHAKE_FAILED = "TLS handshake failed"
     """The log says why, in OpenSSL's words."""
 
+    PLAINTEXT = "CHAT/1.0 without TLS, on a port with TLS"
+    """The client has to use TLS. The log tells of it as of a handshake that failed."""
+
     TOO_MANY_HANDSHAKES = "too many unfinished TLS handshakes"
     """The bound is `Limits.max_handshakes`."""
 
@@ -62,6 +65,14 @@ class CloseReason(StrEnum):
 
     PROXY = "a PROXY header that is not expected"
     """A balancer sends it, and the server is not told to expect it from there."""
+
+    PROXY_HEADER_TIMEOUT = "no PROXY header in time"
+    """A balancer, or somebody else in its network, has not sent one. The bound is
+    `Limits.handshake_timeout`."""
+
+    BAD_PROXY_HEADER = "bad PROXY header"
+    """A balancer, or somebody else in its network, does not begin as it has to. The log says what
+    is wrong."""
 
     FOREIGN = "another protocol, not CHAT/1.0"
     """Any other protocol that can be made to carry lines."""

@@ -57,6 +57,9 @@ T = TypeVar("T")
 SLICE: Final = 4096
 """Bytes that the fast path is given at once, so that a turn ends in time."""
 
+VERSION: Final = b"CHAT/"
+"""How a line begins that a client of CHAT/1.0 sends."""
+
 MESSAGES: Final = (b"CHAT/1.0 SEND ", b"CHAT/1.0 BROADCAST ")
 """The beginnings of lines that the fast path may deliver."""
 
@@ -205,6 +208,32 @@ class Dispatcher:
         if peer.phase is Phase.OPEN:
             self.log.handshake_failed(peer, reason)
             self.close(peer, CloseReason.HANDSHAKE_FAILED)
+
+    def plaintext_received(self, peer: Peer, data: bytes) -> None:
+        """Log that a connection begins without TLS, and close it."""
+        if peer.phase is Phase.OPEN:
+            self.log.handshake_failed(peer, f"the client does not use TLS, but sends {data!r}")
+            is_chat = data.startswith(VERSION)
+            self.close(peer, CloseReason.PLAINTEXT if is_chat else CloseReason.HANDSHAKE_FAILED)
+
+    def bad_proxy_header(self, peer: Peer, reason: str) -> None:
+        """Log what is wrong with the PROXY header of a connection, and close the connection."""
+        if peer.phase is Phase.OPEN:
+            self.log.bad_proxy_header(peer, reason)
+            self.close(peer, CloseReason.BAD_PROXY_HEADER)
+
+    def identify(self, peer: Peer, origin: str, network: str) -> None:
+        """Note where a connection comes from, before it sends anything.
+
+        Args:
+            peer: The connection, which had no network until now.
+            origin: Where it comes from, for the log.
+            network: The network that it counts with from now on.
+        """
+        peer.origin, peer.network = origin, network
+        self.logins.identified(peer)
+        self.hub.disconnect(peer)
+        self.hub.connect(peer, network)
 
     def abort(self, peer: Peer, reason: CloseReason) -> None:
         """Close a connection at once: it does not take what is queued for it."""

@@ -22,6 +22,13 @@ MAX_NETWORKS: Final = 10_000
 MAX_ENDS: Final = 100
 """Most windows that end in one tick, so that it does not take long."""
 
+_TOLD: Final = (
+    CloseReason.HANDSHAKE_FAILED,
+    CloseReason.PLAINTEXT,
+    CloseReason.BAD_PROXY_HEADER,
+)
+"""The reasons for closing that an event of their own has told already."""
+
 THIS_MACHINE: Final = "this machine"
 """What the log calls the network of connections that have none."""
 
@@ -112,6 +119,10 @@ class EventLog:
         """Log that the TLS handshake of a connection has failed. Its end is no more news."""
         self._add(EventKind.HANDSHAKE_FAILED, peer, None, reason)
 
+    def bad_proxy_header(self, peer: Peer, reason: str) -> None:
+        """Log that a connection has no good PROXY header. Its end is no more news."""
+        self._add(EventKind.BAD_PROXY_HEADER, peer, None, reason)
+
     def authenticate_failed(self, peer: Peer, name: str, error: str) -> None:
         """Log that the application could not decide whether a connection may log in."""
         self._add(EventKind.AUTHENTICATE_FAILED, peer, name, error)
@@ -130,7 +141,7 @@ class EventLog:
         """Log that a connection is gone."""
         reason = peer.close_reason or CloseReason.LOST
         self.counters.closes[reason] += 1
-        if reason is CloseReason.HANDSHAKE_FAILED:
+        if reason in _TOLD:
             return
         kind = EventKind.CLOSED if peer.has_sent else EventKind.PROBED
         self._add(kind, peer, name, reason.value)

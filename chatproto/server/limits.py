@@ -27,7 +27,8 @@ class Limits(GroupLimits, LineLimits):
     count."""
 
     handshake_timeout: float = 10.0
-    """Seconds that a TLS handshake may take, its wait for its turn included."""
+    """Seconds that a TLS handshake may take, its wait for its turn included. A PROXY header has to
+    arrive in that time too."""
 
     max_handshakes: int = 300
     """Most unfinished TLS handshakes. Above that, the oldest from the network with the most is cut

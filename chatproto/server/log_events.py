@@ -23,6 +23,10 @@ class EventKind(StrEnum):
     HANDSHAKE_FAILED = "handshake failed"
     """The TLS handshake of a connection has failed; the subject is why, in OpenSSL's words."""
 
+    BAD_PROXY_HEADER = "bad PROXY header"
+    """A connection from a balancer's network has not begun with a header, or with one that is
+    wrong; the subject is what is wrong."""
+
     GROUP_MADE = "group made"
     """The server has executed a GROUP; the subject is the group."""
 
@@ -106,7 +110,7 @@ class LogEvent:
                 return f"{self.kind} {who}"
             case EventKind.CLOSED | EventKind.PROBED | EventKind.TURNED_AWAY:
                 return f"{self.kind} {who}: {subject}"
-            case EventKind.LOGIN_REFUSED | EventKind.HANDSHAKE_FAILED:
+            case EventKind.LOGIN_REFUSED | EventKind.HANDSHAKE_FAILED | EventKind.BAD_PROXY_HEADER:
                 return f"{self.kind} {who}: {visible(self.subject)}"
             case EventKind.AUTHENTICATE_FAILED:
                 return f"authenticate failed for {who}: {visible(self.subject)}"

@@ -98,6 +98,7 @@ class Logins:
         self._ask = ask
         self._anonymous: Timers[Peer] = Timers(limits.login_timeout)
         self._insecure: Timers[Peer] = Timers(limits.handshake_timeout)
+        self._unidentified: Timers[Peer] = Timers(limits.handshake_timeout)
         self._undecided: Timers[Peer] = Timers(limits.auth_timeout)
         # The questions that nobody has taken yet; the open questions, both ways; the verdicts of
         # those answered.
@@ -113,11 +114,21 @@ class Logins:
         self._limits = limits
         self._anonymous.span = limits.login_timeout
         self._insecure.span = limits.handshake_timeout
+        self._unidentified.span = limits.handshake_timeout
         self._undecided.span = limits.auth_timeout
 
-    def begin(self, peer: Peer, now: float, *, secured: bool) -> None:
-        """Start the time that a connection has for its LOGIN, and for its TLS handshake if any."""
+    def begin(self, peer: Peer, now: float, *, secured: bool, proxied: bool) -> None:
+        """Start the time that a connection has for its LOGIN, and for what comes before it.
+
+        Args:
+            peer: The connection.
+            now: The time in seconds.
+            secured: Whether no TLS handshake comes first.
+            proxied: Whether a PROXY header comes first.
+        """
         self._anonymous.start(peer, now)
+        if proxied:
+            self._unidentified.start(peer, now)
         if not secured:
             self._insecure.start(peer, now)
 
@@ -132,13 +143,17 @@ class Logins:
         self._insecure.stop(peer)
         self.handshakes.end(peer)
 
+    def identified(self, peer: Peer) -> None:
+        """Note that the PROXY header of a connection has arrived."""
+        self._unidentified.stop(peer)
+
     def logged_in(self, peer: Peer) -> None:
         """Note that a connection has logged in."""
         self._anonymous.stop(peer)
 
     def forget(self, peer: Peer) -> None:
         """Forget a connection that will not log in any more."""
-        for timers in (self._anonymous, self._insecure, self._undecided):
+        for timers in (self._anonymous, self._insecure, self._unidentified, self._undecided):
             timers.stop(peer)
         self.handshakes.end(peer)
         self._verdicts.pop(peer, None)
@@ -191,6 +206,8 @@ class Logins:
 
     def take_overdue(self, now: float) -> Iterator[tuple[Peer, CloseReason]]:
         """The connections that have not logged in in time, each with the reason to close it."""
+        for peer in self._unidentified.take_expired(now):
+            yield peer, CloseReason.PROXY_HEADER_TIMEOUT
         for peer in self._insecure.take_expired(now):
             yield peer, CloseReason.HANDSHAKE_TIMEOUT
         for peer in self._anonymous.take_expired(now):

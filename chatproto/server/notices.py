@@ -15,6 +15,7 @@ from .rate_limiter import RateLimiter
 _CLOSE_NOTICES: Final = {
     CloseReason.BAD_LINES: (ErrorCode.TOO_MANY, "too many bad lines in a row"),
     CloseReason.REPLACED: (ErrorCode.NAME_IN_USE, "somebody else has logged in under your name"),
+    CloseReason.PLAINTEXT: (ErrorCode.NOT_LOGGED_IN, "this server wants TLS here"),
     CloseReason.LOGIN_TIMEOUT: (ErrorCode.NOT_LOGGED_IN, "you have not logged in in time"),
     CloseReason.TOO_MANY_CONNECTIONS: (ErrorCode.TOO_MANY, "too many connections"),
     CloseReason.TOO_MANY_FROM_ADDRESS: (

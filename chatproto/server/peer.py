@@ -57,7 +57,7 @@ class Peer:
     Args:
         cid: The adapter's id of the connection.
         origin: Where it comes from, for the log.
-        network: The network that its connections count with; empty for none.
+        network: The network that it counts with; empty for none.
         limits: The bounds on it.
     """
 
@@ -84,12 +84,14 @@ class Peer:
     def __init__(self, cid: Any, origin: str, network: str, limits: Limits) -> None:
         # Set here for good.
         self.cid: Any = cid
-        self.origin: str = origin
-        self.network: str = network
         self.connection: ChatConnection = ChatConnection(Role.SERVER, limits)
 
         # Set here, and by `reconfigure`.
         self.rate_limiter: RateLimiter | None = _rate_limiter(limits)
+
+        # dispatcher: where it comes from. A PROXY header may say that later.
+        self.origin: str = origin
+        self.network: str = network
 
         # peers: how far it is towards its end, and why it ends; whether the peer's stream has
         # ended.

@@ -9,12 +9,7 @@ from typing import Any, Final, TypedDict
 import click
 
 from chatproto import LocalProtocolError, Login
-from chatproto_sync.service.certificates import (
-    CertificateError,
-    CertificateFiles,
-    read_ca,
-    words_of,
-)
+from chatproto_sync.service.certificates import CertificateError, CertificateFiles, read_ca
 from chatproto_sync.service.environment import why_ignored
 from chatproto_sync.sockets.addresses import (
     DEFAULT_PORT,
@@ -22,6 +17,7 @@ from chatproto_sync.sockets.addresses import (
     check_address,
     without_brackets,
 )
+from chatproto_sync.sockets.tls import words_of
 
 
 class ConnectArguments(TypedDict):

@@ -10,7 +10,7 @@ import anyio
 from anyio.abc import ByteStream, TaskStatus
 from anyio.lowlevel import current_token
 
-from chatproto import ChatBroker, Counters, Limits, LoginRequest, Policy
+from chatproto import ChatBroker, Counters, Limits, LoginRequest, Policy, ProxyNetworks
 from chatproto_sync.sockets.addresses import DEFAULT_PORT
 from chatproto_sync.sockets.descriptors import fitted
 from chatproto_sync.sockets.driver import TICK, Driver, logger
@@ -43,6 +43,7 @@ class Server:
         unix_mode: int | None = None,
         sockets: Sequence[socket.socket] = (),
         ssl: SSLContext | None = None,
+        proxy_protocol: Sequence[str] = (),
         authenticate: Callable[[LoginRequest], Awaitable[bool]] | None = None,
         policy: Policy = Policy(),
         limits: Limits = Limits(),
@@ -51,7 +52,9 @@ class Server:
         broker: ChatBroker[Transport] = ChatBroker(
             policy=policy, limits=fitted(limits), notices=notices, ask=authenticate is not None
         )
-        self._driver = Driver(broker, open_listeners(host, port, unix, unix_mode, sockets), ssl)
+        proxies = ProxyNetworks(proxy_protocol)
+        listeners = open_listeners(host, port, unix, unix_mode, sockets)
+        self._driver = Driver(broker, listeners, ssl, proxies)
         self._grace = limits.grace
         self._decisions = None
         if authenticate is not None:
@@ -202,6 +205,7 @@ async def serve(
     unix_mode: int | None = None,
     sockets: Sequence[socket.socket] = (),
     ssl: SSLContext | None = None,
+    proxy_protocol: Sequence[str] = (),
     authenticate: Callable[[LoginRequest], Awaitable[bool]] | None = None,
     policy: Policy = Policy(),
     limits: Limits = Limits(),
@@ -225,6 +229,7 @@ async def serve(
         unix_mode=unix_mode,
         sockets=sockets,
         ssl=ssl,
+        proxy_protocol=proxy_protocol,
         authenticate=authenticate,
         policy=policy,
         limits=limits,

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator, Sequence
 from ssl import SSLContext
 from types import FrameType
 
-from chatproto import ChatBroker, Counters, Limits, LoginRequest, Policy
+from chatproto import ChatBroker, Counters, Limits, LoginRequest, Policy, ProxyNetworks
 
 from ..sockets.addresses import DEFAULT_PORT
 from ..sockets.descriptors import fitted
@@ -34,6 +34,10 @@ class Server:
             log in only under the DNS names and mail addresses among the subject's alternative names
             of their certificate (RFC 9525). If it has no alternative name of any kind, and exactly
             one common name, then under that.
+        proxy_protocol: The networks of balancers: IP networks such as `10.0.0.0/8`, IP addresses,
+            or `unix` for Unix sockets. Connections from there have to begin with a PROXY header,
+            version 1 or 2, and the address in it counts (HAProxy's proxy-protocol.txt). From
+            elsewhere, such a header closes the connection.
         authenticate: Called for each LOGIN, on a thread of its own. Only True allows the login. An
             exception is logged and refuses it; so does taking longer than `Limits.auth_timeout`.
         policy: The rules on which servers may differ.
@@ -43,8 +47,8 @@ class Server:
     Raises:
         OSError: The server cannot listen there. The error has the address as `filename`.
         ValueError: There is no such port, a host or a path is empty, `host` and `unix` are both
-            empty, `unix_mode` has no use, one of the sockets does not listen, or the context is
-            for clients.
+            empty, `unix_mode` has no use, one of the sockets does not listen, the context is for
+            clients, or `proxy_protocol` has what is no network.
     """
 
     def __init__(
@@ -56,6 +60,7 @@ class Server:
         unix_mode: int | None = None,
         sockets: Sequence[socket.socket] = (),
         ssl: SSLContext | None = None,
+        proxy_protocol: Sequence[str] = (),
         authenticate: Callable[[LoginRequest], bool] | None = None,
         policy: Policy = Policy(),
         limits: Limits = Limits(),
@@ -64,7 +69,9 @@ class Server:
         broker: ChatBroker[Transport] = ChatBroker(
             policy=policy, limits=fitted(limits), notices=notices, ask=authenticate is not None
         )
-        self._driver = Driver(broker, open_listeners(host, port, unix, unix_mode, sockets), ssl)
+        proxies = ProxyNetworks(proxy_protocol)
+        listeners = open_listeners(host, port, unix, unix_mode, sockets)
+        self._driver = Driver(broker, listeners, ssl, proxies)
         self._authenticator = None
         if authenticate is not None:
             self._authenticator = Authenticator(
@@ -168,6 +175,7 @@ def serve(
     unix_mode: int | None = None,
     sockets: Sequence[socket.socket] = (),
     ssl: SSLContext | None = None,
+    proxy_protocol: Sequence[str] = (),
     authenticate: Callable[[LoginRequest], bool] | None = None,
     policy: Policy = Policy(),
     limits: Limits = Limits(),
@@ -187,6 +195,7 @@ def serve(
         unix_mode=unix_mode,
         sockets=sockets,
         ssl=ssl,
+        proxy_protocol=proxy_protocol,
         authenticate=authenticate,
         policy=policy,
         limits=limits,

@@ -8,6 +8,8 @@ from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
+from ..sockets.tls import words_of
+
 SOON: Final = timedelta(days=14)
 """A certificate that expires within this time is worth a warning."""
 
@@ -161,16 +163,6 @@ def read_ca(path: str) -> str:
     _require_certificate(path, pem)
     # Comments between the certificates may be in any encoding.
     return pem.decode("ascii", "ignore")
-
-
-def words_of(error: OSError) -> str:
-    """OpenSSL's words for an error, or the system's, without numbers and file names."""
-    reason = getattr(error, "reason", None)
-    if reason is not None:
-        return str(reason).lower().replace("_", " ")
-    if isinstance(error, ssl.SSLError):
-        return "the contents make no sense to OpenSSL"
-    return error.strerror or str(error)
 
 
 _MISMATCHES: Final = ("KEY_VALUES_MISMATCH", "KEY_TYPE_MISMATCH", "NO_CERTIFICATE_ASSIGNED")

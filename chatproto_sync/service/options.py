@@ -9,7 +9,7 @@ from dataclasses import Field, dataclass, fields
 from itertools import pairwise
 from typing import Any, Final
 
-from chatproto import Limits, Policy
+from chatproto import Limits, Policy, ProxyNetworks
 
 from ..sockets.addresses import DEFAULT_PORT, PORT_MAX
 from .logs import JsonFormatter
@@ -107,6 +107,16 @@ def _mode(text: str) -> int:
     if not 0 <= mode <= 0o777:
         raise ValueError(f"{text!r} is not a file mode such as 660")
     return mode
+
+
+def _network(text: str) -> str:
+    try:
+        ProxyNetworks([text])
+    except ValueError:
+        raise ValueError(
+            f"{text!r} is no network such as 10.0.0.0/8, no IP address, and not 'unix'"
+        ) from None
+    return text
 
 
 def _integer(text: str) -> int:
@@ -226,6 +236,15 @@ OPTIONS: Final = (
         "CA of clients' certificates, PEM; to log in, a client needs one for that name",
         metavar="PATH",
         needs="tls-cert",
+    ),
+    Option(
+        "proxy-protocol",
+        "network of balancers, such as 10.0.0.0/8, or unix; connections from there begin with a"
+        " PROXY header, and the address in it counts; repeat it for several",
+        _network,
+        (),
+        "NETWORK",
+        is_multiple=True,
     ),
     Option("policy", "rules where servers may differ", default="default", choices=tuple(POLICIES)),
     Option(

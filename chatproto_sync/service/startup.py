@@ -60,6 +60,7 @@ def parameters_of(settings: Settings, certificate: CertificateFiles | None) -> d
         "unix_mode": values["unix_mode"],
         "sockets": inherited_sockets(),
         "ssl": context,
+        "proxy_protocol": values["proxy_protocol"],
         "policy": POLICIES[values["policy"]],
         "limits": limits_of(settings),
         "notices": not values["no_notices"],

@@ -43,6 +43,7 @@ class Acceptor:
         self._take_on = take_on
         self._paused_until: float | None = None
         self._warn_at = -inf
+        _keep_urgent_data(listener)
         self._watch()
 
     def ready(self, _events: int) -> None:
@@ -60,6 +61,9 @@ class Acceptor:
                 # again at once would be a busy loop.
                 self._pause(error)
                 return
+            if sock.family == socket.AF_UNIX:
+                # Others have inherited it.
+                _keep_urgent_data(sock)
             self._take_on(sock, address)
 
     def tick(self, now: float) -> None:
@@ -84,3 +88,11 @@ class Acceptor:
             # Not each time: the log must not fill a disk.
             self._warn_at = now + WARNING_PAUSE
             logger.warning("can't accept connections, trying again every second: %s", error)
+
+
+def _keep_urgent_data(sock: socket.socket) -> None:
+    """Have urgent data stay where they are in the stream (RFC 6093, section 3.4).
+
+    Otherwise a read leaves out a byte of them, and so changes the line that the byte is in.
+    """
+    sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)

@@ -13,7 +13,7 @@ from ssl import SSLContext
 from traceback import format_exception_only
 from typing import Any, Final
 
-from chatproto import ChatBroker, Limits, LoginRequest, Policy, visible
+from chatproto import ChatBroker, Limits, LoginRequest, Policy, ProxyNetworks, visible
 
 from .acceptor import Acceptor
 from .addresses import describe, host_of, prepare
@@ -54,6 +54,9 @@ TRACEBACK_PAUSE: Final = 60.0
 MAX_ERROR: Final = 200
 """Most characters of an error in a line of the log."""
 
+NO_PROXIES: Final = ProxyNetworks(())
+"""No connection begins with a PROXY header."""
+
 logger: Final = logging.getLogger("chatproto.server")
 
 
@@ -68,6 +71,7 @@ class Driver:
         broker: The broker.
         listeners: The listening sockets. `close` closes them.
         ssl: The context for TLS; None for no TLS.
+        proxies: The networks whose connections begin with a PROXY header.
         clock: Returns seconds that do not run backwards.
 
     Raises:
@@ -79,6 +83,7 @@ class Driver:
         broker: ChatBroker[Transport],
         listeners: Listeners,
         ssl: SSLContext | None = None,
+        proxies: ProxyNetworks = NO_PROXIES,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
         if ssl is not None:
@@ -93,6 +98,7 @@ class Driver:
             describe(each.getsockname(), each.family) for each in listeners.sockets
         ]
         self._ssl = ssl
+        self._proxies = proxies
         self._clock = clock
         self._acceptors: list[Acceptor] = []
         self._draining = False
@@ -147,6 +153,7 @@ class Driver:
                 self._received,
                 self._ssl,
                 self._handshakes,
+                proxied=host in self._proxies,
             )
 
     def _next_handshake(self) -> SocketTransport | None:

@@ -14,10 +14,14 @@ READ: Final = 1
 WRITE: Final = 4
 """There is room to write."""
 BOTH: Final = READ | WRITE
-"""Further bits mean that the peer has closed, or that the connection has failed."""
+"""Further bits mean that there is more than the next read gets: the peer has closed, the connection
+has failed, or there is urgent data."""
 ONCE: Final = 1 << 31 | 1 << 13
 """With `READ`: report new data only once, if the platform can, and report that the peer has closed.
 These are `EPOLLET` and `EPOLLRDHUP`."""
+URGENT: Final = 2
+"""With `READ` and `ONCE`: report TCP's urgent data as such, if the platform can. A read ends in
+front of them, and what is behind them is not reported again. This is `EPOLLPRI`."""
 
 GONE: Final = ONCE
 """Without `READ`: report only that the peer has closed, or nothing if the platform can't."""

@@ -9,6 +9,11 @@ from typing import Any, Final, TypeGuard
 WANTS_READ: Final = ssl.SSLWantReadError
 WANTS_WRITE: Final = ssl.SSLWantWriteError
 
+_HANDSHAKE: Final = 0x16
+"""The first byte of a client that uses TLS."""
+_OLD_HELLO: Final = 0x80
+"""The least first byte of one that begins as SSL 2 did, to ask for TLS."""
+
 
 def check_server_context(context: ssl.SSLContext) -> None:
     """Refuse a context that can't be used by a server.
@@ -77,7 +82,35 @@ def end_tls(sock: ssl.SSLSocket) -> socket.socket:
     # unable to write now. Then the end of the stream has to suffice.
     with contextlib.suppress(OSError):
         sock.unwrap()
-    return socket.socket(fileno=sock.detach())
+    return without_tls(sock)
+
+
+def looks_like_tls(data: bytes) -> bool:
+    """Whether a connection that begins like this may use TLS.
+
+    See RFC 8446, section 5.1, and RFC 5246, appendix E.2.
+
+    Args:
+        data: One byte or more.
+    """
+    return data[0] == _HANDSHAKE or data[0] >= _OLD_HELLO
+
+
+def without_tls(sock: socket.socket) -> socket.socket:
+    """The same connection as a plain socket. Do not use the given one any more."""
+    return socket.socket(fileno=sock.detach()) if is_tls(sock) else sock
+
+
+def words_of(error: OSError) -> str:
+    """OpenSSL's words for an error, or the system's, without numbers and names of C files."""
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return f"certificate verify failed: {error.verify_message}"
+    if isinstance(error, ssl.SSLEOFError | ssl.SSLZeroReturnError):
+        return "the other side has closed the connection"
+    if isinstance(error, ssl.SSLError):
+        words = (error.reason or "the data make no sense to OpenSSL").lower().replace("_", " ")
+        return f"the other side sent {words}" if " alert " in words else words
+    return error.strerror or str(error)
 
 
 def certificate_of(connection: ssl.SSLSocket | ssl.SSLObject) -> Mapping[str, Any] | None:

@@ -2,18 +2,43 @@
 
 import socket
 from collections.abc import Hashable, Mapping
-from ssl import SSLContext
+from dataclasses import dataclass
+from ssl import SSLContext, SSLSocket
 from typing import Any, Final, Protocol
 
-from chatproto import ChatBroker, Credentials
+from chatproto import (
+    ChatBroker,
+    Credentials,
+    ProxyHeader,
+    ProxyHeaderError,
+    parse_proxy_header,
+)
 
+from .addresses import join
 from .handshakes import HandshakeQueue
-from .poller import BOTH, GONE, ONCE, READ, WRITE, Poller
-from .tls import WANTS_READ, WANTS_WRITE, certificate_of, end_tls, identities_of, is_tls, start_tls
+from .poller import BOTH, GONE, ONCE, READ, URGENT, WRITE, Poller
+from .tls import (
+    WANTS_READ,
+    WANTS_WRITE,
+    certificate_of,
+    end_tls,
+    identities_of,
+    is_tls,
+    looks_like_tls,
+    start_tls,
+    without_tls,
+    words_of,
+)
 from .unix import credentials_of
 
 READ_SIZE: Final = 65536
 """Most bytes read from one connection before the others have their turn."""
+
+PEEK_SIZE: Final = 4096
+"""Most bytes of a PROXY header looked at at once."""
+
+FIRST_BYTES: Final = 16
+"""How many of the first bytes the log shows when they should begin a TLS handshake, and do not."""
 
 
 class Transport(Hashable, Protocol):
@@ -43,6 +68,20 @@ class Transport(Hashable, Protocol):
         """Do for the connection what the broker says, as far as possible without waiting."""
 
 
+@dataclass(slots=True)
+class _Header:
+    """The PROXY header of a connection."""
+
+    address: str
+    """The address of the balancer."""
+    data: bytes = b""
+    """What has arrived of the header."""
+    complete: bool = False
+    """Whether all of it has arrived."""
+    names_client: bool = False
+    """Whether it names the client's address."""
+
+
 class SocketTransport:
     """A connection on a socket, with or without TLS.
 
@@ -55,6 +94,7 @@ class SocketTransport:
         received: Where to append what is read.
         context: The context for TLS; None for no TLS.
         handshakes: What does its TLS handshake.
+        proxied: Whether it begins with a PROXY header.
     """
 
     __slots__ = (
@@ -62,6 +102,8 @@ class SocketTransport:
         "_context",
         "_events",
         "_handshakes",
+        "_header",
+        "_open",
         "_poller",
         "_received",
         "_socket",
@@ -78,6 +120,8 @@ class SocketTransport:
         received: list[tuple[Transport, bytes]],
         context: SSLContext | None,
         handshakes: HandshakeQueue,
+        *,
+        proxied: bool,
     ) -> None:
         self.peer: str = peer
         self._received = received
@@ -85,11 +129,14 @@ class SocketTransport:
         self._poller = poller
         self._socket = sock
         self._events = READ
+        self._header = _Header(address) if proxied else None
         # The context of the TLS handshake, until it is done.
         self._context = context
         self._handshakes = handshakes
+        # Whether neither of the two is outstanding.
+        self._open = context is None and not proxied
         poller.register(sock, self._poll_events(), self)
-        broker.connect(self, peer, address=address, secured=context is None)
+        broker.connect(self, peer, address=address, secured=context is None, proxied=proxied)
 
     @property
     def certificate(self) -> Mapping[str, Any] | None:
@@ -99,20 +146,81 @@ class SocketTransport:
     @property
     def credentials(self) -> Credentials | None:
         """See `Transport`."""
+        if self._header is not None and self._header.names_client:
+            # The process that has connected is the balancer.
+            return None
         return credentials_of(self._socket)
 
     def ready(self, events: int) -> None:
         """Read what has arrived, and write what could not be written before."""
-        if self._context is not None:
-            self._await_handshake()
+        if not self._open:
+            self._go_on_opening()
             return
         if events != READ:
             self.flush()
         if events != WRITE and self._events & READ:
             self._read()
-            if events > BOTH:
+            if events & ~BOTH:
                 # The poller does not report again what follows the data, such as its end.
                 self._report_again()
+
+    def _go_on_opening(self) -> None:
+        """Go on with what comes before the first line: the PROXY header, then TLS."""
+        if self._header is not None and not self._header.complete:
+            self._read_header(self._header)
+        else:
+            self._await_handshake()
+
+    def _read_header(self, header: _Header) -> None:
+        """Take the PROXY header from the socket, and nothing behind it."""
+        try:
+            # OpenSSL reads from the socket too, so what is not the header has to stay there.
+            data = self._socket.recv(PEEK_SIZE, socket.MSG_PEEK)
+            known, header.data = len(header.data), header.data + data
+            found = parse_proxy_header(header.data)
+            self._socket.recv((len(header.data) if found is None else found.size) - known)
+        except BlockingIOError:
+            return
+        except ProxyHeaderError as error:
+            self._broker.bad_proxy_header(self, str(error))
+            self._serve()
+            return
+        except OSError:
+            self.close()
+            return
+        if found is not None:
+            self._identify(header, found)
+        elif data:
+            # Its end may be there too.
+            self._report_again()
+        else:
+            if header.data:
+                self._broker.bad_proxy_header(self, "the connection ended in the middle of it")
+            self.close()
+
+    def _identify(self, header: _Header, found: ProxyHeader) -> None:
+        """Report where the connection comes from, and go on to what is next."""
+        header.complete = True
+        address = header.address
+        if found.address:
+            header.names_client = True
+            address = found.address
+            self.peer = join(address, found.port)
+        self._broker.identify(self, self.peer, address)
+        if self._context is None:
+            self._serve()
+        else:
+            # The first bytes of TLS may be there already.
+            self._report_again()
+
+    def _serve(self) -> None:
+        """Go on without what comes first, or without TLS, and do what the broker says."""
+        self._context = None
+        self._open = True
+        # Other events than before, or the same once more: there may be data behind what was read.
+        self._watch(0)
+        self._watch(READ)
+        self.flush()
 
     def _await_handshake(self) -> None:
         """Wait for a turn to begin the TLS handshake, or to go on with it."""
@@ -130,25 +238,52 @@ class SocketTransport:
         """Begin the TLS handshake, or go on with it."""
         context = self._context
         assert context is not None  # noqa: S101 - for type checkers: it is not done yet
-        sock = self._socket
+        sock = self._socket if is_tls(self._socket) else self._begin_tls(self._socket, context)
+        if sock is None:
+            return
         try:
-            if not is_tls(sock):
-                # Not earlier: OpenSSL takes ten times the memory of all else, and a peer may
-                # connect and send nothing. After a failure, the socket is closed.
-                self._watch(0)
-                self._socket = sock = start_tls(sock, context)
             sock.do_handshake()
         except WANTS_READ:
             self._watch(READ)
         except WANTS_WRITE:
             self._watch(WRITE)
-        except OSError:
-            self.close()
+        except OSError as error:
+            # OpenSSL has written an alert that says why. To close now would take it back, if there
+            # is more to read. So the rest is as with other connections that end, but without TLS.
+            self._watch(0)
+            self._socket = without_tls(sock)
+            self._broker.handshake_failed(self, words_of(error))
+            self._serve()
         else:
             self._context = None
+            self._open = True
             self._watch(READ)
             # An SNI callback may have given the socket another context. That one does not count.
             self._broker.secure(self, identities_of(context, self.certificate))
+
+    def _begin_tls(self, sock: socket.socket, context: SSLContext) -> SSLSocket | None:
+        """Use TLS from now on.
+
+        Not before the peer has sent something: OpenSSL takes ten times the memory of all else.
+
+        Returns:
+            The socket; None if the connection can't go on.
+        """
+        try:
+            first = sock.recv(FIRST_BYTES, socket.MSG_PEEK)
+            if first and not looks_like_tls(first):
+                self._broker.plaintext_received(self, first)
+                self._serve()
+                return None
+            if first:
+                self._watch(0)
+                self._socket = tls = start_tls(sock, context)
+                return tls
+        except OSError:
+            # The peer has gone. After a failure of `start_tls`, the socket is closed.
+            pass
+        self.close()
+        return None
 
     def _read(self) -> None:
         try:
@@ -166,15 +301,14 @@ class SocketTransport:
         if data:
             self._received.append((self, data))
             if len(data) == READ_SIZE:
-                # There may be more. (A read ends at urgent data too. What is behind them waits
-                # until the next data come; CHAT has no use for urgent data.)
+                # There may be more.
                 self._report_again()
         else:
             self._broker.receive_eof(self)
 
     def write(self, data: bytes) -> int:
         """See `Transport`."""
-        if not data or self._events != READ or self._context is not None:
+        if not data or self._events != READ or not self._open:
             return 0
         try:
             return self._socket.send(data)
@@ -184,8 +318,8 @@ class SocketTransport:
 
     def flush(self) -> None:
         """See `Transport`."""
-        if self._context is not None:
-            # The broker closes the connection, and before the handshake nothing can be written.
+        if not self._open:
+            # The broker closes the connection, and nothing can be written yet.
             self.close()
             return
         broker = self._broker
@@ -246,4 +380,4 @@ class SocketTransport:
     def _poll_events(self) -> int:
         # TLS returns one record at a time, so a short read does not mean that all has been read.
         once = self._events == READ and not is_tls(self._socket)
-        return READ | ONCE if once else self._events
+        return READ | ONCE | URGENT if once else self._events

@@ -54,6 +54,10 @@ def test_executed_events_are_logged() -> None:
     assert log.counters.logins == 2
 
 
+TOLD = (CloseReason.HANDSHAKE_FAILED, CloseReason.PLAINTEXT, CloseReason.BAD_PROXY_HEADER)
+"""The reasons that have an event of their own."""
+
+
 def test_a_login_under_the_same_name_is_not_logged() -> None:
     log = EventLog(Limits())
     log.executed(peer_of(), Login("alice"), "alice")
@@ -61,9 +65,7 @@ def test_a_login_under_the_same_name_is_not_logged() -> None:
     assert log.counters.logins == 0
 
 
-@pytest.mark.parametrize(
-    "reason", [None, *(each for each in CloseReason if each is not CloseReason.HANDSHAKE_FAILED)]
-)
+@pytest.mark.parametrize("reason", [None, *(each for each in CloseReason if each not in TOLD)])
 def test_closes_are_logged_and_counted(reason: CloseReason | None) -> None:
     log, peer = EventLog(Limits()), peer_of()
     peer.has_sent = True

@@ -24,6 +24,10 @@ PEER = "127.0.0.1:5000"
             LogEvent(EventKind.AUTHENTICATE_FAILED, PEER, "lisi", "LookupError: no table"),
             f"authenticate failed for lisi ({PEER}): LookupError: no table",
         ),
+        (
+            LogEvent(EventKind.BAD_PROXY_HEADER, PEER, None, "version 3 is not known"),
+            f"bad PROXY header {PEER}: version 3 is not known",
+        ),
         (LogEvent(EventKind.LEFT_OUT, "192.0.2.1", None, "7"), "left out 7 lines about 192.0.2.1"),
         (LogEvent(EventKind.CLOSED, PEER, None, "end of stream"), f"closed {PEER}: end of stream"),
     ],

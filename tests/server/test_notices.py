@@ -57,6 +57,7 @@ def test_a_notice_is_a_message_that_can_be_decoded(code: ErrorCode) -> None:
 CLOSE_NOTICES = {
     CloseReason.BAD_LINES: b"TOO_MANY",
     CloseReason.REPLACED: b"NAME_IN_USE",
+    CloseReason.PLAINTEXT: b"NOT_LOGGED_IN",
     CloseReason.LOGIN_TIMEOUT: b"NOT_LOGGED_IN",
     CloseReason.TOO_MANY_CONNECTIONS: b"TOO_MANY",
     CloseReason.TOO_MANY_FROM_ADDRESS: b"TOO_MANY",

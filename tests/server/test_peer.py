@@ -17,6 +17,8 @@ WRITERS = {
     "close_reason": "peers",
     "eof": "peers",
     "waiting": "dispatcher",
+    "origin": "dispatcher",
+    "network": "dispatcher",
     "queue": "buffers",
     "queued_bytes": "buffers",
     "unparsed": "buffers",
@@ -26,7 +28,7 @@ WRITERS = {
     "has_sent": "event_log",
     "notice_limiter": "notices",
 }
-FOR_GOOD = {"cid", "origin", "network", "connection", "rate_limiter"}
+FOR_GOOD = {"cid", "connection", "rate_limiter"}
 
 
 def writes_in(source: str) -> set[str]:

@@ -136,7 +136,6 @@ def test_large_transfer_both_ways(start: Start, version: ssl.TLSVersion) -> None
 @pytest.mark.parametrize(
     "data",
     [
-        pytest.param(b"CHAT/1.0 LOGIN mallory\n" * 4, id="plaintext"),
         pytest.param(HALF_A_HELLO, id="stalls"),
         pytest.param(b"", id="silent"),
     ],

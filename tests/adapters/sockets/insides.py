@@ -81,6 +81,13 @@ class ServerLog(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
         self._messages.put(record.getMessage())
 
+    def wait_for_one(self, start: str) -> str:
+        """Wait for the first message that starts with some words, and return it."""
+        while True:
+            message = self._messages.get(timeout=TIMEOUT)
+            if message.startswith(start):
+                return message
+
     def wait_for_all(self, messages: Iterable[str]) -> None:
         """Wait until each of some messages has been logged, in any order."""
         missing = set(messages)
