@@ -145,4 +145,7 @@ async def _cancel_at_signal(
     signals: AsyncIterator[signal.Signals], scope: anyio.CancelScope
 ) -> None:
     await anext(signals)
+    # The command ends now. Whoever sends a second signal must not turn that into a failure, when
+    # the event loop has put the handlers of Python back.
+    signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     scope.cancel()

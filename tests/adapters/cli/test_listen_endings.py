@@ -52,6 +52,15 @@ def test_a_signal(server: chatproto_sync.Server, number: signal.Signals) -> None
 
 
 @each_signal
+def test_signals_until_it_is_gone(server: chatproto_sync.Server, number: signal.Signals) -> None:
+    """They come at each moment of the end, and none of them makes it a failure."""
+    with listening(*at(server)) as alice:
+        while alice.popen.poll() is None:
+            alice.popen.send_signal(number)
+        assert finish(alice.popen) == (0, "", "")
+
+
+@each_signal
 def test_it_logs_out(number: signal.Signals) -> None:
     with (
         PlayedServer() as server,
