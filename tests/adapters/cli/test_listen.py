@@ -222,8 +222,10 @@ def test_notices_and_outages_go_to_standard_error(tmp_path: Path, log: ServerLog
         # Two tasks print, so either may be first.
         assert sorted([it.stderr.readline(), it.stderr.readline()]) == [
             b"! SHUTTING_DOWN: the server is shutting down\n",
-            b"* the server has closed the connection: the server is shutting down;"
-            b" connecting again\n",
+            (
+                b"* the server has closed the connection: the server is shutting down;"
+                b" connecting again\n"
+            ),
         ]
         with run_sync(unix=path):
             line = it.stderr.readline().decode()

@@ -1,0 +1,298 @@
+"""Clients with a heartbeat (`connection` in both packages), and clients of a server that is gone.
+
+`tests/client/test_heartbeat.py` tests what is decided, with a clock of its own.
+"""
+
+import contextlib
+import signal
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import anyio
+import pytest
+
+import chatproto_anyio
+from chatproto import (
+    ChatProtocolError,
+    ChatTimeoutError,
+    ConnectionLostError,
+    Disconnected,
+    Message,
+    Reconnected,
+)
+
+from ..clients import (
+    SHORT,
+    BlockingClient,
+    Connect,
+    each_backend,
+    each_client,
+    played,
+    send_for_ever,
+    set_timeout,
+    where,
+)
+from ..processes import COMMANDS, Process, spawn
+from ..server.test_streams import memory_pair
+from ..servers import TIMEOUT
+from .scripted import Player, ScriptedServer, Step, contexts, tell
+from .test_losses import USES
+from .test_reconnect import QUICK
+
+SILENCE = 0.05
+"""A heartbeat in seconds, for a server that never answers one."""
+
+AMPLE = 2.0
+"""A heartbeat in seconds that a server can answer on a machine that is busy."""
+
+
+@pytest.fixture(params=["plain", "TLS"])
+def secure(request: pytest.FixtureRequest) -> bool:
+    return bool(request.param == "TLS")
+
+
+def first_steps(secure: bool) -> list[Step]:
+    return [*([Player.start_tls] if secure else []), Player.login]
+
+
+@each_client
+def test_a_server_that_hangs(connect: Connect, secure: bool) -> None:
+    options = {"ssl": contexts()[1]} if secure else {}
+    with (
+        ScriptedServer([*first_steps(secure), Player.wait, Player.drain]) as server,
+        connect(name="alice", heartbeat=SILENCE, **options, **where(server)) as chat,
+    ):
+        with pytest.raises(ConnectionLostError, match="does not answer: nothing has come for"):
+            chat.receive(TIMEOUT)
+        with pytest.raises(ConnectionLostError, match="does not answer"):
+            chat.send("bob", "hi")
+        server.go.set()
+        lines = server.over(0).lines
+        assert lines[-1].startswith(b"SEND alice \0chatproto echo ")
+        # The login has the first one.
+        assert len(lines) == 3
+
+
+@each_client
+def test_a_server_that_answers(connect: Connect, secure: bool) -> None:
+    """It is asked twice, and says something then."""
+    options = {"ssl": contexts()[1]} if secure else {}
+    steps = [*first_steps(secure), Player.echo, Player.echo, tell(b"bob hi"), Player.serve]
+    with (
+        ScriptedServer(steps) as server,
+        connect(name="alice", heartbeat=AMPLE, **options, **where(server)) as chat,
+    ):
+        assert chat.receive() == Message("bob", b"hi")
+        chat.flush()
+
+
+@each_client
+def test_each_waiting_call_learns_that_the_server_hangs(connect: Connect) -> None:
+    with (
+        ThreadPoolExecutor() as pool,
+        ScriptedServer([Player.login, Player.wait]) as server,
+        connect(name="alice", heartbeat=SILENCE, **where(server)) as chat,
+    ):
+        uses = [USES[name] for name in ("receive", "flush", "notice", "ping", "iterate")]
+        for future in [pool.submit(use, chat) for use in uses]:
+            with pytest.raises(ConnectionLostError, match="does not answer"):
+                future.result(TIMEOUT)
+
+
+@each_client
+def test_a_client_that_only_looks_now_and_then(connect: Connect) -> None:
+    with (
+        ScriptedServer([Player.login, Player.wait]) as server,
+        connect(name="alice", heartbeat=SILENCE, **where(server)) as chat,
+    ):
+        error: ChatProtocolError = ChatTimeoutError()
+        while isinstance(error, ChatTimeoutError):
+            with pytest.raises(ChatProtocolError) as caught:
+                chat.receive(0)
+            error = caught.value
+        assert "does not answer" in str(error)
+
+
+def send_small_lines(chat: BlockingClient) -> None:
+    while True:
+        chat.send("bob", "hi")
+
+
+@each_client
+def test_a_client_that_only_sends(connect: Connect) -> None:
+    with (
+        ScriptedServer([Player.login, Player.wait]) as server,
+        connect(name="alice", heartbeat=SILENCE, **where(server)) as chat,
+        pytest.raises(ConnectionLostError, match="does not answer"),
+    ):
+        send_small_lines(chat)
+
+
+@each_client
+def test_a_server_that_takes_nothing(connect: Connect) -> None:
+    """The heartbeat can't be written, because a line is not finished."""
+    with (
+        ThreadPoolExecutor() as pool,
+        ScriptedServer([Player.login, Player.wait]) as server,
+        connect(name="alice", timeout=None, heartbeat=0.5, **where(server)) as chat,
+    ):
+        uses = [send_for_ever, send_for_ever, USES["receive"]]
+        for future in [pool.submit(use, chat) for use in uses]:
+            with pytest.raises(ConnectionLostError, match="does not answer"):
+                future.result(TIMEOUT)
+
+
+@each_client
+def test_it_connects_again(connect: Connect) -> None:
+    good = [Player.login, Player.read_line, tell(b"bob hi"), Player.serve]
+    with (
+        ScriptedServer([Player.login, Player.wait], *[good] * 9) as server,
+        connect(name="alice", heartbeat=SILENCE, reconnect=QUICK, **where(server)) as chat,
+    ):
+        item = chat.receive_item(TIMEOUT)
+        assert isinstance(item, Disconnected)
+        assert "does not answer" in str(item.error)
+        assert isinstance(chat.receive_item(TIMEOUT), Reconnected)
+        assert chat.receive(TIMEOUT) == Message("bob", b"hi")
+
+
+@each_client
+def test_silence_proves_nothing_while_the_client_does_not_read(connect: Connect) -> None:
+    with played(connect, heartbeat=SILENCE, max_queue=1) as (alice, peer):
+        peer.say("bob", b"1")
+        alice.receive(TIMEOUT)
+        peer.say("bob", b"2")
+        set_timeout(alice, 4 * SILENCE)
+        # It reads the message, and then there is no room.
+        with pytest.raises(ChatTimeoutError):
+            alice.flush()
+        peer.say("bob", b"3")
+        assert [alice.receive(TIMEOUT).data for _ in range(2)] == [b"2", b"3"]
+
+
+@each_client
+def test_no_heartbeat_by_default(connect: Connect) -> None:
+    with (
+        ScriptedServer([Player.login, Player.wait, Player.drain]) as server,
+        connect(name="alice", **where(server)) as chat,
+    ):
+        with pytest.raises(ChatTimeoutError):
+            chat.receive(SHORT)
+        chat.close()
+        server.go.set()
+        assert len(server.over(0).lines) == 2
+
+
+@each_client
+@pytest.mark.parametrize("heartbeat", [0, -1.0])
+def test_a_heartbeat_that_makes_no_sense(connect: Connect, heartbeat: float) -> None:
+    with (
+        pytest.raises(ValueError, match="heartbeat is more than 0 seconds"),
+        connect(name="alice", heartbeat=heartbeat),
+    ):
+        pass
+
+
+@contextlib.asynccontextmanager
+async def beside(serve: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterator[None]:
+    """Run a task beside the block."""
+    with anyio.fail_after(TIMEOUT):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(serve)
+            yield
+
+
+@each_backend
+async def test_over_a_stream_of_which_nothing_is_known() -> None:
+    """It may have no room, so writing a heartbeat may have to wait."""
+    with memory_pair(0) as (ours, theirs):
+
+        async def serve() -> None:
+            assert (await theirs.read_line()).startswith(b"CHAT/1.0 LOGIN ")
+            for _ in range(2):
+                line = await theirs.read_line()
+                await theirs.send(line.replace(b" SEND ", b" RECEIVE "))
+            await theirs.send(b"CHAT/1.0 RECEIVE bob hi\n")
+
+        async with (
+            beside(serve),
+            chatproto_anyio.connect(name="alice", transport=ours, heartbeat=AMPLE) as chat,
+        ):
+            assert await chat.receive() == Message("bob", b"hi")
+            await chat.close()
+
+
+@each_backend
+async def test_a_stream_that_takes_no_heartbeat() -> None:
+    with memory_pair(0) as (ours, theirs):
+
+        async def let_in() -> None:
+            assert (await theirs.read_line()).startswith(b"CHAT/1.0 LOGIN ")
+            line = await theirs.read_line()
+            await theirs.send(line.replace(b" SEND ", b" RECEIVE "))
+
+        async with (
+            beside(let_in),
+            chatproto_anyio.connect(name="alice", transport=ours, heartbeat=SILENCE) as chat,
+        ):
+            with pytest.raises(ConnectionLostError, match="does not answer"):
+                await chat.receive()
+
+
+# A server that is killed
+
+
+@pytest.fixture
+def killed(tmp_path: Path) -> Iterator[Process]:
+    with spawn([*COMMANDS["sync"], "--port", "0"], tmp_path / "log") as process:
+        yield process
+
+
+def address(process: Process) -> dict[str, object]:
+    host, _, port = process.address.rpartition(":")
+    return {"host": host, "port": int(port)}
+
+
+@each_client
+def test_who_waits_learns_at_once_that_the_server_is_gone(
+    connect: Connect, killed: Process
+) -> None:
+    with (
+        ThreadPoolExecutor() as pool,
+        connect(name="alice", **address(killed)) as chat,
+        connect(name="bob", reconnect=True, **address(killed)) as bob,
+    ):
+        receiving, news = pool.submit(chat.receive), pool.submit(bob.receive_item)
+        killed.end(signal.SIGKILL)
+        with pytest.raises(ConnectionLostError):
+            receiving.result(TIMEOUT)
+        assert isinstance(news.result(TIMEOUT), Disconnected)
+        bob.close()
+
+
+@each_client
+def test_who_sends_learns_at_once_that_the_server_is_gone(
+    connect: Connect, killed: Process
+) -> None:
+    """Nothing is written to a connection that is over."""
+    with connect(name="alice", **address(killed)) as chat:
+        chat.send("alice", "hi")
+        chat.flush()
+        killed.end(signal.SIGKILL)
+        with pytest.raises(ConnectionLostError):
+            chat.send("bob", "hi")
+
+
+@each_client
+def test_a_line_is_sent_on_the_next_connection_when_the_server_is_gone(connect: Connect) -> None:
+    gone = [Player.login, Player.end, Player.drain]
+    with (
+        ScriptedServer(gone, [Player.login, Player.serve]) as server,
+        connect(name="alice", reconnect=QUICK, **where(server)) as chat,
+    ):
+        assert isinstance(chat.receive_item(TIMEOUT), Disconnected)
+        chat.send("bob", "hi")
+        chat.flush()
+        assert server.player(1).lines[2] == b"SEND bob hi"
