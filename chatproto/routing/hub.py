@@ -71,6 +71,11 @@ class ChatHub(Generic[ConnectionId]):
         return len(self._groups)
 
     @property
+    def answers_requests(self) -> bool:
+        """Whether the policy has requests to `*groups*` answered (protocol.md, section 5)."""
+        return self._policy.services
+
+    @property
     def looked_up(self) -> int:
         """How many names have been looked up so far to find room for new groups."""
         return self._groups.looked_up
@@ -132,12 +137,16 @@ class ChatHub(Generic[ConnectionId]):
         self.end(cid)
         self._ended.pop(cid, None)
 
-    def handle(self, cid: ConnectionId, event: Event) -> list[Action[ConnectionId]]:
+    def handle(
+        self, cid: ConnectionId, event: Event, *, again: bool = False
+    ) -> list[Action[ConnectionId]]:
         """Decide what follows from an event.
 
         Args:
             cid: The connection that it comes from.
             event: Any event that a server's `ChatConnection` returns.
+            again: Whether it was handled before, and some of the recipients of a `Deliver` do not
+                have that yet. Then the event changes nothing more.
 
         Returns:
             What to do now, in order. Empty when all is well and nobody needs to be told.
@@ -149,7 +158,7 @@ class ChatHub(Generic[ConnectionId]):
         # The most frequent ones come first: each case that does not match costs a little.
         match event:
             case Send() if name is not None:
-                return self._send(cid, name, event)
+                return self._send(cid, name, event, again)
             case Broadcast() if name is not None:
                 return self._broadcast(cid, name, event)
             case Group() if name is not None:
@@ -229,14 +238,16 @@ class ChatHub(Generic[ConnectionId]):
         there = self._groups.get(group)
         return 0 if there is None else len(there.members)
 
-    def _send(self, cid: ConnectionId, name: str, event: Send) -> list[Action[ConnectionId]]:
+    def _send(
+        self, cid: ConnectionId, name: str, event: Send, again: bool
+    ) -> list[Action[ConnectionId]]:
         connections = self.online.get(event.to)
         if connections:
             return [Deliver(tuple(connections), _new_receive(name, event.data))]
         if is_reserved(event.to):
-            if event.to != GROUPS_NAME or not self._policy.services:
+            if event.to != GROUPS_NAME or not self.answers_requests:
                 return []
-            return self._services.handle(cid, name, event.data, self._policy.adding)
+            return self._services.handle(cid, name, event.data, self._policy.adding, again=again)
         return [Refuse(cid, ErrorCode.NO_SUCH_USER, f"{event.to} is not online")]
 
     def _broadcast(

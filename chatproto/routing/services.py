@@ -12,7 +12,7 @@ everything never keep each other busy here.
 """
 
 from collections.abc import Collection, Mapping
-from typing import Generic
+from typing import Final, Generic
 
 from ..wire.errors import ErrorCode, LocalProtocolError
 from ..wire.events import Receive
@@ -20,6 +20,9 @@ from ..wire.names import GROUPS_NAME, check_name, is_reserved
 from .actions import Action, Answer, ConnectionId, Deliver, Expire
 from .groups import GroupRecord, Groups
 from .policy import Adding
+
+MOST_WORDS: Final = 3
+"""Words of the longest request."""
 
 
 class GroupServices(Generic[ConnectionId]):
@@ -41,7 +44,7 @@ class GroupServices(Generic[ConnectionId]):
         """The connections that want to know which group a message comes from."""
 
     def handle(
-        self, cid: ConnectionId, name: str, data: bytes, adding: Adding
+        self, cid: ConnectionId, name: str, data: bytes, adding: Adding, *, again: bool
     ) -> list[Action[ConnectionId]]:
         """Answer a request.
 
@@ -50,12 +53,14 @@ class GroupServices(Generic[ConnectionId]):
             name: The name that this connection is logged in under.
             data: The request.
             adding: Who may add members to a group.
+            again: Whether it was executed before, and not all who have to know have the answer.
 
         Returns:
             What to do; nothing when it is no request.
         """
         try:
-            words = data.decode().split(" ")
+            # No request has more words. All of a long line would take a thousand times as long.
+            words = data.decode().split(" ", MOST_WORDS)
             for each in words:
                 check_name(each)
         except (UnicodeDecodeError, LocalProtocolError):
@@ -71,6 +76,11 @@ class GroupServices(Generic[ConnectionId]):
                 return [Answer(cid, "list", tuple(self._groups.of(name)))]
             case ["members", group]:
                 return [self._members(cid, name, group)]
+            case ["add", group, member] if again:
+                # Whoever has left meanwhile is no member any more, and is not told that it is.
+                record = self._groups.get(group)
+                is_member = record is not None and member in record.members
+                return [self._added(cid, name, group, member)] if is_member else []
             case ["add", group, member]:
                 return self._add(cid, name, group, member, adding)
             case _:
@@ -101,12 +111,16 @@ class GroupServices(Generic[ConnectionId]):
         if code is not None:
             actions.append(_refused(cid, code, "add", group, member))
             return actions
-        added = f"added {group} {member} {name}"
-        # To add a member once more gives the same actions. That happens when the sender has waited
-        # for one of these connections.
-        to = tuple(dict.fromkeys([cid, *self._online.get(member, ())]))
-        actions.append(Deliver(to, Receive(GROUPS_NAME, added.encode())))
+        actions.append(self._added(cid, name, group, member))
         return actions
+
+    def _added(
+        self, cid: ConnectionId, name: str, group: str, member: str
+    ) -> Deliver[ConnectionId]:
+        """Tell the connection that asked, and the new member."""
+        text = f"added {group} {member} {name}"
+        to = tuple(dict.fromkeys([cid, *self._online.get(member, ())]))
+        return Deliver(to, Receive(GROUPS_NAME, text.encode()))
 
     def _known(self, name: str, group: str) -> GroupRecord[ConnectionId] | None:
         """A group that a user is in or has made; None where the user learns of none."""

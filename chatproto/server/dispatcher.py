@@ -344,8 +344,14 @@ class Dispatcher:
         """
         if type(event) is Invalid and self._end_foreign(peer, event.line + b"\n"):
             return Waiting.NOTHING
-        if type(event) is Send and event.to == GROUPS_NAME and self.flow.blockers((peer,)):
-            # First of all: labels begin and end with the answer.
+        if (
+            type(event) is Send
+            and event.to == GROUPS_NAME
+            and not undelivered
+            and self.hub.answers_requests
+            and self.flow.blockers((peer,))
+        ):
+            # First of all: labels begin and end with the answer, and what it answers is done once.
             self.flow.wait(peer, peer)
             return Waiting.QUEUE
         logged = type(event) in LOGGED
@@ -360,7 +366,7 @@ class Dispatcher:
                 actions = [Refuse(peer, *verdict)]
         if actions is None:
             looked_up = self.hub.looked_up
-            actions = self.hub.handle(peer, event)
+            actions = self.hub.handle(peer, event, again=bool(undelivered))
             # That takes a small part of what a line takes.
             self.work.charge((self.hub.looked_up - looked_up) // 16)
         for action in actions:

@@ -20,6 +20,7 @@ from chatproto import (
     Receive,
     Send,
 )
+from chatproto.routing import services
 
 from .hubs import hub_of
 
@@ -132,6 +133,7 @@ def test_groups_in_which_nobody_is_online_give_way_to_a_member() -> None:
         "members a b",
         "add tea",
         "add a b c",
+        "on on on on on",
         "add  zoe",
         f"members {'x' * 65}",
         "members \t",
@@ -165,3 +167,26 @@ def test_no_limit_is_needed_for_a_hub_of_its_own() -> None:
     hub.connect("x")
     hub.handle("x", Login("x"))
     assert hub.handle("x", Send(GROUPS_NAME, b"list")) == [Answer("x", "list", ())]
+
+
+def test_a_request_that_was_executed_changes_nothing_more() -> None:
+    """Those who have waited for room learn of it, unless it is not so any more."""
+    hub = hub_of("alice", "bob", "carol")
+    hub.handle(1, Group("tea", ["bob"]))
+    event = Send(GROUPS_NAME, b"add tea carol")
+    assert hub.handle(1, event) == added("tea", "carol", "alice", 1, 3)
+    assert hub.handle(1, event, again=True) == added("tea", "carol", "alice", 1, 3)
+    hub.handle(3, Leave("tea"))
+    assert hub.handle(1, event, again=True) == []
+    assert hub.members("tea") == 1
+    hub.handle(2, Leave("tea"))
+    assert hub.handle(1, event, again=True) == []
+
+
+def test_a_long_line_is_not_looked_at_word_by_word(monkeypatch: pytest.MonkeyPatch) -> None:
+    """That would take a hundred times as long as other lines of its length."""
+    looked_at: list[str] = []
+    monkeypatch.setattr(services, "check_name", looked_at.append)
+    hub = hub_of("alice")
+    assert ask(hub, 1, " ".join(["on"] * 1000)) == []
+    assert len(looked_at) <= 4

@@ -2,12 +2,23 @@
 
 import pytest
 
-from chatproto import Answer, ChatBroker, CloseReason, Limits
+from chatproto import (
+    Adding,
+    Answer,
+    ChatBroker,
+    CloseReason,
+    GroupEnded,
+    GroupMade,
+    Limits,
+    MemberAdded,
+    MemberLeft,
+    Policy,
+)
 from chatproto.server.dispatcher import SLICE
 from chatproto.server.notices import answer_lines
 from chatproto.server.work import TURN
 
-from .brokers import NARROW, TIGHT, broker_of, close_reason, flush, received, send
+from .brokers import NARROW, TIGHT, broker_of, close_reason, fill, flush, received, send
 
 
 def labelled_broker(*, fast_path: bool = True, limits: Limits = Limits()) -> ChatBroker[int]:
@@ -130,3 +141,66 @@ def test_long_lists_count_as_work() -> None:
     assert broker.busy
     # Each looks at 1000 groups, sixteen of which are one unit of work.
     assert len(received(broker, 1)) == TURN * 16 // 1000
+
+
+def adding_broker() -> ChatBroker[int]:
+    """alice has asked to add carol to her group tea, and waits for the queue of carol."""
+    broker: ChatBroker[int] = ChatBroker(limits=NARROW, note_changes=True)
+    for cid, name in enumerate(("alice", "bob", "carol"), 1):
+        broker.connect(cid, name)
+        send(broker, cid, f"LOGIN {name}")
+    send(broker, 1, "GROUP tea bob")
+    fill(broker, 2, "bob", "carol", 1100)
+    send(broker, 1, "SEND *groups* add tea carol")
+    assert received(broker, 1) == ["*groups* added tea carol alice"]
+    assert not broker.next_step(1).read
+    return broker
+
+
+MADE = [GroupMade("tea", "alice", ("bob",)), MemberAdded("tea", "carol")]
+
+
+def test_one_who_leaves_while_that_it_was_added_waits_is_not_added_again() -> None:
+    broker = adding_broker()
+    send(broker, 3, "LEAVE tea")
+    flush(broker)
+    assert received(broker, 1) == received(broker, 3) == []
+    assert broker.next_step(1).read
+    assert broker.take_group_changes() == [*MADE, MemberLeft("tea", "carol")]
+
+
+def test_a_request_that_was_executed_is_not_refused_later() -> None:
+    """Neither because its group has ended, nor because another policy holds now."""
+    for ended in False, True:
+        broker = adding_broker()
+        if ended:
+            send(broker, 3, "LEAVE tea")
+            send(broker, 2, "LEAVE tea")
+        broker.reconfigure(policy=Policy(adding=Adding.NOBODY))
+        assert len(received(broker, 3)) == 11
+        broker.take_ready()
+        assert received(broker, 3) == ["*groups* added tea carol alice"] * (not ended)
+        assert received(broker, 1) == []
+        changes = [MemberLeft("tea", "carol"), GroupEnded("tea")] * ended
+        assert broker.take_group_changes() == [*MADE, *changes]
+        assert broker.next_step(1).read
+
+
+def test_a_request_is_answered_once_even_if_its_own_queue_is_full_meanwhile() -> None:
+    broker = adding_broker()
+    fill(broker, 2, "bob", "alice", 1100)
+    received(broker, 3)
+    broker.take_ready()
+    assert received(broker, 3) == ["*groups* added tea carol alice"]
+    assert len(received(broker, 1)) == 11
+    broker.take_ready()
+    assert (received(broker, 1), received(broker, 3)) == ([], [])
+    assert broker.next_step(1).read
+
+
+@pytest.mark.parametrize("policy", [Policy.reference(), Policy(services=False)])
+def test_nobody_waits_for_an_answer_that_never_comes(policy: Policy) -> None:
+    broker = broker_of("alice", policy=policy, limits=NARROW)
+    fill(broker, 1, "alice", "alice", 1100)
+    send(broker, 1, "SEND *groups* on", "SEND *x* on")
+    assert broker.next_step(1).read
