@@ -5,6 +5,7 @@ import contextlib
 import os
 import sys
 from collections.abc import Sequence
+from functools import partial
 from typing import NoReturn
 
 from chatproto import __version__
@@ -13,15 +14,16 @@ from .server.server import Server
 from .service.errors import StartError
 from .service.logs import JsonFormatter, log_to_stderr, logs_json, wants_json
 from .service.options import OPTIONS, Option
+from .service.reload import Reloader
 from .service.settings import Settings, read_settings
 from .service.signals import Signals, attend, noting_signals
 from .service.startup import (
     announce,
     begin_log,
     cannot_listen,
-    certificate_of,
+    confirm,
     parameters_of,
-    reload,
+    sockets_of,
 )
 from .service.systemd import Notifier
 from .sockets.descriptors import use_all_descriptors
@@ -52,26 +54,28 @@ def main(arguments: Sequence[str]) -> int:
 
 def _run(arguments: Sequence[str], signals: Signals) -> int:
     parser = _parser()
+    read = partial(read_settings, OPTIONS, vars(parser.parse_args(arguments)), os.environ)
     try:
-        settings = read_settings(OPTIONS, vars(parser.parse_args(arguments)), os.environ)
+        settings = read()
         begin_log(settings)
-        use_all_descriptors()
-        certificate = certificate_of(settings)
-        parameters = parameters_of(settings, certificate)
+        parameters = parameters_of(settings)
     except ValueError as error:
         parser.error(str(error))
+    if settings.values["check"]:
+        confirm()
+        return 0
+    use_all_descriptors()
     with contextlib.ExitStack() as stack:
         notifier = stack.enter_context(contextlib.closing(Notifier()))
         try:
-            server = Server(**parameters)
+            server = Server(**parameters, sockets=sockets_of(settings))
         except OSError as error:
             raise cannot_listen(error) from None
         stack.callback(server.close)
         if settings.values["metrics_port"] is not None:
             stack.enter_context(_metrics(parser, server, settings))
-        server.on_tick(
-            lambda: attend(signals, notifier, server.shutdown, lambda: reload(certificate, server))
-        )
+        reloader = Reloader(OPTIONS, read, settings, server)
+        server.on_tick(lambda: attend(signals, notifier, server.shutdown, reloader.reload))
         announce(server.addresses, notifier)
         server.run()
     return 0

@@ -4,24 +4,25 @@ import contextlib
 import importlib.util
 import os
 from collections.abc import Callable, Iterator
+from functools import partial
 from typing import Any, Final
 
 import anyio
 import click
 
-from chatproto_sync.service.certificates import CertificateFiles
 from chatproto_sync.service.errors import StartError
 from chatproto_sync.service.logs import JsonFormatter, log_to_stderr, logs_json, wants_json
 from chatproto_sync.service.options import OPTIONS, Option
+from chatproto_sync.service.reload import Reloader
 from chatproto_sync.service.settings import Settings, read_settings
 from chatproto_sync.service.signals import Signals, attend, noting_signals
 from chatproto_sync.service.startup import (
     announce,
     begin_log,
     cannot_listen,
-    certificate_of,
+    confirm,
     parameters_of,
-    reload,
+    sockets_of,
 )
 from chatproto_sync.service.systemd import Notifier
 from chatproto_sync.sockets.descriptors import use_all_descriptors
@@ -31,12 +32,16 @@ from ..server.server import Server
 
 BACKENDS: Final = ("asyncio", "trio")
 
-BACKEND: Final = Option("backend", "event loop to run on", default="asyncio", choices=BACKENDS)
+SERVE_OPTIONS: Final = (
+    *OPTIONS,
+    Option("backend", "event loop to run on", default="asyncio", choices=BACKENDS),
+)
+"""All options of the command."""
 
 
 def _server_options(command: Callable[..., None]) -> Callable[..., None]:
     """Add all options. Their texts are collected, and `read_settings` makes values of them."""
-    for option in reversed((*OPTIONS, BACKEND)):
+    for option in reversed(SERVE_OPTIONS):
         command = _click_option(option)(command)
     return command
 
@@ -102,20 +107,23 @@ def serve(**given: Any) -> None:
 
 
 def _start(arguments: dict[str, Any], signals: Signals) -> None:
+    read = partial(read_settings, SERVE_OPTIONS, arguments, os.environ)
     try:
-        settings = read_settings((*OPTIONS, BACKEND), arguments, os.environ)
+        settings = read()
         backend = settings.values["backend"]
         _require(backend, f"{settings.name_of('backend')} {backend}")
         if settings.values["metrics_port"] is not None:
             _require("prometheus_client", settings.name_of("metrics_port"))
         begin_log(settings)
-        use_all_descriptors()
-        certificate = certificate_of(settings)
-        parameters = parameters_of(settings, certificate)
+        parameters = parameters_of(settings)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
+    if settings.values["check"]:
+        confirm()
+        return
+    use_all_descriptors()
     with contextlib.closing(Notifier()) as notifier:
-        anyio.run(_run, parameters, certificate, settings, signals, notifier, backend=backend)
+        anyio.run(_run, parameters, settings, read, signals, notifier, backend=backend)
 
 
 def _require(package: str, option: str) -> None:
@@ -129,8 +137,8 @@ def _require(package: str, option: str) -> None:
 
 async def _run(
     parameters: dict[str, Any],
-    certificate: CertificateFiles | None,
     settings: Settings,
+    read: Callable[[], Settings],
     signals: Signals,
     notifier: Notifier,
 ) -> None:
@@ -138,7 +146,7 @@ async def _run(
         # Not in a task group: its exceptions must not be wrapped. It may block, because nothing
         # else runs here yet.
         try:
-            server = Server(**parameters)
+            server = Server(**parameters, sockets=sockets_of(settings))
         except OSError as error:
             raise cannot_listen(error) from None
         stack.callback(server.close)
@@ -156,8 +164,7 @@ async def _run(
                     server.abort()
                 scope.cancel()
 
-            server.on_tick(
-                lambda: attend(signals, notifier, stop, lambda: reload(certificate, server))
-            )
+            reloader = Reloader(SERVE_OPTIONS, read, settings, server)
+            server.on_tick(lambda: attend(signals, notifier, stop, reloader.reload))
             announce(server.addresses, notifier)
             await server.run()

@@ -6,6 +6,7 @@ import logging
 import re
 from collections.abc import Callable
 from dataclasses import Field, dataclass, fields
+from enum import Enum
 from itertools import pairwise
 from typing import Any, Final
 
@@ -51,6 +52,8 @@ class Option:
     be written as an integer there."""
     in_file: bool = True
     """Whether a configuration file may set the option."""
+    is_live: bool = False
+    """Whether a change takes effect while the server runs. SIGHUP asks for it."""
 
     @property
     def key(self) -> str:
@@ -133,6 +136,21 @@ def _number(text: str) -> float:
         raise ValueError(f"{text!r} is not a number") from None
 
 
+def _policy_options() -> tuple[Option, ...]:
+    """The options of single rules: of each field of `Policy` that is an enum."""
+    docs = _field_docs(Policy)
+    return tuple(
+        Option(
+            each.name.replace("_", "-"),
+            f"{_first_sentence(docs[each.name])} (default: as --policy has it)",
+            choices=tuple(str(choice.value) for choice in type(each.default)),
+            is_live=True,
+        )
+        for each in fields(Policy)
+        if isinstance(each.default, Enum)
+    )
+
+
 _FOR_PROGRAMS: Final = {
     "max_name",
     "high_water",
@@ -157,17 +175,24 @@ def _limit_options() -> tuple[Option, ...]:
 def _limit_option(field: Field[Any], docs: str) -> Option:
     """The option of a limit. Its help is the first sentence of the docstring below the field."""
     is_whole = field.type in (int, int | None)
-    text = docs.partition(". ")[0].removesuffix(".")
+    text = _first_sentence(docs)
     if of_none := re.search(r"None for (.+?)\.", docs):
         text += f" (default: {of_none[1]})"
     return Option(
         field.name.replace("_", "-"),
-        text[0].lower() + text[1:],
+        text,
         _integer if is_whole else _number,
         field.default,
         "N" if is_whole else "SECONDS" if docs.startswith("Seconds ") else "X",
         toml=int if is_whole else float,
+        is_live=True,
     )
+
+
+def _first_sentence(docs: str) -> str:
+    """The first sentence of a docstring, as the help of an option."""
+    text = docs.partition(". ")[0].removesuffix(".")
+    return text[0].lower() + text[1:]
 
 
 def _field_docs(cls: type) -> dict[str, str]:
@@ -183,9 +208,21 @@ def _field_docs(cls: type) -> dict[str, str]:
     return found
 
 
-_LIMIT_OPTIONS: Final = _limit_options()
-
 OPTIONS: Final = (
+    Option(
+        "config",
+        "file with options, in TOML; SIGHUP has it read again",
+        _not_empty,
+        metavar="PATH",
+        in_file=False,
+    ),
+    Option(
+        "check",
+        "say whether the configuration is good, and do not serve",
+        default=False,
+        is_flag=True,
+        in_file=False,
+    ),
     Option(
         "host",
         "name or address to listen on, * for all; repeat it for several"
@@ -218,24 +255,32 @@ OPTIONS: Final = (
         metavar="MODE",
         needs="unix",
     ),
-    Option("tls-cert", "certificate chain for TLS, PEM; SIGHUP has it read again", metavar="PATH"),
+    Option(
+        "tls-cert",
+        "certificate chain for TLS, PEM; SIGHUP has it read again",
+        metavar="PATH",
+        is_live=True,
+    ),
     Option(
         "tls-key",
         "its private key, PEM (default: in the same file)",
         metavar="PATH",
         needs="tls-cert",
+        is_live=True,
     ),
     Option(
         "tls-key-password-file",
         "file whose first line is the pass phrase of the private key",
         metavar="PATH",
         needs="tls-cert",
+        is_live=True,
     ),
     Option(
         "tls-client-ca",
         "CA of clients' certificates, PEM; to log in, a client needs one for that name",
         metavar="PATH",
         needs="tls-cert",
+        is_live=True,
     ),
     Option(
         "proxy-protocol",
@@ -246,15 +291,23 @@ OPTIONS: Final = (
         "NETWORK",
         is_multiple=True,
     ),
-    Option("policy", "rules where servers may differ", default="default", choices=tuple(POLICIES)),
+    Option(
+        "policy",
+        "rules where servers may differ",
+        default="default",
+        choices=tuple(POLICIES),
+        is_live=True,
+    ),
+    *_policy_options(),
     Option(
         "no-notices",
         "never tell clients why something was refused",
         default=False,
         is_flag=True,
         toml=bool,
+        is_live=True,
     ),
-    *_LIMIT_OPTIONS,
+    *_limit_options(),
     Option(
         "metrics-host",
         "name or address to serve metrics on",
@@ -270,7 +323,7 @@ OPTIONS: Final = (
         metavar="PORT",
         toml=int,
     ),
-    Option("log-level", "lowest level to log", default="info", choices=LOG_LEVELS),
+    Option("log-level", "lowest level to log", default="info", choices=LOG_LEVELS, is_live=True),
     Option("log-format", "format of the log", default="text", choices=tuple(LOG_FORMATS)),
 )
 """All options, in the order of the help."""

@@ -1,17 +1,19 @@
-"""The values of a server's options: from the command line, the environment, or the default.
+"""The values of a server's options: from the command line, the environment, a file, the default.
 
 The first of these that sets an option decides.
 """
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, fields
-from typing import Any, NamedTuple
+from dataclasses import dataclass, fields, replace
+from typing import Any, Final, NamedTuple
 
-from chatproto import Limits
+from chatproto import Limits, Policy
 
+from ..sockets.listeners import EVERYWHERE
+from .config_file import read_config
 from .environment import why_ignored
-from .options import Option
+from .options import POLICIES, Option
 
 
 @dataclass(frozen=True, slots=True)
@@ -21,7 +23,8 @@ class Settings:
     values: Mapping[str, Any]
     """The values, by `Option.key`."""
     places: Mapping[str, str]
-    """Where values were set: `--port`, `CHATPROTO_PORT`. A value that is the default has none."""
+    """Where values were set: `--port`, `CHATPROTO_PORT`, `port in chat.toml`. A value that is the
+    default has none."""
     warnings: Sequence[str]
     """What was ignored, for the log."""
 
@@ -38,7 +41,7 @@ class _Setting(NamedTuple):
 
 
 def read_settings(
-    options: Iterable[Option],
+    options: Sequence[Option],
     arguments: Mapping[str, Sequence[str]],
     environment: Mapping[str, str],
 ) -> Settings:
@@ -50,20 +53,29 @@ def read_settings(
         environment: The environment variables.
 
     Raises:
-        ValueError: A value is wrong, or options contradict each other. The error names the place.
+        ValueError: A value is wrong, options contradict each other, or the configuration file is of
+            no use. The error names the place.
     """
     warnings: list[str] = []
     values: dict[str, Any] = {}
     places: dict[str, str] = {}
-    for option in options:
-        setting = _from_arguments(option, arguments) or _from_environment(
-            option, environment, warnings
+    path = ""
+    in_file: Mapping[str, Sequence[str]] = {}
+    # The file comes first: it may set all others.
+    for option in sorted(options, key=lambda each: each.key != "config"):
+        setting = (
+            _from_arguments(option, arguments)
+            or _from_environment(option, environment, warnings)
+            or _from_file(option, path, in_file)
         )
         if setting is None:
             values[option.key] = option.default
         else:
             values[option.key] = _value_of(option, setting)
             places[option.key] = setting.place
+        if option.key == "config" and values["config"] is not None:
+            path = values["config"]
+            in_file = read_config(path, options)
     settings = Settings(values, places, warnings)
     _check_together(options, settings)
     return settings
@@ -88,6 +100,18 @@ def limits_of(settings: Settings) -> Limits:
         raise ValueError(words) from None
 
 
+def policy_of(settings: Settings) -> Policy:
+    """The policy that the options say: one of them names it, and others refine it."""
+    values = settings.values
+    policy = POLICIES[values["policy"]]
+    chosen = {
+        each.name: type(getattr(policy, each.name))(values[each.name])
+        for each in fields(Policy)
+        if values.get(each.name) is not None
+    }
+    return replace(policy, **chosen)
+
+
 def _from_arguments(option: Option, arguments: Mapping[str, Sequence[str]]) -> _Setting | None:
     texts = arguments.get(option.key)
     return _Setting(f"--{option.name}", texts) if texts else None
@@ -103,6 +127,11 @@ def _from_environment(
         warnings.append(warning)
         return None
     return _Setting(option.variable, text.split(",") if option.is_multiple else [text])
+
+
+def _from_file(option: Option, path: str, in_file: Mapping[str, Sequence[str]]) -> _Setting | None:
+    texts = in_file.get(option.key)
+    return None if texts is None else _Setting(f"{option.name} in {path}", texts)
 
 
 def _value_of(option: Option, setting: _Setting) -> Any:
@@ -133,3 +162,10 @@ def _check_together(options: Iterable[Option], settings: Settings) -> None:
             f"{places['port']} has no use: with {places['unix']} and without --host, the server"
             " listens on no TCP port"
         )
+    if "port" in places and settings.values["metrics_port"] == settings.values["port"] != 0:
+        hosts = {*settings.values["host"], settings.values["metrics_host"]}
+        if len(hosts) == 1 or hosts & _WILDCARDS:
+            raise ValueError(f"{places['metrics_port']}: the chat has that port ({places['port']})")
+
+
+_WILDCARDS: Final = {EVERYWHERE, "0.0.0.0", "::"}  # noqa: S104

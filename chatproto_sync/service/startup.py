@@ -4,11 +4,12 @@ import contextlib
 import gc
 import os
 import shlex
+import socket
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from ssl import SSLContext
-from typing import Any, Protocol
+from typing import Any
 
 from chatproto import visible
 
@@ -17,8 +18,8 @@ from ..sockets.errors import reason_of
 from .certificates import CertificateError, CertificateFiles
 from .errors import StartError
 from .logs import log_to_stderr, logs_json
-from .options import LOG_FORMATS, POLICIES
-from .settings import Settings, limits_of
+from .options import LOG_FORMATS
+from .settings import Settings, limits_of, policy_of
 from .systemd import Notifier, inherited_sockets
 
 
@@ -29,20 +30,31 @@ def begin_log(settings: Settings) -> None:
         logger.warning("%s", warning)
 
 
-def certificate_of(settings: Settings) -> CertificateFiles | None:
-    """The certificate that the options name; None without `--tls-cert`."""
+def load_certificate(settings: Settings) -> SSLContext | None:
+    """Read the certificate that the options name, and warn if its dates are wrong or will soon be.
+
+    Returns:
+        A context with the certificate; None without `--tls-cert`.
+
+    Raises:
+        CertificateError: The files can't be used.
+    """
     values = settings.values
     if values["tls_cert"] is None:
         return None
-    return CertificateFiles(
+    files = CertificateFiles(
         values["tls_cert"],
         values["tls_key"],
         values["tls_key_password_file"],
         values["tls_client_ca"],
     )
+    context = files.load()
+    for warning in files.warnings(datetime.now(UTC)):
+        logger.warning("%s", warning)
+    return context
 
 
-def parameters_of(settings: Settings, certificate: CertificateFiles | None) -> dict[str, Any]:
+def parameters_of(settings: Settings) -> dict[str, Any]:
     """The parameters of a `Server` that the options say.
 
     Raises:
@@ -50,7 +62,7 @@ def parameters_of(settings: Settings, certificate: CertificateFiles | None) -> d
     """
     values = settings.values
     try:
-        context = None if certificate is None else _load(certificate)
+        context = load_certificate(settings)
     except CertificateError as error:
         raise ValueError(f"can't use TLS: {error}") from error
     return {
@@ -58,40 +70,35 @@ def parameters_of(settings: Settings, certificate: CertificateFiles | None) -> d
         "port": values["port"],
         "unix": values["unix"] or None,
         "unix_mode": values["unix_mode"],
-        "sockets": inherited_sockets(),
         "ssl": context,
         "proxy_protocol": values["proxy_protocol"],
-        "policy": POLICIES[values["policy"]],
+        "policy": policy_of(settings),
         "limits": limits_of(settings),
         "notices": not values["no_notices"],
     }
 
 
-class TlsServer(Protocol):
-    """The part of a server that gets another certificate."""
+def sockets_of(settings: Settings) -> list[socket.socket]:
+    """The sockets that systemd listens on for this server, in place of those of the options.
 
-    def replace_ssl(self, context: SSLContext) -> None:
-        """Use another context for the TLS of new connections."""
+    Raises:
+        StartError: systemd has passed something else.
+    """
+    sockets = inherited_sockets()
+    for key in ("host", "port", "unix"):
+        if sockets and key in settings.places:
+            logger.warning(
+                "%s has no use: systemd has passed the sockets to listen on", settings.places[key]
+            )
+    return sockets
 
 
-def reload(certificate: CertificateFiles | None, server: TlsServer) -> None:
-    """Read the certificate again, if there is one, for new connections. SIGHUP asks for it."""
-    if certificate is None:
-        return
-    try:
-        server.replace_ssl(_load(certificate))
-    except CertificateError as error:
-        logger.error("the old certificate stays in use: %s", error)
+def confirm() -> None:
+    """Say that the configuration is good."""
+    if logs_json():
+        logger.info("the configuration is good")
     else:
-        logger.info("the certificate was read again")
-
-
-def _load(certificate: CertificateFiles) -> SSLContext:
-    """Read a certificate, and warn if its dates are wrong or will soon be."""
-    context = certificate.load()
-    for warning in certificate.warnings(datetime.now(UTC)):
-        logger.warning("%s", warning)
-    return context
+        print("The configuration is good.")
 
 
 def announce(addresses: Sequence[str], notifier: Notifier) -> None:

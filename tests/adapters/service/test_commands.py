@@ -137,6 +137,11 @@ def test_a_metrics_port_that_is_the_chats(command: list[str]) -> None:
     pytest.importorskip("prometheus_client")
     port = str(reserved_port())
     result = run(*command, "--port", port, "--metrics-port", port)
+    assert result.returncode == 2
+    assert "--metrics-port: the chat has that port (--port)" in result.stderr
+    # The system knows better whether other addresses are the same.
+    options = ["--host", "localhost", "--port", port, "--metrics-port", port]
+    result = run(*command, *options)
     assert result.returncode == 1
     assert result.stderr.startswith(f"Error: can't serve metrics on 127.0.0.1:{port} (")
 

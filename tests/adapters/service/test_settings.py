@@ -1,12 +1,14 @@
 """`settings`: which value an option has, and the errors that name where it was set."""
 
 import re
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
-from chatproto import Limits
+from chatproto import DuplicateLogin, Limits, NameRule, Policy
 from chatproto_sync.service.options import OPTIONS
-from chatproto_sync.service.settings import Settings, limits_of, read_settings
+from chatproto_sync.service.settings import Settings, limits_of, policy_of, read_settings
 
 
 def read(*arguments: str, **environment: str) -> Settings:
@@ -81,6 +83,9 @@ def test_what_kubernetes_sets_is_ignored_with_a_warning(key: str, text: str) -> 
         ([], {"tls_client_ca": "ca"}, "CHATPROTO_TLS_CLIENT_CA has no use without --tls-cert"),
         (["unix=/x", "port=1"], {}, "--port has no use: with --unix and without --host, "),
         (["unix=/x"], {"port": "1"}, "CHATPROTO_PORT has no use: with --unix and without --host"),
+        (["port=1", "metrics_port=1"], {}, "--metrics-port: the chat has that port (--port)"),
+        (["port=1"], {"metrics_port": "1", "host": "*"}, "CHATPROTO_METRICS_PORT: the chat has "),
+        (["port=1", "host=::1", "metrics_port=1", "metrics_host=::"], {}, "--metrics-port: the "),
     ],
 )
 def test_errors_name_the_place(
@@ -97,6 +102,73 @@ def test_an_error_about_two_limits_names_both() -> None:
 
 def test_a_port_beside_a_unix_socket_has_a_use_if_there_is_a_host() -> None:
     assert read("unix=/x", "port=1", "host=::1").values["port"] == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ["port=0", "metrics_port=0"],
+        ["port=1", "metrics_port=1", "host=::1"],
+        ["port=1", "metrics_port=1", "metrics_host=192.0.2.1", "host=127.0.0.1"],
+    ],
+)
+def test_the_same_port_on_another_host(arguments: list[str]) -> None:
+    assert read(*arguments).values["metrics_port"] is not None
+
+
+def test_the_policy_and_its_rules() -> None:
+    assert policy_of(read()) == Policy()
+    assert policy_of(read("policy=reference")) == Policy.reference()
+    settings = read("policy=reference", "duplicate_login=Replace", names="DISTINCT")
+    assert policy_of(settings) == replace(
+        Policy.reference(), duplicate_login=DuplicateLogin.REPLACE, names=NameRule.DISTINCT
+    )
+    with pytest.raises(ValueError, match=r"^--broadcasting: 'all' is none of members, anyone$"):
+        read("broadcasting=all")
+
+
+@pytest.fixture
+def path(tmp_path: Path) -> Path:
+    return tmp_path / "chat.toml"
+
+
+def test_a_file_comes_last(path: Path) -> None:
+    path.write_text('port = 1\ngrace = 2\nmax-line = 600\nhost = ["a", "b"]\n', encoding="utf-8")
+    settings = read(f"config={path}", "port=3", grace="4")
+    assert [settings.values[key] for key in ("port", "grace", "max_line", "host")] == [
+        3,
+        4.0,
+        600,
+        ("a", "b"),
+    ]
+    assert settings.places == {
+        "config": "--config",
+        "port": "--port",
+        "grace": "CHATPROTO_GRACE",
+        "max_line": f"max-line in {path}",
+        "host": f"host in {path}",
+    }
+
+
+def test_the_environment_may_name_the_file(path: Path) -> None:
+    path.write_text("port = 1", encoding="utf-8")
+    assert read(config=str(path)).values["port"] == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("port = 70000", "port in {}: '70000' is not in the range 0 to 65535"),
+        ('policy = "none"', "policy in {}: 'none' is none of default, reference"),
+        ('host = ""', "host in {}: it is empty"),
+        ('tls-key = "k"', "tls-key in {} has no use without --tls-cert"),
+        ('unix = "/x"\nport = 1', "port in {} has no use: with unix in {} and without --host"),
+    ],
+)
+def test_errors_name_the_file(path: Path, text: str, message: str) -> None:
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(ValueError, match=f"^{re.escape(message.replace('{}', str(path)))}"):
+        read(f"config={path}")
 
 
 def test_a_flag_may_be_repeated() -> None:

@@ -1,0 +1,109 @@
+"""Reading the configuration again while the server runs."""
+
+import logging
+from collections.abc import Callable, Iterable
+from ssl import SSLContext
+from typing import Protocol
+
+from chatproto import Limits, Policy
+
+from ..sockets.driver import logger
+from .certificates import CertificateError
+from .options import Option
+from .settings import Settings, limits_of, policy_of
+from .startup import load_certificate
+
+
+class ConfigurableServer(Protocol):
+    """The part of a server that can change while it runs."""
+
+    def reconfigure(
+        self,
+        *,
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+        notices: bool | None = None,
+    ) -> None:
+        """Use another policy, other limits, and notices or none, for all connections."""
+
+    def replace_ssl(self, context: SSLContext) -> None:
+        """Use another context for the TLS of new connections."""
+
+
+class Reloader:
+    """Reads the settings again, and gives the server what can change while it runs.
+
+    Args:
+        options: The options.
+        read: Reads the settings, or raises ValueError.
+        settings: The settings that the server has started with.
+        server: The server.
+    """
+
+    def __init__(
+        self,
+        options: Iterable[Option],
+        read: Callable[[], Settings],
+        settings: Settings,
+        server: ConfigurableServer,
+    ) -> None:
+        self._live = {each.key for each in options if each.is_live}
+        self._read = read
+        self._settings = settings
+        self._server = server
+
+    def reload(self) -> None:
+        """Read the configuration file and the certificate again. The log tells what has come of it.
+
+        What is wrong changes nothing, and what needs a restart stays as it is.
+        """
+        values = self._settings.values
+        if values["config"] is None and values["tls_cert"] is None:
+            logger.info("there is no configuration file and no certificate to read again")
+        if values["config"] is not None:
+            try:
+                self._reconfigure(self._read())
+            except ValueError as error:
+                logger.error("the old configuration stays in use: %s", error)
+        # In any case: whoever has replaced a certificate wants to see it in use.
+        self._replace_certificate()
+
+    def _reconfigure(self, found: Settings) -> None:
+        """Use other settings.
+
+        Raises:
+            ValueError: The limits make no sense. Nothing has changed.
+        """
+        before, limits = self._settings, limits_of(found)
+        changed = [key for key, value in found.values.items() if value != before.values[key]]
+        # A server uses TLS or not, for good.
+        switches_tls = None in (found.values["tls_cert"], before.values["tls_cert"])
+        fixed = [
+            key
+            for key in changed
+            if key not in self._live or (switches_tls and key.startswith("tls_"))
+        ]
+        live = [key for key in changed if key not in fixed]
+        kept = {key: before.values[key] for key in fixed}
+        self._settings = Settings({**found.values, **kept}, found.places, found.warnings)
+        self._server.reconfigure(
+            policy=policy_of(found), limits=limits, notices=not found.values["no_notices"]
+        )
+        logging.getLogger().setLevel(found.values["log_level"].upper())
+        logger.info("the configuration was read again, changes: %s", _names(live))
+        if fixed:
+            logger.warning("these options change only with a restart: %s", _names(fixed))
+
+    def _replace_certificate(self) -> None:
+        try:
+            context = load_certificate(self._settings)
+        except CertificateError as error:
+            logger.error("the old certificate stays in use: %s", error)
+            return
+        if context is not None:
+            self._server.replace_ssl(context)
+            logger.info("the certificate was read again")
+
+
+def _names(keys: Iterable[str]) -> str:
+    return ", ".join(key.replace("_", "-") for key in keys) or "none"
