@@ -1,12 +1,15 @@
 """The log of a server: its format, and what belongs into it that Python would print."""
 
+import contextlib
 import json
 import logging
 import sys
 import threading
 import time
+import tomllib
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
+from pathlib import Path
 from types import TracebackType
 
 from ..sockets.driver import logger
@@ -33,18 +36,28 @@ class JsonFormatter(logging.Formatter):
 
 
 def wants_json(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
-    """Whether the log is to be JSON, as far as arguments say that may be wrong.
+    """Whether the log is to be JSON, as far as arguments and a file say that may be wrong.
 
     Args:
         arguments: The arguments of a command.
         environment: The environment variables.
     """
+    form = _last("log-format", arguments, environment)
+    path = _last("config", arguments, environment)
+    if path and not form:
+        with contextlib.suppress(OSError, ValueError):
+            form = str(tomllib.loads(Path(path).read_text(encoding="utf-8")).get("log-format"))
+    return form.lower() == "json"
+
+
+def _last(option: str, arguments: Sequence[str], environment: Mapping[str, str]) -> str:
+    """The last text that an option has; empty for none."""
     words = [word.partition("=") for word in arguments]
-    texts = [environment.get("CHATPROTO_LOG_FORMAT", "")]
+    texts = [environment.get(f"CHATPROTO_{option.replace('-', '_').upper()}", "")]
     for (name, equals, text), (following, *_) in pairwise([*words, ("", "", "")]):
-        if name == "--log-format":
+        if name == f"--{option}":
             texts.append(text if equals else following)
-    return texts[-1].lower() == "json"
+    return texts[-1]
 
 
 def log_to_stderr(formatter: logging.Formatter, level: str) -> None:

@@ -272,7 +272,7 @@ def test_signals_until_an_idle_server_is_gone(
 
 def test_the_sockets_of_systemd_are_used(command: list[str], tmp_path: Path) -> None:
     # An address that no machine has, so the server can listen only on the inherited socket.
-    options = ["--host", "192.0.2.1"]
+    options = ["--host", "192.0.2.1", "--port", "1"]
     starter = [sys.executable, "-c", ACTIVATE, *command, *options]
     with (
         spawn(starter, tmp_path / "log") as process,
@@ -280,3 +280,5 @@ def test_the_sockets_of_systemd_are_used(command: list[str], tmp_path: Path) -> 
     ):
         assert process.address.startswith("127.0.0.1:")
         alice.login("alice")
+        for option in ("--host", "--port"):
+            process.wait_for_log(f"{option} has no use: systemd has passed the sockets")

@@ -8,6 +8,7 @@ import pytest
 
 from chatproto_sync.service.config_file import read_config
 from chatproto_sync.service.options import OPTIONS
+from chatproto_sync.service.settings import limits_of, read_settings
 
 
 @pytest.fixture
@@ -73,6 +74,17 @@ def test_an_empty_file_and_comments(path: Path) -> None:
 def test_errors(path: Path, line: str, message: str) -> None:
     with pytest.raises(ValueError, match=f"^{re.escape(message.format(path))}"):
         read(path, line)
+
+
+def test_the_example_in_the_guide(path: Path) -> None:
+    guide = (Path(__file__).parents[3] / "docs" / "guide.md").read_text(encoding="utf-8")
+    [example] = re.findall(r"^```toml\n(.*?)^```$", guide, re.MULTILINE | re.DOTALL)
+    found = read(path, example)
+    assert found["host"] == ["203.0.113.5", "[2001:db8::5]"]
+    given = {"config": [str(path)]}
+    settings = read_settings(OPTIONS, given, {})
+    assert sorted(settings.places) == sorted([*found, "config"])
+    limits_of(settings)
 
 
 def test_files_that_cannot_be_read(path: Path, tmp_path: Path) -> None:

@@ -3,6 +3,7 @@
 import json
 import logging
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -47,6 +48,31 @@ def test_what_arguments_want_that_may_be_wrong(words: str, variable: str, expect
     assert wants_json(words.split(), environment) is expected
     if not variable:
         assert wants_json(words.split(), {}) is expected
+
+
+@pytest.mark.parametrize(
+    ("text", "words", "expected"),
+    [
+        ('log-format = "JSON"', "", True),
+        ('log-format = "json"\nno-such-option = 1', "", True),
+        ('log-format = "json"', "--log-format text", False),
+        ('log-format = "text"', "", False),
+        ("log-format = 1", "", False),
+        ("", "", False),
+        ("", "--log-format json", True),
+        ("log-format =", "", False),
+    ],
+)
+def test_what_a_file_wants_that_may_be_wrong(
+    text: str, words: str, expected: bool, tmp_path: Path
+) -> None:
+    path = tmp_path / "chat.toml"
+    path.write_text(text, encoding="utf-8")
+    assert wants_json([f"--config={path}", *words.split()], {}) is expected
+    assert wants_json(words.split(), {"CHATPROTO_CONFIG": str(path)}) is expected
+    missing = [f"--config={path}-not"]
+    assert wants_json([*missing, "--log-format=json"], {}) is True
+    assert wants_json(missing, {}) is False
 
 
 PROGRAM = """
