@@ -7,6 +7,7 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 from chatproto_sync.sockets.addresses import DEFAULT_PORT
+from chatproto_sync.state.errors import StateError
 
 if TYPE_CHECKING:
     from .client.client import Client
@@ -21,4 +22,4 @@ else:
         return getattr(import_module(module, __name__), name)
 
 
-__all__ = ["DEFAULT_PORT", "Client", "Server", "connect", "serve"]
+__all__ = ["DEFAULT_PORT", "Client", "Server", "StateError", "connect", "serve"]

@@ -20,7 +20,7 @@ from .service.signals import Signals, attend, noting_signals
 from .service.startup import (
     announce,
     begin_log,
-    cannot_listen,
+    cannot_start,
     confirm,
     parameters_of,
     sockets_of,
@@ -28,6 +28,7 @@ from .service.startup import (
 from .service.systemd import Notifier
 from .sockets.descriptors import use_all_descriptors
 from .sockets.driver import logger
+from .state.errors import StateError
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -69,8 +70,8 @@ def _run(arguments: Sequence[str], signals: Signals) -> int:
         notifier = stack.enter_context(contextlib.closing(Notifier()))
         try:
             server = Server(**parameters, sockets=sockets_of(settings))
-        except OSError as error:
-            raise cannot_listen(error) from None
+        except (OSError, StateError) as error:
+            raise cannot_start(error) from None
         stack.callback(server.close)
         if settings.values["metrics_port"] is not None:
             stack.enter_context(_metrics(parser, server, settings))

@@ -19,7 +19,7 @@ from chatproto_sync.service.signals import Signals, attend, noting_signals
 from chatproto_sync.service.startup import (
     announce,
     begin_log,
-    cannot_listen,
+    cannot_start,
     confirm,
     parameters_of,
     sockets_of,
@@ -27,6 +27,7 @@ from chatproto_sync.service.startup import (
 from chatproto_sync.service.systemd import Notifier
 from chatproto_sync.sockets.descriptors import use_all_descriptors
 from chatproto_sync.sockets.driver import logger
+from chatproto_sync.state.errors import StateError
 
 from ..server.server import Server
 
@@ -147,8 +148,8 @@ async def _run(
         # else runs here yet.
         try:
             server = Server(**parameters, sockets=sockets_of(settings))
-        except OSError as error:
-            raise cannot_listen(error) from None
+        except (OSError, StateError) as error:
+            raise cannot_start(error) from None
         stack.callback(server.close)
         if settings.values["metrics_port"] is not None:
             # Imported here, because a server without metrics does not need prometheus_client.

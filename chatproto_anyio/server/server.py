@@ -1,6 +1,7 @@
 """A chat server for asyncio and trio."""
 
 import asyncio
+import contextlib
 import socket
 from collections.abc import Awaitable, Callable, Sequence
 from functools import partial
@@ -31,7 +32,8 @@ class Server:
     `Limits.grace` or `abort`. What comes after the server may still wait: trio's event loop waits
     for such a call, and Python waits for threads that are no daemons, as AnyIO's on asyncio.
 
-    Making a server blocks while the system looks up `host`. Inside a running loop, use `serve`.
+    Making a server blocks while the system looks up `host`, and while it reads `state`. Inside a
+    running loop, use `serve`.
     """
 
     def __init__(
@@ -48,13 +50,30 @@ class Server:
         policy: Policy = Policy(),
         limits: Limits = Limits(),
         notices: bool = True,
+        state: Path | None = None,
     ) -> None:
-        broker: ChatBroker[Transport] = ChatBroker(
-            policy=policy, limits=fitted(limits), notices=notices, ask=authenticate is not None
-        )
         proxies = ProxyNetworks(proxy_protocol)
-        listeners = open_listeners(host, port, unix, unix_mode, sockets)
-        self._driver = Driver(broker, listeners, ssl, proxies)
+        with contextlib.ExitStack() as stack:
+            self._writer = None
+            if state is not None:
+                # Imported here, because a server without such a file does not need sqlite3.
+                from chatproto_sync.state.writer import StateWriter
+
+                self._writer = StateWriter(state)
+                stack.callback(self._writer.close)
+            broker: ChatBroker[Transport] = ChatBroker(
+                policy=policy,
+                limits=fitted(limits),
+                notices=notices,
+                ask=authenticate is not None,
+                groups=() if self._writer is None else self._writer.read(),
+                note_changes=self._writer is not None,
+            )
+            listeners = open_listeners(host, port, unix, unix_mode, sockets)
+            self._driver = Driver(broker, listeners, ssl, proxies)
+            stack.pop_all()
+        if self._writer is not None:
+            self._driver.keep = self._writer.keep
         self._grace = limits.grace
         self._decisions = None
         if authenticate is not None:
@@ -66,8 +85,8 @@ class Server:
     async def run(self, *, task_status: TaskStatus["Server"] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled, then tell all clients, write what is queued, and close.
 
-        Shutting down takes `Limits.grace` and a second at most. It is shielded from the
-        cancellation that starts it.
+        Shutting down takes `Limits.grace` and a second at most, and five seconds more if the disk
+        of the state file hangs. It is shielded from the cancellation that starts it.
 
         Args:
             task_status: Gets this server when it accepts connections.
@@ -88,6 +107,9 @@ class Server:
                         await self._drain()
         finally:
             driver.close()
+            if self._writer is not None:
+                with anyio.CancelScope(shield=True):
+                    await anyio.to_thread.run_sync(self._writer.close)
 
     def abort(self) -> None:
         """Close all connections at once when `run` is cancelled, or has been."""
@@ -96,6 +118,8 @@ class Server:
     def close(self) -> None:
         """Stop listening, if `run` was never called. `run` does it itself."""
         self._driver.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def replace_ssl(self, context: SSLContext) -> None:
         """Use another context for the TLS of new connections, with a new certificate for example.
@@ -210,6 +234,7 @@ async def serve(
     policy: Policy = Policy(),
     limits: Limits = Limits(),
     notices: bool = True,
+    state: Path | None = None,
     task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a chat server until cancelled, then shut it down.
@@ -234,6 +259,7 @@ async def serve(
         policy=policy,
         limits=limits,
         notices=notices,
+        state=state,
     )
     server = await anyio.to_thread.run_sync(make)
     await server.run(task_status=task_status)

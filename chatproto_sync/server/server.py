@@ -43,8 +43,11 @@ class Server:
         policy: The rules on which servers may differ.
         limits: The bounds on what clients can make the server hold or do.
         notices: Whether to tell clients why something was refused (protocol.md, section 3).
+        state: The path of a file to keep the groups in, so that they are there after a restart.
+            None to keep them in memory only. The file is made if there is none.
 
     Raises:
+        StateError: The file can't be used: another server uses it, or it is damaged, for example.
         OSError: The server cannot listen there. The error has the address as `filename`.
         ValueError: There is no such port, a host or a path is empty, `host` and `unix` are both
             empty, `unix_mode` has no use, one of the sockets does not listen, the context is for
@@ -65,13 +68,30 @@ class Server:
         policy: Policy = Policy(),
         limits: Limits = Limits(),
         notices: bool = True,
+        state: Path | None = None,
     ) -> None:
-        broker: ChatBroker[Transport] = ChatBroker(
-            policy=policy, limits=fitted(limits), notices=notices, ask=authenticate is not None
-        )
         proxies = ProxyNetworks(proxy_protocol)
-        listeners = open_listeners(host, port, unix, unix_mode, sockets)
-        self._driver = Driver(broker, listeners, ssl, proxies)
+        with contextlib.ExitStack() as stack:
+            self._writer = None
+            if state is not None:
+                # Imported here, because a server without such a file does not need sqlite3.
+                from ..state.writer import StateWriter
+
+                self._writer = StateWriter(state)
+                stack.callback(self._writer.close)
+            broker: ChatBroker[Transport] = ChatBroker(
+                policy=policy,
+                limits=fitted(limits),
+                notices=notices,
+                ask=authenticate is not None,
+                groups=() if self._writer is None else self._writer.read(),
+                note_changes=self._writer is not None,
+            )
+            listeners = open_listeners(host, port, unix, unix_mode, sockets)
+            self._driver = Driver(broker, listeners, ssl, proxies)
+            stack.pop_all()
+        if self._writer is not None:
+            self._driver.keep = self._writer.keep
         self._authenticator = None
         if authenticate is not None:
             self._authenticator = Authenticator(
@@ -85,7 +105,8 @@ class Server:
     def run(self) -> None:
         """Serve until `shutdown`, then tell all clients, write what is queued, and close.
 
-        Shutting down takes `Limits.grace` and a second at most.
+        Shutting down takes `Limits.grace` and a second at most, and five seconds more if the disk
+        of the state file hangs.
 
         Raises:
             RuntimeError: The server has run already, or is closed.
@@ -116,6 +137,8 @@ class Server:
         self._driver.close()
         if self._authenticator is not None:
             self._authenticator.close()
+        if self._writer is not None:
+            self._writer.close()
 
     def replace_ssl(self, context: SSLContext) -> None:
         """Use another context for the TLS of new connections, with a new certificate for example.
@@ -180,6 +203,7 @@ def serve(
     policy: Policy = Policy(),
     limits: Limits = Limits(),
     notices: bool = True,
+    state: Path | None = None,
 ) -> None:
     """Run a chat server until SIGINT or SIGTERM, then shut it down.
 
@@ -200,6 +224,7 @@ def serve(
         policy=policy,
         limits=limits,
         notices=notices,
+        state=state,
     )
     with shutdown_on_signals(server):
         server.run()

@@ -307,6 +307,12 @@ OPTIONS: Final = (
         toml=bool,
         is_live=True,
     ),
+    Option(
+        "state",
+        "file to keep the groups in, so that they are there after a restart",
+        _not_empty,
+        metavar="PATH",
+    ),
     *_limit_options(),
     Option(
         "metrics-host",

@@ -15,6 +15,7 @@ from chatproto import visible
 
 from ..sockets.driver import logger
 from ..sockets.errors import reason_of
+from ..state.errors import StateError
 from .certificates import CertificateError, CertificateFiles
 from .errors import StartError
 from .logs import log_to_stderr, logs_json
@@ -75,6 +76,7 @@ def parameters_of(settings: Settings) -> dict[str, Any]:
         "policy": policy_of(settings),
         "limits": limits_of(settings),
         "notices": not values["no_notices"],
+        "state": values["state"],
     }
 
 
@@ -151,12 +153,14 @@ def greeting(addresses: Sequence[str]) -> str:
     )
 
 
-def cannot_listen(error: OSError) -> StartError:
-    """The error of a server that cannot listen.
+def cannot_start(error: OSError | StateError) -> StartError:
+    """The error of a server that cannot listen, or not use its state file.
 
     Args:
         error: Why not. Those of `open_listeners` have the address.
     """
+    if isinstance(error, StateError):
+        return StartError(str(error))
     if error.filename is None:
         return StartError(f"can't start: {reason_of(error)}")
     return StartError(f"can't listen on {visible(error.filename)}: {reason_of(error)}")

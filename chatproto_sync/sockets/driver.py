@@ -13,7 +13,15 @@ from ssl import SSLContext
 from traceback import format_exception_only
 from typing import Any, Final
 
-from chatproto import ChatBroker, Limits, LoginRequest, Policy, ProxyNetworks, visible
+from chatproto import (
+    ChatBroker,
+    GroupChange,
+    Limits,
+    LoginRequest,
+    Policy,
+    ProxyNetworks,
+    visible,
+)
 
 from .acceptor import Acceptor
 from .addresses import describe, host_of, prepare
@@ -107,6 +115,8 @@ class Driver:
         self.closed: bool = False
         self.ask: Callable[[int, LoginRequest], None] | None = None
         """Called with each question of the broker and its token; `answer` takes the answer."""
+        self.keep: Callable[[list[GroupChange]], None] | None = None
+        """Called with the changes of groups, in order, if the broker notes them."""
         self.on_tick: Callable[[], None] | None = None
         """Called several times a second by the loop that serves."""
         # The times of the last tick, and of the end of the last `step`.
@@ -327,6 +337,8 @@ class Driver:
                     question.token,
                     LoginRequest(question.name, cid.peer, cid.certificate, cid.credentials),
                 )
+        if self.keep is not None and (changes := self.broker.take_group_changes()):
+            self.keep(changes)
         for event in self.broker.take_log_events():
             level = logging.INFO if event.important else logging.DEBUG
             logger.log(logging.ERROR if event.is_error else level, "%s", event)

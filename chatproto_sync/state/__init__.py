@@ -1,0 +1,4 @@
+"""The file that a server keeps its groups in, so that they are there after a restart.
+
+May import: `chatproto`. Imported by: the servers, and the commands that run them.
+"""

@@ -1,0 +1,101 @@
+"""The difference between the groups of a server and those in its file."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+
+from chatproto import GroupChange, GroupEnded, GroupMade, MemberAdded, MemberLeft
+
+
+@dataclass(slots=True)
+class GroupDifference:
+    """What has to be done in the file about one group, in the order of the fields."""
+
+    ended: bool = False
+    """Whether the group that the file has under this name exists no more."""
+    creator: str | None = None
+    """Who has made the group, if the file does not have it yet. Else None."""
+    added: dict[str, None] = field(default_factory=dict)
+    """The members that the file does not have yet; of a new group, all."""
+    left: dict[str, None] = field(default_factory=dict)
+    """The members that the file still has."""
+
+
+class Unwritten:
+    """Changes of groups that are not in the file yet, summed up for each group.
+
+    What cancels out takes no place. So this holds no more than the groups in the file and the
+    groups of the server together, however long the file can't be written.
+    """
+
+    def __init__(self) -> None:
+        self.by_group: dict[str, GroupDifference] = {}
+        """The difference for each group that has one; do not change it."""
+
+    def __len__(self) -> int:
+        return len(self.by_group)
+
+    def note(self, changes: Iterable[GroupChange]) -> None:
+        """Add changes, in the order in which they have happened."""
+        for change in changes:
+            match change:
+                case GroupMade(group, creator, members):
+                    there = self._of(group)
+                    there.creator = creator
+                    there.added = dict.fromkeys(members)
+                case MemberAdded(group, member):
+                    there = self._of(group)
+                    if member in there.left:
+                        del there.left[member]
+                    else:
+                        there.added[member] = None
+                case MemberLeft(group, member):
+                    there = self._of(group)
+                    if member in there.added:
+                        del there.added[member]
+                    else:
+                        there.left[member] = None
+                case GroupEnded(group):
+                    there = self.by_group.pop(group, GroupDifference())
+                    if there.ended or there.creator is None:
+                        self.by_group[group] = GroupDifference(ended=True)
+
+    def take(self, most: int) -> "Unwritten":
+        """Take changes out, those of the same group together.
+
+        Args:
+            most: Stop when there are so many groups and members.
+        """
+        taken = Unwritten()
+        size = 0
+        while self.by_group and size < most:
+            group = next(iter(self.by_group))
+            there = taken.by_group[group] = self.by_group.pop(group)
+            size += 1 + len(there.added) + len(there.left)
+        return taken
+
+    def put_back(self, taken: "Unwritten") -> None:
+        """Have changes again that `take` has returned. Those noted since then come after them."""
+        for group, there in taken.by_group.items():
+            later = self.by_group.pop(group, None)
+            self.by_group[group] = there
+            if later is not None:
+                self.note(_changes(group, later))
+
+    def _of(self, group: str) -> GroupDifference:
+        there = self.by_group.get(group)
+        if there is None:
+            there = self.by_group[group] = GroupDifference()
+        return there
+
+
+def _changes(group: str, there: GroupDifference) -> Iterator[GroupChange]:
+    """The shortest way to a difference."""
+    if there.ended:
+        yield GroupEnded(group)
+    if there.creator is not None:
+        yield GroupMade(group, there.creator, tuple(there.added))
+        return
+    for member in there.left:
+        yield MemberLeft(group, member)
+    for member in there.added:
+        yield MemberAdded(group, member)
