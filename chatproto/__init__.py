@@ -22,6 +22,7 @@ from .wire.errors import (
 )
 from .wire.events import (
     Broadcast,
+    BytesLike,
     Command,
     ConnectionClosed,
     Event,
@@ -65,6 +66,7 @@ __all__ = [
     "Backoff",
     "Broadcast",
     "Broadcasting",
+    "BytesLike",
     "ChatBroker",
     "ChatConnection",
     "ChatHub",

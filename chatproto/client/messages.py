@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import TypeAlias, final
 
 from ..wire.errors import ChatProtocolError, ErrorCode, LocalProtocolError
+from ..wire.events import BytesLike
 
 
 @final
@@ -80,14 +81,15 @@ def read_notice(data: bytes) -> Notice:
     return Notice(ErrorCode(code) if code in ErrorCode.__members__ else code, command, text)
 
 
-def encode_data(data: str | bytes) -> bytes:
+def encode_data(data: str | BytesLike) -> bytes:
     """The data of a message as bytes: text is encoded as UTF-8, bytes stay as they are.
 
     Raises:
         LocalProtocolError: MALFORMED, for text with a lone surrogate.
     """
     if not isinstance(data, str):
-        return data
+        # Nothing else: bytes(5) would be five NULs. `Send` refuses it.
+        return bytes(data) if isinstance(data, bytearray | memoryview) else data
     try:
         return data.encode()
     except UnicodeEncodeError:

@@ -13,7 +13,17 @@ from ..wire.errors import (
     LoginRefusedError,
     RemoteProtocolError,
 )
-from ..wire.events import Command, ConnectionClosed, Event, Invalid, Login, Logout, Receive, Send
+from ..wire.events import (
+    BytesLike,
+    Command,
+    ConnectionClosed,
+    Event,
+    Invalid,
+    Login,
+    Logout,
+    Receive,
+    Send,
+)
 from ..wire.limits import LineLimits
 from ..wire.names import SERVER_NAME
 from ..wire.states import Role
@@ -295,7 +305,7 @@ class ChatSession:
         if ping in self._pings:
             self._pings.remove(ping)
 
-    def receive_data(self, data: bytes) -> None:
+    def receive_data(self, data: BytesLike) -> None:
         """Take the next bytes from the server."""
         self._heard = True
         for event in self._connection.receive_data(data):

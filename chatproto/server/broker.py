@@ -8,6 +8,7 @@ from typing import Generic
 from ..routing.actions import ConnectionId
 from ..routing.changes import GroupChange, GroupMade
 from ..routing.policy import Policy
+from ..wire.events import BytesLike
 from .admission import Admission, network_of
 from .close_reason import CloseReason
 from .counters import Counters
@@ -204,9 +205,9 @@ class ChatBroker(Generic[ConnectionId]):
         """
         self._dispatcher.plaintext_received(self._by_id[cid], data)
 
-    def receive(self, cid: ConnectionId, data: bytes) -> None:
+    def receive(self, cid: ConnectionId, data: BytesLike) -> None:
         """Receive `data`, the next bytes of a connection's stream."""
-        self.receive_all([(cid, data)])
+        self.receive_all([(cid, bytes(data))])
 
     def receive_all(self, received: Collection[tuple[ConnectionId, bytes]]) -> None:
         """Receive the next bytes of several connections' streams: the same in less time.

@@ -6,7 +6,7 @@ from typing import Final
 
 from .codec import decode, decode_run, encode
 from .errors import ErrorCode, LocalProtocolError, RemoteProtocolError
-from .events import Command, ConnectionClosed, Event, Invalid, Login, Logout
+from .events import BytesLike, Command, ConnectionClosed, Event, Invalid, Login, Logout
 from .limits import LineLimits
 from .line_buffer import LineBuffer, has_long_line
 from .states import TRANSITIONS, Role, State, objection
@@ -78,7 +78,7 @@ class ChatConnection:
         self._limits = limits
         self._lines.max_line = limits.max_line
 
-    def receive_data(self, data: bytes | bytearray | memoryview) -> list[Event]:
+    def receive_data(self, data: BytesLike) -> list[Event]:
         """Receive what the peer has sent, in pieces of any size.
 
         Nothing that a peer sends makes this raise. A line that can't be executed is an `Invalid`

@@ -13,6 +13,9 @@ from typing import Any, TypeAlias, TypeVar, final
 from .errors import ErrorCode, LocalProtocolError
 from .names import check_name, check_unreserved
 
+BytesLike: TypeAlias = bytes | bytearray | memoryview
+"""What is taken wherever the content of messages or a stream is: it is copied if it can change."""
+
 
 @final
 @dataclass(frozen=True, slots=True)
@@ -38,9 +41,13 @@ class Logout:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Send:
     """Client to server: deliver data to every connection of one user.
+
+    Args:
+        to: The recipient's name.
+        data: What to deliver; kept as bytes.
 
     Raises:
         LocalProtocolError: BAD_NAME for the recipient, MALFORMED for data that no line can hold.
@@ -52,15 +59,20 @@ class Send:
     data: bytes
     """What to deliver; any bytes but LF, not ending with CR."""
 
-    def __post_init__(self) -> None:
-        check_name(self.to)
-        _check_data(self.data)
+    def __init__(self, to: str, data: BytesLike) -> None:
+        check_name(to)
+        object.__setattr__(self, "to", to)
+        object.__setattr__(self, "data", _checked(data))
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Broadcast:
     """Client to server: deliver data to every other connection of a group's members.
+
+    Args:
+        group: The group's name.
+        data: What to deliver; kept as bytes.
 
     Raises:
         LocalProtocolError: BAD_NAME for the group, MALFORMED for data that no line can hold.
@@ -72,9 +84,10 @@ class Broadcast:
     data: bytes
     """What to deliver; any bytes but LF, not ending with CR."""
 
-    def __post_init__(self) -> None:
-        check_name(self.group)
-        _check_data(self.data)
+    def __init__(self, group: str, data: BytesLike) -> None:
+        check_name(group)
+        object.__setattr__(self, "group", group)
+        object.__setattr__(self, "data", _checked(data))
 
 
 @final
@@ -124,9 +137,13 @@ class Leave:
 
 
 @final
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, init=False)
 class Receive:
     """Server to client: somebody sent you data.
+
+    Args:
+        sender: The sender's name.
+        data: What was sent; kept as bytes.
 
     Raises:
         LocalProtocolError: BAD_NAME for the sender, MALFORMED for data that no line can hold.
@@ -138,9 +155,10 @@ class Receive:
     data: bytes
     """What was sent; any bytes but LF, not ending with CR. Escape it before you show it."""
 
-    def __post_init__(self) -> None:
-        check_name(self.sender)
-        _check_data(self.data)
+    def __init__(self, sender: str, data: BytesLike) -> None:
+        check_name(sender)
+        object.__setattr__(self, "sender", sender)
+        object.__setattr__(self, "data", _checked(data))
 
 
 @final
@@ -171,11 +189,15 @@ Event: TypeAlias = Command | Invalid | ConnectionClosed
 """What `ChatConnection` returns."""
 
 
-def _check_data(data: bytes) -> None:
+def _checked(data: BytesLike) -> bytes:
     if not isinstance(data, bytes):
-        raise TypeError(f"data is bytes, not {type(data).__name__}")
+        if not isinstance(data, bytearray | memoryview):
+            raise TypeError(f"data is bytes, not {type(data).__name__}")
+        # Events do not change, whatever becomes of the caller's buffer.
+        data = bytes(data)
     if b"\n" in data or data.endswith(b"\r"):
         raise LocalProtocolError(ErrorCode.MALFORMED, "data holds no LF and does not end with CR")
+    return data
 
 
 _T = TypeVar("_T")

@@ -8,6 +8,7 @@ import anyio
 
 from chatproto import (
     Broadcast,
+    BytesLike,
     ChatProtocolError,
     ChatSession,
     Command,
@@ -52,11 +53,11 @@ class Client:
         """How many lines from the server were not valid and were skipped."""
         return self._session.invalid_lines
 
-    async def send(self, to: str, data: str | bytes) -> None:
+    async def send(self, to: str, data: str | BytesLike) -> None:
         """Send to one user. If nobody has that name, the server may say so in a notice."""
         await self._send(Send(to, encode_data(data)))
 
-    async def broadcast(self, group: str, data: str | bytes) -> None:
+    async def broadcast(self, group: str, data: str | BytesLike) -> None:
         """Send to all other members of a group."""
         await self._send(Broadcast(group, encode_data(data)))
 

@@ -217,10 +217,8 @@ class ClientConnection:
         if self._reading or not self._session.wants_data:
             await self._changed.wait()
             return
-        if self._session.heartbeat_due:
-            await self._send_heartbeat(stream)
-            if self._reading or stream is not self._stream:
-                return
+        if self._session.heartbeat_due and await self._send_heartbeat(stream):
+            return
         self._reading = True
         try:
             await self._read(stream)
@@ -273,19 +271,23 @@ class ClientConnection:
         ):
             await self._read_or_wait(stream)
 
-    async def _send_heartbeat(self, stream: ByteStream) -> None:
-        """Write the heartbeat that is due, if that is possible without waiting for others."""
+    async def _send_heartbeat(self, stream: ByteStream) -> bool:
+        """Write the heartbeat that is due, if that is possible without waiting for others.
+
+        Returns:
+            Whether it was possible. Other tasks may have run meanwhile.
+        """
         await anyio.lowlevel.checkpoint_if_cancelled()
         # While a line is being written, the task that writes the next one adds it. And when the
         # system takes nothing, the session tells when to try again.
         if self.write_lock.locked() or self._room is None or self._room.full:
-            return
+            return False
         async with self.write_lock:
             ready = self._room.takes(0)
             data = self._session.take_heartbeat(anyio.current_time())
             if not data:
                 # Something has arrived while this task took the lock.
-                return
+                return True
             try:
                 # If nothing waits, being cancelled would only do harm.
                 with anyio.CancelScope(shield=ready):
@@ -295,6 +297,7 @@ class ClientConnection:
             except BaseException:
                 await self._lose(stream, ConnectionLostError("a line could not be finished"))
                 raise
+        return True
 
     async def _lose(self, stream: ByteStream, error: ChatProtocolError) -> None:
         """Close a stream, and report that if it was the current one."""

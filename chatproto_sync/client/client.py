@@ -7,6 +7,7 @@ from typing import Self, cast
 
 from chatproto import (
     Broadcast,
+    BytesLike,
     ChatProtocolError,
     ChatSession,
     Command,
@@ -63,7 +64,7 @@ class Client:
         """How many lines from the server were not valid and were skipped."""
         return self._session.invalid_lines
 
-    def send(self, to: str, data: str | bytes) -> None:
+    def send(self, to: str, data: str | BytesLike) -> None:
         """Send to one user. If nobody has that name, the server may say so in a notice.
 
         It returns when the system has taken the line; `flush` waits for the server. While a client
@@ -71,16 +72,18 @@ class Client:
 
         Args:
             to: The user's name.
-            data: Text, which is sent as UTF-8, or bytes: no LF, and no CR at the end.
+            data: Text, which is sent as UTF-8, or bytes, in any type that holds them: no LF, and no
+                CR at the end.
         """
         self._send(Send(to, encode_data(data)))
 
-    def broadcast(self, group: str, data: str | bytes) -> None:
+    def broadcast(self, group: str, data: str | BytesLike) -> None:
         """Send to all other members of a group; otherwise like `send`.
 
         Args:
             group: The group's name.
-            data: Text, which is sent as UTF-8, or bytes: no LF, and no CR at the end.
+            data: Text, which is sent as UTF-8, or bytes, in any type that holds them: no LF, and no
+                CR at the end.
         """
         self._send(Broadcast(group, encode_data(data)))
 

@@ -19,7 +19,7 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 
 import chatproto_anyio
 import chatproto_sync
-from chatproto import ChatTimeoutError, ConnectionLostError, Item, Message, Notice
+from chatproto import BytesLike, ChatTimeoutError, ConnectionLostError, Item, Message, Notice
 
 from .servers import TIMEOUT
 
@@ -31,8 +31,8 @@ class BlockingClient(Protocol):
     def name(self) -> str: ...
     @property
     def invalid_lines(self) -> int: ...
-    def send(self, to: str, data: str | bytes) -> None: ...
-    def broadcast(self, group: str, data: str | bytes) -> None: ...
+    def send(self, to: str, data: str | BytesLike) -> None: ...
+    def broadcast(self, group: str, data: str | BytesLike) -> None: ...
     def group(self, name: str, members: Iterable[str] = ()) -> None: ...
     def leave(self, group: str) -> None: ...
     def login(self, name: str) -> None: ...
@@ -64,10 +64,10 @@ class PortalClient:
     def invalid_lines(self) -> int:
         return self.client.invalid_lines
 
-    def send(self, to: str, data: str | bytes) -> None:
+    def send(self, to: str, data: str | BytesLike) -> None:
         self._call(self.client.send, to, data)
 
-    def broadcast(self, group: str, data: str | bytes) -> None:
+    def broadcast(self, group: str, data: str | BytesLike) -> None:
         self._call(self.client.broadcast, group, data)
 
     def group(self, name: str, members: Iterable[str] = ()) -> None:

@@ -132,7 +132,13 @@ def test_text_with_a_lone_surrogate_cannot_be_encoded() -> None:
     assert caught.value.__cause__ is None
 
 
-@pytest.mark.parametrize("data", [None, 5, bytearray(b"x"), memoryview(b"x")])
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_buffers_become_bytes(kind: type[Any]) -> None:
+    data = encode_data(kind(b"x"))
+    assert (type(data), data) == (bytes, b"x")
+
+
+@pytest.mark.parametrize("data", [None, 5, [1]])
 def test_data_of_the_wrong_type_is_a_type_error(data: Any) -> None:
     """It is for `Send` itself too."""
     with pytest.raises(TypeError):

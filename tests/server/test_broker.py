@@ -292,3 +292,16 @@ def test_the_broker_keeps_nothing_of_connections_that_are_gone() -> None:
     gc.collect()
     assert [ref() for ref in references] == [None] * len(ends)
     assert (broker.connections, broker.take_ready()) == (0, [])
+
+
+@pytest.mark.parametrize("kind", [bytes, bytearray, memoryview])
+def test_data_may_be_in_any_buffer(kind: type[Any]) -> None:
+    """It is copied, because buffers change while a connection waits."""
+    broker: ChatBroker[str] = ChatBroker()
+    broker.tick(0.0)
+    broker.connect("a", "peer")
+    buffer = bytearray(b"CHAT/1.0 LOGIN a\nCHAT/1.0 SEND a hi\nCHAT/1.0 SE")
+    broker.receive("a", kind(buffer))
+    buffer[:] = bytes(len(buffer))
+    broker.receive("a", kind(b"ND a ho\n"))
+    assert broker.next_step("a").write == b"CHAT/1.0 RECEIVE a hi\nCHAT/1.0 RECEIVE a ho\n"

@@ -21,6 +21,8 @@ def blocking() -> None:
             assert_type(message.text, str)
         chat.send("bob", "text")
         chat.broadcast("team", b"bytes")
+        chat.send("bob", bytearray(b"array"))
+        chat.broadcast("team", memoryview(b"view"))
         chat.send("bob", 1)  # type: ignore[arg-type]
         chat.login(b"alice")  # type: ignore[arg-type]
 
@@ -38,6 +40,8 @@ async def asynchronous() -> None:
             assert_type(message.text, str)
         await chat.send("bob", "text")
         await chat.broadcast("team", b"bytes")
+        await chat.send("bob", bytearray(b"array"))
+        await chat.broadcast("team", memoryview(b"view"))
         await chat.send("bob", 1)  # type: ignore[arg-type]
         await chat.login(b"alice")  # type: ignore[arg-type]
 

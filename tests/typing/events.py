@@ -5,6 +5,7 @@ from typing import assert_never, assert_type
 
 from chatproto import (
     Broadcast,
+    ChatBroker,
     ChatConnection,
     ChatSession,
     ConnectionClosed,
@@ -34,6 +35,12 @@ def connection() -> None:
     assert_type(connection.receive_eof(), list[Event])
     connection.send(ConnectionClosed())  # type: ignore[arg-type]
     Send("bob", "text")  # type: ignore[arg-type]
+    for data in (b"bytes", bytearray(b"array"), memoryview(b"view")):
+        assert_type(Send("bob", data).data, bytes)
+        assert_type(Broadcast("team", data).data, bytes)
+        assert_type(Receive("bob", data).data, bytes)
+        connection.receive_data(data)
+        ChatBroker[int]().receive(1, data)
 
 
 def each_event(event: Event) -> None:
@@ -64,7 +71,8 @@ def each_event(event: Event) -> None:
 
 
 def session(new_token: Callable[[], bytes]) -> None:
-    session = ChatSession("alice", new_token)
+    session = ChatSession("alice", new_token, heartbeat=30)
+    session.receive_data(bytearray(b""))
     assert_type(session.ping(), tuple[bytes, Ping])
     assert_type(session.take_item(), Item | None)
     assert_type(session.take_notice(), Notice | None)

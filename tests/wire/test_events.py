@@ -133,7 +133,21 @@ def test_any_other_data_is_fine(make: Callable[[str, bytes], Any], data: bytes) 
 
 
 @with_data
-@pytest.mark.parametrize("data", ["hi", bytearray(b"hi"), memoryview(b"hi"), None])
+@pytest.mark.parametrize("kind", [bytearray, memoryview])
+def test_data_may_be_in_any_buffer(make: Callable[[str, Any], Event], kind: type[Any]) -> None:
+    """It is copied, because buffers change."""
+    buffer = bytearray(b"hi")
+    event = make("bob", kind(buffer))
+    buffer[:] = b"no"
+    assert event == make("bob", b"hi")
+    assert type(getattr(event, "data")) is bytes  # noqa: B009 - three classes, one field
+    assert hash(event) == hash(make("bob", b"hi"))
+    with pytest.raises(LocalProtocolError, match="MALFORMED"):
+        make("bob", kind(b"two\nlines"))
+
+
+@with_data
+@pytest.mark.parametrize("data", ["hi", 2, [104, 105], None])
 def test_data_is_bytes(make: Callable[[str, Any], Event], data: Any) -> None:
     with pytest.raises(TypeError, match="data is bytes"):
         make("bob", data)
