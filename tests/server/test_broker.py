@@ -5,6 +5,7 @@ How connections and the whole server end is in `test_broker_endings.py` and `tes
 
 import gc
 import weakref
+from typing import Any
 
 import pytest
 
