@@ -21,7 +21,6 @@ from ..wire.events import (
 )
 from ..wire.names import GROUPS_NAME, is_reserved
 from ..wire.states import Role, objection
-from ..wire.visible import has_invisible
 from .actions import Action, ConnectionId, Deliver, Disconnect, Expire, Refuse
 from .changes import GroupChange, GroupMade
 from .groups import Groups
@@ -53,8 +52,9 @@ class ChatHub(Generic[ConnectionId]):
         # Dicts for sets that keep their order: messages go out in the same order each time.
         self.online: dict[str, dict[ConnectionId, None]] = {}
         """The connections that are logged in under each name; do not change it."""
-        # The names online by what `_fold` makes of them, if they have to differ in that.
-        self._folded: dict[str, str] = {}
+        # The names online by what `_fold` makes of them, if they have to differ in that. There may
+        # be several, which were online when the rule began.
+        self._folded: dict[str, dict[str, None]] = {}
         self._groups: Groups[ConnectionId] = Groups(limits, self.online.keys())
         self._services: GroupServices[ConnectionId] = GroupServices(self._groups, self.online)
         self.labelled: Mapping[ConnectionId, None] = self._services.labelled
@@ -88,8 +88,9 @@ class ChatHub(Generic[ConnectionId]):
             limits: The bounds on groups and names.
         """
         if policy.names is not self._policy.names:
-            is_distinct = policy.names is NameRule.DISTINCT
-            self._folded = {_fold(name): name for name in self.online} if is_distinct else {}
+            self._folded = {}
+            for name in self.online if policy.names is NameRule.DISTINCT else ():
+                self._folded.setdefault(_fold(name), {})[name] = None
         self._policy = policy
         self._limits = limits
         self._groups.reconfigure(limits)
@@ -247,7 +248,7 @@ class ChatHub(Generic[ConnectionId]):
         if is_reserved(event.to):
             if event.to != GROUPS_NAME or not self.answers_requests:
                 return []
-            return self._services.handle(cid, name, event.data, self._policy.adding, again=again)
+            return self._services.handle(cid, name, event.data, self._policy, again=again)
         return [Refuse(cid, ErrorCode.NO_SUCH_USER, f"{event.to} is not online")]
 
     def _broadcast(
@@ -261,7 +262,7 @@ class ChatHub(Generic[ConnectionId]):
         return [Deliver(audience, _new_receive(name, event.data), event.group)]
 
     def _make_group(self, cid: ConnectionId, name: str, event: Group) -> list[Action[ConnectionId]]:
-        if self._is_hidden(event.name):
+        if self._policy.names.forbids(event.name, *event.members):
             return [Refuse(cid, ErrorCode.BAD_NAME, _HIDDEN)]
         if self._groups.get(event.name) is not None:
             return [Refuse(cid, ErrorCode.GROUP_EXISTS, f"there is a group {event.name} already")]
@@ -288,8 +289,11 @@ class ChatHub(Generic[ConnectionId]):
     ) -> list[Action[ConnectionId]]:
         if new_name == name:
             return []
-        if self._is_hidden(new_name):
+        if self._policy.names.forbids(new_name):
             return [Refuse(cid, ErrorCode.BAD_NAME, _HIDDEN)]
+        if self._policy.names is NameRule.DISTINCT and is_reserved(_fold(new_name)):
+            text = "the name looks much the same as names that are reserved"
+            return [Refuse(cid, ErrorCode.NAME_RESERVED, text)]
         lookalike = self._lookalike(cid, new_name)
         if lookalike:
             text = f"{lookalike} is logged in already, and looks much the same"
@@ -313,20 +317,18 @@ class ChatHub(Generic[ConnectionId]):
         self._names[cid] = new_name
         self.online.setdefault(new_name, {})[cid] = None
         if self._policy.names is NameRule.DISTINCT:
-            self._folded[_fold(new_name)] = new_name
+            self._folded.setdefault(_fold(new_name), {})[new_name] = None
         return actions
-
-    def _is_hidden(self, name: str) -> bool:
-        """Whether the policy forbids a name because people can't see all of it."""
-        return self._policy.names is not NameRule.ANY and has_invisible(name)
 
     def _lookalike(self, cid: ConnectionId, name: str) -> str:
         """Who is online under a name that the policy takes for the same; empty for nobody."""
         if self._policy.names is not NameRule.DISTINCT:
             return ""
-        other = self._folded.get(_fold(name), name)
-        # A connection may change the case of its own name.
-        return "" if other == name or self.online[other].keys() == {cid} else other
+        for other in self._folded.get(_fold(name), ()):
+            # A connection may change the case of its own name.
+            if other != name and self.online[other].keys() != {cid}:
+                return other
+        return ""
 
     def _leave_name(self, cid: ConnectionId, name: str) -> None:
         connections = self.online[name]
@@ -335,8 +337,8 @@ class ChatHub(Generic[ConnectionId]):
             del self.online[name]
             if self._policy.names is NameRule.DISTINCT:
                 folded = _fold(name)
-                # Two names that were online when the rule began may share the entry.
-                if self._folded.get(folded) == name:
+                del self._folded[folded][name]
+                if not self._folded[folded]:
                     del self._folded[folded]
 
 
@@ -345,7 +347,8 @@ _HIDDEN: Final = "the name has characters that nobody can see"
 
 def _fold(name: str) -> str:
     """What names have in common that people may take for the same."""
-    return normalize("NFKC", normalize("NFKC", name).casefold())
+    # Decomposed, because the case of a mark counts too (The Unicode Standard, D145).
+    return normalize("NFKC", normalize("NFKD", name).casefold())
 
 
 def _no_such_group(cid: ConnectionId, group: str) -> Refuse[ConnectionId]:

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from enum import Enum
 
+from ..wire.visible import has_invisible
+
 
 class DuplicateLogin(Enum):
     """What happens at a LOGIN under a name that another connection has."""
@@ -33,7 +35,12 @@ class NameRule(Enum):
     """Those of code points that people can see: names that hold others look like one another."""
     DISTINCT = "distinct"
     """The same; and no two users are online whose names are equal after NFKC normalization and case
-    folding (The Unicode Standard, section 3.13), such as `bob` and `BOB`."""
+    folding (The Unicode Standard, section 3.13), such as `bob` and `BOB`. None of them equals a
+    reserved name in that."""
+
+    def forbids(self, *names: str) -> bool:
+        """Whether one of some names may not be taken, because people can't see all of it."""
+        return self is not NameRule.ANY and has_invisible(" ".join(names))
 
 
 class Adding(Enum):

@@ -19,7 +19,7 @@ from ..wire.events import Receive
 from ..wire.names import GROUPS_NAME, check_name, is_reserved
 from .actions import Action, Answer, ConnectionId, Deliver, Expire
 from .groups import GroupRecord, Groups
-from .policy import Adding
+from .policy import Adding, Policy
 
 MOST_WORDS: Final = 3
 """Words of the longest request."""
@@ -44,7 +44,7 @@ class GroupServices(Generic[ConnectionId]):
         """The connections that want to know which group a message comes from."""
 
     def handle(
-        self, cid: ConnectionId, name: str, data: bytes, adding: Adding, *, again: bool
+        self, cid: ConnectionId, name: str, data: bytes, policy: Policy, *, again: bool
     ) -> list[Action[ConnectionId]]:
         """Answer a request.
 
@@ -52,7 +52,7 @@ class GroupServices(Generic[ConnectionId]):
             cid: The connection that it comes from.
             name: The name that this connection is logged in under.
             data: The request.
-            adding: Who may add members to a group.
+            policy: Who may add members to a group, and which names they may have.
             again: Whether it was executed before, and not all who have to know have the answer.
 
         Returns:
@@ -82,7 +82,7 @@ class GroupServices(Generic[ConnectionId]):
                 is_member = record is not None and member in record.members
                 return [self._added(cid, name, group, member)] if is_member else []
             case ["add", group, member]:
-                return self._add(cid, name, group, member, adding)
+                return self._add(cid, name, group, member, policy)
             case _:
                 return []
 
@@ -93,9 +93,9 @@ class GroupServices(Generic[ConnectionId]):
         return Answer(cid, f"members {group}", tuple(record.members))
 
     def _add(
-        self, cid: ConnectionId, name: str, group: str, member: str, adding: Adding
+        self, cid: ConnectionId, name: str, group: str, member: str, policy: Policy
     ) -> list[Action[ConnectionId]]:
-        record = self._known(name, group)
+        record, adding = self._known(name, group), policy.adding
         code: ErrorCode | None = None
         expired: list[str] = []
         if record is None:
@@ -104,6 +104,8 @@ class GroupServices(Generic[ConnectionId]):
             code = ErrorCode.NOT_ALLOWED
         elif is_reserved(member):
             code = ErrorCode.NAME_RESERVED
+        elif policy.names.forbids(member):
+            code = ErrorCode.BAD_NAME
         elif member not in record.members:
             text, expired = self._groups.add(group, member)
             code = ErrorCode.TOO_MANY if text else None

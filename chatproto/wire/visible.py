@@ -15,16 +15,25 @@ Unicode Standard, section 5.21), assigned or not, and the marks of interlinear a
 _BLANK: Final = "\u2800\U00013441\U00013442\U00016fe4\U0001d159"
 """Code points that are letters or symbols by their category, and look like a space."""
 
-_INVISIBLE: Final = re.compile(f"[{_IGNORABLE}{_BLANK}]")
+_SHAPING: Final = "\u070f\U00013430-\U00013440"
+"""Code points that arrange the signs of their script, and show nothing among others."""
+
+_NONCHARACTERS: Final = "\ufdd0-\ufdef" + "".join(
+    f"{chr(plane + 0xFFFE)}-{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
+)
+"""Code points that will never be characters (The Unicode Standard, section 23.7)."""
+
+_IGNORED: Final = re.compile(f"[{_IGNORABLE}]")
+
+_INVISIBLE: Final = re.compile(f"[{_IGNORABLE}{_BLANK}{_SHAPING}{_NONCHARACTERS}]")
 
 _JOINERS: Final = "\u200c\u200d"
 """ZERO WIDTH NON-JOINER and ZERO WIDTH JOINER. They shape words in Persian and other languages, and
 make one emoji of several."""
 
-_BLACK_FLAG: Final = "\U0001f3f4"
-
-_TAG: Final = re.compile("[\U000e0020-\U000e007f]")
-"""One of the code points behind a black flag that say whose flag it is."""
+_FLAG: Final = re.compile("\U0001f3f4[\U000e0030-\U000e0039\U000e0061-\U000e007a]{2,6}\U000e007f")
+"""A black flag with the tags that say whose it is, and the tag that ends them (Unicode Technical
+Standard 51, section 1.4.6)."""
 
 
 def visible(text: str) -> str:
@@ -43,7 +52,10 @@ def visible(text: str) -> str:
     if text.isprintable():
         return text
     neighbours = zip(" " + text, text, text[1:] + " ", strict=False)
-    return "".join([_shown(before, each, after) for before, each, after in neighbours])
+    shown = [_shown(before, each, after) for before, each, after in neighbours]
+    for flag in _FLAG.finditer(text):
+        shown[slice(*flag.span())] = flag[0]
+    return "".join(shown)
 
 
 def visible_name(name: str) -> str:
@@ -78,12 +90,8 @@ def _shown(before: str, each: str, after: str) -> str:
         return " "
     if each in _JOINERS:
         stays = _can_be_joined(before) and _can_be_joined(after)
-    elif _TAG.match(each):
-        stays = before == _BLACK_FLAG or _TAG.match(before) is not None
     else:
-        stays = each.isprintable() or (
-            kind in ("Cf", "Cn", "Co") and _INVISIBLE.match(each) is None
-        )
+        stays = each.isprintable() or (kind in ("Cf", "Cn", "Co") and _IGNORED.match(each) is None)
     return each if stays else _escape(each)
 
 

@@ -10,7 +10,7 @@ from chatproto.wire.visible import has_invisible
 INVISIBLE = (
     "\xad\u034f\u061c\u115f\u1160\u17b4\u180b\u180e\u200b\u200c\u200d\u200e\u202e\u2060\u2065\u2066"
     "\u2800\u3164\ufe00\ufe0f\ufeff\uffa0\ufff0\ufff9\U0001bca0\U0001d173\U000e0001\U000e0041"
-    "\U000e0100\U00013441"
+    "\U000e0100\U00013441\u070f\U00013430\ufdd0\uffff\U0010fffe"
 )
 
 
@@ -41,6 +41,11 @@ INVISIBLE = (
         ("\u200d👩", "\\u200d👩"),
         ("a \u200cb\u200d", "a \\u200cb\\u200d"),
         ("a\U000e0067", "a\\U000e0067"),
+        # Tags that are no flag could hide a whole text.
+        ("a\U000e0067\U000e0062", "a\\U000e0067\\U000e0062"),
+        ("🏴\U000e0067\U000e0062", "🏴\\U000e0067\\U000e0062"),
+        ("🏴" + "\U000e0067" * 7 + "\U000e007f", "🏴" + "\\U000e0067" * 7 + "\\U000e007f"),
+        ("\U00013000\U00013430\U00013000", "\U00013000\U00013430\U00013000"),
         ("a\u200b\u2060\ufeff\xad", "a\\u200b\\u2060\\ufeff\\xad"),
     ],
 )
