@@ -7,7 +7,7 @@ A browser sends what a web page says to any address that the browser can reach, 
 the same machine: a form's POST needs nobody's permission. Its body can hold whole lines of
 CHAT/1.0, and the lines of its header before that are only a few bad lines. The same holds for other
 protocols in which somebody else chooses a part of what a program sends: names in a TLS handshake,
-requests to media servers, credentials for a relay of calls.
+requests to media servers, credentials for a relay of calls, queries to a database.
 
 All of them begin in their own way. So before the first LOGIN, the server looks at each bad line,
 and at one that has only begun. If it belongs to another protocol, the connection ends, nothing
@@ -38,12 +38,16 @@ _BEGINNINGS: Final = tuple(
         (rb"PROXY (TCP|UNKNOWN)|\x00\n", CloseReason.PROXY),
         # RTSP, SIP, ICAP and what else is built like HTTP.
         (rb"(?!CHAT/)[!-~]+ \S+ (?!CHAT/)[A-Z]+/\d", CloseReason.FOREIGN),
-        # STUN and TURN (RFC 8489, section 5).
-        (rb"[\x00-\x3f].{3}\x21\x12\xa4\x42", CloseReason.FOREIGN),
-        # Redis, memcached, MQTT, AMQP.
+        # A zero byte near the beginning, where lengths and versions are: STUN and TURN, with a
+        # length in front or without (RFC 8489, section 5; RFC 4571); PostgreSQL and most other
+        # databases; AMQP, MQTT, RPC, SMB. Nobody types one.
+        (rb"(?!CHAT/).{0,15}\x00[^\r]", CloseReason.FOREIGN),
+        # The cookie of STUN, and a bind to LDAP (RFC 4511, section 4.2), which need not have one.
+        (rb".{4}(.{2})?\x21\x12\xa4\x42|0.{1,5}\x02\x01.\x60", CloseReason.FOREIGN),
+        # Redis, memcached, git, and what curl sends for dict://.
         (rb"[*$]\d+\n", CloseReason.FOREIGN),
         (rb"(set|add|replace|append|prepend|cas) \S+ \d+ \d+ \d+", CloseReason.FOREIGN),
-        (rb"\x10.{1,4}\x00[\x04\x06]MQ|AMQP[\x00-\x03]", CloseReason.FOREIGN),
+        (rb"[0-9a-f]{4}git-|CLIENT libcurl ", CloseReason.FOREIGN),
     )
 )
 

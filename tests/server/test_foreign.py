@@ -34,6 +34,19 @@ BEGINNINGS = [
     (b"set key 0 0 20", CloseReason.FOREIGN),
     (b"\x10\x10\x00\x04MQTT", CloseReason.FOREIGN),
     (b"AMQP\x00\x00\x09\x01", CloseReason.FOREIGN),
+    # The same request to TURN with a length in front, as ICE over TCP sends it.
+    (b"\x00\x5c\x00\x01\x00\x58\x21\x12\xa4\x42", CloseReason.FOREIGN),
+    (b"\x01\x13\x01\x24\x21\x12\xa4\x42", CloseReason.FOREIGN),
+    # PostgreSQL, MongoDB, SMB, Kafka, AJP, a Java RMI call, RTMP, a query to DNS.
+    (b"\x00\x00\x00\x54\x00\x03\x00\x00user\x00", CloseReason.FOREIGN),
+    (b"\x3a\x01\x01\x01\x01\x01\x01\x01\xff\xff\xff\xff\xd4\x07\x00\x00", CloseReason.FOREIGN),
+    (b"\x00\x00\x00\x85\xffSMBr", CloseReason.FOREIGN),
+    (b"\x12\x34\x01\x0f\x02\x02\x00\x08HTTP/1.1", CloseReason.FOREIGN),
+    (b"JRMI\x00\x02K", CloseReason.FOREIGN),
+    # LDAP: a bind under a name.
+    (b"0\x2e\x02\x01\x01\x60\x29\x02\x01\x03\x04\x1ccn=x", CloseReason.FOREIGN),
+    (b"003agit-upload-pack /x", CloseReason.FOREIGN),
+    (b"CLIENT libcurl 8.5.0", CloseReason.FOREIGN),
 ]
 
 
@@ -61,6 +74,11 @@ def test_lines_of_other_protocols(line: bytes, reason: CloseReason) -> None:
         b"\x16",
         b"\x00",
         b"*3",
+        # A terminal that speaks Telnet, and lines that begin well.
+        b"\xff\xfb\x1f\xff\xfb\x20\xff\xfb\x18\xff\xfd\x01",
+        b"CHAT/1.0 SEND  bob \x00\x00\x00",
+        b"CHAT/1.0 SEND bob \x00\x00",
+        b"CHAT/1.0\x00 LOGIN bob",
     ],
 )
 def test_mistakes_of_people_and_programs(line: bytes) -> None:
