@@ -63,7 +63,7 @@ def _run(arguments: Sequence[str], signals: Signals) -> int:
     except ValueError as error:
         parser.error(str(error))
     if settings.values["check"]:
-        confirm()
+        confirm(settings)
         return 0
     use_all_descriptors()
     with contextlib.ExitStack() as stack:

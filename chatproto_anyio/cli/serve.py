@@ -120,7 +120,7 @@ def _start(arguments: dict[str, Any], signals: Signals) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if settings.values["check"]:
-        confirm()
+        confirm(settings)
         return
     use_all_descriptors()
     with contextlib.closing(Notifier()) as notifier:

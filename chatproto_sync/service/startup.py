@@ -95,8 +95,20 @@ def sockets_of(settings: Settings) -> list[socket.socket]:
     return sockets
 
 
-def confirm() -> None:
-    """Say that the configuration is good."""
+def confirm(settings: Settings) -> None:
+    """Say that the configuration is good. A server may run with it meanwhile.
+
+    Raises:
+        StartError: The state file can't be used.
+    """
+    if settings.values["state"] is not None:
+        # Imported here, because a server without such a file does not need sqlite3.
+        from ..state.file import check_state_file
+
+        try:
+            check_state_file(settings.values["state"])
+        except StateError as error:
+            raise cannot_start(error) from None
     if logs_json():
         logger.info("the configuration is good")
     else:

@@ -52,6 +52,37 @@ def test_a_file_that_can_be_used_no_more(command: list[str], tmp_path: Path) -> 
     assert path.read_bytes() == b"my recipes"
 
 
+def test_a_check(command: list[str], tmp_path: Path) -> None:
+    """It looks into the file, also while a server uses it, and makes none."""
+    path = tmp_path / "groups"
+    options = ["--port", "0", "--state", str(path)]
+    result = run(*command, *options, "--check")
+    assert (result.returncode, result.stdout) == (0, "The configuration is good.\n")
+    assert not path.exists()
+    with spawn([*command, *options], tmp_path / "log") as process:
+        with clients(process.address, "alice") as (alice,):
+            alice.write(b"CHAT/1.0 GROUP tea alice bob\n")
+            alice.flush("alice")
+        assert run(*command, *options, "--check").returncode == 0
+    path.write_bytes(b"my recipes")
+    result = run(*command, *options, "--check")
+    assert result.returncode == 1
+    assert result.stderr.startswith(f"Error: {path} is no state file of a chat server: ")
+
+
+def test_another_path_needs_a_restart(command: list[str], tmp_path: Path) -> None:
+    config = tmp_path / "chat.toml"
+    first, second = tmp_path / "first", tmp_path / "second"
+    config.write_text(f'port = 0\nstate = "{first}"\n', encoding="utf-8")
+    with spawn([*command, "--config", str(config)], tmp_path / "log") as process:
+        config.write_text(f'port = 0\nstate = "{second}"\n', encoding="utf-8")
+        process.popen.send_signal(signal.SIGHUP)
+        process.wait_for_log("WARNING these options change only with a restart: state\n")
+        assert process.end(signal.SIGTERM) == 0
+    assert first.exists()
+    assert not second.exists()
+
+
 def test_an_empty_path(command: list[str]) -> None:
     result = run(*command, "--port", "0", "--state", "")
     assert result.returncode == 2
