@@ -167,5 +167,5 @@ async def _run(
 
             reloader = Reloader(SERVE_OPTIONS, read, settings, server)
             server.on_tick(lambda: attend(signals, notifier, stop, reloader.reload))
-            announce(server.addresses, notifier)
+            announce(server.addresses, notifier, uses_tls=parameters["ssl"] is not None)
             await server.run()

@@ -138,8 +138,8 @@ class CertificateFiles:
         """Why OpenSSL takes these contents for no pair. It tells little itself."""
         if getattr(error, "reason", None) in _MISMATCHES:
             return (
-                f"the key {key_path} does not belong to the certificate {self.cert}, "
-                "whose own certificate has to be the first in the file"
+                f"the key {key_path} does not belong to the first certificate in {self.cert}; "
+                "those of CAs come after it"
             )
         try:
             ssl.create_default_context(cadata=cert.decode("ascii", "ignore"))

@@ -13,6 +13,7 @@ from typing import Any
 
 from chatproto import visible
 
+from ..sockets.addresses import join
 from ..sockets.driver import logger
 from ..sockets.errors import reason_of
 from ..state.errors import StateError
@@ -115,25 +116,27 @@ def confirm(settings: Settings) -> None:
         print("The configuration is good.")
 
 
-def announce(addresses: Sequence[str], notifier: Notifier) -> None:
+def announce(addresses: Sequence[str], notifier: Notifier, *, uses_tls: bool) -> None:
     """Tell systemd, and whoever has started the server, that it listens."""
     # What exists now will always exist. If the garbage collector does not look at it, its longest
     # pause is half as long.
     gc.freeze()
     # The log has the addresses too.
     if not logs_json():
-        greet(addresses)
+        greet(addresses, uses_tls=uses_tls)
     notifier.ready()
 
 
-def greet(addresses: Sequence[str]) -> None:
+def greet(addresses: Sequence[str], *, uses_tls: bool) -> None:
     """Print the greeting. A server runs without it if standard output can't be written."""
     if sys.stdout is None:
         # It was closed when Python started.
         return
     try:
         # Characters that the encoding does not have are escaped.
-        text = greeting(addresses).encode(sys.stdout.encoding, "backslashreplace")
+        text = greeting(addresses, uses_tls=uses_tls).encode(
+            sys.stdout.encoding, "backslashreplace"
+        )
         print(text.decode(sys.stdout.encoding), flush=True)
     except OSError as error:
         logger.warning("can't print the greeting: %s", reason_of(error))
@@ -142,25 +145,27 @@ def greet(addresses: Sequence[str]) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def greeting(addresses: Sequence[str]) -> str:
+def greeting(addresses: Sequence[str], *, uses_tls: bool) -> str:
     """What a server prints when it starts: where it listens, and how to try it.
 
     Args:
         addresses: As `chatproto_sync.sockets.addresses.describe` returns them.
+        uses_tls: Whether clients need TLS.
     """
     # A path may have any characters.
     places = [visible(each) for each in addresses]
     kind, _, path = places[0].partition(":")
     if kind == "unix":
-        netcat = f"nc -U {shlex.quote(path)}"
+        options = f"-unix {shlex.quote(path)}" if uses_tls else f"-U {shlex.quote(path)}"
     else:
         host, _, port = places[0].rpartition(":")
         # A server can listen on "any address", but not every system lets a client connect to it.
         host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))  # noqa: S104
-        netcat = f"nc {host} {port}"
+        options = f"-connect {join(host, int(port))}" if uses_tls else f"{host} {port}"
+    program = "openssl s_client -quiet" if uses_tls else "nc"
     return (
         f"Listening on {', '.join(places)}.\n"
-        f"To talk to it, run   {netcat}\n"
+        f"To talk to it, run   {program} {options}\n"
         "and paste            CHAT/1.0 LOGIN alice"
     )
 

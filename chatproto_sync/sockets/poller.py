@@ -14,6 +14,7 @@ READ: Final = 1
 WRITE: Final = 4
 """There is room to write."""
 BOTH: Final = READ | WRITE
+MORE: Final = ~BOTH
 """Further bits mean that there is more than the next read gets: the peer has closed, the connection
 has failed, or there is urgent data."""
 ONCE: Final = 1 << 31 | 1 << 13

@@ -16,7 +16,7 @@ from chatproto import (
 
 from .addresses import join
 from .handshakes import HandshakeQueue
-from .poller import BOTH, GONE, ONCE, READ, URGENT, WRITE, Poller
+from .poller import GONE, MORE, ONCE, READ, URGENT, WRITE, Poller
 from .tls import (
     WANTS_READ,
     WANTS_WRITE,
@@ -160,7 +160,7 @@ class SocketTransport:
             self.flush()
         if events != WRITE and self._events & READ:
             self._read()
-            if events & ~BOTH:
+            if events & MORE:
                 # The poller does not report again what follows the data, such as its end.
                 self._report_again()
 

@@ -473,7 +473,7 @@ def decide(request):
 
 server = Server(port=0, authenticate=decide)
 with shutdown_on_signals(server):
-    greet(server.addresses)
+    greet(server.addresses, uses_tls=False)
     server.run()
 """
 

@@ -202,13 +202,13 @@ def damage(files: Files) -> None:
         pytest.param(
             make_another_pair(trustme.KeyType.ECDSA),
             ["cert", "other"],
-            "the key {other} does not belong to the certificate {cert}",
+            "the key {other} does not belong to the first certificate in {cert}",
             id="another pair's key",
         ),
         pytest.param(
             make_another_pair(trustme.KeyType.RSA),
             ["cert", "other"],
-            "the key {other} does not belong to the certificate {cert}",
+            "the key {other} does not belong to the first certificate in {cert}",
             id="a key of another type",
         ),
         pytest.param(

@@ -6,18 +6,19 @@ from chatproto_sync.service.startup import greeting
 
 
 @pytest.mark.parametrize(
-    ("address", "command"),
+    ("address", "netcat", "openssl"),
     [
-        ("127.0.0.1:3333", "nc 127.0.0.1 3333"),
-        ("0.0.0.0:3333", "nc 127.0.0.1 3333"),
-        ("[::]:3333", "nc ::1 3333"),
-        ("[::1]:3333", "nc ::1 3333"),
-        ("unix:/run/chat", "nc -U /run/chat"),
-        ("unix:/run/my chat", "nc -U '/run/my chat'"),
+        ("127.0.0.1:3333", "127.0.0.1 3333", "-connect 127.0.0.1:3333"),
+        ("0.0.0.0:3333", "127.0.0.1 3333", "-connect 127.0.0.1:3333"),
+        ("[::]:3333", "::1 3333", "-connect [::1]:3333"),
+        ("[::1]:3333", "::1 3333", "-connect [::1]:3333"),
+        ("unix:/run/chat", "-U /run/chat", "-unix /run/chat"),
+        ("unix:/run/my chat", "-U '/run/my chat'", "-unix '/run/my chat'"),
     ],
 )
-def test_greeting(address: str, command: str) -> None:
-    first, second, third = greeting([address, "[::1]:9"]).splitlines()
-    assert first == f"Listening on {address}, [::1]:9."
-    assert second.endswith(f" {command}")
-    assert third.endswith(" CHAT/1.0 LOGIN alice")
+def test_greeting(address: str, netcat: str, openssl: str) -> None:
+    for uses_tls, command in (False, f"nc {netcat}"), (True, f"openssl s_client -quiet {openssl}"):
+        first, second, third = greeting([address, "[::1]:9"], uses_tls=uses_tls).splitlines()
+        assert first == f"Listening on {address}, [::1]:9."
+        assert second == f"To talk to it, run   {command}"
+        assert third.endswith(" CHAT/1.0 LOGIN alice")
