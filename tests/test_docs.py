@@ -7,17 +7,19 @@ import re
 import runpy
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 import chatproto_sync
-from chatproto import TRANSITIONS, ChatBroker, ConnectionLostError, ErrorCode
+from chatproto import TRANSITIONS, ChatBroker, ErrorCode
 from chatproto_anyio.cli.chat.parsing import USAGES
 
 from .adapters.cli.commands import subcommands
 from .adapters.servers import SocketClient, run_sync
+from .adapters.sockets.insides import ServerLog, server_log
 
 ROOT = Path(__file__).parent.parent
 DOCS = ROOT / "docs"
@@ -68,53 +70,68 @@ PAGES_WITH_PYTHON = [path for path in PAGES if "```python" in text_of(path)]
 
 
 @pytest.mark.parametrize("path", PAGES_WITH_PYTHON, ids=page_name)
-def test_snippets_run(path: Path) -> None:
+def test_snippets_run(path: Path, tmp_path: Path) -> None:
     blocks = list(blocks_of(path))
     assert len(blocks) == text_of(path).count("```python")
     assert sum(is_bot for _, is_bot in blocks) == text_of(path).count("<!-- a bot")
     namespace: dict[str, object] = {"__name__": "snippet"}
     for block, is_bot in blocks:
-        with visited() if is_bot else contextlib.nullcontext():
+        with visited(tmp_path / "chat") if is_bot else contextlib.nullcontext():
             exec(compile(block, page_name(path), "exec"), namespace)
 
 
 @contextlib.contextmanager
-def visited() -> Iterator[None]:
-    """Run a server for a bot that connects to the default port, until a client has its answer.
+def visited(path: Path) -> Iterator[None]:
+    """Run a server for a bot that connects to the default address, and restart it once.
 
-    Then the server shuts down, which ends the bot.
+    A client visits the bot before and after the restart. Then the bot's client is closed, which
+    ends its loop.
+
+    Args:
+        path: The server's Unix socket.
     """
-    answers: list[Future[bytes]] = []
+    answers: list[Future[list[bytes]]] = []
     with (
-        run_sync(port=0) as server,
+        server_log() as log,
+        ExitStack() as first,
         ThreadPoolExecutor(1) as pool,
         pytest.MonkeyPatch.context() as patch,
     ):
-        port = int(server.addresses[0].rpartition(":")[2])
+        first.enter_context(run_sync(unix=path))
         connect = chatproto_sync.connect
 
         @contextlib.contextmanager
         def connect_here(**options: Any) -> Iterator[chatproto_sync.Client]:
-            with connect(port=port, **options) as chat:
-                answers.append(pool.submit(visit, server, chat.name))
+            with connect(unix=path, **options) as chat:
+                answers.append(pool.submit(visit_twice, path, chat, first, log))
                 yield chat
 
         patch.setattr(chatproto_sync, "connect", connect_here)
-        with pytest.raises(ConnectionLostError) as caught:
-            yield
-    assert caught.value.code == ErrorCode.SHUTTING_DOWN
-    assert [answer.result() for answer in answers] == [b"hello"]
+        yield
+    assert [answer.result() for answer in answers] == [[b"hello", b"hello"]]
 
 
-def visit(server: chatproto_sync.Server, name: str) -> bytes:
-    """Send hello to a user, wait for the answer, and shut the server down."""
+def visit_twice(
+    path: Path, chat: chatproto_sync.Client, first: ExitStack, log: ServerLog
+) -> list[bytes]:
+    """Visit a bot on its first server, end that, and visit the bot on another one."""
     try:
-        with SocketClient(server.addresses[0]) as client:
-            client.login("alice")
-            client.write(f"CHAT/1.0 SEND {name} hello\n".encode())
-            line = client.read_line()
+        answers = [visit(path, chat.name, log)]
+        first.close()
+        with run_sync(unix=path):
+            answers.append(visit(path, chat.name, log))
     finally:
-        server.shutdown()
+        chat.close()
+    return answers
+
+
+def visit(path: Path, name: str, log: ServerLog) -> bytes:
+    """Send hello to a user who has just logged in, and wait for the answer."""
+    log.wait_for_one(f"logged in {name} ")
+    with SocketClient(f"unix:{path}") as client:
+        client.login("alice")
+        client.write(f"CHAT/1.0 SEND {name} hello\n".encode())
+        line = client.read_line()
     return line.removeprefix(f"CHAT/1.0 RECEIVE {name} ".encode()).removesuffix(b"\n")
 
 

@@ -251,6 +251,29 @@ def test_clock_loses_its_server(listener: socket.socket, tmp_path: Path) -> None
         assert bot.errors == "blocking_bot: the server has closed the connection: it is late\n"
 
 
+def test_the_group_is_there_again_after_a_restart(listener: socket.socket, tmp_path: Path) -> None:
+    def tea_is_served(peer: Peer) -> None:
+        assert peer.read_line() == b"GROUP tea teapot alice bob\n"
+        peer.say("alice", b"cup")
+        peer.say("alice", b"kettle")
+        assert peer.read_line() == b"BROADCAST tea alice has put the kettle on\n"
+
+    with running(tmp_path, "group_bot.py", *socket_address(listener), "alice", "bob") as bot:
+        with Peer(listener.accept()[0]) as peer:
+            peer.let_in()
+            assert bot.read() == "logged in as teapot\n"
+            tea_is_served(peer)
+        assert bot.read() == "the server has closed the connection\n"
+        with Peer(listener.accept()[0]) as peer:
+            peer.let_in()
+            assert re.fullmatch(r"there was no connection for \d+\.\d s\n", bot.read())
+            tea_is_served(peer)
+            bot.popen.send_signal(signal.SIGINT)
+            # If the signal interrupts a write, the bot closes without LOGOUT.
+            assert peer.read_line() in (b"LOGOUT\n", b"")
+        bot.wait()
+
+
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_relay(number: int, alice: SocketClient, bob: SocketClient, relay: Bot) -> None:
     alice.write(b"CHAT/1.0 SEND relay bob hello\n")
