@@ -1,5 +1,6 @@
 """A conversation: executes what the user types, and shows what the client receives."""
 
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import Final, Protocol, assert_never
 
@@ -71,6 +72,10 @@ class UserInterface(Protocol):
         """Read what the user types: each time one line, or several lines that were pasted."""
         ...
 
+    def take_unread(self) -> list[str]:
+        """Take what the user has typed and nobody has read: see `read`."""
+        ...
+
     async def show(self, line: OutputLine) -> None:
         """Show a line."""
         ...
@@ -87,7 +92,12 @@ class Conversation:
     def __init__(self, client: Client, recipient: Recipient | None) -> None:
         self._client = client
         self._recipient = recipient
-        self._has_sent = False
+        # The line that is being executed, as long as nothing is sent for it; and those behind it.
+        self._current: str | None = None
+        self._waiting: deque[str] = deque()
+        # What was sent, and is not known to be handled.
+        self._unconfirmed: list[OutputLine] = []
+        self._has_unconfirmed = anyio.Event()
         # Each is the maker's name, a space and the group's name.
         self._made_groups = RecentNames()
         self.vocabulary: Vocabulary = Vocabulary()
@@ -110,14 +120,22 @@ class Conversation:
         """
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._receive, interface)
+            tasks.start_soon(self._confirm, interface)
             try:
                 await self._execute_all(interface)
-                if self._has_sent:
-                    await self._flush(interface.flush_timeout)
+                if self._unconfirmed:
+                    await self._flush(interface)
+            except BaseException:
+                lines = "\n".join([*self._waiting, *interface.take_unread()]).split("\n")
+                with anyio.CancelScope(shield=True):
+                    await self._show_unsent(interface, *lines)
+                raise
             finally:
                 with anyio.CancelScope(shield=True):
                     # Ends the tasks that receive, once they have shown what arrived before.
                     await self._client.logout()
+                # Ends the task that confirms.
+                self._has_unconfirmed.set()
 
     async def _receive(self, interface: UserInterface) -> None:
         """Show what arrives, until logout.
@@ -158,7 +176,9 @@ class Conversation:
 
     async def _execute_all(self, interface: UserInterface) -> None:
         async for text in interface.read():
-            for line in text.split("\n"):
+            self._waiting.extend(text.split("\n"))
+            while self._waiting:
+                line = self._waiting.popleft()
                 try:
                     parsed = parse(line, self._recipient)
                 except LocalProtocolError as error:
@@ -167,6 +187,8 @@ class Conversation:
                 if parsed is SimpleCommand.QUIT:
                     return
                 if parsed is not None:
+                    if isinstance(parsed, Send | Broadcast | Group | Leave):
+                        self._current = line
                     await self._execute(parsed, interface)
 
     async def _execute(self, parsed: ParsedInput, interface: UserInterface) -> None:
@@ -176,7 +198,10 @@ class Conversation:
                 await self._execute_parsed(parsed, interface)
             except (ConnectionLostError, RemoteProtocolError):
                 # `_receive_messages` raises the same, and the conversation ends.
-                pass
+                await self._show_unsent(interface)
+            except ChatTimeoutError as error:
+                await interface.show(OutputLine.error(visible(str(error))))
+                await self._show_unsent(interface)
             except ChatProtocolError as error:
                 await interface.show(OutputLine.error(visible(str(error))))
             tasks.cancel_scope.cancel()
@@ -208,16 +233,15 @@ class Conversation:
         Returns:
             What to show for it.
         """
-        self._has_sent = True
         match command:
             case Send(to, data):
                 self._remember(Recipient(to))
                 await self._client.send(to, data)
-                return OutputLine.sent(command)
+                return self._sent(OutputLine.sent(command))
             case Broadcast(group, data):
                 self._remember(Recipient(group, group=True))
                 await self._client.broadcast(group, data)
-                return OutputLine.sent(command)
+                return self._sent(OutputLine.sent(command))
             case Group(name, members):
                 recipient = Recipient(name, group=True)
                 self._remember(recipient)
@@ -226,30 +250,73 @@ class Conversation:
                 await self._client.group(name, members)
                 self._made_groups.add(f"{self._client.name} {name}")
                 names = ", ".join(map(visible_name, members))
-                return OutputLine.info(f"asked for {recipient} of {names}")
+                return self._sent(OutputLine.info(f"asked for {recipient} of {names}"))
             case Leave(name):
                 await self._client.leave(name)
                 text = f"asked to leave {Recipient(name, group=True)}"
                 if f"{self._client.name} {name}" in self._made_groups:
                     # Section 4 of protocol.md: BROADCAST by someone not a member.
                     text += "; you made it, so you can still send to it"
-                return OutputLine.info(text)
+                return self._sent(OutputLine.info(text))
             case Login(name):
                 await self._client.login(name)
                 return OutputLine.info(f"you are {visible_name(name)}")
             case _:
                 assert_never(command)
 
+    def _sent(self, line: OutputLine) -> OutputLine:
+        """Note that something is sent, which `line` shows."""
+        self._current = None
+        self._unconfirmed.append(line)
+        self._has_unconfirmed.set()
+        return line
+
+    async def _confirm(self, interface: UserInterface) -> None:
+        """Ask the server for a sign that it has handled what is sent, until logout.
+
+        What was sent last when a connection is lost may be lost with it. This shows it.
+        """
+        while True:
+            await self._has_unconfirmed.wait()
+            count = len(self._unconfirmed)
+            try:
+                await self._client.flush()
+            except ChatTimeoutError:
+                continue
+            except LocalProtocolError:
+                return
+            except ChatProtocolError:
+                await self._show_unconfirmed(interface, count)
+            else:
+                del self._unconfirmed[:count]
+            if not self._unconfirmed:
+                self._has_unconfirmed = anyio.Event()
+
+    async def _show_unconfirmed(self, interface: UserInterface, count: int | None = None) -> None:
+        """Show what may be lost: all that is not confirmed, or the first of it."""
+        lines = self._unconfirmed[:count]
+        del self._unconfirmed[:count]
+        for line in lines:
+            await interface.show(OutputLine.error(f"this may be lost: {line}"))
+
+    async def _show_unsent(self, interface: UserInterface, *others: str) -> None:
+        """Show the current line if nothing was sent for it, and other lines that will not be."""
+        lines = [self._current or "", *others]
+        self._current = None
+        for line in filter(str.strip, lines):
+            await interface.show(OutputLine.error(f"this is not sent: {visible(line)}"))
+
     def _remember(self, recipient: Recipient) -> None:
         names = self.vocabulary.groups if recipient.group else self.vocabulary.users
         names.add(recipient.name)
 
-    async def _flush(self, flush_timeout: float | None) -> None:
+    async def _flush(self, interface: UserInterface) -> None:
         """Wait until the server has handled everything."""
         try:
-            with time_limit(flush_timeout):
+            with time_limit(interface.flush_timeout):
                 await self._client.flush()
         except ChatTimeoutError:
+            await self._show_unconfirmed(interface)
             text = "the server has not confirmed the last messages in time"
             raise ConnectionLostError(text) from None
 

@@ -1,10 +1,11 @@
 """Chat without a terminal: plain lines on standard input and output."""
 
 import sys
+from collections import deque
 from collections.abc import AsyncIterator
 from time import strftime
 
-from ..stdio import StandardInput, StandardOutput
+from ..stdio import InputLine, StandardInput, StandardOutput
 from .lines import OutputLine
 
 
@@ -20,15 +21,24 @@ class PlainInterface:
         """No user waits at the terminal, so the client's own timeout is enough."""
         self._input = StandardInput()
         self._output = StandardOutput()
+        self._unread: deque[InputLine] = deque()
 
     async def read(self) -> AsyncIterator[str]:
         """Read lines. Bytes that the encoding does not have become surrogates."""
         while lines := await self._input.read_lines():
-            for line in lines:
+            self._unread.extend(lines)
+            while self._unread:
+                line = self._unread.popleft()
                 if isinstance(line, bytes):
-                    yield line.decode(sys.stdin.encoding, "surrogateescape")
+                    yield _decode(line)
                 else:
                     await self.show(OutputLine.error(str(line)))
+
+    def take_unread(self) -> list[str]:
+        """Take the lines that were in the same piece of the input as the last one that was read."""
+        lines = [_decode(line) for line in self._unread if isinstance(line, bytes)]
+        self._unread.clear()
+        return lines
 
     async def show(self, line: OutputLine) -> None:
         """Print a line.
@@ -38,3 +48,7 @@ class PlainInterface:
         """
         text = "".join(text for _, text in line.fragments(strftime("%H:%M")))
         await self._output.write_line(text)
+
+
+def _decode(line: bytes) -> str:
+    return line.decode(sys.stdin.encoding, "surrogateescape")

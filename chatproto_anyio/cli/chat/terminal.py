@@ -118,6 +118,14 @@ class TerminalInterface:
         """Read what the user types, until the user quits or `close` is called."""
         return self._input_out
 
+    def take_unread(self) -> list[str]:
+        """Take what the user has typed and nobody has read."""
+        unread = []
+        with contextlib.suppress(anyio.WouldBlock, anyio.EndOfStream):
+            while True:
+                unread.append(self._input_out.receive_nowait())
+        return unread
+
     async def show(self, line: OutputLine) -> None:
         """Show a line above the prompt."""
         await self._lines_in.send([*line.fragments(strftime("%H:%M")), ("", "\n")])

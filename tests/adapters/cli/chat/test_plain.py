@@ -236,6 +236,48 @@ def test_it_works_without_prompt_toolkit(path: str) -> None:
     assert (result.stdout, result.stderr, result.returncode) == ("", "", 0)
 
 
+def lose(player: Player) -> None:
+    """Read a message and the ping behind it, and answer nothing."""
+    assert player.read_line() == b"CHAT/1.0 SEND bob hi\n"
+    player.asked()
+
+
+def test_what_may_be_lost_with_a_connection() -> None:
+    with (
+        ScriptedServer([Player.login, lose], [Player.serve]) as server,
+        start("chat", "alice", *at(server), "--to=bob", stdin=subprocess.PIPE) as popen,
+    ):
+        write(popen, b"hi\n")
+        assert read_line(popen) == "-> bob: hi"
+        assert "! this may be lost: -> bob: hi" in (read_line(popen), read_line(popen))
+        status, output, errors = finish(popen, b"hi again\n")
+    assert (status, errors) == (0, "")
+    assert "-> bob: hi again" in output
+    assert "may be lost" not in output
+
+
+def test_what_is_confirmed_is_not_lost() -> None:
+    def confirm_and_lose(player: Player) -> None:
+        assert player.read_line() == b"CHAT/1.0 SEND bob one\n"
+        # The second one is for `/ping`.
+        player.echo()
+        player.echo()
+        lose(player)
+
+    with (
+        ScriptedServer([Player.login, confirm_and_lose], [Player.serve]) as server,
+        start("chat", "alice", *at(server), "--to=bob", stdin=subprocess.PIPE) as popen,
+    ):
+        write(popen, b"one\n")
+        assert read_line(popen) == "-> bob: one"
+        write(popen, b"/ping\n")
+        assert read_line(popen).startswith("* to the server and back: ")
+        write(popen, b"hi\n")
+        _, output, _ = finish(popen, b"")
+    assert "! this may be lost: -> bob: hi" in output
+    assert "! this may be lost: -> bob: one" not in output
+
+
 def test_no_server(path: str) -> None:
     errors = f"Error: can't connect to unix:{path}: No such file or directory\n"
     assert run("chat", "alice", "--unix", path) == (1, "", errors)

@@ -72,6 +72,25 @@ def test_a_signal_while_it_waits(path: str) -> None:
         assert terminal.is_as_before
 
 
+def test_what_a_signal_keeps_from_being_sent(path: str) -> None:
+    with ExitStack() as stack:
+        with run_sync(unix=path):
+            terminal = stack.enter_context(open_chat(path, "--to=bob", command=IMPATIENT_CHAT))
+            terminal.wait_for_prompt("alice -> bob:")
+        terminal.wait_for_line("! SHUTTING_DOWN: .*")
+        terminal.type("one\r/help\rtwo\x1b\r\rhalf")
+        terminal.wait_for_line(r"\* no answer from the server so far: waiting")
+        terminal.wait_for_prompt("alice -> bob: half")
+        terminal.kill(signal.SIGTERM)
+        assert terminal.wait_for_end() == 0
+        assert terminal.is_as_before
+        assert [line[6:] for line in terminal.lines[-3:]] == [
+            "! this is not sent: one",
+            "! this is not sent: /help",
+            "! this is not sent: two",
+        ]
+
+
 def test_a_connection_that_is_lost_for_good(path: str) -> None:
     policy = Policy(duplicate_login=DuplicateLogin.REPLACE)
     with run_sync(unix=path, policy=policy), open_chat(path, columns=200) as terminal:
@@ -98,6 +117,7 @@ def test_a_server_that_confirms_nothing() -> None:
             assert terminal.is_as_before
             error = "Error: the server has not confirmed the last messages in time"
             assert terminal.lines[-1] == error
+            assert terminal.lines[-2].endswith(" ! this may be lost: -> bob: hi")
 
 
 def test_a_signal_while_the_terminal_does_not_answer(path: str) -> None:
