@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, suppress
 from datetime import UTC, datetime
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import anyio
 import click
@@ -25,6 +25,9 @@ from .running import (
     run_client,
 )
 from .stdio import StandardOutput
+
+HEARTBEAT: Final = 30.0
+"""Seconds of silence after which the server is asked whether it is there, and to answer that."""
 
 Printable: TypeAlias = Item | Notice
 """What a client receives and this command prints."""
@@ -59,7 +62,7 @@ def listen(name: str, as_json: bool, server: ServerOptions) -> None:
       2  wrong usage
     """  # noqa: D301
     output = StandardOutput()
-    connection = connect(**server.arguments, name=name, reconnect=True)
+    connection = connect(**server.arguments, name=name, reconnect=True, heartbeat=HEARTBEAT)
     try:
         run_client(partial(_listen, logged_in(connection, server), output, as_json))
     except* BrokenPipeError:

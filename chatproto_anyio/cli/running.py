@@ -1,5 +1,6 @@
 """How the client commands run: until a signal, and with errors as messages for people."""
 
+import asyncio
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import AbstractAsyncContextManager, AsyncExitStack, asynccontextmanager
@@ -31,8 +32,13 @@ def run_client(main: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
     Raises:
         click.ClickException: The client raised that, or a `ChatProtocolError`, maybe in a group.
     """
+
+    async def run() -> _T:
+        asyncio.get_running_loop().set_exception_handler(_ignore_readiness_without_use)
+        return await main()
+
     try:
-        return anyio.run(main)
+        return anyio.run(run)
     except* (ChatProtocolError, click.ClickException) as group:
         # Tasks that lose the same connection fail for the same reason.
         error: BaseException = group
@@ -42,6 +48,16 @@ def run_client(main: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
         raise error
     # The message may quote the server.
     raise click.ClickException(visible(str(error)))
+
+
+def _ignore_readiness_without_use(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Handle an error for which the event loop knows no other place.
+
+    AnyIO's Unix sockets cause one when they are ready in the moment in which a task that waits for
+    that is cancelled.
+    """
+    if not isinstance(context.get("exception"), asyncio.InvalidStateError):
+        loop.default_exception_handler(context)
 
 
 @asynccontextmanager

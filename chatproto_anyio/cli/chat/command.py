@@ -5,7 +5,7 @@ import sys
 from collections.abc import Callable
 from contextlib import AbstractAsyncContextManager, nullcontext
 from functools import partial
-from typing import TypeAlias
+from typing import Final, TypeAlias
 
 import click
 
@@ -16,6 +16,9 @@ from ..running import cancelled_by_signal, logged_in, run_client
 from .conversation import Conversation, UserInterface
 from .parsing import Recipient
 from .plain import PlainInterface
+
+HEARTBEAT: Final = 4.0
+"""Seconds of silence after which the server is asked whether it is there, and to answer that."""
 
 _OpenInterface: TypeAlias = Callable[[Conversation], AbstractAsyncContextManager[UserInterface]]
 
@@ -63,7 +66,7 @@ def chat(
     if to is not None and to_group is not None:
         raise click.UsageError("--to and --to-group exclude each other")
     open_interface = _choose_interface()
-    connection = connect(**server.arguments, name=name, reconnect=True)
+    connection = connect(**server.arguments, name=name, reconnect=True, heartbeat=HEARTBEAT)
     try:
         run_client(partial(_chat, logged_in(connection, server), to or to_group, open_interface))
     except* BrokenPipeError:

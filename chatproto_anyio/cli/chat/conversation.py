@@ -98,8 +98,12 @@ class Conversation:
         # What was sent, and is not known to be handled.
         self._unconfirmed: list[OutputLine] = []
         self._has_unconfirmed = anyio.Event()
+        # The loss of some of it, until the connection is back.
+        self._loss: ChatProtocolError | None = None
         # Each is the maker's name, a space and the group's name.
         self._made_groups = RecentNames()
+        self.is_connected: bool = True
+        """Whether there is a connection, as far as the client has told so far."""
         self.vocabulary: Vocabulary = Vocabulary()
         """The words that Tab completes."""
         if recipient is not None:
@@ -120,22 +124,23 @@ class Conversation:
         """
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._receive, interface)
-            tasks.start_soon(self._confirm, interface)
+            confirming = anyio.CancelScope()
+            tasks.start_soon(self._confirm, interface, confirming)
             try:
                 await self._execute_all(interface)
                 if self._unconfirmed:
                     await self._flush(interface)
+                if self._loss is not None:
+                    raise self._loss
             except BaseException:
                 lines = "\n".join([*self._waiting, *interface.take_unread()]).split("\n")
-                with anyio.CancelScope(shield=True):
-                    await self._show_unsent(interface, *lines)
+                await self._show_unsent(interface, *lines)
                 raise
             finally:
                 with anyio.CancelScope(shield=True):
                     # Ends the tasks that receive, once they have shown what arrived before.
                     await self._client.logout()
-                # Ends the task that confirms.
-                self._has_unconfirmed.set()
+                confirming.cancel()
 
     async def _receive(self, interface: UserInterface) -> None:
         """Show what arrives, until logout.
@@ -161,8 +166,11 @@ class Conversation:
                     self.vocabulary.users.add(sender)
                     await interface.show(OutputLine.received(item))
                 case Disconnected():
+                    self.is_connected = False
                     await interface.show(OutputLine.info(format_disconnected(item)))
                 case Reconnected():
+                    self.is_connected = True
+                    self._loss = None
                     await interface.show(OutputLine.info(format_reconnected(item)))
 
     async def _receive_notices(self, interface: UserInterface) -> None:
@@ -196,14 +204,14 @@ class Conversation:
             tasks.start_soon(_show_wait_info, interface)
             try:
                 await self._execute_parsed(parsed, interface)
-            except (ConnectionLostError, RemoteProtocolError):
-                # `_receive_messages` raises the same, and the conversation ends.
-                await self._show_unsent(interface)
-            except ChatTimeoutError as error:
+            except LocalProtocolError as error:
+                self._current = None
                 await interface.show(OutputLine.error(visible(str(error))))
-                await self._show_unsent(interface)
             except ChatProtocolError as error:
-                await interface.show(OutputLine.error(visible(str(error))))
+                # When the connection is lost for good, `_receive_messages` raises the same.
+                if not isinstance(error, ConnectionLostError | RemoteProtocolError):
+                    await interface.show(OutputLine.error(visible(str(error))))
+                await self._show_unsent(interface)
             tasks.cancel_scope.cancel()
 
     async def _execute_parsed(self, parsed: ParsedInput, interface: UserInterface) -> None:
@@ -271,40 +279,46 @@ class Conversation:
         self._has_unconfirmed.set()
         return line
 
-    async def _confirm(self, interface: UserInterface) -> None:
-        """Ask the server for a sign that it has handled what is sent, until logout.
+    async def _confirm(self, interface: UserInterface, scope: anyio.CancelScope) -> None:
+        """Ask the server for a sign that it has handled what is sent, until the scope is cancelled.
 
         What was sent last when a connection is lost may be lost with it. This shows it.
         """
-        while True:
-            await self._has_unconfirmed.wait()
-            count = len(self._unconfirmed)
-            try:
-                await self._client.flush()
-            except ChatTimeoutError:
-                continue
-            except LocalProtocolError:
-                return
-            except ChatProtocolError:
-                await self._show_unconfirmed(interface, count)
-            else:
-                del self._unconfirmed[:count]
-            if not self._unconfirmed:
-                self._has_unconfirmed = anyio.Event()
+        with scope:
+            while True:
+                await self._has_unconfirmed.wait()
+                count = len(self._unconfirmed)
+                try:
+                    await self._client.flush()
+                except ChatTimeoutError:
+                    continue
+                except LocalProtocolError:
+                    # This client has logged out.
+                    return
+                except ChatProtocolError as error:
+                    self._loss = error
+                    await self._show_unconfirmed(interface, count)
+                else:
+                    self._loss = None
+                    del self._unconfirmed[:count]
+                if not self._unconfirmed:
+                    self._has_unconfirmed = anyio.Event()
 
     async def _show_unconfirmed(self, interface: UserInterface, count: int | None = None) -> None:
         """Show what may be lost: all that is not confirmed, or the first of it."""
         lines = self._unconfirmed[:count]
         del self._unconfirmed[:count]
-        for line in lines:
-            await interface.show(OutputLine.error(f"this may be lost: {line}"))
+        with anyio.CancelScope(shield=True):
+            for line in lines:
+                await interface.show(OutputLine.error(f"this may be lost: {line}"))
 
     async def _show_unsent(self, interface: UserInterface, *others: str) -> None:
         """Show the current line if nothing was sent for it, and other lines that will not be."""
         lines = [self._current or "", *others]
         self._current = None
-        for line in filter(str.strip, lines):
-            await interface.show(OutputLine.error(f"this is not sent: {visible(line)}"))
+        with anyio.CancelScope(shield=True):
+            for line in filter(str.strip, lines):
+                await interface.show(OutputLine.error(f"this is not sent: {visible(line)}"))
 
     def _remember(self, recipient: Recipient) -> None:
         names = self.vocabulary.groups if recipient.group else self.vocabulary.users

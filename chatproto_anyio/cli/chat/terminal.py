@@ -51,6 +51,9 @@ QUEUE_SIZE: Final = 1000
 PRINT_INTERVAL: Final = 0.02
 """Seconds between two times that lines are printed."""
 
+NO_CONNECTION: Final = "(offline) "
+"""What stands in front of the prompt during an outage."""
+
 FLUSH_TIMEOUT: Final = 2.0
 """Seconds that a user waits in the end for the server to confirm the last messages."""
 
@@ -102,7 +105,7 @@ class TerminalInterface:
         self._job_control = anyio.CancelScope()
         self._keyboard = RawInput(sys.stdin)
         self._session = PromptSession[str](
-            lambda: [("class:prompt", self._shorten(conversation.prompt))],
+            partial(self._make_prompt, conversation),
             input=self._keyboard,
             style=STYLE,
             completer=_VocabularyCompleter(conversation.vocabulary),
@@ -176,6 +179,14 @@ class TerminalInterface:
         app = self._session.app
         app.renderer.reset()
         app.output.write_raw("\r")
+
+    def _make_prompt(self, conversation: Conversation) -> StyleAndTextTuples:
+        """Who the user is and talks to, after a mark if there is no connection."""
+        mark = "" if conversation.is_connected else NO_CONNECTION
+        return [
+            (f"class:{LineKind.ERROR}", mark),
+            ("class:prompt", self._shorten(conversation.prompt)),
+        ]
 
     def _shorten(self, prompt: str) -> str:
         """Keep the end of a long prompt, which names the recipient, in half of the width."""

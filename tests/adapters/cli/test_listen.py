@@ -5,6 +5,8 @@ import json
 import logging
 import queue
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -14,6 +16,7 @@ import pytest
 
 import chatproto_sync
 
+from ..processes import end
 from ..servers import TIMEOUT, SocketClient, run_sync
 from .commands import Listener, PlayedServer, at, finish, listening, start
 
@@ -233,6 +236,26 @@ def test_notices_and_outages_go_to_standard_error(tmp_path: Path, log: ServerLog
             assert re.fullmatch(expected, line)
             it.terminate()
             assert finish(it) == (0, "", "")
+
+
+def test_a_server_that_hangs() -> None:
+    code = """
+from chatproto_anyio.cli import listen
+listen.HEARTBEAT = 0.1
+from chatproto.__main__ import main
+main()
+"""
+    with PlayedServer() as server:
+        command = [sys.executable, "-c", code, "listen", "--as=alice", *at(server)]
+        with subprocess.Popen(command, stderr=subprocess.PIPE) as it, server.accept() as peer:
+            try:
+                peer.let_in()
+                assert it.stderr is not None
+                line = it.stderr.readline().decode()
+                assert line.startswith("* the server does not answer: ")
+                assert line.endswith("; connecting again\n")
+            finally:
+                end(it)
 
 
 def test_notices_are_escaped() -> None:

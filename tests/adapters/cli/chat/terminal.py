@@ -30,6 +30,14 @@ main()
 IMPATIENT_CHAT = [sys.executable, "-c", IMPATIENT, "chat"]
 """Waits a tenth of a second where `CHAT` waits two seconds."""
 
+HASTY = f"""
+from chatproto_anyio.cli.chat import command
+command.HEARTBEAT = 0.1
+{IMPATIENT}
+"""
+HASTY_CHAT = [sys.executable, "-c", HASTY, "chat"]
+"""Does not give a server the time to answer heartbeats, and else waits as `IMPATIENT_CHAT`."""
+
 SHELL = """
 import contextlib, os, signal, sys, termios
 signal.signal(signal.SIGTTOU, signal.SIG_IGN)

@@ -4,6 +4,7 @@ import re
 import signal
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -14,7 +15,7 @@ from click.testing import CliRunner
 from chatproto import DuplicateLogin, Limits, Policy
 from chatproto_anyio.cli.main import cli
 
-from ...client.scripted import Player, ScriptedServer
+from ...client.scripted import Player, ScriptedServer, refuse
 from ...processes import run as run_program
 from ...servers import TIMEOUT, SocketClient, run_sync
 from ..commands import at, finish, run, start
@@ -102,7 +103,9 @@ def test_messages_before_the_confirmation_are_shown() -> None:
         assert player.read_line() == b"CHAT/1.0 SEND bob hi\n"
         confirmation = player.asked()
         player.write(b"CHAT/1.0 RECEIVE bob late\n" + confirmation)
-        assert player.read_line() == b"CHAT/1.0 LOGOUT\n"
+        # It may ask once more, when its input has ended.
+        player.serve()
+        assert player.lines[-1] == b"LOGOUT"
 
     with ScriptedServer([Player.login, confirm]) as server:
         status, output, errors = run("chat", "alice", *at(server), "--to=bob", stdin=b"hi\n")
@@ -276,6 +279,38 @@ def test_what_is_confirmed_is_not_lost() -> None:
         _, output, _ = finish(popen, b"")
     assert "! this may be lost: -> bob: hi" in output
     assert "! this may be lost: -> bob: one" not in output
+
+
+def test_what_may_be_lost_at_the_end() -> None:
+    with (
+        ScriptedServer([Player.login, lose]) as server,
+        start("chat", "alice", *at(server), "--to=bob", stdin=subprocess.PIPE) as popen,
+    ):
+        status, output, errors = finish(popen, b"hi\n")
+    assert status == 1
+    assert "! this may be lost: -> bob: hi" in output
+    assert errors == "Error: the server has closed the connection\n"
+
+
+def test_what_is_typed_and_can_not_be_sent() -> None:
+    """The server takes no other login."""
+    typed = threading.Event()
+    scripts = [Player.login, Player.wait], [lambda _: typed.wait(TIMEOUT), refuse("AUTH_FAILED")]
+    with (
+        ScriptedServer(*scripts) as server,
+        start("chat", "alice", *at(server), "--to=bob", stdin=subprocess.PIPE) as popen,
+    ):
+        server.go.set()
+        assert read_line(popen) == "* the server has closed the connection; connecting again"
+        write(popen, b"one\n\ntwo\n")
+        assert read_line(popen) == "* no answer from the server so far: waiting"
+        typed.set()
+        status, output, errors = finish(popen)
+    assert (status, errors) == (1, "Error: AUTH_FAILED: no\n")
+    assert [line[6:] for line in output.splitlines() if "not sent" in line] == [
+        "! this is not sent: one",
+        "! this is not sent: two",
+    ]
 
 
 def test_no_server(path: str) -> None:

@@ -12,7 +12,7 @@ from chatproto import DuplicateLogin, Policy
 from ...client.scripted import Player, ScriptedServer
 from ...servers import SocketClient, run_sync
 from ..commands import at
-from .terminal import IMPATIENT_CHAT, open_chat, spawn_in_terminal
+from .terminal import CHAT, HASTY_CHAT, IMPATIENT_CHAT, open_chat, spawn_in_terminal
 
 
 def test_reconnecting(path: str) -> None:
@@ -21,6 +21,7 @@ def test_reconnecting(path: str) -> None:
             terminal = stack.enter_context(open_chat(path, "--to=alice", command=IMPATIENT_CHAT))
             terminal.wait_for_prompt("alice -> alice:")
         terminal.wait_for_line("! SHUTTING_DOWN: .*")
+        terminal.wait_for_prompt("(offline) alice -> alice:")
         terminal.type("still here\rtyping")
         terminal.wait_for_line(r"\* no answer from the server so far: waiting")
         stack.enter_context(run_sync(unix=path))
@@ -28,6 +29,26 @@ def test_reconnecting(path: str) -> None:
         terminal.wait_for_line("-> alice: still here")
         terminal.wait_for_line("<alice> still here")
         terminal.wait_for_prompt("alice -> alice: typing")
+
+
+def test_the_prompt_shows_at_once_that_the_server_is_gone() -> None:
+    with (
+        ScriptedServer([Player.login, Player.wait]) as server,
+        spawn_in_terminal([*CHAT, "alice", *at(server)]) as terminal,
+    ):
+        terminal.wait_for_prompt("alice:")
+        server.go.set()
+        terminal.wait_for_line(r"\* the server has closed the connection; connecting again")
+        terminal.wait_for_prompt("(offline) alice:")
+
+
+def test_the_prompt_shows_that_the_server_hangs() -> None:
+    with (
+        ScriptedServer([Player.login, Player.wait]) as server,
+        spawn_in_terminal([*HASTY_CHAT, "alice", *at(server)]) as terminal,
+    ):
+        terminal.wait_for_line(r"\* the server does not answer: .*; connecting again")
+        terminal.wait_for_prompt("(offline) alice:")
 
 
 @pytest.mark.parametrize("keys", ["\x04", "/quit\r", "\x03", "/quit\rmore\r"])
@@ -80,7 +101,7 @@ def test_what_a_signal_keeps_from_being_sent(path: str) -> None:
         terminal.wait_for_line("! SHUTTING_DOWN: .*")
         terminal.type("one\r/help\rtwo\x1b\r\rhalf")
         terminal.wait_for_line(r"\* no answer from the server so far: waiting")
-        terminal.wait_for_prompt("alice -> bob: half")
+        terminal.wait_for_prompt("(offline) alice -> bob: half")
         terminal.kill(signal.SIGTERM)
         assert terminal.wait_for_end() == 0
         assert terminal.is_as_before
