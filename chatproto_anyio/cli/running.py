@@ -127,6 +127,9 @@ def advice(error: ChatProtocolError, server: ServerOptions) -> str:
         case SSLError(reason=str(reason)) if "ALERT" in reason or "VERIFY" in reason:
             return ""
     was_ended = cause is None or isinstance(cause, EOFError | ConnectionResetError | SSLError)
+    if isinstance(error, ConnectionLostError) and error.code and "TLS" in error.text:
+        # The server says what is missing; CHAT/1.0 has no code for that.
+        return "" if server.tls_places else "try --tls"
     # With a code, the server has said why.
     if not was_ended or not isinstance(error, ConnectionLostError) or error.code:
         return ""

@@ -166,7 +166,7 @@ def test_the_environment_turns_tls_on_and_the_server_has_none() -> None:
 
 
 def test_a_server_with_tls_and_a_command_without(server: Running) -> None:
-    assert error_of(*at(server)).endswith(": this server wants TLS here")
+    assert error_of(*at(server)).endswith(": this server wants TLS here; try --tls")
 
 
 @pytest.mark.parametrize("answer", [b"", b"\x15\x03\x01\x00\x02\x02\x46"], ids=["end", "alert"])
