@@ -29,6 +29,13 @@ _TOLD: Final = (
 )
 """The reasons for closing that an event of their own has told already."""
 
+_NEWS: Final = (
+    CloseReason.HANDSHAKE_TIMEOUT,
+    CloseReason.TOO_MANY_HANDSHAKES,
+    CloseReason.PROXY_HEADER_TIMEOUT,
+)
+"""The reasons for closing that are news also of a connection that has sent no line."""
+
 THIS_MACHINE: Final = "this machine"
 """What the log calls the network of connections that have none."""
 
@@ -143,7 +150,8 @@ class EventLog:
         self.counters.closes[reason] += 1
         if reason in _TOLD:
             return
-        kind = EventKind.CLOSED if peer.has_sent else EventKind.PROBED
+        is_news = peer.has_sent or reason in _NEWS
+        kind = EventKind.CLOSED if is_news else EventKind.PROBED
         self._add(kind, peer, name, reason.value)
 
     def take(self) -> list[LogEvent]:

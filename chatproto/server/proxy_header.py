@@ -159,15 +159,15 @@ class ProxyNetworks:
     """The networks whose connections begin with a PROXY header. `in` tells if an address is there.
 
     Args:
-        networks: IP networks such as `10.0.0.0/8` and `2001:db8::/32`, single addresses, and `unix`
-            for all that comes through a Unix socket.
+        networks: One or several: IP networks such as `10.0.0.0/8` and `2001:db8::/32`, addresses,
+            and `unix` for all that comes through a Unix socket.
 
     Raises:
         ValueError: There is no such network.
     """
 
-    def __init__(self, networks: Iterable[str]) -> None:
-        given = set(networks)
+    def __init__(self, networks: str | Iterable[str]) -> None:
+        given = {networks} if isinstance(networks, str) else set(networks)
         self._unix = UNIX in given
         self._networks = [ip_network(each) for each in given - {UNIX}]
 

@@ -34,10 +34,10 @@ class Server:
             log in only under the DNS names and mail addresses among the subject's alternative names
             of their certificate (RFC 9525). If it has no alternative name of any kind, and exactly
             one common name, then under that.
-        proxy_protocol: The networks of balancers: IP networks such as `10.0.0.0/8`, IP addresses,
-            or `unix` for Unix sockets. Connections from there have to begin with a PROXY header,
-            version 1 or 2, and the address in it counts (HAProxy's proxy-protocol.txt). From
-            elsewhere, such a header closes the connection.
+        proxy_protocol: The network of balancers, or several: IP networks such as `10.0.0.0/8`, IP
+            addresses, or `unix` for Unix sockets. Connections from there have to begin with a PROXY
+            header, version 1 or 2, and the address in it counts (HAProxy's proxy-protocol.txt).
+            From elsewhere, such a header closes the connection.
         authenticate: Called for each LOGIN, on a thread of its own. Only True allows the login. An
             exception is logged and refuses it; so does taking longer than `Limits.auth_timeout`.
         policy: The rules on which servers may differ.
@@ -63,7 +63,7 @@ class Server:
         unix_mode: int | None = None,
         sockets: Sequence[socket.socket] = (),
         ssl: SSLContext | None = None,
-        proxy_protocol: Sequence[str] = (),
+        proxy_protocol: str | Sequence[str] = (),
         authenticate: Callable[[LoginRequest], bool] | None = None,
         policy: Policy = Policy(),
         limits: Limits = Limits(),
@@ -198,7 +198,7 @@ def serve(
     unix_mode: int | None = None,
     sockets: Sequence[socket.socket] = (),
     ssl: SSLContext | None = None,
-    proxy_protocol: Sequence[str] = (),
+    proxy_protocol: str | Sequence[str] = (),
     authenticate: Callable[[LoginRequest], bool] | None = None,
     policy: Policy = Policy(),
     limits: Limits = Limits(),

@@ -279,6 +279,23 @@ def test_a_failed_handshake_is_logged_once_with_its_reason() -> None:
     assert log.counters.closes == {"TLS handshake failed": 1}
 
 
+@pytest.mark.parametrize(
+    "reason",
+    [
+        CloseReason.HANDSHAKE_TIMEOUT,
+        CloseReason.TOO_MANY_HANDSHAKES,
+        CloseReason.PROXY_HEADER_TIMEOUT,
+    ],
+)
+def test_what_never_gets_to_its_first_line_is_news(reason: CloseReason) -> None:
+    log, peer = EventLog(Limits()), peer_of()
+    peer.close_reason = reason
+    log.closed(peer, None)
+    [event] = log.take()
+    assert str(event) == f"closed {peer.origin}: {reason}"
+    assert event.important
+
+
 def test_refused_logins_are_logged() -> None:
     log, peer = EventLog(Limits()), peer_of()
     log.login_refused(peer, "alice", ErrorCode.AUTH_FAILED, "no")

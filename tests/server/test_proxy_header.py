@@ -219,10 +219,11 @@ def test_any_address_of_ipv6(source: object, destination: object, port: int, oth
         (["2001:db8::/32", "unix"], ["2001:db8::1", ""], ["2001:db9::1", "192.0.2.1"]),
         (["fe80::/10"], ["fe80::1%eth0"], ["::1"]),
         (["unix"], [""], ["127.0.0.1"]),
+        ("10.0.0.0/8", ["10.1.2.3"], ["127.0.0.1"]),
         ([], [], ["127.0.0.1", "::1", ""]),
     ],
 )
-def test_networks(networks: list[str], inside: list[str], outside: list[str]) -> None:
+def test_networks(networks: str | list[str], inside: list[str], outside: list[str]) -> None:
     found = ProxyNetworks(networks)
     assert [each for each in (*inside, *outside) if each in found] == inside
 
