@@ -82,6 +82,9 @@ class ChatSession:
         """How many lines from the server were not valid and were skipped."""
         self.logged_out: bool = False
         """Whether this client has sent LOGOUT, or is closed: it sends nothing more."""
+        self.first_byte: bytes = b""
+        """The first byte that the connection has brought; empty for none. No line of CHAT/1.0
+        starts with what TLS starts with."""
         self._new_token = new_token
         self._limits = limits
         self._max_queue = max_queue
@@ -156,6 +159,7 @@ class ChatSession:
         self._earlier_items = len(self._items)
         self._last_notice = None
         self._heard = True
+        self.first_byte = b""
         self.error = None
         return self.login(self.name)
 
@@ -308,6 +312,8 @@ class ChatSession:
     def receive_data(self, data: BytesLike) -> None:
         """Take the next bytes from the server."""
         self._heard = True
+        if not self.first_byte:
+            self.first_byte = bytes(data[:1])
         for event in self._connection.receive_data(data):
             if self.error is not None:
                 # Or what is received would depend on how the stream is cut.

@@ -20,6 +20,7 @@ from chatproto import (
     ReconnectState,
 )
 from chatproto_sync.sockets.addresses import Endpoint
+from chatproto_sync.sockets.errors import login_lost
 
 from ..streams import SendRoom, close, open_stream, receive, send
 from .time_limit import MINIMUM, time_limit
@@ -135,8 +136,12 @@ class ClientConnection:
             await send(stream, data)
             while not ping.done:
                 self._feed(await receive(stream))
-            if (error := ping.error or self._session.error) is not None:
-                raise error.copy()
+            if (reason := ping.error or self._session.error) is not None:
+                raise reason.copy()
+        except ConnectionLostError as error:
+            await close(stream)
+            lost = login_lost(self._endpoint, error, self._session.first_byte)
+            raise lost from lost.__cause__
         except BaseException:
             await close(stream)
             raise

@@ -19,6 +19,7 @@ from chatproto import (
 )
 
 from ..sockets.addresses import Endpoint
+from ..sockets.errors import login_lost
 from .deadline import DAY, Deadline
 from .stream import SocketStream
 
@@ -142,18 +143,26 @@ class ClientConnection:
             self._attempt = stream
         try:
             stream.open(self._endpoint, deadline)
-            with self._changed:
-                data, ping = self._session.start()
-            self._send(stream, data, deadline)
-            self._read_until(stream, lambda: ping.done or None, deadline)
-            with self._changed:
-                if (reason := ping.error or self._session.error) is not None:
-                    raise reason.copy()
-                self._stream = stream
-                self._session.tick(time.monotonic())
+            try:
+                self._start(stream, deadline)
+            except ConnectionLostError as error:
+                lost = login_lost(self._endpoint, error, self._session.first_byte)
+                raise lost from lost.__cause__
         except BaseException:
             stream.close()
             raise
+
+    def _start(self, stream: SocketStream, deadline: Deadline) -> None:
+        """Use a stream if the server accepts the login."""
+        with self._changed:
+            data, ping = self._session.start()
+        self._send(stream, data, deadline)
+        self._read_until(stream, lambda: ping.done or None, deadline)
+        with self._changed:
+            if (reason := ping.error or self._session.error) is not None:
+                raise reason.copy()
+            self._stream = stream
+            self._session.tick(time.monotonic())
 
     def log_out(self, deadline: Deadline) -> None:
         """Send LOGOUT if there is a connection, and wait until the server has closed it."""

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 import pytest
+import trustme
 
 from chatproto import ChatTimeoutError, ConnectionLostError, LocalProtocolError, Message
 
@@ -96,7 +97,8 @@ def test_a_certificate_is_refused(
         pass
     cause = caught.value.__cause__
     assert isinstance(cause, ssl.SSLCertVerificationError)
-    assert str(caught.value) == f"can't connect to {server.addresses[0]}: {cause.strerror}"
+    words = f"the server's certificate is not accepted: {cause.verify_message}"
+    assert str(caught.value) == f"can't connect to {server.addresses[0]}: {words}"
     assert reason in str(caught.value)
 
 
@@ -116,6 +118,8 @@ def test_a_server_without_tls(connect: Connect, script: Script) -> None:
     ):
         pass
     assert isinstance(caught.value.__cause__, ssl.SSLError)
+    assert "[SSL" not in str(caught.value)
+    assert re.search("connect without TLS|no version of TLS in common", str(caught.value))
 
 
 @pytest.mark.parametrize("hostname", ["", ".example", "a\0b"])
@@ -144,7 +148,57 @@ def swallow(player: Player) -> None:
 def test_a_loss_during_the_handshake(connect: Connect, script: Script) -> None:
     with (
         ScriptedServer(script) as server,
-        pytest.raises(ConnectionLostError, match=r"can't connect to \S+: \S+"),
+        pytest.raises(ConnectionLostError, match=r"during the TLS handshake; .* without TLS$"),
+        connect(name="alice", ssl=contexts()[1], **where(server)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize("version", [ssl.TLSVersion.TLSv1_2, ssl.TLSVersion.TLSv1_3])
+def test_a_client_without_the_certificate_that_is_wanted(
+    connect: Connect, version: ssl.TLSVersion
+) -> None:
+    """With TLS 1.3, the server says so after the handshake."""
+    authority = trustme.CA()
+    server_context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(server_context)
+    authority.configure_trust(server_context)
+    server_context.verify_mode = ssl.CERT_REQUIRED
+    client_context = ssl.create_default_context()
+    authority.configure_trust(client_context)
+    client_context.maximum_version = version
+    with (
+        run_sync(port=0, ssl=server_context) as server,
+        pytest.raises(ConnectionLostError, match=r"wants a client certificate,.* load one"),
+        connect(name="alice", ssl=client_context, **where(server)),
+    ):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("answer", "words"),
+    [
+        (b"\x15\x03\x03\x00\x02\x02\x46", "the server uses TLS, so connect with TLS$"),
+        (b"", "without an answer to the login; if the server wants TLS, connect with TLS$"),
+        (b"CHAT/1.0 RECEIVE bob hi\n", "^the server has closed the connection$"),
+    ],
+    ids=["alert", "nothing", "an answer"],
+)
+def test_a_client_without_tls(connect: Connect, answer: bytes, words: str) -> None:
+    """Of a server that can say so only in TLS, or not at all."""
+    with (
+        ScriptedServer([Player.read_line, Player.read_line, write(answer)]) as server,
+        pytest.raises(ConnectionLostError, match=words),
+        connect(name="alice", **where(server)),
+    ):
+        pass
+
+
+def test_no_answer_over_tls(connect: Connect) -> None:
+    words = "without an answer to the login; if the server wants a client certificate, load one"
+    with (
+        ScriptedServer([Player.start_tls, Player.read_line, Player.read_line]) as server,
+        pytest.raises(ConnectionLostError, match=words),
         connect(name="alice", ssl=contexts()[1], **where(server)),
     ):
         pass
