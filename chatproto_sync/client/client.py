@@ -31,13 +31,13 @@ class Client:
 
     Any thread may use it; one may receive while others send. Iterating over it yields what
     `receive` returns, until this client logs out. It reads only while a method waits, also if that
-    is `send` because the server takes nothing. The server slows down those who send to a client
-    that does not read, and closes its connection in the end.
+    is `send` because the server takes nothing, and once before each line that it sends. The server
+    slows down those who send to a client that does not read, and closes its connection in the end.
 
     Methods that wait raise
 
-    * `ConnectionLostError` when the connection is lost. A client that reconnects raises it only
-      once it has given up;
+    * `ConnectionLostError` when the connection is lost, with a heartbeat also when the server does
+      not answer. A client that reconnects raises it only once it has given up;
     * `RemoteProtocolError` when the server does not speak CHAT/1.0;
     * `ChatTimeoutError` when they take longer than the `timeout` that `connect` was given;
     * `LocalProtocolError` when a command would break the protocol, or this client has logged out.

@@ -100,7 +100,8 @@ def _words(error: Exception) -> object:
     """The words for an error on a client's connection."""
     if isinstance(error, SSLCertVerificationError):
         return f"the server's certificate is not accepted: {error.verify_message}"
-    reason = error.reason if isinstance(error, SSLError) else None
+    # Python's own errors of TLS have no reason.
+    reason = getattr(error, "reason", None) if isinstance(error, SSLError) else None
     for ends, words in _TLS_WORDS.items():
         if reason and reason.endswith(ends):
             return f"{words} ({reason.lower().replace('_', ' ')})"
