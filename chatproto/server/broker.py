@@ -300,7 +300,7 @@ class ChatBroker(Generic[ConnectionId]):
         connection when the next line is added to it. A handshake that has begun goes on. A
         connection with more bad lines in a row than `Limits.bad_lines` ends with its next bytes.
 
-        It looks at each connection once, which takes some microseconds for each.
+        It looks at each connection once, which takes about a microsecond for each.
 
         Args:
             policy: The choices that the protocol leaves open; None to leave them.

@@ -82,15 +82,25 @@ def test_options(command: list[str], log: Path) -> None:
 
 
 @each_command
+def test_what_kubernetes_sets_is_ignored_with_a_warning(command: list[str], log: Path) -> None:
+    variables = {"CHATPROTO_PORT": "tcp://10.0.0.1:3333", "CHATPROTO_METRICS_PORT": "tcp://[::1]:1"}
+    options = [f"--unix={log.parent}/chat", "--log-format=text"]
+    with spawn([*command, *options], log, **variables) as server:
+        for name, value in variables.items():
+            server.wait_for_log(f"WARNING ignoring {name}={value}: Kubernetes sets this")
+        assert server.end(signal.SIGTERM) == 0
+
+
+@each_command
 def test_environment(command: list[str], log: Path) -> None:
     with spawn(
         command,
         log,
         CHATPROTO_HOST="127.0.0.1",
         CHATPROTO_PORT="0",
-        CHATPROTO_POLICY="reference",
+        CHATPROTO_POLICY="Reference",
         CHATPROTO_NO_NOTICES="1",
-        CHATPROTO_LOG_LEVEL="warning",
+        CHATPROTO_LOG_LEVEL="WARNING",
     ) as server:
         _check_options(server)
 

@@ -1,8 +1,8 @@
-"""`startup`: the greeting."""
+"""`startup`: the greeting, and the error of a server that cannot listen."""
 
 import pytest
 
-from chatproto_sync.service.startup import greeting
+from chatproto_sync.service.startup import cannot_listen, greeting
 
 
 @pytest.mark.parametrize(
@@ -22,3 +22,15 @@ def test_greeting(address: str, netcat: str, openssl: str) -> None:
         assert first == f"Listening on {address}, [::1]:9."
         assert second == f"To talk to it, run   {command}"
         assert third.endswith(" CHAT/1.0 LOGIN alice")
+
+
+@pytest.mark.parametrize(
+    ("error", "words"),
+    [
+        (OSError(13, "Permission denied", "[::1]:80"), "listen on [::1]:80: Permission denied"),
+        (OSError(2, "No such file", "unix:/a\x1b"), r"listen on unix:/a\x1b: No such file"),
+        (OSError(24, "Too many open files"), "start: Too many open files"),
+    ],
+)
+def test_the_error_of_a_server_that_cannot_listen(error: OSError, words: str) -> None:
+    assert str(cannot_listen(error)) == f"can't {words}"
