@@ -1,8 +1,8 @@
-"""`startup`: the greeting, and the error of a server that cannot listen."""
+"""`startup`: the greeting, and the error of a server that cannot start."""
 
 import pytest
 
-from chatproto_sync.service.startup import cannot_listen, greeting
+from chatproto_sync.service.startup import cannot_start, greeting
 
 
 @pytest.mark.parametrize(
@@ -32,5 +32,5 @@ def test_greeting(address: str, netcat: str, openssl: str) -> None:
         (OSError(24, "Too many open files"), "start: Too many open files"),
     ],
 )
-def test_the_error_of_a_server_that_cannot_listen(error: OSError, words: str) -> None:
-    assert str(cannot_listen(error)) == f"can't {words}"
+def test_the_error_of_a_server_that_cannot_start(error: OSError, words: str) -> None:
+    assert str(cannot_start(error)) == f"can't {words}"
