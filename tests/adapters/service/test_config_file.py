@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from chatproto_sync.service.config_file import read_config
-from chatproto_sync.service.options import OPTIONS
+from chatproto_sync.service.options import OPTIONS, Option
 from chatproto_sync.service.settings import limits_of, read_settings
 
 
@@ -38,6 +38,29 @@ def read(path: Path, text: str) -> dict[str, Sequence[str]]:
 )
 def test_values(path: Path, line: str, key: str, texts: list[str]) -> None:
     assert read(path, line) == {key: texts}
+
+
+def example(option: Option) -> str:
+    """A line that sets an option to what is not its default."""
+    if option.choices:
+        value = f'"{option.choices[-1]}"'
+    elif option.toml is str:
+        value = {"unix-mode": '"600"', "proxy-protocol": '["10.0.0.0/8", "unix"]'}.get(
+            option.name, '"other"'
+        )
+    else:
+        value = "true" if option.is_flag else "777"
+    return f"{option.name} = {value}\n"
+
+
+def test_each_option_can_be_in_a_file(path: Path) -> None:
+    options = [each for each in OPTIONS if each.in_file]
+    path.write_text("".join(map(example, options)), encoding="utf-8")
+    found = read_settings(OPTIONS, {"config": [str(path)]}, {"CHATPROTO_METRICS_PORT": "778"})
+    for option in options:
+        assert found.values[option.key] != option.default
+        expected = "CHATPROTO_METRICS_PORT" if option.key == "metrics_port" else f"{option.name} in"
+        assert found.places[option.key].startswith(expected)
 
 
 def test_an_empty_file_and_comments(path: Path) -> None:
