@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from chatproto import Group, GroupMade, LocalProtocolError, Login, visible
+from chatproto import GroupMade, LocalProtocolError, Login, visible
 
 from .errors import StateError
 from .unwritten import Unwritten
@@ -306,13 +306,21 @@ def _check(connection: sqlite3.Connection, name: str) -> None:
 
 
 def _read(connection: sqlite3.Connection) -> Iterator[GroupMade]:
+    names = _Names()
     for _, rows in groupby(connection.execute(_READ), key=itemgetter(0)):
-        (_, name, creator, first), *others = rows
+        (_, group, creator, first), *others = rows
         # Of a group without members, there is one row, and its last column is NULL.
-        members = [] if first is None else [first, *(row[3] for row in others)]
-        # These refuse what is no name.
-        made, by = Group(name, members), Login(creator)
-        yield GroupMade(made.name, by.name, made.members)
+        members = () if first is None else (first, *(row[3] for row in others))
+        yield GroupMade(names[group], names[creator], tuple(names[each] for each in members))
+
+
+class _Names(dict[str, str]):
+    """Names by themselves, each checked when it first appears, and kept once for all groups."""
+
+    def __missing__(self, name: str) -> str:
+        # What no user can log in as, no group can be called either.
+        found = self[name] = Login(name).name
+        return found
 
 
 @contextlib.contextmanager
