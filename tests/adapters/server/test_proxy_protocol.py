@@ -18,7 +18,7 @@ from chatproto_sync.sockets.transport import Transport
 from ..processes import COMMANDS, spawn
 from ..servers import TIMEOUT, SocketClient, Start, run_sync
 from ..sockets.conftest import FakeClock
-from ..sockets.insides import Clock, server_log
+from ..sockets.insides import Clock, server_log, wait_until
 from .test_tls_handshakes import TlsBytes, name_of
 from .test_tls_server import client_context, server_context
 
@@ -151,12 +151,12 @@ def test_a_health_check_that_sends_nothing(
 def test_a_header_that_does_not_come_in_time(start: Start, part: bytes) -> None:
     with (
         server_log() as log,
-        start(port=0, proxy_protocol=HERE, ssl=server_context()) as server,
+        start(port=0, proxy_protocol=HERE) as server,
         ProxiedClient(server.addresses[0], V2) as alice,
         ProxiedClient(server.addresses[0], part) as mallory,
     ):
-        while server.snapshot().accepted < 2:
-            alice.socket.getpeername()
+        alice.login("alice")
+        wait_until(lambda: server.snapshot().accepted == 2, alice, "alice")
         Clock(server).skip(Limits().handshake_timeout)
         assert mallory.read_line() == b""
         log.wait_for_all([f"closed {name_of(mallory)}: no PROXY header in time"])
