@@ -75,10 +75,10 @@ class ClientConnection:
         """
         while True:
             stream = await self._connected()
-            # Better cancelled now than when a part of the line may be written.
-            await anyio.lowlevel.checkpoint_if_cancelled()
             # Or the line would be written to a connection that is known to be lost.
             await self._look(stream)
+            # Better cancelled now than when a part of the line may be written.
+            await anyio.lowlevel.checkpoint_if_cancelled()
             if stream is not self._stream:
                 continue
             data, ping = make()
@@ -289,10 +289,8 @@ class ClientConnection:
             return False
         async with self.write_lock:
             ready = self._room.takes(0)
+            # None, if something has arrived while this task took the lock.
             data = self._session.take_heartbeat(anyio.current_time())
-            if not data:
-                # Something has arrived while this task took the lock.
-                return True
             try:
                 # If nothing waits, being cancelled would only do harm.
                 with anyio.CancelScope(shield=ready):

@@ -140,7 +140,7 @@ class _Connecting:
         finally:
             self._entered.release()
 
-    if not TYPE_CHECKING:
+    if not TYPE_CHECKING:  # pragma: no branch - it is always true here
         # Type checkers find these mistakes without help.
 
         def __getattr__(self, name: str) -> NoReturn:

@@ -130,6 +130,19 @@ def test_notices_and_messages_are_received_apart(join: Connect) -> None:
         assert alice.take_notices() == []
 
 
+def test_items_of_a_client_that_does_not_reconnect_are_messages(join: Connect) -> None:
+    with join(name="alice") as alice:
+        for text in ("1", "2"):
+            alice.send("alice", text)
+        items = alice.items()
+        assert [next(items), next(items)] == [Message("alice", b"1"), Message("alice", b"2")]
+        alice.send("alice", "3")
+        alice.flush()
+        alice.logout()
+        assert list(items) == [Message("alice", b"3")]
+        assert list(alice.items()) == []
+
+
 def test_a_timeout_changes_nothing(join: Connect) -> None:
     with join(name="alice") as alice:
         for wait in (alice.receive, alice.receive_notice):

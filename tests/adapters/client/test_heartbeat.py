@@ -14,6 +14,7 @@ import anyio
 import pytest
 
 import chatproto_anyio
+import chatproto_sync
 from chatproto import (
     ChatProtocolError,
     ChatTimeoutError,
@@ -22,6 +23,9 @@ from chatproto import (
     Message,
     Reconnected,
 )
+from chatproto_sync.client.connection import ClientConnection
+from chatproto_sync.client.deadline import Deadline
+from chatproto_sync.client.stream import SocketStream
 
 from ..clients import (
     SHORT,
@@ -239,6 +243,58 @@ async def test_a_stream_that_takes_no_heartbeat() -> None:
         ):
             with pytest.raises(ConnectionLostError, match="does not answer"):
                 await chat.receive()
+
+
+@each_backend
+async def test_cancelled_while_it_writes_a_heartbeat() -> None:
+    """Half a line may be written."""
+    with memory_pair(0) as (ours, theirs):
+
+        async def let_in() -> None:
+            assert (await theirs.read_line()).startswith(b"CHAT/1.0 LOGIN ")
+            line = await theirs.read_line()
+            await theirs.send(line.replace(b" SEND ", b" RECEIVE "))
+
+        async with (
+            beside(let_in),
+            chatproto_anyio.connect(name="alice", transport=ours, heartbeat=0.2) as chat,
+        ):
+            with pytest.raises(ChatTimeoutError):
+                await chat.receive(timeout=0.3)
+            # On a machine that is very busy, it is not written yet.
+            with pytest.raises(ConnectionLostError, match=r"not be finished|does not answer"):
+                await chat.receive()
+
+
+def test_out_of_time_while_it_writes_a_heartbeat(monkeypatch: pytest.MonkeyPatch) -> None:
+    send = ClientConnection._send
+
+    def send_no_heartbeat(
+        self: ClientConnection, stream: SocketStream, data: bytes, deadline: Deadline
+    ) -> None:
+        if data.startswith(b"CHAT/1.0 SEND alice \0"):
+            raise ChatTimeoutError
+        send(self, stream, data, deadline)
+
+    with (
+        ScriptedServer([Player.login, Player.wait]) as server,
+        chatproto_sync.connect(name="alice", heartbeat=SILENCE, **where(server)) as chat,
+    ):
+        monkeypatch.setattr(ClientConnection, "_send", send_no_heartbeat)
+        with pytest.raises(ChatTimeoutError):
+            chat.receive()
+        with pytest.raises(ConnectionLostError, match="could not be finished"):
+            chat.receive()
+
+
+@each_client
+def test_a_connection_that_fails_under_a_heartbeat(connect: Connect) -> None:
+    with (
+        ScriptedServer([Player.login, Player.reset]) as server,
+        connect(name="alice", heartbeat=SILENCE, **where(server)) as chat,
+        pytest.raises(ConnectionLostError),
+    ):
+        chat.receive()
 
 
 # A server that is killed

@@ -5,6 +5,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+import chatproto_anyio.client.connection
+import chatproto_sync.client.connection
 from chatproto import (
     ChatSession,
     ChatTimeoutError,
@@ -201,6 +203,30 @@ def test_a_loss_while_sending(connect: Connect, loss: Script) -> None:
         if loss:
             assert isinstance(caught.value.__cause__, OSError)
         is_lost(chat)
+
+
+@pytest.mark.parametrize("name", ["flush", "ping", "login"])
+def test_a_loss_while_a_ping_is_written(
+    connect: Connect, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It is not repeated on another connection, where it would prove nothing."""
+    lost = ConnectionLostError("cable cut")
+
+    def fail(*_: object) -> None:
+        raise lost
+
+    async def fail_async(*_: object) -> None:
+        raise lost
+
+    with (
+        ScriptedServer([Player.login, Player.wait]) as server,
+        connect(name="alice", **where(server)) as chat,
+    ):
+        monkeypatch.setattr(chatproto_sync.client.connection.ClientConnection, "_send", fail)
+        monkeypatch.setattr(chatproto_anyio.client.connection.ClientConnection, "_send", fail_async)
+        for use in (USES[name], USES["receive"]):
+            with pytest.raises(ConnectionLostError, match="cable cut"):
+                use(chat)
 
 
 def test_the_last_notice_is_the_reason(connect: Connect) -> None:
