@@ -294,7 +294,8 @@ class ClientConnection:
             try:
                 # If nothing waits, being cancelled would only do harm.
                 with anyio.CancelScope(shield=ready):
-                    await self._send(stream, data)
+                    if data:
+                        await self._send(stream, data)
             except ConnectionLostError as error:
                 await self._lose(stream, error)
             except BaseException:
