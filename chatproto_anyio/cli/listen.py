@@ -16,7 +16,7 @@ from chatproto import ChatProtocolError, Disconnected, Item, Message, Notice, Re
 from ..client.client import Client
 from ..client.connect import connect
 from .chat.lines import OutputLine
-from .options import ServerOptions, connection_options, name_option
+from .options import ClientCommand, ServerOptions, connection_options, name_option
 from .running import (
     cancelled_by_signal,
     format_disconnected,
@@ -33,7 +33,7 @@ Printable: TypeAlias = Item | Notice
 """What a client receives and this command prints."""
 
 
-@click.command()
+@click.command(cls=ClientCommand)
 @name_option
 @click.option("--json", "as_json", is_flag=True, help="Print each item as a line of JSON.")
 @connection_options

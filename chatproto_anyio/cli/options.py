@@ -1,5 +1,6 @@
 """Options that the client commands share: where the server is, and who logs in."""
 
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import wraps
@@ -42,6 +43,20 @@ class ServerOptions:
 
     has_certificate: bool
     """Whether the client sends a certificate."""
+
+
+class ClientCommand(click.Command):
+    """A command whose options take one value each, and say so when they are repeated."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """See `click.Command`."""
+        if not ctx.resilient_parsing:
+            _, _, given = self.make_parser(ctx).parse_args(args=list(args))
+            for param, count in Counter(given).items():
+                if isinstance(param, click.Option) and count > 1 and not param.is_flag:
+                    text = f"takes one value, and has {count}"
+                    raise click.BadParameter(text, ctx, param)
+        return super().parse_args(ctx, args)
 
 
 def connection_options(command: Callable[..., None]) -> Callable[..., None]:

@@ -22,7 +22,7 @@ from chatproto import (
 
 from ..client.client import Client
 from ..client.connect import connect
-from .options import ServerOptions, connection_options, name_option
+from .options import ClientCommand, ServerOptions, connection_options, name_option
 from .running import format_notice, logged_in, run_client
 from .stdio import InputLine, StandardInput
 
@@ -33,7 +33,7 @@ SERVER_REPORTED_ERRORS: Final = 3
 """The exit status when the server has reported errors."""
 
 
-@click.command()
+@click.command(cls=ClientCommand)
 @name_option
 @click.option("--group", is_flag=True, help="TO is a group.")
 @connection_options

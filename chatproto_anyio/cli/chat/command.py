@@ -11,7 +11,7 @@ import click
 
 from ...client.client import Client
 from ...client.connect import connect
-from ..options import ServerOptions, connection_options, validate_name
+from ..options import ClientCommand, ServerOptions, connection_options, validate_name
 from ..running import cancelled_by_signal, logged_in, run_client
 from .conversation import Conversation, UserInterface
 from .parsing import Recipient
@@ -31,7 +31,7 @@ def _make_recipient(
     return Recipient(validate_name(context, param, value), group=param.name == "to_group")
 
 
-@click.command()
+@click.command(cls=ClientCommand)
 @click.argument("name", callback=validate_name)
 @click.option(
     "--to", metavar="USER", callback=_make_recipient, help="The user to send messages to."

@@ -3,6 +3,8 @@
 What a command refuses is tested in this process, because to start Python takes a while.
 """
 
+import contextlib
+import logging
 import os
 import re
 import resource
@@ -10,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import NamedTuple
@@ -63,10 +66,27 @@ def invoke(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -
         written = capfd.readouterr()
         return Result(status, written.out, written.err)
 
-    # Servers raise it.
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    yield invoke
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+    with process_left_as_it_was():
+        yield invoke
+
+
+@contextlib.contextmanager
+def process_left_as_it_was() -> Iterator[None]:
+    """Take back what a server's command does to its process for good."""
+    limits = resource.getrlimit(resource.RLIMIT_NOFILE)
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+    signals = [(number, signal.getsignal(number)) for number in numbers]
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    hooks = sys.excepthook, sys.unraisablehook, threading.excepthook
+    yield
+    sys.excepthook, sys.unraisablehook, threading.excepthook = hooks
+    logging.captureWarnings(capture=False)
+    root.setLevel(level)
+    root.handlers[:] = handlers
+    for number, handler in signals:
+        signal.signal(number, handler)
+    resource.setrlimit(resource.RLIMIT_NOFILE, limits)
 
 
 @pytest.fixture
@@ -254,6 +274,21 @@ def test_bad_options_of_clients(
     result = invoke("chatproto", *arguments, f"{option}={value}")
     assert (result.status, result.stdout) == (2, "")
     assert option in result.stderr.splitlines()[-1]
+
+
+@each_client
+def test_repeated_options_of_clients(invoke: Invoke, arguments: list[str]) -> None:
+    for option, values in (("--host", "ab"), ("--as", "ab"), ("--port", "12")):
+        result = invoke("chatproto", *arguments, *(f"{option}={each}" for each in values))
+        count = arguments.count("--as=alice") + 2 if option == "--as" else 2
+        assert (result.status, result.stdout) == (2, "")
+        assert f"'{option}': takes one value, and has {count}" in result.stderr
+    # A flag says the same twice; and behind -- there are no options.
+    result = invoke("chatproto", *arguments, "--tls", "--tls", "--port=1")
+    assert "takes one value" not in result.stderr
+    assert result.status == 1
+    result = invoke("chatproto", "send", "--as=alice", "--port=1", "--", "--host", "--host")
+    assert result.status == 1
 
 
 @each_client

@@ -146,7 +146,8 @@ def test_a_certificate_from_another_ca(server: Running) -> None:
 
 
 def test_a_certificate_for_another_host(server: Running, ca: str) -> None:
-    error = error_of(*at(server), "--host=localhost", ca)
+    _, port = at(server)
+    error = error_of("--host=localhost", port, ca)
     assert error.endswith("; give the name or address that the certificate is for, with --host")
 
 
