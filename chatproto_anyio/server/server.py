@@ -97,6 +97,8 @@ class Server:
         driver = self._driver
         driver.listen()
         try:
+            if self._writer is not None:
+                self._writer.start()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(self._tick)
                 task_status.started(self)
@@ -108,8 +110,10 @@ class Server:
         finally:
             driver.close()
             if self._writer is not None:
+                # A limiter of its own: the application's threads may all be busy.
+                limiter = anyio.CapacityLimiter(1)
                 with anyio.CancelScope(shield=True):
-                    await anyio.to_thread.run_sync(self._writer.close)
+                    await anyio.to_thread.run_sync(self._writer.close, limiter=limiter)
 
     def abort(self) -> None:
         """Close all connections at once when `run` is cancelled, or has been."""

@@ -114,6 +114,8 @@ class Server:
         driver = self._driver
         driver.listen()
         try:
+            if self._writer is not None:
+                self._writer.start()
             while not self._stopping:
                 driver.step(TICK)
             driver.drain()

@@ -52,27 +52,34 @@ class StateWriter:
         self._thread = threading.Thread(target=self._run, name="chatproto-state", daemon=True)
 
     def read(self) -> Iterator[GroupMade]:
-        """Yield the groups in the file. Call it before `keep`.
+        """Yield the groups in the file. Call it before `start`.
 
         Raises:
             StateError: They can't be read.
         """
         return self._file.read()
 
+    def start(self) -> None:
+        """Start the thread.
+
+        Raises:
+            RuntimeError: The system allows no further thread.
+        """
+        self._thread.start()
+
     def keep(self, changes: Iterable[GroupChange]) -> None:
-        """Have changes written soon. Returns at once. Call it on one thread only."""
+        """Have changes written soon. Returns at once."""
         with self._lock:
             self._unwritten.note(changes)
-        if not self._changed.is_set():
-            self._changed.set()
-            if self._thread.ident is None:
-                self._thread.start()
+        self._changed.set()
 
     def close(self) -> None:
         """Write what is left, and close the file. Takes `CLOSE_TIMEOUT` at most.
 
-        You may call it twice.
+        A second call does nothing.
         """
+        if self._closing.is_set():
+            return
         self._closing.set()
         self._changed.set()
         if self._thread.ident is None:

@@ -7,13 +7,14 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import anyio
 import pytest
 
 import chatproto_anyio
 import chatproto_sync
 from chatproto import Limits, Policy
 
-from ..servers import SocketClient, Start, clients, reserved_port
+from ..servers import TIMEOUT, SocketClient, Start, clients, reserved_port
 
 SERVERS = pytest.mark.parametrize("kind", [chatproto_sync.Server, chatproto_anyio.Server])
 Kind = Callable[..., Any]
@@ -151,3 +152,22 @@ def test_an_abort_writes_what_is_left(path: Path) -> None:
         thread.join()
     with closing(sqlite3.connect(path)) as file:
         assert file.execute("SELECT name FROM groups").fetchall() == [("tea",)]
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_threads_that_are_all_busy_do_not_keep_the_server_from_ending(
+    backend: str, path: Path
+) -> None:
+    async def main() -> None:
+        limiter = anyio.to_thread.current_default_thread_limiter()
+        limiter.total_tokens = 1
+        await limiter.acquire_on_behalf_of("a thread of the application")
+        server = chatproto_anyio.Server(port=0, state=path)
+        with anyio.fail_after(TIMEOUT):
+            async with anyio.create_task_group() as tasks:
+                await tasks.start(server.run)
+                tasks.cancel_scope.cancel()
+
+    anyio.run(main, backend=backend)
+    kind: Kind = chatproto_sync.Server
+    kind(port=0, state=path).close()

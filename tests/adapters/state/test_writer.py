@@ -4,7 +4,7 @@ import logging
 import sqlite3
 import threading
 from collections.abc import Iterator
-from contextlib import closing
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +55,14 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "groups"
 
 
+@contextmanager
+def writing(path: Path) -> Iterator[StateWriter]:
+    """A writer that has started. The end of the context closes it."""
+    with closing(StateWriter(path)) as writer:
+        writer.start()
+        yield writer
+
+
 class Disk:
     """Has `StateFile.write` do what the test says."""
 
@@ -88,7 +96,7 @@ def disk(monkeypatch: pytest.MonkeyPatch) -> Disk:
 
 
 def test_changes_are_written_soon(path: Path, disk: Disk) -> None:
-    with closing(StateWriter(path)) as writer:
+    with writing(path) as writer:
         writer.keep([TEA])
         assert disk.written.wait(TIMEOUT)
         with closing(sqlite3.connect(path)) as reader:
@@ -98,7 +106,7 @@ def test_changes_are_written_soon(path: Path, disk: Disk) -> None:
 
 
 def test_changes_are_written_at_the_end(path: Path) -> None:
-    with closing(StateWriter(path)) as writer:
+    with writing(path) as writer:
         writer.keep([TEA])
         writer.keep([MemberLeft("tea", "bob")])
     with closing(StateWriter(path)) as writer:
@@ -110,7 +118,7 @@ def test_many_changes_are_written_in_parts(
 ) -> None:
     monkeypatch.setattr(module, "BATCH", 10)
     groups = [GroupMade(f"g{number}", "x", ("y", "z")) for number in range(100)]
-    with closing(StateWriter(path)) as writer:
+    with writing(path) as writer:
         writer.keep(groups)
     assert read(path) == by_name(groups)
     assert disk.written.is_set()
@@ -127,7 +135,7 @@ def test_a_disk_that_is_full(path: Path, log: Log, monkeypatch: pytest.MonkeyPat
     """The log says so once, and once when it is over. Nothing is lost."""
     monkeypatch.setattr(module, "RETRY_PAUSE", 0.01)
     groups = [GroupMade(f"g{number}", "x", ("y", "z")) for number in range(1000)]
-    with closing(StateWriter(path)) as writer:
+    with writing(path) as writer:
         # SQLite fails as it does when the system has no room: in the middle of writing.
         connection = writer._file._connection
         connection.execute("PRAGMA max_page_count = 5")
@@ -167,7 +175,7 @@ def test_a_disk_that_becomes_read_only(
     path: Path, log: Log, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(module, "RETRY_PAUSE", 0.01)
-    with closing(StateWriter(path)) as writer:
+    with writing(path) as writer:
         connection = writer._file._connection
         connection.execute("PRAGMA query_only = ON")
         writer.keep([TEA])
@@ -180,7 +188,7 @@ def test_a_disk_that_becomes_read_only(
 
 def test_a_disk_that_stays_full_to_the_end(path: Path, log: Log, disk: Disk) -> None:
     """What was there before is there again, and the log tells how much is lost."""
-    with closing(StateWriter(path)) as writer:
+    with writing(path) as writer:
         writer.keep([TEA])
         assert disk.written.wait(TIMEOUT)
         disk.error = sqlite3.OperationalError("database or disk is full")
@@ -194,7 +202,7 @@ def test_a_disk_that_stays_full_to_the_end(path: Path, log: Log, disk: Disk) -> 
 def test_an_error_that_nobody_has_thought_of(path: Path, log: Log, disk: Disk) -> None:
     """The thread goes on."""
     disk.error = MemoryError("no memory")
-    with closing(StateWriter(path)) as writer:
+    with writing(path) as writer:
         writer.keep([TEA])
         log.wait_for("trying again: no memory.")
         disk.error = None
@@ -207,8 +215,11 @@ def test_a_disk_that_hangs_does_not_keep_the_server_from_ending(
     monkeypatch.setattr(module, "CLOSE_TIMEOUT", 0.01)
     disk.open.clear()
     writer = StateWriter(path)
+    writer.start()
     writer.keep([TEA])
     assert disk.reached.wait(TIMEOUT)
+    writer.close()
+    # That does not wait, and says it no second time.
     writer.close()
     assert log.lines == [f"ERROR leaving the state file {path}: the disk takes too long"]
     # So that the thread does not outlive the test.
@@ -220,7 +231,7 @@ def test_a_disk_that_hangs_does_not_keep_the_server_from_ending(
 def test_what_waits_for_the_disk_is_bounded(path: Path, disk: Disk) -> None:
     """However many changes there are meanwhile."""
     disk.open.clear()
-    with closing(StateWriter(path)) as writer:
+    with writing(path) as writer:
         writer.keep([TEA])
         assert disk.reached.wait(TIMEOUT)
         for number in range(1000):
