@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from chatproto import GroupChange, GroupEnded, GroupMade, MemberAdded, MemberLeft
 
@@ -58,6 +59,8 @@ class Unwritten:
                     there = self.by_group.pop(group, GroupDifference())
                     if there.ended or there.creator is None:
                         self.by_group[group] = GroupDifference(ended=True)
+                case _:
+                    assert_never(change)
 
     def take(self, most: int) -> "Unwritten":
         """Take changes out, those of the same group together.

@@ -1,5 +1,7 @@
 """`StateFile`: what is written is there again, and what is no state file stays as it is."""
 
+import errno
+import fcntl
 import os
 import shutil
 import sqlite3
@@ -15,6 +17,7 @@ from hypothesis import strategies as st
 
 from chatproto import GroupEnded, GroupMade, MemberAdded, MemberLeft
 from chatproto.testing import names
+from chatproto_sync.state import file as module
 from chatproto_sync.state.errors import StateError
 from chatproto_sync.state.file import StateFile, check_state_file
 
@@ -283,6 +286,37 @@ def test_a_part_of_a_file_that_is_missing(path: Path) -> None:
         " put the file back, or remove that too to begin without groups"
     )
     assert not path.exists()
+
+
+def test_a_file_that_another_program_has_locked(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "BUSY_TIMEOUT", 0.0)
+    write(path, TEA)
+    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+        other.execute("BEGIN EXCLUSIVE")
+        for attempt in (StateFile, check_state_file):
+            with pytest.raises(StateError) as caught:
+                attempt(path)
+            assert str(caught.value) == f"can't use the state file {path}: database is locked"
+    assert list(read(path)) == ["tea"]
+
+
+def test_a_disk_without_locks(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(_lock: int, _how: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr(fcntl, "flock", fail)
+    with pytest.raises(StateError, match="No locks available"):
+        StateFile(path)
+
+
+def test_a_check_where_no_file_can_be_made(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    # root may write anywhere.
+    monkeypatch.setattr(os, "access", lambda _path, _mode: False)
+    with pytest.raises(StateError) as caught:
+        check_state_file(path)
+    assert str(caught.value) == f"can't use the state file {path}: Permission denied"
 
 
 def test_the_path_cannot_control_a_terminal(tmp_path: Path) -> None:
