@@ -115,30 +115,27 @@ def advice(error: ChatProtocolError, server: ServerOptions) -> str:
     cause = error.__cause__
     match cause:
         case SSLCertVerificationError(verify_code=code) if code in _WRONG_HOST:
-            return "give the name or address that the certificate is for, with --host"
+            return "try the name or address that it is for, with --host"
         case SSLCertVerificationError(verify_code=code) if code in _UNKNOWN_CA:
-            return (
-                "if you trust the CA that the server's certificate is from, name it with --tls-ca"
-            )
+            return "if you trust the CA that it is from, name that with --tls-ca"
         case SSLError(reason=str(reason)) if reason.endswith(_MISSING_CERTIFICATE):
-            return "if the server asks who you are, try --tls-cert"
+            return "try --tls-cert"
         case SSLError(reason=str(reason)) if reason.endswith(_REFUSED_CERTIFICATE):
-            return "the server does not accept the certificate of --tls-cert"
+            return "try another one with --tls-cert"
         case SSLError(reason=str(reason)) if "ALERT" in reason or "VERIFY" in reason:
             return ""
-    was_ended = cause is None or isinstance(cause, EOFError | ConnectionResetError | SSLError)
-    if isinstance(error, ConnectionLostError) and error.code and "TLS" in error.text:
-        # The server says what is missing; CHAT/1.0 has no code for that.
-        return "" if server.tls_places else "try --tls"
+    if not isinstance(error, ConnectionLostError):
+        return ""
     # With a code, the server has said why.
-    if not was_ended or not isinstance(error, ConnectionLostError) or error.code:
+    was_ended = cause is None or isinstance(cause, EOFError | ConnectionResetError | SSLError)
+    if not was_ended or (error.code and "TLS" not in error.text):
         return ""
     if not server.tls_places:
-        return "if the server uses TLS, try --tls"
-    words = f"if the server does not use TLS, try without {' and '.join(server.tls_places)}"
+        return "try --tls"
+    words = f"try without {' and '.join(server.tls_places)}"
     if not isinstance(cause, SSLError) and not server.has_certificate:
-        # It may end the connection before its reason has arrived.
-        words += "; if it asks who you are, try --tls-cert"
+        # It may have ended the connection before its reason has arrived.
+        words += ", or with --tls-cert"
     return words
 
 

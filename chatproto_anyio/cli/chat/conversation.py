@@ -98,6 +98,7 @@ class Conversation:
         # What was sent, and is not known to be handled.
         self._unconfirmed: list[OutputLine] = []
         self._has_unconfirmed = anyio.Event()
+        self._all_confirmed = anyio.Event()
         # The loss of some of it, until the connection is back.
         self._loss: ChatProtocolError | None = None
         # Each is the maker's name, a space and the group's name.
@@ -128,8 +129,7 @@ class Conversation:
             tasks.start_soon(self._confirm, interface, confirming)
             try:
                 await self._execute_all(interface)
-                if self._unconfirmed:
-                    await self._flush(interface)
+                await self._wait_until_confirmed(interface)
                 if self._loss is not None:
                     raise self._loss
             except BaseException:
@@ -275,6 +275,8 @@ class Conversation:
     def _sent(self, line: OutputLine) -> OutputLine:
         """Note that something is sent, which `line` shows."""
         self._current = None
+        if not self._unconfirmed:
+            self._all_confirmed = anyio.Event()
         self._unconfirmed.append(line)
         self._has_unconfirmed.set()
         return line
@@ -290,19 +292,18 @@ class Conversation:
                 count = len(self._unconfirmed)
                 try:
                     await self._client.flush()
-                except ChatTimeoutError:
-                    continue
                 except LocalProtocolError:
                     # This client has logged out.
                     return
                 except ChatProtocolError as error:
-                    self._loss = error
+                    self._loss = _not_confirmed() if isinstance(error, ChatTimeoutError) else error
                     await self._show_unconfirmed(interface, count)
                 else:
                     self._loss = None
                     del self._unconfirmed[:count]
                 if not self._unconfirmed:
                     self._has_unconfirmed = anyio.Event()
+                    self._all_confirmed.set()
 
     async def _show_unconfirmed(self, interface: UserInterface, count: int | None = None) -> None:
         """Show what may be lost: all that is not confirmed, or the first of it."""
@@ -324,15 +325,24 @@ class Conversation:
         names = self.vocabulary.groups if recipient.group else self.vocabulary.users
         names.add(recipient.name)
 
-    async def _flush(self, interface: UserInterface) -> None:
-        """Wait until the server has handled everything."""
+    async def _wait_until_confirmed(self, interface: UserInterface) -> None:
+        """Wait until the server has handled everything, or it is known what may be lost.
+
+        Raises:
+            ConnectionLostError: The time for it is over.
+        """
+        if not self._unconfirmed:
+            return
         try:
             with time_limit(interface.flush_timeout):
-                await self._client.flush()
+                await self._all_confirmed.wait()
         except ChatTimeoutError:
             await self._show_unconfirmed(interface)
-            text = "the server has not confirmed the last messages in time"
-            raise ConnectionLostError(text) from None
+            raise _not_confirmed() from None
+
+
+def _not_confirmed() -> ConnectionLostError:
+    return ConnectionLostError("the server has not confirmed the last messages in time")
 
 
 async def _show_wait_info(interface: UserInterface) -> None:
