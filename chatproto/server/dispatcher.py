@@ -44,7 +44,7 @@ from .flow_control import FlowControl
 from .foreign import BEGINNING, foreign_protocol
 from .limits import Limits
 from .log_events import LOGGED
-from .logins import Decision, Logins, Refusal
+from .logins import FAILED, Decision, Logins, Refusal, Verdict
 from .notices import Notices, answer_lines
 from .peer import Peer, Phase, Waiting
 from .peers import Peers
@@ -182,7 +182,7 @@ class Dispatcher:
 
     def answer(self, token: int, *, allowed: bool, error: str) -> None:
         """Take the answer to a question. If nothing waits for it any more, nothing happens."""
-        answered = self.logins.answer(token, allowed=allowed)
+        answered = self.logins.answer(token, allowed=allowed, failed=bool(error))
         if answered is None:
             return
         peer, name = answered
@@ -358,6 +358,7 @@ class Dispatcher:
         name = self.hub.name_of(peer) if logged else None
         self.work.charge(self._cost(event))
         actions: list[Action[Peer]] | None = None
+        verdict: Verdict = Decision.ALLOWED
         if type(event) is Login:
             verdict = self.logins.check(peer, event.name, self.now)
             if verdict is Decision.UNDECIDED:
@@ -376,7 +377,8 @@ class Dispatcher:
             elif isinstance(action, Refuse):
                 self._refuse(peer, event, action.code, action.text)
                 logged = False
-                if isinstance(event, Login):
+                # An application that fails has a line in the log already.
+                if isinstance(event, Login) and verdict is not FAILED:
                     self.log.login_refused(peer, event.name, action.code, action.text)
             elif isinstance(action, Answer):
                 self._answer(peer, action)

@@ -35,6 +35,7 @@ Verdict: TypeAlias = Decision | Refusal
 TIMED_OUT: Final = Refusal(
     ErrorCode.AUTH_FAILED, "it was not decided in time whether you may log in"
 )
+FAILED: Final = Refusal(ErrorCode.AUTH_FAILED, "the server could not decide whether you may log in")
 REFUSED: Final = Refusal(ErrorCode.AUTH_FAILED, "you may not log in under that name")
 
 
@@ -193,15 +194,21 @@ class Logins:
         self._questions.clear()
         return questions
 
-    def answer(self, token: int, *, allowed: bool) -> tuple[Peer, str] | None:
+    def answer(self, token: int, *, allowed: bool, failed: bool = False) -> tuple[Peer, str] | None:
         """Take an answer.
+
+        Args:
+            token: The question's.
+            allowed: Whether the connection may log in.
+            failed: Whether the application could not decide that.
 
         Returns:
             The connection that waits for it, and the name that it wants; None when none waits.
         """
         asked = self._asked.get(token)
         if asked is not None:
-            self._decide(asked[0], Decision.ALLOWED if allowed else REFUSED)
+            refusal = FAILED if failed else REFUSED
+            self._decide(asked[0], Decision.ALLOWED if allowed else refusal)
         return asked
 
     def take_overdue(self, now: float) -> Iterator[tuple[Peer, CloseReason]]:

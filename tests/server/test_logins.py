@@ -268,3 +268,17 @@ def test_a_name_longer_than_max_name_is_refused() -> None:
     assert broker.snapshot().refusals == {ErrorCode.BAD_NAME: 2}
     send(broker, 1, "LOGIN 张三", "LOGIN abcdef")
     assert broker.snapshot().logins == 2
+
+
+def test_an_application_that_fails_has_one_line_in_the_log_and_other_words() -> None:
+    broker: ChatBroker[int] = ChatBroker(ask=True)
+    login(broker, 1, "alice")
+    [question] = broker.take_questions()
+    broker.answer(question.token, allowed=False, error="LookupError: no table")
+    assert received(broker, 1) == [
+        "*server* ERR AUTH_FAILED LOGIN the server could not decide whether you may log in"
+    ]
+    assert log(broker) == [
+        "accepted from peer-1",
+        "authenticate failed for alice (peer-1): LookupError: no table",
+    ]
