@@ -1,5 +1,7 @@
 """The public names that the codec has no use for: `chatproto` loads this when one is asked for."""
 
+from .client.group_requests import GroupRequest as GroupRequest
+from .client.messages import Added as Added
 from .client.messages import Disconnected as Disconnected
 from .client.messages import Item as Item
 from .client.messages import Message as Message

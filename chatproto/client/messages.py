@@ -18,6 +18,10 @@ class Message:
     data: bytes
     """The data: any bytes but LF, not ending with CR."""
 
+    group: str | None = None
+    """The group that it was sent to. None when it was sent to this client's name, and when the
+    server does not say which group it is: see the session's `labels`."""
+
     @property
     def text(self) -> str:
         """The data, decoded as UTF-8. Bytes that are not UTF-8 become U+FFFD.
@@ -45,6 +49,21 @@ class Notice:
 
 @final
 @dataclass(frozen=True, slots=True)
+class Added:
+    """Somebody has added this client's name to a group (protocol.md, section 5)."""
+
+    group: str
+    """The group."""
+
+    member: str
+    """The new member: the name of this client."""
+
+    by: str
+    """Who has added it."""
+
+
+@final
+@dataclass(frozen=True, slots=True)
 class Disconnected:
     """The connection is lost, and the client is going to connect again."""
 
@@ -57,14 +76,15 @@ class Disconnected:
 class Reconnected:
     """The connection was lost and is back. Messages may have been missed in between.
 
-    If the server was restarted, it does not know any group: make yours again.
+    If the server was restarted without a file for its groups (`--state`), it does not know any
+    group: make yours again.
     """
 
     downtime: float
     """Seconds without a connection."""
 
 
-Item: TypeAlias = Message | Disconnected | Reconnected
+Item: TypeAlias = Message | Added | Disconnected | Reconnected
 """What a client receives, in the order in which it happened."""
 
 
@@ -78,7 +98,12 @@ def read_notice(data: bytes) -> Notice:
     if words[0] != "ERR" or len(words) < 4:
         return Notice("", "-", data.decode(errors="replace"))
     _, code, command, text = words
-    return Notice(ErrorCode(code) if code in ErrorCode.__members__ else code, command, text)
+    return Notice(read_code(code), command, text)
+
+
+def read_code(code: str) -> str:
+    """An `ErrorCode` if this library knows the code; otherwise the code as it is."""
+    return ErrorCode(code) if code in ErrorCode.__members__ else code
 
 
 def encode_data(data: str | BytesLike) -> bytes:

@@ -21,7 +21,7 @@ class Ping:
         sent_before: How many commands had been reported as sent before it.
     """
 
-    __slots__ = ("data", "done", "error", "heartbeat", "login", "name", "sent_before")
+    __slots__ = ("awaited", "data", "done", "error", "heartbeat", "login", "name", "sent_before")
 
     def __init__(
         self,
@@ -37,6 +37,8 @@ class Ping:
         self.login: bool = login
         self.heartbeat: bool = heartbeat
         self.sent_before: int = sent_before
+        self.awaited: bool = not heartbeat
+        """Whether a caller waits for it."""
         self.done: bool = False
         """Whether it has come back, or is known not to come back any more."""
         self.error: ChatProtocolError | None = None

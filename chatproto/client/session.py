@@ -1,7 +1,7 @@
 """A client without its sockets: it logs in, sends, pings, and sorts what it receives."""
 
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import ClassVar, Final
 
 from ..wire.connection import ChatConnection
@@ -25,24 +25,28 @@ from ..wire.events import (
     Send,
 )
 from ..wire.limits import LineLimits
-from ..wire.names import SERVER_NAME
+from ..wire.names import GROUPS_NAME, SERVER_NAME
 from ..wire.states import Role
+from .group_requests import GroupRequest, check_words, read_label, read_words
 from .heartbeat import Heartbeat
-from .messages import Disconnected, Item, Message, Notice, Reconnected, read_notice
+from .messages import Added, Disconnected, Item, Message, Notice, Reconnected, read_notice
 from .ping import PING_PREFIX, Ping
 
 NOTICES_KEPT: Final = 100
 """How many notices wait to be taken at most; further ones replace the oldest."""
+
+MOST_REQUESTS: Final = 1000
+"""How many requests about groups may be pending. Those that nobody waits for any more count."""
 
 
 class ChatSession:
     """A client without its sockets, over one connection after another.
 
     An adapter calls `start` for each new connection. It writes the bytes that `start`, `login`,
-    `send` and `ping` return, all of them before it calls one of these methods again. It reports
-    what happens on the connection with `receive_data`, `receive_eof` and `connection_lost`, and
-    closes the connection once `error` is set. What was received before can still be taken. With a
-    heartbeat it also calls `tick`, and writes what `take_heartbeat` returns.
+    `send`, `ping` and `request` return, all of them before it calls one of these methods again. It
+    reports what happens on the connection with `receive_data`, `receive_eof` and `connection_lost`,
+    and closes the connection once `error` is set. What was received before can still be taken. With
+    a heartbeat it also calls `tick`, and writes what `take_heartbeat` returns.
 
     Args:
         name: The name to log in under.
@@ -51,6 +55,8 @@ class ChatSession:
         limits: Bounds on lines.
         max_queue: The most messages that may wait to be taken. One call of `receive_data` may
             exceed it; then read nothing more until `wants_data`.
+        groups: Whether to ask the server, on each connection, to say which group each message was
+            sent to.
         heartbeat: Seconds of silence after which the server is asked for a sign of life, and then
             again for the answer; None for never.
 
@@ -69,6 +75,7 @@ class ChatSession:
         *,
         limits: LineLimits = LineLimits(),
         max_queue: int = 1024,
+        groups: bool = True,
         heartbeat: float | None = None,
     ) -> None:
         if max_queue < 1:
@@ -85,6 +92,9 @@ class ChatSession:
         self.first_byte: bytes = b""
         """The first byte that the connection has brought; empty for none. No line of CHAT/1.0
         starts with what TLS starts with."""
+        self.labels: bool = False
+        """Whether the server says, on this connection, which group each message was sent to."""
+        self._wants_labels = groups
         self._new_token = new_token
         self._limits = limits
         self._max_queue = max_queue
@@ -94,7 +104,8 @@ class ChatSession:
         # Whether something has arrived since the last `tick`.
         self._heard = False
         self._items: deque[Item] = deque()
-        self._messages_queued = 0
+        # Those that do not come from this client itself, and so count for `max_queue`.
+        self._items_received = 0
         # How long the outage was that has not been reported, because the next one has begun.
         self._earlier_downtime = 0.0
         # How many of the items are from before this connection.
@@ -104,6 +115,8 @@ class ChatSession:
         self._logged_in = False
         # In the order in which they were sent, which is the order of the answers.
         self._pings: deque[Ping] = deque()
+        # In the same order. Those whose pings are done are removed later.
+        self._requests: deque[GroupRequest] = deque()
         # How many commands were sent; and how many of them a ping has proved to be handled, or are
         # known to be lost.
         self._sent = self._settled = 0
@@ -120,7 +133,7 @@ class ChatSession:
         Always before the login is decided, as its answer stands behind other lines, and after a
         LOGOUT, when nothing more is queued.
         """
-        return self.logged_out or not self._logged_in or self._messages_queued < self._max_queue
+        return self.logged_out or not self._logged_in or self._items_received < self._max_queue
 
     def take_item(self) -> Item | None:
         """Take the oldest item that was received; None when there is none."""
@@ -128,7 +141,7 @@ class ChatSession:
             return None
         self._earlier_items = max(0, self._earlier_items - 1)
         item = self._items.popleft()
-        self._messages_queued -= isinstance(item, Message)
+        self._items_received -= isinstance(item, Message | Added)
         return item
 
     def take_message(self) -> Message | None:
@@ -155,7 +168,7 @@ class ChatSession:
         """
         self.connection_lost(ConnectionLostError("this client has another connection now"))
         self._connection = ChatConnection(Role.CLIENT, self._limits)
-        self._logged_in = False
+        self._logged_in = self.labels = False
         self._earlier_items = len(self._items)
         self._last_notice = None
         self._heard = True
@@ -179,7 +192,12 @@ class ChatSession:
             LocalProtocolError: BAD_NAME, NAME_RESERVED; or this client has logged out.
         """
         line = self.send(Login(name))
-        data, ping = self._send_ping(name, login=True)
+        if not self._wants_labels or self._logged_in:
+            data, ping = self._send_ping(name, login=True)
+        else:
+            # The answer comes before the ping, so that costs no further round trip.
+            data, request = self._send_request(["on"], name, login=True)
+            ping = request.ping
         return line + data, ping
 
     def send(self, command: Command) -> bytes:
@@ -214,6 +232,27 @@ class ChatSession:
             raise loss.copy()
         return self._send_ping(self.name)
 
+    def request(self, *words: str) -> tuple[bytes, GroupRequest]:
+        """Ask about groups: `list`, `members` of a group, or `add` a member (section 5).
+
+        Args:
+            words: The words of the request: `list`; `members` and a group; `add`, a group and a
+                name.
+
+        Returns:
+            The bytes to write, and the request. When its ping is done, it has a result.
+
+        Raises:
+            LocalProtocolError: BAD_NAME; TOO_MANY when 1000 requests are pending; or this client
+                has logged out.
+        """
+        check_words(words)
+        self._drop_answered()
+        if len(self._requests) >= MOST_REQUESTS:
+            text = f"the server has not answered the last {MOST_REQUESTS} requests about groups"
+            raise LocalProtocolError(ErrorCode.TOO_MANY, text)
+        return self._send_request(words, self.name)
+
     def close(self) -> LocalProtocolError:
         """End this client without a LOGOUT: the connection is over, and nothing more is sent.
 
@@ -233,6 +272,15 @@ class ChatSession:
         line = self.send(Send(name, data))
         self._pings.append(ping)
         return line, ping
+
+    def _send_request(
+        self, words: Sequence[str], name: str, *, login: bool = False
+    ) -> tuple[bytes, GroupRequest]:
+        line = self.send(Send(GROUPS_NAME, " ".join(words).encode()))
+        data, ping = self._send_ping(name, login=login)
+        request = GroupRequest(words, ping)
+        self._requests.append(request)
+        return line + data, request
 
     # The heartbeat
 
@@ -306,7 +354,9 @@ class ChatSession:
 
     def forget(self, ping: Ping) -> None:
         """Drop a pending ping, for which no caller waits any more."""
-        if ping in self._pings:
+        ping.awaited = False
+        # What answers a request is still to come, and does not answer the next one.
+        if ping in self._pings and all(each.ping is not ping for each in self._requests):
             self._pings.remove(ping)
 
     def receive_data(self, data: BytesLike) -> None:
@@ -336,12 +386,13 @@ class ChatSession:
         """
         if self.error is None:
             self.error = error
-        if self._sent > self._settled and all(ping.heartbeat for ping in self._pings):
+        if self._sent > self._settled and not any(ping.awaited for ping in self._pings):
             self._loss = self.error
         self._settled = self._sent
         for ping in self._pings:
             ping.finish(self.error)
         self._pings.clear()
+        self._requests.clear()
 
     def disconnected(self, error: ChatProtocolError) -> None:
         """Add a `Disconnected` to the items: there will be another connection.
@@ -384,12 +435,12 @@ class ChatSession:
                 self._handle_ping(sender, data)
             case Receive(sender, data) if sender == SERVER_NAME:
                 self._handle_notice(read_notice(data))
+            case Receive(sender, data) if sender == GROUPS_NAME:
+                item = self._handle_groups(data)
+                if item is not None and not self.logged_out:
+                    self._add(item)
             case Receive(sender, data) if not self.logged_out:
-                self._items.append(Message(sender, data))
-                self._messages_queued += 1
-                if not self._logged_in and len(self._items) - self._earlier_items > self._max_queue:
-                    text = "the server sends a lot, but does not answer the login"
-                    self.connection_lost(RemoteProtocolError(ErrorCode.TOO_MANY, text))
+                self._add(Message(sender, data))
             case Invalid(code, _, text):
                 self.invalid_lines += 1
                 # Later, another client may have made a careless server send it.
@@ -399,6 +450,53 @@ class ChatSession:
             case _:
                 # A message that was under way when this client logged out.
                 pass
+
+    def _handle_groups(self, data: bytes) -> Message | Added | None:
+        """Take what comes from the service for groups.
+
+        Some servers let users log in under its name. There, nothing that comes from it can be
+        trusted, as little as the names of senders. So labels are believed only on a connection
+        where the question for them was answered in time.
+
+        Returns:
+            The item that it is; None if it answers a request.
+        """
+        if self.labels and (message := read_label(data)) is not None:
+            # With or without a label, pings are not shown.
+            return None if message.data.startswith(PING_PREFIX) else message
+        words = read_words(data)
+        if self._is_answer(words):
+            return None
+        match words:
+            case ["added", group, member, by] if self.labels:
+                return Added(group, member, by)
+            case _:
+                return Message(GROUPS_NAME, data)
+
+    def _is_answer(self, words: list[str]) -> bool:
+        """Give what the service for groups says to the oldest pending request, if it fits."""
+        self._drop_answered()
+        if not self._requests or not self._requests[0].receive(words):
+            return False
+        if self._requests[0].too_long:
+            text = "the server sends an answer that does not end"
+            self.connection_lost(RemoteProtocolError(ErrorCode.TOO_MANY, text))
+        elif words == ["on"]:
+            self.labels = True
+        return True
+
+    def _drop_answered(self) -> None:
+        """Drop the requests whose answers are complete."""
+        while self._requests and self._requests[0].ping.done:
+            self._requests.popleft()
+
+    def _add(self, item: Message | Added) -> None:
+        """Add an item that was received."""
+        self._items.append(item)
+        self._items_received += 1
+        if not self._logged_in and len(self._items) - self._earlier_items > self._max_queue:
+            text = "the server sends a lot, but does not answer the login"
+            self.connection_lost(RemoteProtocolError(ErrorCode.TOO_MANY, text))
 
     def _handle_ping(self, sender: str, data: bytes) -> None:
         if not any(ping.data == data and ping.name == sender for ping in self._pings):

@@ -135,5 +135,28 @@ class LoginRefusedError(ChatProtocolError):
         return f"{self.code}: {self.text}" if self.code else self.text
 
 
+class NotSupportedError(ChatProtocolError):
+    """The server does not do what was asked, maybe because it does not know how."""
+
+
+class RequestRefusedError(ChatProtocolError):
+    """The server refuses a request about groups (protocol.md, section 5).
+
+    Args:
+        code: Why; an `ErrorCode` if this library knows it.
+        text: What that means here, in words for people.
+    """
+
+    def __init__(self, code: str, text: str) -> None:
+        super().__init__(code, text)
+        self.code = code
+        """Why; an `ErrorCode` if this library knows it."""
+        self.text = text
+        """What that means here, in words for people."""
+
+    def __str__(self) -> str:
+        return f"{self.code}: {self.text}"
+
+
 class ChatTimeoutError(ChatProtocolError, TimeoutError):
     """The operation took longer than the caller wanted to wait."""

@@ -69,6 +69,41 @@ class Client:
         """Leave a group."""
         await self._send(Leave(group))
 
+    async def reply(self, message: Message, data: str | bytes) -> None:
+        """Answer where a message came from: in its group, or to its sender."""
+        if message.group is None:
+            await self.send(message.sender, data)
+        else:
+            await self.broadcast(message.group, data)
+
+    async def groups(self) -> list[str]:
+        """Ask which groups this client is a member of (section 5).
+
+        Raises:
+            NotSupportedError: The server does not answer requests about groups.
+            RequestRefusedError: The answer is too long for the server's limits.
+        """
+        return await self._request("list")
+
+    async def members(self, group: str) -> list[str]:
+        """Ask who is in a group.
+
+        Raises:
+            NotSupportedError: The server does not answer requests about groups.
+            RequestRefusedError: There is no such group for this client, or the answer is too long.
+        """
+        return await self._request("members", group)
+
+    async def add(self, group: str, member: str) -> None:
+        """Add a member to a group. Clients of that name that are online get an `Added`.
+
+        Raises:
+            NotSupportedError: The server does not answer requests about groups.
+            RequestRefusedError: There is no such group for this client, it may not add members, or
+                the name or the server's limits do not allow it.
+        """
+        await self._request("add", group, member)
+
     async def login(self, name: str) -> None:
         """Take another name, and wait for the server's decision. Groups keep the old name.
 
@@ -109,14 +144,15 @@ class Client:
             return await self._connection.wait_for(self._session.take_message)
 
     async def receive_item(self, timeout: float | None = None) -> Item:
-        """Wait for the next message, or the news that the connection was lost or is back.
+        """Wait for the next message, or for other news.
 
         Args:
             timeout: Seconds to wait; None for ever.
 
         Returns:
-            A `Message`; from a client that reconnects also a `Disconnected` when the connection is
-            lost, and a `Reconnected` when it is back.
+            A `Message`, or an `Added` when somebody has added this client to a group. From a client
+            that reconnects also a `Disconnected` when the connection is lost, and a `Reconnected`
+            when it is back.
         """
         with time_limit(timeout):
             return await self._connection.wait_for(self._session.take_item)
@@ -166,6 +202,13 @@ class Client:
         with time_limit(self._timeout):
             async with self._connection.write_lock:
                 await self._connection.write(lambda: (self._session.send(command), None))
+
+    async def _request(self, *words: str) -> list[str]:
+        with time_limit(self._timeout):
+            async with self._connection.write_lock:
+                request = await self._connection.write(lambda: self._session.request(*words))
+            await self._wait_for(request.ping)
+            return request.result()
 
     async def _wait_for(self, ping: Ping) -> None:
         try:

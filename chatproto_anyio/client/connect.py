@@ -32,6 +32,7 @@ def connect(
     timeout: float | None = 30.0,
     max_queue: int = 1024,
     limits: LineLimits = LineLimits(),
+    groups: bool = True,
     reconnect: Backoff | bool = False,
     heartbeat: float | None = None,
 ) -> AbstractAsyncContextManager[Client]:
@@ -51,7 +52,13 @@ def connect(
     if reconnect and transport is not None:
         raise ValueError("a transport can't be connected again")
     make_session = partial(
-        ChatSession, name, _new_token, limits=limits, max_queue=max_queue, heartbeat=heartbeat
+        ChatSession,
+        name,
+        _new_token,
+        limits=limits,
+        max_queue=max_queue,
+        groups=groups,
+        heartbeat=heartbeat,
     )
     # Wrong arguments raise now, not when the block is entered.
     make_session()

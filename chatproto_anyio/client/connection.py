@@ -15,6 +15,7 @@ from chatproto import (
     ChatSession,
     ChatTimeoutError,
     ConnectionLostError,
+    GroupRequest,
     Logout,
     Ping,
     ReconnectState,
@@ -26,7 +27,7 @@ from ..streams import SendRoom, close, open_stream, receive, send
 from .time_limit import MINIMUM, time_limit
 
 _T = TypeVar("_T")
-_PingT = TypeVar("_PingT", Ping, None)
+_AnswerT = TypeVar("_AnswerT", Ping, GroupRequest, None)
 
 
 class ClientConnection:
@@ -61,17 +62,17 @@ class ClientConnection:
         self.write_lock: anyio.Lock = anyio.Lock()
         """The lock that `write` needs."""
 
-    async def write(self, make: Callable[[], tuple[bytes, _PingT]]) -> _PingT:
+    async def write(self, make: Callable[[], tuple[bytes, _AnswerT]]) -> _AnswerT:
         """Write a line, or several, on this connection or the next. Needs the `write_lock`.
 
         If it is cancelled while a line is being written, the connection ends.
 
         Args:
-            make: Called once there is a connection. Returns the bytes to write, and the ping that
-                they contain, if they do.
+            make: Called once there is a connection. Returns the bytes to write, and the ping or
+                the request that they contain, if they do.
 
         Returns:
-            The ping.
+            The ping or the request.
         """
         while True:
             stream = await self._connected()
@@ -81,13 +82,13 @@ class ClientConnection:
             await anyio.lowlevel.checkpoint_if_cancelled()
             if stream is not self._stream:
                 continue
-            data, ping = make()
+            data, answer = make()
             data += self._session.take_heartbeat(anyio.current_time())
             try:
                 await self._send(stream, data)
             except ConnectionLostError as error:
                 await self._lose(stream, error)
-                if ping is not None:
+                if answer is not None:
                     # On the next connection it could prove nothing about this one.
                     reason = self._session.error or error
                     raise reason.copy() from reason.__cause__
@@ -96,9 +97,9 @@ class ClientConnection:
                 await self._lose(stream, ConnectionLostError("a line could not be finished"))
                 raise
             else:
-                if ping is None:
+                if answer is None:
                     self._session.sent(lost=stream is not self._stream)
-                return ping
+                return answer
 
     def take(self, take: Callable[[], _T | None]) -> _T | None:
         """Take something from the session if it is there."""

@@ -101,6 +101,61 @@ class Client:
         """Leave a group."""
         self._send(Leave(group))
 
+    def reply(self, message: Message, data: str | bytes) -> None:
+        """Answer where a message came from: in its group, or to its sender.
+
+        To the sender also if the server has not said which group it was: see `Message.group`.
+
+        Args:
+            message: The message.
+            data: Text, which is sent as UTF-8, or bytes: no LF, and no CR at the end.
+        """
+        if message.group is None:
+            self.send(message.sender, data)
+        else:
+            self.broadcast(message.group, data)
+
+    def groups(self) -> list[str]:
+        """Ask which groups this client is a member of (section 5).
+
+        Raises:
+            NotSupportedError: The server does not answer requests about groups.
+            RequestRefusedError: The answer is too long for the server's limits.
+        """
+        return self._request("list")
+
+    def members(self, group: str) -> list[str]:
+        """Ask who is in a group.
+
+        Args:
+            group: The group's name.
+
+        Returns:
+            The members' names, whether they are online or not.
+
+        Raises:
+            NotSupportedError: The server does not answer requests about groups.
+            RequestRefusedError: NO_SUCH_GROUP: there is no such group, or this client neither is a
+                member nor has made it. TOO_MANY: the answer is too long for the server's limits.
+        """
+        return self._request("members", group)
+
+    def add(self, group: str, member: str) -> None:
+        """Add a member to a group. Clients of that name that are online get an `Added`.
+
+        Args:
+            group: The group's name.
+            member: The name of the new member, who need not be online. If it is a member already,
+                nothing changes.
+
+        Raises:
+            NotSupportedError: The server does not answer requests about groups.
+            RequestRefusedError: NO_SUCH_GROUP: see `members`. NOT_ALLOWED: by default, only the
+                user who has made the group may add members. NAME_RESERVED. TOO_MANY: the server's
+                limits allow no more members.
+        """
+        self._request("add", group, member)
+
     def login(self, name: str) -> None:
         """Take another name, and wait for the server's decision. Groups keep the old name.
 
@@ -144,7 +199,7 @@ class Client:
         return self._connection.wait_for(self._session.take_message, Deadline(timeout))
 
     def receive_item(self, timeout: float | None = None) -> Item:
-        """Wait for the next message, or the news that the connection was lost or is back.
+        """Wait for the next message, or for other news.
 
         `receive` and iterating over the client drop this news.
 
@@ -152,8 +207,9 @@ class Client:
             timeout: Seconds to wait; None for ever.
 
         Returns:
-            A `Message`; from a client that reconnects also a `Disconnected` when the connection is
-            lost, and a `Reconnected` when it is back.
+            A `Message`, or an `Added` when somebody has added this client to a group. From a client
+            that reconnects also a `Disconnected` when the connection is lost, and a `Reconnected`
+            when it is back.
         """
         # mypy infers `object` for a union.
         return cast("Item", self._connection.wait_for(self._session.take_item, Deadline(timeout)))
@@ -210,6 +266,13 @@ class Client:
         deadline = Deadline(self._timeout)
         with self._connection.write_lock(deadline):
             self._connection.write(lambda: (self._session.send(command), None), deadline)
+
+    def _request(self, *words: str) -> list[str]:
+        deadline = Deadline(self._timeout)
+        with self._connection.write_lock(deadline):
+            request = self._connection.write(lambda: self._session.request(*words), deadline)
+        self._wait_for(request.ping, deadline)
+        return request.result()
 
     def _wait_for(self, ping: Ping, deadline: Deadline) -> None:
         try:

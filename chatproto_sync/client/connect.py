@@ -31,6 +31,7 @@ def connect(
     timeout: float | None = 30.0,
     max_queue: int = 1024,
     limits: LineLimits = LineLimits(),
+    groups: bool = True,
     reconnect: Backoff | bool = False,
     heartbeat: float | None = None,
 ) -> AbstractContextManager[Client]:
@@ -54,6 +55,8 @@ def connect(
         max_queue: When this many messages wait to be received, nothing more is read until one is
             taken. One read of up to 64 KiB may exceed it.
         limits: Bounds on lines.
+        groups: Whether to ask the server to say which group each message was sent to. Servers that
+            do not know that drop the question in silence.
         reconnect: Whether, or how, to connect and log in again when the connection is lost. The
             methods that are called then do that. The first connection is tried only once, and what
             can't get better ends it: see `Backoff`. What was written just before a loss may be lost
@@ -76,7 +79,13 @@ def connect(
     if reconnect and transport is not None:
         raise ValueError("a transport can't be connected again")
     make_session = partial(
-        ChatSession, name, _new_token, limits=limits, max_queue=max_queue, heartbeat=heartbeat
+        ChatSession,
+        name,
+        _new_token,
+        limits=limits,
+        max_queue=max_queue,
+        groups=groups,
+        heartbeat=heartbeat,
     )
     # Wrong arguments raise now, not when the block is entered.
     make_session()

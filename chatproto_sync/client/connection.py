@@ -13,6 +13,7 @@ from chatproto import (
     ChatProtocolError,
     ChatSession,
     ConnectionLostError,
+    GroupRequest,
     Logout,
     Ping,
     ReconnectState,
@@ -24,7 +25,7 @@ from .deadline import DAY, Deadline
 from .stream import SocketStream
 
 _T = TypeVar("_T")
-_PingT = TypeVar("_PingT", Ping, None)
+_AnswerT = TypeVar("_AnswerT", Ping, GroupRequest, None)
 
 
 class ClientConnection:
@@ -71,16 +72,16 @@ class ClientConnection:
         finally:
             self._write_lock.release()
 
-    def write(self, make: Callable[[], tuple[bytes, _PingT]], deadline: Deadline) -> _PingT:
+    def write(self, make: Callable[[], tuple[bytes, _AnswerT]], deadline: Deadline) -> _AnswerT:
         """Write a line, or several, on this connection or the next. Needs the `write_lock`.
 
         Args:
-            make: Called once there is a connection. Returns the bytes to write, and the ping that
-                they contain, if they do.
+            make: Called once there is a connection. Returns the bytes to write, and the ping or
+                the request that they contain, if they do.
             deadline: When to stop. If some bytes are written and some are not, the connection ends.
 
         Returns:
-            The ping.
+            The ping or the request.
         """
         while True:
             stream = self._connected(deadline)
@@ -89,14 +90,14 @@ class ClientConnection:
                 self._look(stream)
                 if stream is not self._stream:
                     continue
-                data, ping = make()
+                data, answer = make()
                 data += self._session.take_heartbeat(time.monotonic())
             try:
                 self._send(stream, data, deadline)
             except ConnectionLostError as error:
                 with self._changed:
                     self._lose(stream, error)
-                if ping is not None:
+                if answer is not None:
                     # On the next connection it could prove nothing about this one.
                     reason = self._session.error or error
                     raise reason.copy() from reason.__cause__
@@ -106,10 +107,10 @@ class ClientConnection:
                     self._lose(stream, ConnectionLostError("a line could not be finished"))
                 raise
             else:
-                if ping is None:
+                if answer is None:
                     with self._changed:
                         self._session.sent(lost=stream is not self._stream)
-                return ping
+                return answer
 
     def take(self, take: Callable[[], _T | None]) -> _T | None:
         """Take something from the session if it is there."""

@@ -164,6 +164,10 @@ def set_timeout(client: BlockingClient, seconds: float) -> None:
     inner._timeout = inner._connection._timeout = seconds
 
 
+ASK_FOR_LABELS = b"SEND *groups* on\n"
+"""What a client asks when it logs in, without the version."""
+
+
 class Listening(Protocol):
     """A server of any kind, or a played one."""
 
@@ -213,14 +217,21 @@ class Peer:
 
     def echo(self) -> None:
         """Send back the ping of a client's flush."""
-        command, name, data = self.read_line().removesuffix(b"\n").split(b" ", 2)
-        assert command == b"SEND"
-        self.say(name.decode(), data)
+        self._echo(self.read_line())
 
     def let_in(self) -> None:
-        """Accept a client's login, its first one or another."""
+        """Accept a client's login, its first one or another.
+
+        A question for labels is not answered, as on the reference server.
+        """
         assert self.read_line().startswith(b"LOGIN ")
-        self.echo()
+        line = self.read_line()
+        self._echo(self.read_line() if line == ASK_FOR_LABELS else line)
+
+    def _echo(self, line: bytes) -> None:
+        command, name, data = line.removesuffix(b"\n").split(b" ", 2)
+        assert command == b"SEND"
+        self.say(name.decode(), data)
 
     def let_go(self) -> None:
         """Answer a client's logout, by closing the connection."""

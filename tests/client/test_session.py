@@ -4,6 +4,7 @@ import pytest
 
 from chatproto import (
     Broadcast,
+    ChatSession,
     Command,
     Disconnected,
     ErrorCode,
@@ -23,6 +24,7 @@ from .sessions import (
     HI,
     HI_LINE,
     NO_BOB,
+    Tokens,
     back,
     items,
     line,
@@ -64,9 +66,15 @@ def test_max_queue_is_at_least_1(max_queue: int) -> None:
     assert new_session("alice", max_queue=1).wants_data
 
 
-def test_a_connection_begins_with_a_login_and_a_ping() -> None:
-    data, ping = new_session("alice").start()
-    assert data == b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice \0chatproto echo token 1\n"
+@pytest.mark.parametrize(
+    ("groups", "question"), [(True, b"CHAT/1.0 SEND *groups* on\n"), (False, b"")]
+)
+def test_a_connection_begins_with_a_login_and_a_ping(groups: bool, question: bytes) -> None:
+    """The question for labels stands between them, so its answer costs no round trip."""
+    data, ping = ChatSession("alice", Tokens(), groups=groups).start()
+    assert data == (
+        b"CHAT/1.0 LOGIN alice\n" + question + b"CHAT/1.0 SEND alice \0chatproto echo token 1\n"
+    )
     assert (ping.name, ping.login, ping.done, ping.error) == ("alice", True, False, None)
 
 

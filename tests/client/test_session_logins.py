@@ -165,7 +165,7 @@ def test_the_next_connection_logs_in_under_the_last_accepted_name() -> None:
     session.login("carol")
     session.connection_lost(CABLE)
     data, ping = session.start()
-    assert data.startswith(b"CHAT/1.0 LOGIN bob\nCHAT/1.0 SEND bob ")
+    assert data.startswith(b"CHAT/1.0 LOGIN bob\nCHAT/1.0 SEND *groups* on\nCHAT/1.0 SEND bob ")
     assert ping.name == "bob"
 
 

@@ -5,7 +5,16 @@ from typing import assert_never, assert_type
 
 import chatproto_anyio
 import chatproto_sync
-from chatproto import Backoff, ChatProtocolError, Disconnected, Item, Message, Notice, Reconnected
+from chatproto import (
+    Added,
+    Backoff,
+    ChatProtocolError,
+    Disconnected,
+    Item,
+    Message,
+    Notice,
+    Reconnected,
+)
 
 
 def blocking() -> None:
@@ -19,6 +28,13 @@ def blocking() -> None:
         for message in chat:
             assert_type(message, Message)
             assert_type(message.text, str)
+            assert_type(message.group, str | None)
+            chat.reply(message, "text")
+            chat.reply(message, b"bytes")
+        assert_type(chat.groups(), list[str])
+        assert_type(chat.members("team"), list[str])
+        chat.add("team", "bob")
+        chat.reply("team", "text")  # type: ignore[arg-type]
         chat.send("bob", "text")
         chat.broadcast("team", b"bytes")
         chat.send("bob", bytearray(b"array"))
@@ -38,6 +54,13 @@ async def asynchronous() -> None:
         async for message in chat:
             assert_type(message, Message)
             assert_type(message.text, str)
+            assert_type(message.group, str | None)
+            await chat.reply(message, "text")
+            await chat.reply(message, b"bytes")
+        assert_type(await chat.groups(), list[str])
+        assert_type(await chat.members("team"), list[str])
+        await chat.add("team", "bob")
+        await chat.reply("team", "text")  # type: ignore[arg-type]
         await chat.send("bob", "text")
         await chat.broadcast("team", b"bytes")
         await chat.send("bob", bytearray(b"array"))
@@ -47,7 +70,9 @@ async def asynchronous() -> None:
 
 
 def blocking_with_reconnect() -> None:
-    with chatproto_sync.connect(name="alice", reconnect=Backoff(), heartbeat=30) as chat:
+    with chatproto_sync.connect(
+        name="alice", groups=False, reconnect=Backoff(), heartbeat=30
+    ) as chat:
         assert_type(chat, chatproto_sync.Client)
         assert_type(chat.receive(), Message)
         assert_type(chat.receive_item(timeout=1.0), Item)
@@ -58,7 +83,9 @@ def blocking_with_reconnect() -> None:
 
 
 async def asynchronous_with_reconnect() -> None:
-    async with chatproto_anyio.connect(name="alice", reconnect=Backoff(), heartbeat=30) as chat:
+    async with chatproto_anyio.connect(
+        name="alice", groups=False, reconnect=Backoff(), heartbeat=30
+    ) as chat:
         assert_type(chat, chatproto_anyio.Client)
         assert_type(await chat.receive(), Message)
         assert_type(await chat.receive_item(timeout=1.0), Item)
@@ -73,6 +100,10 @@ def each_kind(item: Item) -> None:
         case Message(sender, data):
             assert_type(sender, str)
             assert_type(data, bytes)
+        case Added(group, member, by):
+            assert_type(group, str)
+            assert_type(member, str)
+            assert_type(by, str)
         case Disconnected(error):
             assert_type(error, ChatProtocolError)
         case Reconnected(downtime):

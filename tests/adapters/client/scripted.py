@@ -12,6 +12,7 @@ from typing import Self
 
 import trustme
 
+from ..clients import ASK_FOR_LABELS
 from ..servers import TIMEOUT
 
 VERSION = b"CHAT/1.0 "
@@ -56,8 +57,8 @@ class Player:
 
     @property
     def lines(self) -> list[bytes]:
-        """The complete lines that were read, without version and LF."""
-        *complete, _ = bytes(self.received).split(b"\n")
+        """The complete lines that were read, without version, LF, and questions for labels."""
+        *complete, _ = bytes(self.received).replace(VERSION + ASK_FOR_LABELS, b"").split(b"\n")
         return [line.removeprefix(VERSION) for line in complete]
 
     def check(self) -> None:
@@ -98,15 +99,23 @@ class Player:
     # What a good server does
 
     def asked_in(self) -> bytes:
-        """Read a login and its ping; the line in which the ping would come back."""
+        """Read a login and its ping; the line in which the ping would come back.
+
+        The question for labels may stand between them. As on the reference server, nobody answers.
+        """
         line = self.read_line()
         assert line.startswith(VERSION + b"LOGIN "), line
         self._answer(line)
-        return self.asked()
+        line = self.read_line()
+        if line == VERSION + ASK_FOR_LABELS:
+            line = self.read_line()
+        return self._asked(line)
 
     def asked(self) -> bytes:
         """Read a ping; the line in which it would come back."""
-        line = self.read_line()
+        return self._asked(self.read_line())
+
+    def _asked(self, line: bytes) -> bytes:
         echo = self._answer(line)
         assert echo, line
         return echo

@@ -64,9 +64,9 @@ def test_groups(join: Connect) -> None:
         alice.group("g", (name for name in ("bob", "carol")))
         alice.broadcast("g", "welcome")
         for member in (bob, carol):
-            assert member.receive(TIMEOUT) == Message("alice", b"welcome")
+            assert member.receive(TIMEOUT) == Message("alice", b"welcome", "g")
         bob.broadcast("g", b"\xff")
-        assert carol.receive(TIMEOUT) == Message("bob", b"\xff")
+        assert carol.receive(TIMEOUT) == Message("bob", b"\xff", "g")
         bob.leave("g")
         bob.flush()
         carol.broadcast("g", "anybody there?")

@@ -222,7 +222,9 @@ async def test_over_a_stream_of_which_nothing_is_known() -> None:
 
         async with (
             beside(serve),
-            chatproto_anyio.connect(name="alice", transport=ours, heartbeat=AMPLE) as chat,
+            chatproto_anyio.connect(
+                name="alice", transport=ours, groups=False, heartbeat=AMPLE
+            ) as chat,
         ):
             assert await chat.receive() == Message("bob", b"hi")
             await chat.close()
@@ -239,7 +241,9 @@ async def test_a_stream_that_takes_no_heartbeat() -> None:
 
         async with (
             beside(let_in),
-            chatproto_anyio.connect(name="alice", transport=ours, heartbeat=SILENCE) as chat,
+            chatproto_anyio.connect(
+                name="alice", transport=ours, groups=False, heartbeat=SILENCE
+            ) as chat,
         ):
             with pytest.raises(ConnectionLostError, match="does not answer"):
                 await chat.receive()
