@@ -261,7 +261,9 @@ async def test_cancelled_while_it_writes_a_heartbeat() -> None:
 
         async with (
             beside(let_in),
-            chatproto_anyio.connect(name="alice", transport=ours, heartbeat=0.2) as chat,
+            chatproto_anyio.connect(
+                name="alice", transport=ours, groups=False, heartbeat=0.2
+            ) as chat,
         ):
             with pytest.raises(ChatTimeoutError):
                 await chat.receive(timeout=0.3)
