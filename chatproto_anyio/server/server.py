@@ -85,7 +85,7 @@ class Server:
     async def run(self, *, task_status: TaskStatus["Server"] = anyio.TASK_STATUS_IGNORED) -> None:
         """Serve until cancelled, then tell all clients, write what is queued, and close.
 
-        Shutting down takes `Limits.grace` and a second at most, and five seconds more if the disk
+        Shutting down takes `Limits.grace` and a second at most, and ten seconds more if the disk
         of the state file hangs. It is shielded from the cancellation that starts it.
 
         Args:

@@ -105,7 +105,7 @@ class Server:
     def run(self) -> None:
         """Serve until `shutdown`, then tell all clients, write what is queued, and close.
 
-        Shutting down takes `Limits.grace` and a second at most, and five seconds more if the disk
+        Shutting down takes `Limits.grace` and a second at most, and ten seconds more if the disk
         of the state file hangs.
 
         Raises:

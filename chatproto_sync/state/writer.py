@@ -17,7 +17,7 @@ INTERVAL: Final = 0.2
 RETRY_PAUSE: Final = 1.0
 """Seconds after which what could not be written is tried again."""
 
-CLOSE_TIMEOUT: Final = 5.0
+CLOSE_TIMEOUT: Final = 10.0
 """Seconds that `StateWriter.close` waits at most for what is left to be written."""
 
 BATCH: Final = 20_000
