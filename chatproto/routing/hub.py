@@ -81,7 +81,7 @@ class ChatHub(Generic[ConnectionId]):
         return self._groups.looked_up
 
     def reconfigure(self, policy: Policy, limits: GroupLimits) -> None:
-        """Use other choices and bounds from now on. Nobody loses a name or a group.
+        """Use other choices and bounds from now on. Nobody loses a name, a group or its labels.
 
         Args:
             policy: The choices that the protocol leaves open.

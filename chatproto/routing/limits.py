@@ -20,11 +20,11 @@ class GroupLimits:
     """Most groups that exist because one connection has made them."""
 
     max_members: int = 5000
-    """Most members that a group may be made with."""
+    """Most members of a group."""
 
     max_memberships: int = 1_000_000
-    """Most members of all groups together. When a new group needs room, groups in which nobody is
-    online end, oldest first."""
+    """Most members of all groups together. When a new group or member needs room, groups in which
+    nobody is online end, oldest first."""
 
     max_memberships_per_address: int = 100_000
     """Most groups and members of groups from one IPv4 address or one IPv6 /64. The machine's own

@@ -383,7 +383,7 @@ class Dispatcher:
             elif isinstance(action, Answer):
                 self._answer(peer, action)
             elif isinstance(action, Expire):
-                self.log.group_expired(peer, name, action.group)
+                self.log.group_expired(peer, self.hub.name_of(peer), action.group)
             elif isinstance(action, Disconnect):
                 reason = CloseReason.REPLACED if action.code else _reason(peer, event)
                 self.close(action.cid, reason)

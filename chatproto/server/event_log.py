@@ -135,10 +135,10 @@ class EventLog:
         self._add(EventKind.AUTHENTICATE_FAILED, peer, name, error)
 
     def group_expired(self, peer: Peer, name: str | None, group: str) -> None:
-        """Log that a group has ended because a new one needed room.
+        """Log that a group has ended because a new one, or a new member, needed room.
 
         Args:
-            peer: The connection that has made the new one.
+            peer: The connection that has made the new one, or added the member.
             name: Its name.
             group: The group that has ended.
         """

@@ -34,8 +34,8 @@ class EventKind(StrEnum):
     """The server has executed a LEAVE; the subject is the group."""
 
     GROUP_EXPIRED = "group expired"
-    """A group has ended to make room for the peer's new one, because nobody in it is online; the
-    subject is the group."""
+    """A group has ended to make room for the peer's new one, or for a member that the peer has
+    added, because nobody in it is online; the subject is the group."""
 
     LOGGED_OUT = "logged out"
     """The server has executed a LOGOUT."""

@@ -204,3 +204,11 @@ def test_nobody_waits_for_an_answer_that_never_comes(policy: Policy) -> None:
     fill(broker, 1, "alice", "alice", 1100)
     send(broker, 1, "SEND *groups* on", "SEND *x* on")
     assert broker.next_step(1).read
+
+
+def test_the_log_says_for_whose_new_member_a_group_has_ended() -> None:
+    broker = broker_of("alice", "bob", limits=Limits(max_memberships=2))
+    send(broker, 2, "GROUP old bob", "LOGOUT")
+    send(broker, 1, "GROUP tea alice", "SEND *groups* add tea carol")
+    [expired] = [each for each in broker.take_log_events() if each.kind == "group expired"]
+    assert (expired.peer, expired.name, expired.subject) == ("peer-1", "alice", "old")

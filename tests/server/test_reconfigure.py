@@ -50,6 +50,22 @@ def test_without_notices_there_are_no_services() -> None:
         assert bool(received(broker, 1)) is notices
 
 
+def test_labels_stay_with_those_who_have_asked() -> None:
+    """Without them, a client would take what is for its group for a message to itself."""
+    broker = broker_of("alice", "bob")
+    send(broker, 1, "GROUP g alice bob")
+    send(broker, 2, "SEND *groups* on")
+    for change in ({"policy": Policy(services=False)}, {"notices": False}):
+        broker.reconfigure(**change)
+        send(broker, 2, "SEND *groups* off")
+        send(broker, 1, "BROADCAST g hi")
+        assert received(broker, 2)[-1] == "*groups* in g alice hi"
+    broker.reconfigure(policy=Policy(), notices=True)
+    send(broker, 2, "SEND *groups* off")
+    send(broker, 1, "BROADCAST g hi")
+    assert received(broker, 2) == ["*groups* off", "alice hi"]
+
+
 def test_broadcasting() -> None:
     broker = broker_of("alice", "bob")
     send(broker, 1, "GROUP g alice")
