@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from math import inf
 from typing import Final, TypeAlias
 
-from chatproto import ChatBroker, Counters, LogEvent
+from chatproto import GROUPS_NAME, ChatBroker, Counters, GroupChange, LogEvent
 
 from .worlds import (
     ENDLESS,
+    GROUPS,
     LAST,
     Answer,
     Connect,
@@ -105,6 +106,8 @@ class Run:
     world: World
     clients: dict[int, Client] = field(default_factory=dict)
     log: list[LogEvent] = field(default_factory=list)
+    changes: list[GroupChange] = field(default_factory=list)
+    """What has become of groups, as the broker tells it."""
     trace: list[tuple[object, ...]] = field(default_factory=list)
     """What can be seen of each wake-up."""
     comparable: float = inf
@@ -114,6 +117,8 @@ class Run:
     drained_at: float = inf
     rested_at: float = inf
     """The wake-up in which everything was at rest, and the last pings began."""
+    asked_at: dict[int, int] = field(default_factory=dict)
+    """By connection, the number of the first line from when everything was at rest."""
     counters: Counters = field(default_factory=Counters)
     """The broker's, before everybody disconnects."""
 
@@ -134,6 +139,7 @@ class Adapter:
             limits=world.limits,
             notices=world.notices,
             ask=world.ask,
+            note_changes=True,
             fast_path=fast_path,
         )
         self._run = Run(world)
@@ -241,10 +247,12 @@ class Adapter:
         if self._stopped is not None and not broker.busy:
             self._check_holds(self._stopped)
         run.log += (events := broker.take_log_events())
+        run.changes += (changes := broker.take_group_changes())
         run.trace.append(
             (
                 [(client.cid, client.reads, client.read) for client in self._open.values()],
                 events,
+                changes,
             )
         )
 
@@ -393,8 +401,17 @@ class Adapter:
         return client.reads and not (client.pending or client.ending or client.closing)
 
     def _ask_for_last_lines(self) -> None:
-        """Let each client send one line more to everybody to whom it has sent any, and a ping."""
+        """Let each client send one line more to everybody to whom it has sent any, and a ping.
+
+        Before that, it asks about all groups.
+        """
         for client in self._open.values():
+            number = client.lines[-1].number + 1 if client.lines else 0
+            self._run.asked_at[client.cid] = number
+            for at, request in enumerate(["list", *[f"members {each}" for each in GROUPS]], number):
+                raw = f"CHAT/1.0 SEND {GROUPS_NAME} {request}\n".encode()
+                data = request.encode()
+                self._say(client, [Line(client.cid, at, Kind.REQUEST, GROUPS_NAME, data, raw)])
             channels = dict.fromkeys(
                 (line.kind, line.name)
                 for line in client.lines

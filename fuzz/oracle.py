@@ -22,6 +22,10 @@ So three rules need neither the broker's counters nor its word:
 * *Settled*: of the messages between two pings, each one has arrived somewhere or its sender was
   told that it was refused, and not both.
 
+What `*groups*` answers is simpler: each request gets exactly one line, in order, and pings tell
+between which messages that is. So the answers themselves tell whether a connection wants labels.
+What the broker has noted of its groups has to say what its answers say in the end.
+
 A connection that the broker has closed because it was too slow may miss the end of its stream, and
 nothing else.
 """
@@ -30,23 +34,47 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from math import inf
 from typing import Final, NamedTuple
 
-from chatproto import Broadcasting, CloseReason, ErrorCode, EventKind, Limits
+from chatproto import (
+    GROUPS_NAME,
+    Adding,
+    Broadcasting,
+    ChatBroker,
+    CloseReason,
+    ErrorCode,
+    EventKind,
+    GroupEnded,
+    GroupMade,
+    Limits,
+    MemberAdded,
+    MemberLeft,
+    NameRule,
+)
 
 from .adapter import Client, Finding, Run
-from .worlds import LAST, Kind, Line
+from .worlds import ALIKE, HIDDEN, LAST, Kind, Line
 
 HEAD: Final = b"CHAT/1.0 RECEIVE "
 SERVER: Final = b"*server*"
+SERVICE: Final = GROUPS_NAME.encode()
 NOTICE: Final = re.compile(rb"ERR ([A-Z_]+) (-|[A-Z]+) (.+)")
 CODES: Final = {code.encode() for code in ErrorCode}
 OFFLINE: Final = b" is not online"
 MESSAGES: Final = (Kind.SEND, Kind.BROADCAST)
 FORESEEN: Final = {CloseReason.LOGGED_OUT, CloseReason.EOF, CloseReason.SHUTTING_DOWN}
 """Reasons that a client or the adapter knows before the broker does."""
+FOREIGN: Final = {
+    CloseReason.HTTP,
+    CloseReason.TLS,
+    CloseReason.SSH,
+    CloseReason.PROXY,
+    CloseReason.FOREIGN,
+}
+WORDS: Final = {b"on": 1, b"off": 1, b"list": 1, b"members": 2, b"add": 3}
+"""The words of each request."""
 GROUP_LIMITS: Final = (
     "max_groups",
     "max_groups_per_connection",
@@ -67,6 +95,14 @@ class Received(NamedTuple):
     name: str
     """The sender's name in it."""
     line: Line
+
+
+class Answered(NamedTuple):
+    """A line from `*groups*` that is no label."""
+
+    place: int
+    """How many messages had arrived before it."""
+    text: str
 
 
 class Span(NamedTuple):
@@ -91,6 +127,9 @@ class Story:
     received: list[Received] = field(default_factory=list)
     notices: list[tuple[int, bytes, bytes]] = field(default_factory=list)
     """How many messages had arrived before each, its code, and its text."""
+    answers: list[Answered] = field(default_factory=list)
+    labelled: bool = False
+    """Whether it wants labels, as the answers tell."""
     pings: list[tuple[int, Received]] = field(default_factory=list)
     """Its own messages that it got back, each with its place in `received`."""
     numbers: dict[tuple[int, Kind, str], list[int]] = field(default_factory=dict)
@@ -148,6 +187,23 @@ class Oracle:
                 line = story.lines[number]
                 if line.kind is Kind.LEAVE:
                     self._left[line.name] |= story.names
+        # The names that somebody has asked to add to each group, each with who asked, and when.
+        self._adds: defaultdict[str, list[tuple[str, Story, int]]] = defaultdict(list)
+        for story in self._stories.values():
+            for number, wake in story.handed.items():
+                line = story.lines[number]
+                if line.kind is Kind.REQUEST and _is_request(line.data):
+                    word, *words = line.data.decode().split(" ")
+                    if word == "add":
+                        self._adds[words[0]].append((words[1], story, wake))
+        # Who may have made each group, and the groups that there are in the end.
+        self._creators: defaultdict[str, set[str]] = defaultdict(set)
+        for story in self._stories.values():
+            for number in story.handed:
+                line = story.lines[number]
+                if line.kind is Kind.GROUP:
+                    self._creators[line.name] |= story.names
+        self._groups = self._replay()
         # Under which name each line has arrived, by the sender's connection.
         self._shown: defaultdict[int, dict[int, str]] = defaultdict(dict)
         # From when on each group has certainly existed.
@@ -165,7 +221,11 @@ class Oracle:
             self._check_names(story)
             self._find_spans(story)
         self._find_groups()
+        self._check_alike()
         for story in self._stories.values():
+            self._check_foreign(story)
+            self._check_answers(story)
+            self._check_groups(story)
             self._check_alive(story)
             self._check_gaps(story)
             self._check_required(story)
@@ -211,6 +271,13 @@ class Oracle:
         if sender == SERVER:
             self._read_notice(story, data)
             return
+        group = None
+        if sender == SERVICE:
+            word, _, rest = data.partition(b" ")
+            if word != b"in":
+                self._read_answer(story, wake, data.decode())
+                return
+            group, sender, data = rest.split(b" ", 2)
         words = data.split(b":", 2)
         line = None
         if len(words) == 3 and words[0].isdigit() and words[1].isdigit():
@@ -225,9 +292,11 @@ class Oracle:
         if line.kind is Kind.SEND:
             meant = line.name in story.names
         else:
-            meant = line.cid != cid and not story.names.isdisjoint(self._world.groups[line.name])
+            members = self._possible_members(line.name, wake)
+            meant = line.cid != cid and not story.names.isdisjoint(members)
         if not meant:
             raise Finding("astray", f"{cid} has got what is for {line.name}: {raw!r}")
+        self._check_label(story, line, sender, group, raw)
         latest = story.latest.get(line.cid, -1)
         if latest >= line.number:
             raise Finding("order", f"{cid} has got {line.number} after {latest}: {raw!r}")
@@ -237,6 +306,78 @@ class Oracle:
         story.received.append(Received(wake, name, line))
         if self._shown[line.cid].setdefault(line.number, name) != name:
             raise Finding("sender", f"a message has two senders: {raw!r}")
+
+    def _check_label(
+        self, story: Story, line: Line, sender: bytes, group: bytes | None, raw: bytes
+    ) -> None:
+        """Who has asked for labels gets all that fit, and nobody else any."""
+        expected = None
+        if line.kind is Kind.BROADCAST and story.labelled:
+            expected = line.name.encode()
+            label = HEAD + b" ".join([SERVICE, b"in", expected, sender, line.data])
+            if len(label) + 1 > self._limits.max_line:
+                expected = None
+            self.checks["labels"] += 1
+        if group != expected:
+            raise Finding("label", f"{story.client.cid} has got {raw!r}, not for {expected!r}")
+
+    def _read_answer(self, story: Story, wake: int, text: str) -> None:
+        cid = story.client.cid
+        if not (self._world.notices and self._world.policy.services):
+            raise Finding("services", f"{cid} has got an answer: {text}")
+        story.answers.append(Answered(len(story.received), text))
+        word, *words = text.split(" ")
+        if word in ("on", "off"):
+            story.labelled = word == "on"
+        elif word == "added":
+            self._check_added(story, wake, *words)
+        elif word == "list":
+            for group in words:
+                if story.names.isdisjoint(self._possible_members(group, wake)):
+                    raise Finding("leak", f"{cid} is told of {group}")
+        elif word == "members":
+            self._check_members(story, wake, *words)
+        elif word != "refused" or words[0].encode() not in CODES:
+            raise Finding("forged", f"{cid} has got a strange answer: {text}")
+
+    def _check_added(self, story: Story, wake: int, group: str, member: str, name: str) -> None:
+        """Only who may adds somebody, and only if asked; those who are told are concerned."""
+        cid, policy = story.client.cid, self._world.policy
+        text = f"{cid} is told that {name} has added {member} to {group}"
+        told = [other for other in story.answers if other.text == f"added {group} {member} {name}"]
+        asked = [
+            author
+            for added, author, asked_at in self._adds[group]
+            if added == member and name in author.names and asked_at <= wake
+        ]
+        if len(told) > len(asked):
+            raise Finding("added", f"{text}, which was asked {len(asked)} times")
+        if member not in story.names and story not in asked:
+            raise Finding("astray", text)
+        creators, members = self._creators[group], self._possible_members(group, wake)
+        may = {
+            Adding.CREATOR: name in creators,
+            Adding.MEMBERS: name in creators or name in members,
+            Adding.NOBODY: False,
+        }
+        if not may[policy.adding]:
+            raise Finding("added", text)
+        if member.startswith("*") or (member == HIDDEN and policy.names is not NameRule.ANY):
+            raise Finding("hidden", text)
+
+    def _check_members(self, story: Story, wake: int, group: str, *members: str) -> None:
+        """Members and creators are told who is in a group, and it is no more than can be."""
+        possible = self._possible_members(group, wake)
+        who = f"{story.client.cid} is told that {members} are in {group}"
+        if story.names.isdisjoint(possible | self._creators[group]):
+            raise Finding("leak", who)
+        if not possible.issuperset(members) or len(set(members)) != len(members):
+            raise Finding("members", who)
+
+    def _possible_members(self, group: str, wake: int) -> set[str]:
+        """Who may be in a group in some wake-up."""
+        added = {name for name, _, asked_at in self._adds[group] if asked_at <= wake}
+        return added.union(self._world.groups.get(group, ()))
 
     def _read_notice(self, story: Story, data: bytes) -> None:
         match = NOTICE.fullmatch(data)
@@ -258,6 +399,124 @@ class Oracle:
         for _, ping in story.pings:
             if ping.name != ping.line.name:
                 raise Finding("sender", f"{ping.line} came back from {ping.name}")
+
+        if self._world.policy.names is not NameRule.ANY and any(
+            name == HIDDEN for name in self._shown[story.client.cid].values()
+        ):
+            raise Finding("hidden", f"{story.client.cid} has a name that nobody can see")
+
+    def _check_alike(self) -> None:
+        """Where names have to be distinct, nobody is online as BOB and bob."""
+        if self._world.policy.names is not NameRule.DISTINCT:
+            return
+        spans = [
+            (span, name, story)
+            for story in self._stories.values()
+            for name in (ALIKE, ALIKE.lower())
+            for span in story.spans.get(name, ())
+        ]
+        for span, name, story in spans:
+            for other, other_name, other_story in spans:
+                both = min(span.end, other.end) - max(span.start, other.start)
+                if name != other_name and story is not other_story and both > 1:
+                    cids = story.client.cid, other_story.client.cid
+                    raise Finding("alike", f"{cids} are {name} and {other_name}")
+
+    def _check_foreign(self, story: Story) -> None:
+        """Nothing behind a line of another protocol is executed, unless a LOGIN came before it."""
+        for number in story.handed:
+            kind = story.lines[number].kind
+            if kind is Kind.LOGIN:
+                return
+            if kind is Kind.FOREIGN:
+                break
+        else:
+            return
+        self.checks["foreign"] += 1
+        cid = story.client.cid
+        if self._shown[cid] or story.received or story.answers:
+            raise Finding("foreign", f"{cid} speaks another protocol, and takes part")
+        if self._is_open(story):
+            raise Finding("foreign", f"{cid} speaks another protocol, and is not closed")
+
+    # What is answered, and what groups there are
+
+    def _check_answers(self, story: Story) -> None:
+        """Each request is answered once, in order."""
+        if not (self._world.notices and self._world.policy.services):
+            return
+        for (first, before), (last, after) in zip(story.pings, story.pings[1:], strict=False):
+            low, high = before.line.number, after.line.number
+            name = story.name_at(high)
+            if name is None:
+                continue
+            requests = [
+                line.data.decode()
+                for number, line in story.lines.items()
+                if low < number < high and line.kind is Kind.REQUEST and _is_request(line.data)
+            ]
+            self.checks["answered"] += len(requests)
+            left = iter([*requests, ""])
+            expected = next(left)
+            for answer in story.answers:
+                if not first < answer.place <= last:
+                    continue
+                if _answers(answer.text, expected, name):
+                    expected = next(left)
+                elif not answer.text.startswith("added "):
+                    text = f"{answer.text!r} does not answer {expected!r}"
+                    raise Finding("answer", f"{story.client.cid}: {text}")
+            if expected:
+                text = f"{expected!r} between {low} and {high} is not answered"
+                raise Finding("answer", f"{story.client.cid}: {text}")
+
+    def _replay(self) -> dict[str, GroupMade]:
+        """The groups that there are in the end, by their changes."""
+        groups: dict[str, GroupMade] = {}
+        for change in self._run.changes:
+            name = change.group
+            made = groups.get(name)
+            match change:
+                case GroupMade() if made is None:
+                    groups[name] = change
+                case GroupEnded() if made is not None:
+                    del groups[name]
+                case MemberAdded(_, member) if made and member not in made.members:
+                    groups[name] = replace(made, members=(*made.members, member))
+                case MemberLeft(_, member) if made and member in made.members:
+                    members = tuple(each for each in made.members if each != member)
+                    groups[name] = replace(made, members=members)
+                case _:
+                    raise Finding("changes", f"{change} makes no sense: {made}")
+        restored: ChatBroker[int] = ChatBroker(groups=groups.values())
+        if restored.snapshot().groups != self._run.counters.groups:
+            raise Finding("changes", f"{self._run.counters.groups} groups: {groups}")
+        return groups
+
+    def _check_groups(self, story: Story) -> None:
+        """What a client is told when all is at rest is what the changes say."""
+        if not story.answers or not self._is_open(story) or story.client.silent:
+            return
+        asked_at = self._run.asked_at[story.client.cid]
+        at = bisect_left(story.pings, asked_at, key=lambda ping: ping[1].line.number)
+        if at == len(story.pings):
+            return
+        place, name = story.pings[at][0], story.pings[at][1].name
+        for number, line in story.lines.items():
+            if number < asked_at or line.kind is not Kind.REQUEST:
+                continue
+            word, *words = line.data.decode().split(" ")
+            if word == "list":
+                mine = [group for group, made in self._groups.items() if name in made.members]
+                expected = " ".join(["list", *mine])
+            else:
+                made = self._groups.get(words[0])
+                expected = f"refused {ErrorCode.NO_SUCH_GROUP} members {words[0]}"
+                if made is not None and name in (made.creator, *made.members):
+                    expected = " ".join(["members", made.group, *made.members])
+            self.checks["groups"] += 1
+            if not any(each.text == expected for each in story.answers if each.place <= place):
+                raise Finding("changes", f"{story.client.cid} is not told {expected!r}")
 
     # What must arrive
 
@@ -416,7 +675,10 @@ class Oracle:
         if not all(story.complete for story in self._stories.values()):
             return
         self.checks["counted"] += 1
-        arrived = sum(len(story.received) for story in self._stories.values())
+        arrived = sum(
+            len(story.received) + sum(each.text.startswith("added ") for each in story.answers)
+            for story in self._stories.values()
+        )
         if arrived != self._run.counters.deliveries:
             raise Finding("counters", f"{arrived} have arrived: {self._run.counters}")
 
@@ -431,3 +693,19 @@ def _story(client: Client) -> Story:
 def _is_in(number: int, ascending: Sequence[int]) -> bool:
     at = bisect_left(ascending, number)
     return at < len(ascending) and ascending[at] == number
+
+
+def _is_request(data: bytes) -> bool:
+    """Whether something that is sent to `*groups*` is answered."""
+    words = data.split(b" ")
+    return WORDS.get(words[0]) == len(words)
+
+
+def _answers(answer: str, request: str, name: str) -> bool:
+    """Whether a line from `*groups*` may answer a request from somebody of some name."""
+    word, *words = answer.split(" ")
+    if word == "refused":
+        return " ".join(words[1:]) == request
+    if word == "added":
+        return request == " ".join(["add", *words[:2]]) and words[2] == name
+    return request == " ".join([word, *words[: word == "members"]])

@@ -10,7 +10,15 @@ from enum import Enum, auto
 from random import Random
 from typing import Final, NamedTuple, TypeAlias
 
-from chatproto import Broadcasting, DuplicateLogin, Limits, Policy
+from chatproto import (
+    GROUPS_NAME,
+    Adding,
+    Broadcasting,
+    DuplicateLogin,
+    Limits,
+    NameRule,
+    Policy,
+)
 
 ENDLESS: Final = 1 << 40
 """A budget in bytes that is never used up."""
@@ -28,6 +36,10 @@ class Kind(Enum):
     BROADCAST = auto()
     GROUP = auto()
     LEAVE = auto()
+    REQUEST = auto()
+    """Something that is sent to `*groups*`, be it a request or not."""
+    FOREIGN = auto()
+    """A line of another protocol. Before the first LOGIN, nothing behind it may be executed."""
     BAD = auto()
     """A line that no server may execute. What it holds may look like a message."""
 
@@ -43,7 +55,7 @@ class Line(NamedTuple):
     name: str
     """The recipient, the group, or the name in a LOGIN."""
     data: bytes
-    """The data of a message: it begins with `cid` and `number`."""
+    """The data of a message, which begins with `cid` and `number`, or of a request."""
     raw: bytes
     """The line with its end."""
 
@@ -156,7 +168,9 @@ class World:
             if getattr(self.limits, field.name) != getattr(default, field.name)
         ]
         yield f"Limits({', '.join(limits)})"
-        yield f"{self.policy.duplicate_login}, {self.policy.broadcasting}"
+        policy = self.policy
+        yield f"{policy.duplicate_login}, {policy.broadcasting}, {policy.names}, {policy.adding}"
+        yield f"services={policy.services}, groups={dict(self.groups)}"
         yield f"notices={self.notices}, ask={self.ask}, polite={self.polite}"
         for step in self.steps:
             if isinstance(step, Say):
@@ -183,6 +197,10 @@ def _runs(lines: list[bytes]) -> Iterator[str]:
 
 NAMES: Final = ("ann", "bob", "cat", "bücher")
 NOBODY: Final = "nil"
+HIDDEN: Final = "bo\u200bb"
+"""A name that looks like another one, and is taken by one policy only."""
+ALIKE: Final = "BOB"
+"""A name that another one equals but for its case."""
 GROUPS: Final = ("g", "h")
 
 _SIZES: Final = (1, 7, 60, 500, 4096, 1 << 16, 1 << 16, 1 << 16)
@@ -247,6 +265,9 @@ def random_world(random: Random) -> World:
             (DuplicateLogin.SHARE, DuplicateLogin.SHARE, *DuplicateLogin)
         ),
         broadcasting=random.choice(list(Broadcasting)),
+        names=random.choice(list(NameRule)),
+        adding=random.choice(list(Adding)),
+        services=random.random() < 0.9,
     )
     groups = {
         group: tuple(random.sample((*NAMES, NOBODY), random.randint(1, 5))) for group in GROUPS
@@ -321,11 +342,15 @@ class _Author:
         lines: list[Line] = []
         if random.random() < 0.1:
             lines += self._message(cid, random.choice(NAMES))
+        if random.random() < 0.05:
+            lines += self._foreign(cid)
         if random.random() < 0.95:
             lines += self._login(cid)
             lines += self._ping(cid)
         if random.random() < 0.4:
             lines += self._group(cid)
+        if random.random() < 0.4:
+            lines.append(self._request(cid, b"on"))
         if lines:
             yield Say(cid, tuple(lines))
         if random.random() < 0.3:
@@ -361,10 +386,13 @@ class _Author:
             yield from self._more_than_a_turn(cid)
         for _ in range(random.choice((1, 1, 2, 4))):
             dice = random.random()
-            if dice < 0.55:
+            if dice < 0.45:
                 yield from self._message(cid, random.choice(NAMES))
-            elif dice < 0.75:
+            elif dice < 0.65:
                 yield from self._message(cid, random.choice(GROUPS), b"BROADCAST")
+            elif dice < 0.75:
+                for _ in range(random.choice((1, 1, 1, 2, 9))):
+                    yield self._request(cid)
             elif dice < 0.8:
                 yield from self._group(cid)
             elif dice < 0.82:
@@ -376,6 +404,8 @@ class _Author:
                 yield self._new(cid, Kind.LOGOUT, "", b"CHAT/1.0 LOGOUT")
             elif dice < 0.93:
                 yield from self._message(cid, random.choice((NOBODY, "*server*", "*x")))
+            elif dice < 0.935:
+                yield from self._foreign(cid)
             else:
                 for _ in range(random.choice((1, 1, 3))):
                     yield self._bad(cid)
@@ -389,13 +419,30 @@ class _Author:
             yield self._new(cid, Kind.SEND, name, b"CHAT/1.0 SEND %b " % name.encode())
 
     def _login(self, cid: int) -> Iterator[Line]:
-        self._name[cid] = name = self._random.choice(NAMES)
+        self._name[cid] = name = self._random.choice((*4 * NAMES, HIDDEN, ALIKE))
         yield self._new(cid, Kind.LOGIN, name, b"CHAT/1.0 LOGIN %b" % name.encode())
 
     def _group(self, cid: int) -> Iterator[Line]:
         group = self._random.choice(GROUPS)
         words = " ".join(["CHAT/1.0 GROUP", group, *self._groups[group]])
         yield self._new(cid, Kind.GROUP, group, words.encode())
+
+    def _request(self, cid: int, data: bytes = b"") -> Line:
+        """A request about groups, or something that is none."""
+        random = self._random
+        if not data:
+            group = random.choice((*4 * GROUPS, NOBODY))
+            member = random.choice((*4 * NAMES, NOBODY, HIDDEN, ALIKE, "*x"))
+            pattern = random.choice(_REQUESTS)
+            data = pattern.replace("%g", group).replace("%m", member).encode()
+        head = f"CHAT/1.0 SEND {GROUPS_NAME} ".encode()
+        return self._new(cid, Kind.REQUEST, GROUPS_NAME, head + data, data=data)
+
+    def _foreign(self, cid: int) -> Iterator[Line]:
+        """Another protocol, in which somebody has hidden lines."""
+        yield self._new(cid, Kind.FOREIGN, "", self._random.choice(_FOREIGN))
+        yield from self._login(cid)
+        yield from self._message(cid, self._random.choice(NAMES))
 
     def _message(self, cid: int, name: str, command: bytes = b"SEND") -> Iterator[Line]:
         """Messages to one name: one, or a few in a row."""
@@ -428,7 +475,9 @@ class _Author:
         tail = b"%bCHAT/1.0 SEND bob %%b" % (b"\r" * random.randrange(2))
         return self._new(cid, Kind.BAD, "", b"CHAT/1.0 SEND bob ".ljust(cut, b".") + tail)
 
-    def _new(self, cid: int, kind: Kind, name: str, head: bytes, size: int = 0) -> Line:
+    def _new(
+        self, cid: int, kind: Kind, name: str, head: bytes, size: int = 0, data: bytes = b""
+    ) -> Line:
         """One more line.
 
         Args:
@@ -437,11 +486,11 @@ class _Author:
             name: The recipient, the group, or the name in a LOGIN.
             head: What comes before the data, or for a bad line, all of it around the data.
             size: The bytes of the data at least.
+            data: The data of a request, which `head` has already.
         """
         random = self._random
         number = self._written[cid]
         self._written[cid] = number + 1
-        data = b""
         if kind in (Kind.SEND, Kind.BROADCAST):
             data = b"%d:%d:%b" % (cid, number, random.choice(_FILLERS))
             if size > len(data):
@@ -485,3 +534,33 @@ _BAD: Final = (
     *[None] * 6,
 )
 """What bad lines are; None for one that is too long."""
+
+_REQUESTS: Final = (
+    *4 * ("on", "off", "list"),
+    *6 * ("members %g", "add %g %m"),
+    "",
+    "on off",
+    " on",
+    "list ",
+    "members",
+    "members %g %m",
+    "add %g",
+    "add %g %m %m",
+    "added %g %m %m",
+    "in %g %m on",
+    "hello",
+)
+"""What is sent to `*groups*`."""
+
+_FOREIGN: Final = (
+    b"GET / HTTP/1.1",
+    b"POST /x HTTP/1.1",
+    b"Host: localhost",
+    b"\x16\x03\x01\x02\x00\x01\x00\x01\xfc\x03\x03",
+    b"SSH-2.0-OpenSSH_9.2",
+    b"PROXY TCP4 192.0.2.1 192.0.2.2 1 2",
+    b"\x00\x03\x00\x24\x21\x12\xa4\x42 nobody",
+    b"\x00\x00\x00\x54\x00\x03\x00\x00user\x00x",
+    b"*3",
+)
+"""How other protocols begin."""
