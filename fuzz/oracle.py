@@ -473,6 +473,7 @@ class Oracle:
     def _replay(self) -> dict[str, GroupMade]:
         """The groups that there are in the end, by their changes."""
         groups: dict[str, GroupMade] = {}
+        left = Counter((group, name) for group, adds in self._adds.items() for name, _, _ in adds)
         for change in self._run.changes:
             name = change.group
             made = groups.get(name)
@@ -483,6 +484,9 @@ class Oracle:
                     del groups[name]
                 case MemberAdded(_, member) if made and member not in made.members:
                     groups[name] = replace(made, members=(*made.members, member))
+                    left[name, member] -= 1
+                    if left[name, member] < 0:
+                        raise Finding("changes", f"nobody has asked for {change}")
                 case MemberLeft(_, member) if made and member in made.members:
                     members = tuple(each for each in made.members if each != member)
                     groups[name] = replace(made, members=members)

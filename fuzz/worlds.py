@@ -5,7 +5,7 @@ and after a failure it can be made smaller piece by piece.
 """
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from enum import Enum, auto
 from random import Random
 from typing import Final, NamedTuple, TypeAlias
@@ -273,7 +273,20 @@ def random_world(random: Random) -> World:
         group: tuple(random.sample((*NAMES, NOBODY), random.randint(1, 5))) for group in GROUPS
     }
     ask = random.random() < 0.15
-    author = _Author(random, limits, groups)
+    crowded = random.random() < 0.15
+    if crowded:
+        limits = replace(
+            limits,
+            high_water=random.choice((1, 300, 1000)),
+            queue_bytes=5000,
+            total_queue_bytes=1 << 20,
+            drain_rate=1,
+            rate=None,
+            max_members=5000,
+            max_memberships=1_000_000,
+        )
+        policy = replace(policy, adding=Adding.MEMBERS, services=True)
+    author = _Author(random, limits, groups, crowded=crowded)
     steps: list[Step] = []
     for _ in range(random.randint(2, 6)):
         steps += author.arrival()
@@ -305,12 +318,19 @@ class _Author:
         random: Its chance.
         limits: The broker's.
         groups: The members of each group.
+        crowded: Whether new members of groups often have full queues.
     """
 
     def __init__(
-        self, random: Random, limits: Limits, groups: Mapping[str, tuple[str, ...]]
+        self,
+        random: Random,
+        limits: Limits,
+        groups: Mapping[str, tuple[str, ...]],
+        *,
+        crowded: bool,
     ) -> None:
         self._random = random
+        self._crowded = crowded
         self._max_line = limits.max_line
         self._rated = limits.rate is not None
         self._groups = groups
@@ -363,6 +383,10 @@ class _Author:
             yield Answer(random.randrange(3), random.random() < 0.8)
         if not self._writing or random.random() < 0.05:
             yield from self.arrival()
+        if self._crowded and random.random() < 0.5:
+            yield from self._addition()
+        if not self._writing:
+            return
         cid = random.choice(self._writing)
         dice = random.random()
         if dice < 0.75:
@@ -379,6 +403,25 @@ class _Author:
             else:
                 yield Reset(cid)
 
+    def _addition(self) -> Iterator[Step]:
+        """Somebody becomes a member whose queue is full, and may leave before it knows."""
+        random = self._random
+        asking, member, other = random.choices(self._writing, k=3)
+        name, group = self._name.get(member, NOBODY), random.choice(GROUPS)
+        yield Take(member, random.choice((10, 60, 300)))
+        yield Say(other, tuple(self._new(other, *_to(name), 300) for _ in range(9)))
+        yield self.wake()
+        yield Say(asking, (self._request(asking, f"add {group} {name}".encode()),))
+        if random.random() < 0.5:
+            asking_name = self._name.get(asking, NOBODY)
+            yield Take(asking, 60)
+            yield Say(other, tuple(self._new(other, *_to(asking_name), 300) for _ in range(9)))
+        yield self.wake()
+        if random.random() < 0.5:
+            yield Say(member, tuple(self._leave(member)))
+        yield Take(member, ENDLESS)
+        yield self.wake()
+
     def _lines(self, cid: int) -> Iterator[Line]:
         """Some lines of one client."""
         random = self._random
@@ -390,14 +433,16 @@ class _Author:
                 yield from self._message(cid, random.choice(NAMES))
             elif dice < 0.65:
                 yield from self._message(cid, random.choice(GROUPS), b"BROADCAST")
-            elif dice < 0.75:
+            elif dice < 0.72:
                 for _ in range(random.choice((1, 1, 1, 2, 9))):
                     yield self._request(cid)
+            elif dice < 0.75:
+                group, member = random.choice(GROUPS), random.choice(NAMES)
+                yield self._request(cid, f"add {group} {member}".encode())
             elif dice < 0.8:
                 yield from self._group(cid)
-            elif dice < 0.82:
-                group = random.choice(GROUPS)
-                yield self._new(cid, Kind.LEAVE, group, b"CHAT/1.0 LEAVE %b" % group.encode())
+            elif dice < 0.83:
+                yield from self._leave(cid)
             elif dice < 0.87:
                 yield from self._login(cid)
             elif dice < 0.88:
@@ -437,6 +482,10 @@ class _Author:
             data = pattern.replace("%g", group).replace("%m", member).encode()
         head = f"CHAT/1.0 SEND {GROUPS_NAME} ".encode()
         return self._new(cid, Kind.REQUEST, GROUPS_NAME, head + data, data=data)
+
+    def _leave(self, cid: int) -> Iterator[Line]:
+        group = self._random.choice(GROUPS)
+        yield self._new(cid, Kind.LEAVE, group, b"CHAT/1.0 LEAVE %b" % group.encode())
 
     def _foreign(self, cid: int) -> Iterator[Line]:
         """Another protocol, in which somebody has hidden lines."""
@@ -501,6 +550,11 @@ class _Author:
         else:
             raw = head
         return Line(cid, number, kind, name, data, raw + random.choice((b"\n", b"\n", b"\r\n")))
+
+
+def _to(name: str) -> tuple[Kind, str, bytes]:
+    """What a message to some name is made of."""
+    return Kind.SEND, name, b"CHAT/1.0 SEND %b " % name.encode()
 
 
 _BAD: Final = (
