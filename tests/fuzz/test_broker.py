@@ -3,13 +3,22 @@
 import signal
 from collections import Counter
 from collections.abc import Collection, Iterable
+from dataclasses import replace
 from random import Random
 from typing import Any
 
 import pytest
 
 import fuzz.broker
-from chatproto import ChatBroker, Counters
+from chatproto import (
+    Adding,
+    ChatBroker,
+    Counters,
+    GroupChange,
+    MemberLeft,
+    NameRule,
+    Policy,
+)
 from fuzz.adapter import Finding
 from fuzz.broker import Failure, examine, failures
 from fuzz.worlds import Say, random_world
@@ -70,6 +79,50 @@ class Deceived(ChatBroker[int]):
             peer.queue[:] = [line.replace(b"RECEIVE ann ", b"RECEIVE cat ") for line in peer.queue]
 
 
+class Mislabelled(ChatBroker[int]):
+    """It says that a message comes from another group."""
+
+    def receive_all(self, received: Collection[tuple[int, bytes]]) -> None:
+        super().receive_all(received)
+        for peer in self._by_id.values():
+            peer.queue[:] = [line.replace(b"* in g ", b"* in h ") for line in peer.queue]
+
+
+class Deaf(Changed):
+    """It does not answer some requests."""
+
+    def changed(self, data: bytes) -> bytes:
+        return data.replace(b"*groups* list\n", b"*groups* lost\n")
+
+
+class Trusting(ChatBroker[int]):
+    """Everybody in a group may add others."""
+
+    def __init__(self, *, policy: Policy, **settings: Any) -> None:
+        super().__init__(policy=replace(policy, adding=Adding.MEMBERS), **settings)
+
+
+class Hiding(ChatBroker[int]):
+    """It takes names that nobody can see."""
+
+    def __init__(self, *, policy: Policy, **settings: Any) -> None:
+        super().__init__(policy=replace(policy, names=NameRule.ANY), **settings)
+
+
+class Polyglot(Changed):
+    """It takes other protocols for bad lines."""
+
+    def changed(self, data: bytes) -> bytes:
+        return data.replace(b"GET / HTTP/1.1", b"hello  there !")
+
+
+class Absentminded(ChatBroker[int]):
+    """It forgets some changes of groups."""
+
+    def take_group_changes(self) -> list[GroupChange]:
+        return [each for each in super().take_group_changes() if not isinstance(each, MemberLeft)]
+
+
 class Unreliable(ChatBroker[int]):
     """Its fast path counts something that the general path does not."""
 
@@ -121,7 +174,8 @@ def test_nothing_is_wrong_in_some_hundred_worlds() -> None:
     assert checks["worlds"] == WORLDS
     assert checks["worlds compared to their end"] > WORLDS / 2
     # No rule is idle. Some are for a part of the worlds only.
-    for rule in ("required", "no gap", "settled", "counted", "alive"):
+    rules = ("required", "no gap", "settled", "counted", "alive")
+    for rule in (*rules, "answered", "foreign", "groups", "labels"):
         assert checks[rule] > WORLDS / 3
 
 
@@ -133,6 +187,12 @@ def test_nothing_is_wrong_in_some_hundred_worlds() -> None:
         (Disorderly, {"order"}),
         (Credulous, {"forged"}),
         (Deceived, {"sender"}),
+        (Mislabelled, {"label"}),
+        (Deaf, {"answer"}),
+        (Trusting, {"added"}),
+        (Hiding, {"hidden"}),
+        (Polyglot, {"foreign"}),
+        (Absentminded, {"changes"}),
         (Unreliable, {"paths"}),
         (Silent, {"stuck"}),
         (Fragile, {"crash (RuntimeError)"}),
