@@ -16,46 +16,47 @@ class CloseReason(StrEnum):
     """The transport failed: a reset, or no way to reach the peer."""
 
     BAD_LINES = "too many bad lines"
-    """The bound is `Limits.bad_lines`."""
+    """The client has sent `Limits.bad_lines` bad lines in a row."""
 
     REPLACED = "replaced"
     """Another connection has taken the name over (`DuplicateLogin.REPLACE`)."""
 
     SLOW_CONSUMER = "slow consumer"
-    """The bound is `Limits.queue_age`."""
+    """The client has not taken what was queued for it `Limits.queue_age` seconds ago."""
 
     FULL_QUEUE = "slow consumer, its queue is full"
-    """The bound is `Limits.queue_bytes`."""
+    """More than `Limits.queue_bytes` bytes were queued for the client."""
 
     FULL_QUEUES = "slow consumer, all queues together are full"
-    """The bound is `Limits.total_queue_bytes`."""
+    """All queues together exceeded `Limits.total_queue_bytes`. This was one of the longest."""
 
     SHUTTING_DOWN = "shutting down"
     """The server shuts down."""
 
     TOO_MANY_CONNECTIONS = "too many connections"
-    """The bound is `Limits.max_connections`."""
+    """The server has `Limits.max_connections` connections already."""
 
     TOO_MANY_FROM_ADDRESS = "too many connections from one address"
-    """The bound is `Limits.max_connections_per_address`."""
+    """The client's network has `Limits.max_connections_per_address` connections already."""
 
     HANDSHAKE_TIMEOUT = "no TLS handshake in time"
-    """The bound is `Limits.handshake_timeout`."""
+    """The TLS handshake took longer than `Limits.handshake_timeout` seconds."""
 
     HANDSHAKE_FAILED = "TLS handshake failed"
-    """The log says why, in OpenSSL's words."""
+    """The TLS handshake has failed. The log says why, in OpenSSL's words."""
 
     PLAINTEXT = "CHAT/1.0 without TLS, on a port with TLS"
-    """The client has to use TLS. The log tells of it as of a handshake that failed."""
+    """The client speaks CHAT/1.0 without TLS, and has to use TLS. The log tells of it as of a
+    handshake that failed."""
 
     TOO_MANY_HANDSHAKES = "too many unfinished TLS handshakes"
-    """The bound is `Limits.max_handshakes`."""
+    """There were more than `Limits.max_handshakes` unfinished TLS handshakes."""
 
     LOGIN_TIMEOUT = "no login in time"
-    """The bound is `Limits.login_timeout`."""
+    """The client has not logged in within `Limits.login_timeout` seconds."""
 
     HTTP = "HTTP, not CHAT/1.0"
-    """A web page, or a program that looks for web servers. See `foreign`."""
+    """A web page, or a program that looks for web servers."""
 
     TLS = "TLS on a port without TLS"
     """The client begins a TLS handshake, and the server has no certificate."""
@@ -67,8 +68,8 @@ class CloseReason(StrEnum):
     """A balancer sends it, and the server is not told to expect it from there."""
 
     PROXY_HEADER_TIMEOUT = "no PROXY header in time"
-    """A balancer, or somebody else in its network, has not sent one. The bound is
-    `Limits.handshake_timeout`."""
+    """A balancer, or somebody else in its network, has sent no PROXY header within
+    `Limits.handshake_timeout` seconds."""
 
     BAD_PROXY_HEADER = "bad PROXY header"
     """A balancer, or somebody else in its network, does not begin as it has to. The log says what

@@ -24,8 +24,8 @@ class EventKind(StrEnum):
     """The TLS handshake of a connection has failed; the subject is why, in OpenSSL's words."""
 
     BAD_PROXY_HEADER = "bad PROXY header"
-    """A connection from a balancer's network has not begun with a header, or with one that is
-    wrong; the subject is what is wrong."""
+    """A connection from a balancer's network has begun without a PROXY header, or with a wrong one;
+    the subject is what is wrong."""
 
     GROUP_MADE = "group made"
     """The server has executed a GROUP; the subject is the group."""

@@ -1,0 +1,582 @@
+"""Write the pages in `reference/`, beside this file, from the code.
+
+Each page has a table for each kind of thing that the code defines. The words on what to do about
+it are below. A thing without such words, or words without a thing, are an error.
+"""
+
+import ast
+import inspect
+import re
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import fields
+from enum import Enum
+from itertools import pairwise
+from pathlib import Path
+from textwrap import dedent
+from typing import Final
+
+import click
+from prometheus_client.metrics_core import Metric
+
+import chatproto_anyio
+import chatproto_sync
+from chatproto import CloseReason, Counters, ErrorCode, EventKind, Limits, LogEvent, Policy
+from chatproto.server.notices import Notices
+from chatproto_anyio.cli.main import cli
+from chatproto_anyio.cli.serve import SERVE_OPTIONS
+from chatproto_sync.service.metrics import Collector
+from chatproto_sync.service.options import OPTIONS, Option
+
+FOLDER: Final = Path(__file__).with_name("reference")
+"""Where the pages are."""
+
+LIVE: Final = "↻"
+"""Marks the options that SIGHUP changes."""
+
+GROUPS: Final = {
+    "The command itself": ("config", "check", "backend"),
+    "Where it listens": ("host", "port", "unix", "unix-mode", "proxy-protocol"),
+    "TLS": ("tls-cert", "tls-key", "tls-key-password-file", "tls-client-ca"),
+    "Rules": ("policy", "duplicate-login", "broadcasting", "names", "adding", "no-notices"),
+    "Groups that survive a restart": ("state",),
+    "Limits on lines": ("max-line", "bad-lines", "rate"),
+    "Limits on connections": (
+        "max-connections",
+        "max-connections-per-address",
+        "max-connections-per-name",
+        "handshake-timeout",
+        "max-handshakes",
+        "login-timeout",
+        "auth-timeout",
+    ),
+    "Limits on groups": (
+        "max-groups",
+        "max-groups-per-connection",
+        "max-members",
+        "max-memberships",
+        "max-memberships-per-address",
+    ),
+    "Limits on queues": ("queue-age", "queue-bytes", "total-queue-bytes"),
+    "Shutting down": ("grace",),
+    "Metrics and log": ("metrics-host", "metrics-port", "log-level", "log-format", "log-lines"),
+}
+"""The options of a server, in the order of the page."""
+
+AFTER_AN_ERROR: Final = {
+    ErrorCode.MALFORMED: "Compare the line with the [grammar](../protocol.md#1-grammar). Look for"
+    " two spaces in a row, a missing part, and a CR at the end of the data.",
+    ErrorCode.UNSUPPORTED_VERSION: "Begin each line with `CHAT/1.0`.",
+    ErrorCode.UNSUPPORTED_COMMAND: "Send LOGIN, LOGOUT, SEND, BROADCAST, GROUP or LEAVE, in"
+    " capitals.",
+    ErrorCode.LINE_TOO_LONG: "Split the message. A RECEIVE with your name may be longer than your"
+    " SEND. The operator can raise [`--max-line`](options.md#max-line).",
+    ErrorCode.BAD_NAME: "Choose a name of 1 to 64 bytes of UTF-8 without spaces and control"
+    " characters. By default, a server also refuses names with characters that nobody sees"
+    " ([`--names`](options.md#names)).",
+    ErrorCode.NAME_RESERVED: "Choose a name that does not begin with `*`.",
+    ErrorCode.NAME_IN_USE: "Choose another name, or end the other client. If your connection was"
+    " closed, another client has taken your name over. The operator's choice is"
+    " [`--duplicate-login`](options.md#duplicate-login).",
+    ErrorCode.NOT_LOGGED_IN: "Send LOGIN first, and within a minute"
+    " ([`--login-timeout`](options.md#login-timeout)). If the text says that the server wants TLS,"
+    " use TLS.",
+    ErrorCode.WRONG_DIRECTION: "Send SEND. Only a server sends RECEIVE.",
+    ErrorCode.TRUNCATED: "End the last line with LF before you close the connection.",
+    ErrorCode.NO_SUCH_USER: "Wait until the user is logged in, and send the message again: the"
+    " server does not store it. Capital and small letters differ.",
+    ErrorCode.NO_SUCH_GROUP: "Make the group with GROUP. A server that was restarted without"
+    " [`--state`](options.md#state) has lost its groups.",
+    ErrorCode.GROUP_EXISTS: "Use the group as it is, or choose another name. To add a member, ask"
+    " [`*groups*`](../protocol.md#5-which-group-and-who-is-in-it).",
+    ErrorCode.NOT_A_MEMBER: "Ask the user who made the group to add you. After a LEAVE there is"
+    " nothing to do: you were not in the group.",
+    ErrorCode.NOT_ALLOWED: "Ask the user who made the group to add the member. The operator's"
+    " choice is [`--adding`](options.md#adding).",
+    ErrorCode.TOO_MANY: "Read the text: it says of what. The operator can raise the"
+    " [limit](options.md#limits-on-lines).",
+    ErrorCode.AUTH_FAILED: "Log in under a name that your certificate has, or that the server's"
+    " `authenticate` accepts. If the text says that it was not decided, try again.",
+    ErrorCode.SLOW_CONSUMER: "Read all the time. This package's servers send no notice with this"
+    " code, because a client that does not read would not see it.",
+    ErrorCode.SHUTTING_DOWN: "Connect again later. Clients with `reconnect=True` do.",
+}
+"""What whoever gets a code can do."""
+
+AFTER_A_CLOSE: Final = {
+    CloseReason.LOGGED_OUT: "Nothing: this is how a connection should end.",
+    CloseReason.EOF: "Nothing. The client has ended, maybe without meaning to.",
+    CloseReason.LOST: "Nothing, if it is rare. Otherwise look at the network, and at timeouts of a"
+    " balancer or firewall between.",
+    CloseReason.BAD_LINES: "Look at what the client sends: it does not speak CHAT/1.0, or never"
+    " logs in.",
+    CloseReason.REPLACED: "Nothing, if one person uses two clients. Otherwise two clients have"
+    " the same name.",
+    CloseReason.SLOW_CONSUMER: "Have the client read all the time. It may hang.",
+    CloseReason.FULL_QUEUE: "The same. If the client is only far away, raise the limit.",
+    CloseReason.FULL_QUEUES: "Look for clients that do not read. Raise the limit if the machine"
+    " has the memory.",
+    CloseReason.SHUTTING_DOWN: "Nothing: the server was asked to stop.",
+    CloseReason.TOO_MANY_CONNECTIONS: "Raise the limit, and the number of descriptors that the"
+    " process may have (`LimitNOFILE=` in systemd).",
+    CloseReason.TOO_MANY_FROM_ADDRESS: "Raise the limit if many users share that address. If it is"
+    " a balancer's, use [`--proxy-protocol`](options.md#proxy-protocol).",
+    CloseReason.HANDSHAKE_TIMEOUT: "Nothing, if it is rare. A client that waits for the server to"
+    " speak first does not use TLS.",
+    CloseReason.HANDSHAKE_FAILED: "Read the line `handshake failed` in the log. Often the client"
+    " does not trust the CA, or has no certificate.",
+    CloseReason.PLAINTEXT: "Have the client use TLS: `--tls` or `--tls-ca`, `ssl=` from Python.",
+    CloseReason.TOO_MANY_HANDSHAKES: "Look which network begins so many. Raise the limit if they"
+    " are your users.",
+    CloseReason.LOGIN_TIMEOUT: "Have the client log in at once. A health check may log out"
+    " instead of waiting.",
+    CloseReason.HTTP: "Nothing. If it is a health check, let it only connect.",
+    CloseReason.TLS: "Give the server a certificate ([`--tls-cert`](options.md#tls-cert)), or have"
+    " the client not use TLS.",
+    CloseReason.SSH: "Nothing, or correct the port in the client.",
+    CloseReason.PROXY: "Name the balancer's network in"
+    " [`--proxy-protocol`](options.md#proxy-protocol), or have the balancer send no header.",
+    CloseReason.PROXY_HEADER_TIMEOUT: "Have the balancer send PROXY headers (`send-proxy-v2` in"
+    " HAProxy).",
+    CloseReason.BAD_PROXY_HEADER: "Read the line `bad PROXY header` in the log. Clients inside the"
+    " balancer's network can't connect directly.",
+    CloseReason.FOREIGN: "Nothing, or correct the port in the client.",
+}
+"""What an operator can do about a connection that has ended."""
+
+EXAMPLES: Final = {
+    EventKind.ACCEPTED: (None, ""),
+    EventKind.LOGGED_IN: ("alice", ""),
+    EventKind.LOGIN_REFUSED: ("alice", "AUTH_FAILED your certificate is for somebody else"),
+    EventKind.HANDSHAKE_FAILED: (None, "peer did not return a certificate"),
+    EventKind.BAD_PROXY_HEADER: (None, "the connection does not begin with one"),
+    EventKind.GROUP_MADE: ("alice", "tea"),
+    EventKind.LEFT: ("alice", "tea"),
+    EventKind.GROUP_EXPIRED: ("alice", "chess"),
+    EventKind.LOGGED_OUT: ("alice", ""),
+    EventKind.CLOSED: ("alice", CloseReason.EOF.value),
+    EventKind.PROBED: (None, CloseReason.EOF.value),
+    EventKind.AUTHENTICATE_FAILED: ("alice", "ConnectionError: the directory does not answer"),
+    EventKind.LEFT_OUT: (None, "1234"),
+    EventKind.TURNED_AWAY: (None, CloseReason.TOO_MANY_CONNECTIONS.value),
+}
+"""For each kind of event, a name and a subject."""
+
+OTHER_LINES: Final = {
+    "listening on …": "The server is ready.",
+    "shutting down, connections: …": "A signal has asked the server to stop.",
+    "serving metrics on …": "Prometheus can read there.",
+    "not listening on …: this machine has no …": "Nothing, or leave that address out.",
+    "can't accept connections, trying again every second: …": "Mostly the process has no"
+    " descriptors left: raise `LimitNOFILE=` in systemd, or `ulimit -n`.",
+    "… has no use: systemd has passed the sockets to listen on": "Remove the option, or the"
+    " `.socket` unit.",
+    "can't tell systemd …: NOTIFY_SOCKET=…: …": "The server serves. See whether the unit"
+    " allows the socket.",
+    "can't print the greeting: …": "The server serves. Its standard output is closed or full.",
+    "the configuration is good": "The answer to `--check`, in JSON.",
+    "there is no configuration file and no certificate to read again": "SIGHUP came, and there is"
+    " nothing that it could change.",
+    "the configuration was read again, changes: …": "SIGHUP came. The options named hold now.",
+    "these options change only with a restart: …": "Restart the server when it suits you.",
+    "the old configuration stays in use: …": "Correct what the line names, and send SIGHUP again.",
+    "the certificate was read again": "New connections get the certificate in the file.",
+    "the old certificate stays in use: …": "Correct what the line names, and send SIGHUP again.",
+    "authenticate failed": "Your `authenticate` has raised an exception. The traceback follows,"
+    " once a minute.",
+    "leaving calls of authenticate behind that do not end: …": "Have your `authenticate` end when"
+    " it is cancelled.",
+    "can't write the state file …, trying again: …. If the server ends before that works, changes"
+    " of groups are lost": "Make room on the disk, or make it writable.",
+    "the state file … is written again": "Nothing: all is written.",
+    "the changes of … groups are lost: they are not in the state file …": "The server has ended"
+    " while it could not write. The file has the groups of before.",
+    "leaving the state file …: the disk takes too long": "The server has ended without waiting"
+    " longer for the disk.",
+    "unhandled exception": "A defect: please report it with the traceback.",
+    "unhandled exception in thread …": "The same.",
+}
+"""What each line means that is no event, or what to do about it. A … is for what differs."""
+
+
+def write() -> None:
+    """Write all pages."""
+    FOLDER.mkdir(exist_ok=True)
+    for name, page in PAGES.items():
+        (FOLDER / name).write_text(page(), encoding="utf-8")
+
+
+def page_of_options() -> str:
+    """The options of all commands."""
+    options = {option.name: option for option in SERVE_OPTIONS}
+    listed = [name for names in GROUPS.values() for name in names]
+    _require_same(listed, options)
+    parts = [
+        _head(
+            "Options",
+            f"""\
+            Every option of every command, with its environment variable, its line in the
+            configuration file, and its default. `--help` says the same.
+
+            ## `chatproto serve` and `python -m chatproto_sync`
+
+            An option can come from the command line, the environment, or the file that
+            `--config` names. The command line comes before the environment, the environment
+            before the file, and the file before the default. An option is taken whole: `--host`
+            on the command line replaces all hosts of the file.
+
+            In the environment, commas separate several values, and a flag is `yes` or `no`.
+            {LIVE} marks the options that change while the server runs: change the file, and
+            send SIGHUP. The log says what has changed.
+            """,
+        )
+    ]
+    for title, names in GROUPS.items():
+        parts.append(f"### {title}")
+        parts.append(
+            _table(
+                ("option, variable, line in the file", "what it is for", "default"),
+                (_server_option(options[name]) for name in names),
+            )
+        )
+    parts.append(_limits_for_programs())
+    context = click.Context(cli)
+    commands = [cli.get_command(context, name) for name in ("chat", "listen", "send")]
+    parts.append(_client_options([each for each in commands if each is not None]))
+    return "\n\n".join(parts) + "\n"
+
+
+def _server_option(option: Option) -> tuple[str, str, str]:
+    name = f"--{option.name}"
+    if option.metavar:
+        name += f" {option.metavar}"
+    rule = getattr(Policy(), option.key, None)
+    text = option.metavar or (option.default if rule is None else rule.value)
+    value = {bool: "true", int: "N", float: "X"}.get(option.toml, f'"{text}"')
+    if option.is_multiple:
+        value = f"[{value}, …]"
+    lines = [f'<a id="{option.name}"></a>`{name}`', f"`{option.variable}`"]
+    lines.append(f"`{option.name} = {value}`" if option.in_file else "not in the file")
+    _, _, default = option.help.partition(" (default: ")
+    default = default.removesuffix(")")
+    if not default and not option.is_flag and option.default not in (None, ()):
+        default = f"`{option.default}`"
+    text = _what_for(option)
+    return "<br>".join(lines), f"{text} {LIVE}" if option.is_live else text, default
+
+
+def _what_for(option: Option) -> str:
+    """What an option is for: the whole text of a limit, and the meaning of each choice."""
+    if option.key in LIMITS:
+        return _linked(re.sub(r" None for .+?\.", "", LIMITS[option.key]))
+    text = option.help.partition(" (default: ")[0]
+    text = f"{text[0].upper()}{text[1:]}."
+    if option.name == "backend":
+        text += " Only `chatproto serve` has it."
+    if hasattr(Policy(), option.key):
+        rules: type[Enum] = type(getattr(Policy(), option.key))
+        docs = texts_below(rules)
+        choices = [f"`{each.value}`: {docs[each.name]}" for each in rules]
+        return "<br>".join([text, *choices])
+    if option.choices:
+        *others, last = (f"`{each}`" for each in option.choices)
+        return f"{text} {', '.join(others)} or {last}."
+    return text
+
+
+def _limits_for_programs() -> str:
+    with_option = {option.key for option in OPTIONS}
+    rows = [
+        (f'<a id="{each.name}"></a>`{each.name}`', _linked(LIMITS[each.name]), f"`{each.default}`")
+        for each in fields(Limits)
+        if each.name not in with_option
+    ]
+    return (
+        "### Limits without an option\n\nPrograms can set these in"
+        " [`Limits`](../api/errors.md#chatproto.Limits); no operator has a reason to.\n\n"
+        + _table(("field", "what it bounds", "default"), rows)
+    )
+
+
+def _client_options(commands: list[click.Command]) -> str:
+    """The options of the client commands: those that all have, then those of each."""
+    by_command = {
+        str(command.name): {
+            each.opts[0]: each for each in command.params if isinstance(each, click.Option)
+        }
+        for command in commands
+    }
+    shared = set.intersection(*(set(options) for options in by_command.values()))
+    first = next(iter(by_command.values()))
+    parts = [
+        "## `chatproto chat`, `listen` and `send`\n",
+        "These say where the server is. An option on the command line comes before its variable.\n",
+        _table(
+            ("option, variable", "what it is for", "default"),
+            (_client_option(each, "client-") for name, each in first.items() if name in shared),
+        ),
+    ]
+    for command in commands:
+        own = by_command[str(command.name)]
+        usage = command.collect_usage_pieces(click.Context(command))
+        parts.append(f"\n### `chatproto {command.name} {' '.join(usage)}`\n")
+        rows = [_client_option(own[name], f"{command.name}-") for name in own.keys() - shared]
+        parts.append(_table(("option", "what it is for", "default"), sorted(rows)))
+    return "\n".join(parts)
+
+
+def _client_option(option: click.Option, prefix: str) -> tuple[str, str, str]:
+    name = option.opts[0]
+    metavar = f" {option.metavar}" if option.metavar else "" if option.is_flag else " TEXT"
+    cell = f'<a id="{prefix}{name.removeprefix("--")}"></a>`{name}{metavar}`'
+    if option.envvar:
+        cell += f"<br>`{option.envvar}`"
+    has_default = isinstance(option.default, str | int) and not option.is_flag
+    default = f"`{option.default}`" if has_default else "required" if option.required else ""
+    return cell, str(option.help), default
+
+
+def page_of_error_codes() -> str:
+    """The codes of notices and exceptions."""
+    _require_same(AFTER_AN_ERROR, ErrorCode)
+    docs = texts_below(ErrorCode)
+    return (
+        _head(
+            "Error codes",
+            """\
+            A notice is a message from `*server*`. It names a code, the command that it answers,
+            and why, in words for people:
+
+            ```text
+            CHAT/1.0 RECEIVE *server* ERR NO_SUCH_USER SEND bob is not online
+            ```
+
+            The code never changes; the words may. In Python, a code is an
+            [`ErrorCode`](../api/errors.md#chatproto.ErrorCode): in `Notice.code`, and in `.code`
+            of `LoginRefusedError`, `RequestRefusedError`, `ConnectionLostError` and
+            `ProtocolError`. The server counts each in
+            [`chatproto_refusals_total`](metrics.md).
+            """,
+        )
+        + "\n\n"
+        + _table(
+            ("code", "what it means", "what to do"),
+            (
+                (f'<a id="{code}"></a>`{code}`', docs[code.name], AFTER_AN_ERROR[code])
+                for code in ErrorCode
+            ),
+        )
+        + "\n"
+    )
+
+
+def page_of_close_reasons() -> str:
+    """The reasons for which connections end."""
+    _require_same(AFTER_A_CLOSE, CloseReason)
+    docs = texts_below(CloseReason)
+    notices = Notices(Limits(), enabled=True)
+    rows: list[tuple[str, ...]] = []
+    for reason in CloseReason:
+        line = notices.closing(reason).decode()
+        told = re.sub(r"^\S+ RECEIVE \S+ ERR (\S+) - (.*)\n", r"[`\1`](error-codes.md#\1) \2", line)
+        meaning = _linked(docs[reason.name])
+        anchor = reason.name.lower()
+        cell = f'<a id="{anchor}"></a>{reason}'
+        rows.append((cell, meaning, told or "nothing", AFTER_A_CLOSE[reason]))
+    return (
+        _head(
+            "Close reasons",
+            """\
+            Why the server has closed a connection, or found it closed. The log has the reason in
+            its line, `closed alice (203.0.113.7:4321): end of stream`, and the server counts it in
+            [`chatproto_closes_total`](metrics.md). In Python it is a
+            [`CloseReason`](../api/broker.md#chatproto.CloseReason). With `--no-notices`, the client
+            is told nothing.
+            """,
+        )
+        + "\n\n"
+        + _table(("reason", "what has happened", "what the client is told", "what to do"), rows)
+        + "\n"
+    )
+
+
+class _NothingYet:
+    """A server to which nothing has happened."""
+
+    def snapshot(self) -> Counters:
+        """See `MetricsSource`."""
+        return Counters()
+
+
+def page_of_metrics() -> str:
+    """What Prometheus reads."""
+    rows = [_metric(each) for each in Collector(_NothingYet()).collect()]
+    return (
+        _head(
+            "Metrics",
+            """\
+            `--metrics-port` serves these for Prometheus, on 127.0.0.1 unless `--metrics-host` says
+            otherwise. Whoever can reach the port can read them. Each code and each reason has a
+            series from the start. From Python, `Server.snapshot` returns the same numbers as
+            [`Counters`](../api/broker.md#chatproto.Counters).
+            """,
+        )
+        + "\n\n"
+        + _table(("metric", "type", "label", "what it counts"), rows)
+        + "\n\n"
+        + dedent(
+            """\
+            `chatproto_lag_seconds` has the usual series of a histogram: `_bucket`, `_sum` and
+            `_count`. 99 % of the times of the last five minutes in which the server served no
+            further connection were not longer than this:
+
+            ```promql
+            histogram_quantile(0.99, rate(chatproto_lag_seconds_bucket[5m]))
+            ```
+            """
+        )
+    )
+
+
+def _metric(metric: Metric) -> tuple[str, str, str, str]:
+    labels = {
+        "chatproto_refusals": "`code`: see [error codes](error-codes.md)",
+        "chatproto_closes": "`reason`: see [close reasons](close-reasons.md)",
+        "chatproto_lag_seconds": "`le`",
+    }
+    has_labels = any(sample.labels for sample in metric.samples)
+    label = labels[metric.name] if has_labels else ""
+    name = metric.name + ("_total" if metric.type == "counter" else "")
+    return f"`{name}`", metric.type, label, metric.documentation
+
+
+def page_of_log_events() -> str:
+    """The lines of a server's log."""
+    _require_same(EXAMPLES, EventKind)
+    docs = texts_below(EventKind)
+    lines = dict(sorted(lines_of_log()))
+    _require_same(OTHER_LINES, lines)
+    return (
+        _head(
+            "Log events",
+            """\
+            The log of a server goes to standard error, and from Python to the logger
+            `chatproto.server`. Each line has a time, a level and a text. What peers chose, such as
+            names, is escaped, so that it cannot pass for something else. `--log-format json` writes
+            one object a line, with `time`, `level`, `logger` and `message`.
+
+            ## What connections do
+
+            In Python, each of these is a [`LogEvent`](../api/broker.md#chatproto.LogEvent). About
+            one network, the log has at most [`--log-lines`](options.md#log-lines) of them a minute.
+            The lines of `closed`, `probed` and `turned away` end with a
+            [close reason](close-reasons.md).
+            """,
+        )
+        + "\n\n"
+        + _table(
+            ("kind", "level", "example", "when"),
+            (_event(kind, docs[kind.name]) for kind in EXAMPLES),
+        )
+        + "\n\n## What the server does\n\nA … stands for what differs.\n\n"
+        + _table(
+            ("line", "level", "what it means, or what to do"),
+            ((f"`{text}`", lines[text], words) for text, words in OTHER_LINES.items()),
+        )
+        + "\n"
+    )
+
+
+def _event(kind: EventKind, docs: str) -> tuple[str, str, str, str]:
+    name, subject = EXAMPLES[kind]
+    peer = "203.0.113.0/24" if kind is EventKind.LEFT_OUT else "203.0.113.7:4321"
+    event = LogEvent(kind, peer, name, subject)
+    level = "error" if event.is_error else "info" if event.important else "debug"
+    when = re.sub(r"[;,] the subject is (its )?.*$|; the (peer|subject) is .*$", ".", docs)
+    return kind.value, level, f"`{event}`", _linked(when)
+
+
+def lines_of_log() -> Iterator[tuple[str, str]]:
+    """The texts that the servers log, each with its level. A … is for what is put into it."""
+    for package in (chatproto_sync, chatproto_anyio):
+        for path in Path(str(package.__file__)).parent.rglob("*.py"):
+            for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+                match node:
+                    case ast.Call(
+                        ast.Attribute(ast.Name("logger" | "_logger"), level),
+                        [ast.Constant(str(text)), *_],
+                    ):
+                        text = re.sub("%[sdr]", "…", text)
+                        # Those without a word of their own are listed where the words come from.
+                        if re.search(r"\w", text):
+                            yield text, level
+
+
+def texts_below(cls: type) -> dict[str, str]:
+    """The docstrings below the fields of a class and its bases, each on one line."""
+    found: dict[str, str] = {}
+    for each in reversed(cls.__mro__):
+        if not each.__module__.startswith("chatproto"):
+            continue
+        [node] = ast.parse(inspect.getsource(each)).body
+        assert isinstance(node, ast.ClassDef)  # noqa: S101 - the source of a class
+        for field, docs in pairwise(node.body):
+            match field, docs:
+                case (
+                    ast.AnnAssign(target=ast.Name(name)) | ast.Assign(targets=[ast.Name(name)]),
+                    ast.Expr(ast.Constant(str(text))),
+                ):
+                    found[name] = " ".join(text.split())
+    return found
+
+
+def _linked(text: str) -> str:
+    """The text with a link for each limit that it names."""
+
+    def link(match: re.Match[str]) -> str:
+        key = match[1]
+        if key in {option.key for option in OPTIONS}:
+            name = key.replace("_", "-")
+            return f"[`--{name}`](options.md#{name})"
+        return f"[`{key}`](options.md#{key})"
+
+    return re.sub(r"`Limits\.(\w+)`", link, text)
+
+
+def _head(title: str, text: str) -> str:
+    source = Path(__file__).name
+    return f"<!-- {source} has written this page: change that. -->\n\n# {title}\n\n" + dedent(
+        text
+    ).rstrip("\n")
+
+
+def _table(head: tuple[str, ...], rows: Iterable[tuple[str, ...]]) -> str:
+    lines = [head, ("---",) * len(head), *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def _require_same(words: Iterable[object], things: Iterable[object]) -> None:
+    """Refuse words about what does not exist, and things without words.
+
+    Raises:
+        ValueError: There are some.
+    """
+    words, things = list(words), list(things)
+    if set(words) != set(things) or len(words) != len(things):
+        raise ValueError(f"only on one side: {set(words) ^ set(things)}")
+
+
+LIMITS: Final = texts_below(Limits)
+"""The texts of the limits."""
+
+PAGES: Final[Mapping[str, Callable[[], str]]] = {
+    "options.md": page_of_options,
+    "error-codes.md": page_of_error_codes,
+    "close-reasons.md": page_of_close_reasons,
+    "metrics.md": page_of_metrics,
+    "log-events.md": page_of_log_events,
+}
+"""The pages by name."""
+
+
+if __name__ == "__main__":
+    write()
