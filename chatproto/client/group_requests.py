@@ -46,16 +46,6 @@ class GroupRequest:
         """The ping. When it is done, `result` has the answer."""
 
     @property
-    def complete(self) -> bool:
-        """Whether no line that could come belongs to this request: only a list goes on."""
-        return self._answered and (self._refusal is not None or self._words[0] not in _LISTS)
-
-    @property
-    def granted(self) -> bool:
-        """Whether the server has done what was asked."""
-        return self._answered and self._refusal is None
-
-    @property
     def too_long(self) -> bool:
         """Whether the answer has more than `MOST_NAMES` names."""
         return len(self._names) > MOST_NAMES
@@ -69,15 +59,14 @@ class GroupRequest:
         Returns:
             Whether it answers this request.
         """
-        if self.complete:
+        goes_on = self._words[0] in _LISTS
+        if self._refusal is not None or (self._answered and not goes_on):
             return False
         count = len(self._expected)
         match words:
             case ["refused", code, *asked] if asked == self._words:
                 self._refusal = RequestRefusedError(read_code(code), _reason(code, self._words))
-            case [*_] if words[:count] == self._expected and (
-                len(words) == count or self._words[0] in _LISTS
-            ):
+            case [*_] if words[:count] == self._expected and (goes_on or len(words) == count):
                 self._names += words[count:]
             case _:
                 return False

@@ -69,7 +69,7 @@ class Client:
         """Leave a group."""
         await self._send(Leave(group))
 
-    async def reply(self, message: Message, data: str | bytes) -> None:
+    async def reply(self, message: Message, data: str | BytesLike) -> None:
         """Answer where a message came from: in its group, or to its sender."""
         if message.group is None:
             await self.send(message.sender, data)

@@ -101,14 +101,15 @@ class Client:
         """Leave a group."""
         self._send(Leave(group))
 
-    def reply(self, message: Message, data: str | bytes) -> None:
+    def reply(self, message: Message, data: str | BytesLike) -> None:
         """Answer where a message came from: in its group, or to its sender.
 
         To the sender also if the server has not said which group it was: see `Message.group`.
 
         Args:
             message: The message.
-            data: Text, which is sent as UTF-8, or bytes: no LF, and no CR at the end.
+            data: Text, which is sent as UTF-8, or bytes, in any type that holds them: no LF, and no
+                CR at the end.
         """
         if message.group is None:
             self.send(message.sender, data)

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from chatproto import (
+    Added,
     CloseReason,
     ErrorCode,
     LocalProtocolError,
@@ -24,6 +25,8 @@ from .sessions import closing_notice
 
 VALUES = [
     Message("bob", b"hi"),
+    Message("bob", b"hi", "tea"),
+    Added("tea", "alice", "bob"),
     Notice(ErrorCode.NO_SUCH_USER, "SEND", "bob is not online"),
     Reconnected(1.5),
 ]
@@ -34,7 +37,7 @@ def test_values_are_equal_hashable_and_can_be_copied(value: Any) -> None:
     for twin in (copy.copy(value), pickle.loads(pickle.dumps(value)), dataclasses.replace(value)):
         assert twin == value
         assert hash(twin) == hash(value)
-    assert len({*VALUES, value}) == 3
+    assert len({*VALUES, value}) == len(VALUES)
 
 
 @pytest.mark.parametrize("value", VALUES, ids=repr)
@@ -47,8 +50,15 @@ def test_values_do_not_change(value: Any) -> None:
 
 def test_values_can_be_matched() -> None:
     match VALUES:
-        case [Message(sender, data), Notice(code, command, text), Reconnected(downtime)]:
+        case [
+            Message(sender, data),
+            Message("bob", b"hi", group),
+            Added(to, member, by),
+            Notice(code, command, text),
+            Reconnected(downtime),
+        ]:
             assert (sender, data, downtime) == ("bob", b"hi", 1.5)
+            assert (group, to, member, by) == ("tea", "tea", "alice", "bob")
             assert (code, command, text) == ("NO_SUCH_USER", "SEND", "bob is not online")
         case _:
             pytest.fail("the values do not match")

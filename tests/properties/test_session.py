@@ -5,7 +5,17 @@ import pickle
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from chatproto import ChatSession, ErrorCode, Limits, Message, Notice, Ping, Receive, testing
+from chatproto import (
+    Added,
+    ChatSession,
+    ErrorCode,
+    Limits,
+    Message,
+    Notice,
+    Ping,
+    Receive,
+    testing,
+)
 from chatproto.client.messages import read_notice
 from chatproto.server.notices import notice
 from chatproto.wire.codec import encode
@@ -17,16 +27,22 @@ LIMITS = Limits(bad_lines=4)
 
 TO_THE_POINT = st.builds(
     Receive,
-    st.sampled_from(["alice", "bob", "*server*"]),
+    st.sampled_from(["alice", "bob", "*server*", "*groups*"]),
     st.sampled_from(
         [
             # The pings of `waiting`, two of them with a login, and others.
-            *(b"\0chatproto echo token %d" % number for number in range(6)),
+            *(b"\0chatproto echo token %d" % number for number in range(8)),
             b"\0chatproto echo another 1",
             b"hi",
             b"ERR NAME_IN_USE LOGIN bob is logged in already",
             b"ERR NO_SUCH_USER SEND bob is not online",
             b"ERR SHUTTING_DOWN - the server is shutting down",
+            b"on",
+            b"list tea",
+            b"refused NOT_ALLOWED list",
+            b"added tea alice bob",
+            b"in tea bob hi",
+            b"in tea alice \0chatproto echo token 2",
         ]
     ),
 ).map(encode)
@@ -42,12 +58,14 @@ def server_streams(draw: st.DrawFn) -> bytes:
 
 
 def waiting(limits: Limits = LIMITS) -> tuple[ChatSession, list[Ping]]:
-    """A session that has sent logins and pings, and its pending pings."""
+    """A session that has sent logins, requests and pings, and its pending pings."""
     session = new_session("alice", limits=limits)
     return session, [
         session.start()[1],
         session.ping()[1],
+        session.request("list")[1].ping,
         session.login("bob")[1],
+        session.request("add", "tea", "alice")[1].ping,
         session.ping()[1],
     ]
 
@@ -62,6 +80,7 @@ def outcome(chunks: list[bytes]) -> tuple[object, ...]:
         items(session),
         notices(session),
         session.name,
+        session.labels,
         session.invalid_lines,
         repr(session.error),
         [(ping.done, repr(ping.error)) for ping in pings],
@@ -88,6 +107,8 @@ def test_nothing_raises_and_all_pings_are_done_at_the_end(
     assert all(ping.done for ping in pings)
     assert session.name in ("alice", "bob")
     for item in items(session):
+        if isinstance(item, Added):
+            continue
         assert isinstance(item, Message)
         assert not item.data.startswith(b"\0chatproto echo ")
         assert item.sender != "*server*"

@@ -7,9 +7,11 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
 from chatproto import (
+    Broadcast,
     ChatBroker,
     ChatSession,
     DuplicateLogin,
+    GroupRequest,
     Limits,
     Login,
     LoginRefusedError,
@@ -37,6 +39,8 @@ class SentPing:
     # After how many received bytes it is done; None as long as the server has not handled it.
     due: int | None = None
     refused: bool = False
+    # The request before it, if it belongs to one.
+    request: GroupRequest | None = None
 
 
 @dataclass
@@ -48,6 +52,8 @@ class Person:
     # The connection, and the name that the server knows it by.
     cid: int | None = None
     known_as: str | None = None
+    # Whether the server tells it the groups of messages.
+    labels: bool = False
     # The bytes that were sent and not handled yet, and how many of them have arrived.
     unhandled: bytes = b""
     arrived: int = 0
@@ -66,7 +72,10 @@ class Person:
 
 
 class SessionMachine(RuleBasedStateMachine):
-    """Three clients, a broker, and a network that delivers bytes late and in pieces."""
+    """Three clients, a broker, and a network that delivers bytes late and in pieces.
+
+    All that they may be called are the members of the group `tea`.
+    """
 
     @initialize(policy=POLICIES)
     def begin(self, policy: Policy) -> None:
@@ -81,6 +90,8 @@ class SessionMachine(RuleBasedStateMachine):
             self.connect(person)
             self.carry_to_server(number, EVERYTHING)
             self.carry_to_client(number, EVERYTHING)
+        self.broker.connect(0, "peer")
+        self.broker.receive(0, b"CHAT/1.0 LOGIN maker\nCHAT/1.0 GROUP tea alice bob carol\n")
 
     # What the server does
 
@@ -105,14 +116,20 @@ class SessionMachine(RuleBasedStateMachine):
                 if person.known_as == to:
                     sent = next(each for each in person.sent_pings if each.ping.data == data)
                     sent.due = self.position(person)
-            case Send("*groups*"):
+            case Send("*groups*", data):
                 # Its answer comes before that to the ping behind it, and is no item.
-                pass
+                person.labels |= data == b"on" and person.known_as is not None
             case Send(to, data):
                 assert person.known_as is not None
                 for other in self.people:
                     if other.known_as == to:
                         message = Message(person.known_as, data)
+                        other.coming.append((self.position(other), message))
+            case Broadcast(group, data):
+                assert person.known_as is not None
+                for other in self.people:
+                    if other.known_as is not None and other is not person:
+                        message = Message(person.known_as, data, group if other.labels else None)
                         other.coming.append((self.position(other), message))
 
     # What the clients do
@@ -136,6 +153,20 @@ class SessionMachine(RuleBasedStateMachine):
         if person.may_send:
             person.unhandled += person.session.send(Send(to, data.encode()))
 
+    @rule(number=PEOPLE, data=st.binary(max_size=20).map(bytes.hex))
+    def broadcast(self, number: int, data: str) -> None:
+        person = self.people[number]
+        if person.may_send:
+            person.unhandled += person.session.send(Broadcast("tea", data.encode()))
+
+    @rule(number=PEOPLE)
+    def request(self, number: int) -> None:
+        person = self.people[number]
+        if person.may_send:
+            data, request = person.session.request("members", "tea")
+            person.unhandled += data
+            person.sent_pings.append(SentPing(request.ping, request=request))
+
     @rule(number=PEOPLE)
     def ping(self, number: int) -> None:
         person = self.people[number]
@@ -158,6 +189,7 @@ class SessionMachine(RuleBasedStateMachine):
         self.broker.disconnect(person.cid)
         person.session.connection_lost(CABLE)
         person.cid = person.known_as = None
+        person.labels = False
         person.coming.clear()
         for sent in person.sent_pings:
             assert sent.ping.done
@@ -210,6 +242,8 @@ class SessionMachine(RuleBasedStateMachine):
             person.sent_pings.remove(sent)
             assert isinstance(ping.error, LoginRefusedError) is sent.refused
             assert ping.error is None or sent.refused
+            if sent.request is not None:
+                assert sent.request.result() == ["alice", "bob", "carol"]
             if ping.login and not sent.refused:
                 person.name = ping.name
         assert person.session.name == person.name

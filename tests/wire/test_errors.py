@@ -12,8 +12,10 @@ from chatproto import (
     ErrorCode,
     LocalProtocolError,
     LoginRefusedError,
+    NotSupportedError,
     ProtocolError,
     RemoteProtocolError,
+    RequestRefusedError,
 )
 
 # Literally from protocol.md, section 3.
@@ -81,7 +83,7 @@ def test_a_refused_login_without_a_code_shows_its_text_only() -> None:
 
 
 def test_the_errors_of_clients_are_no_protocol_errors() -> None:
-    for kind in (ConnectionLostError, LoginRefusedError):
+    for kind in (ConnectionLostError, LoginRefusedError, NotSupportedError, RequestRefusedError):
         assert kind.__bases__ == (ChatProtocolError,)
     # `except TimeoutError` catches it too.
     assert ChatTimeoutError.__bases__ == (ChatProtocolError, TimeoutError)
@@ -94,6 +96,8 @@ ERRORS: list[ChatProtocolError] = [
     ConnectionLostError("cable cut"),
     ConnectionLostError("the server has closed the connection", "NEW_CODE"),
     LoginRefusedError(ErrorCode.NAME_IN_USE, "bob is logged in already"),
+    RequestRefusedError(ErrorCode.NO_SUCH_GROUP, "there is no group tea"),
+    NotSupportedError("this server does not answer"),
     ChatTimeoutError("it took longer than 30 s"),
 ]
 
