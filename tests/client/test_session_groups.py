@@ -424,13 +424,13 @@ def test_a_forgotten_request_reports_no_loss() -> None:
 def test_a_server_that_answers_nothing_makes_no_client_grow() -> None:
     session = new_session()
     start(session)
-    for _ in range(MOST_REQUESTS):
-        _, request = session.request("list")
+    requests = [session.request("list")[1] for _ in range(MOST_REQUESTS)]
+    for request in requests:
         session.forget(request.ping)
     with pytest.raises(LocalProtocolError, match="has not answered the last 1000") as caught:
         session.request("list")
     assert caught.value.code is ErrorCode.TOO_MANY
-    session.receive_data(back(request.ping))
+    session.receive_data(back(requests[-1].ping))
     session.request("list")
 
 
