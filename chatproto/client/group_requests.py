@@ -128,6 +128,8 @@ def _reason(code: str, words: list[str]) -> str:
             return f"this server does not let you add members to {group}"
         case ErrorCode.NAME_RESERVED, ["add", _, member]:
             return f"nobody can be called {member}: names that start with * are the server's"
+        case ErrorCode.BAD_NAME, ["add", _, member]:
+            return f"this server takes nobody called {member}: the name is partly invisible"
         case ErrorCode.TOO_MANY, ["add", group, _]:
             return f"{group} can have no more members: this server has a limit"
         case ErrorCode.TOO_MANY, _:
