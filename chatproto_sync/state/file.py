@@ -70,8 +70,8 @@ FROM groups LEFT JOIN members ON members.group_id = groups.id
 ORDER BY groups.id
 """
 
-# Their parameters: names of groups; groups, each with its creator; groups, each with names of
-# members. They do no harm if some of it has been done already.
+# Their parameters: names of groups; groups, each with its creator; groups, each with its members,
+# which are keys. They do no harm if some of it has been done already.
 _DELETE_MEMBERS_OF: Final = """
 DELETE FROM members WHERE group_id IN (
     SELECT id FROM groups WHERE name IN (SELECT value FROM json_each(?))
@@ -80,13 +80,13 @@ DELETE FROM members WHERE group_id IN (
 _DELETE_GROUPS: Final = "DELETE FROM groups WHERE name IN (SELECT value FROM json_each(?))"
 _INSERT_GROUPS: Final = """
 INSERT INTO groups (name, creator)
-SELECT json_extract(value, '$[0]'), json_extract(value, '$[1]') FROM json_each(?)
+SELECT key, value FROM json_each(?)
 """
 _PAIRS: Final = """
-SELECT groups.id, member.value
+SELECT groups.id, member.key
 FROM json_each(?) AS entry
-CROSS JOIN groups ON groups.name = json_extract(entry.value, '$[0]')
-CROSS JOIN json_each(entry.value, '$[1]') AS member
+CROSS JOIN groups ON groups.name = entry.key
+CROSS JOIN json_each(entry.value) AS member
 """
 _DELETE_MEMBERS: Final = f"DELETE FROM members WHERE (group_id, name) IN ({_PAIRS})"  # noqa: S608 - a constant
 _INSERT_MEMBERS: Final = f"INSERT OR IGNORE INTO members (group_id, name) {_PAIRS}"
@@ -139,18 +139,20 @@ class StateFile:
             sqlite3.Error: They are not written, or nobody knows whether they are. Write them again.
         """
         gone: list[str] = []
-        made: list[tuple[str, str]] = []
-        left: list[tuple[str, list[str]]] = []
-        added: list[tuple[str, list[str]]] = []
+        made: dict[str, str] = {}
+        left: dict[str, dict[str, bool]] = {}
+        added: dict[str, dict[str, bool]] = {}
         for group, there in unwritten.by_group.items():
             if there.ended or there.creator is not None:
                 gone.append(group)
             if there.creator is not None:
-                made.append((group, there.creator))
-            if there.left:
-                left.append((group, list(there.left)))
-            if there.added:
-                added.append((group, list(there.added)))
+                made[group] = there.creator
+                added[group] = there.members
+            else:
+                for members, is_new in ((left, False), (added, True)):
+                    members[group] = {
+                        name: new for name, new in there.members.items() if new is is_new
+                    }
         execute = self._connection.execute
         if not self._has_log:
             # Where that is not possible, SQLite goes on without the log. That is as safe.

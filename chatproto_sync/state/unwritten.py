@@ -15,10 +15,8 @@ class GroupDifference:
     """Whether the group that the file has under this name exists no more."""
     creator: str | None = None
     """Who has made the group, if the file does not have it yet. Else None."""
-    added: dict[str, None] = field(default_factory=dict)
-    """The members that the file does not have yet; of a new group, all."""
-    left: dict[str, None] = field(default_factory=dict)
-    """The members that the file still has."""
+    members: dict[str, bool] = field(default_factory=dict)
+    """True for a member that the file does not have yet, False for one that it still has."""
 
 
 class Unwritten:
@@ -42,19 +40,15 @@ class Unwritten:
                 case GroupMade(group, creator, members):
                     there = self._of(group)
                     there.creator = creator
-                    there.added = dict.fromkeys(members)
+                    there.members = dict.fromkeys(members, True)
                 case MemberAdded(group, member):
                     there = self._of(group)
-                    if member in there.left:
-                        del there.left[member]
-                    else:
-                        there.added[member] = None
+                    if there.members.pop(member, None) is None:
+                        there.members[member] = True
                 case MemberLeft(group, member):
                     there = self._of(group)
-                    if member in there.added:
-                        del there.added[member]
-                    else:
-                        there.left[member] = None
+                    if there.members.pop(member, None) is None:
+                        there.members[member] = False
                 case GroupEnded(group):
                     there = self.by_group.pop(group, GroupDifference())
                     if there.ended or there.creator is None:
@@ -75,7 +69,7 @@ class Unwritten:
             if size >= most:
                 break
             taken.by_group[group] = there
-            size += 1 + len(there.added) + len(there.left)
+            size += 1 + len(there.members)
         for group in taken.by_group:
             del self.by_group[group]
         return taken
@@ -100,9 +94,7 @@ def _changes(group: str, there: GroupDifference) -> Iterator[GroupChange]:
     if there.ended:
         yield GroupEnded(group)
     if there.creator is not None:
-        yield GroupMade(group, there.creator, tuple(there.added))
+        yield GroupMade(group, there.creator, tuple(there.members))
         return
-    for member in there.left:
-        yield MemberLeft(group, member)
-    for member in there.added:
-        yield MemberAdded(group, member)
+    for member, is_new in there.members.items():
+        yield MemberAdded(group, member) if is_new else MemberLeft(group, member)

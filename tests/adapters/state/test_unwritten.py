@@ -51,9 +51,13 @@ def write(groups: Groups, unwritten: Unwritten) -> None:
             groups[group] = there.creator, frozenset()
         if group in groups:
             creator, members = groups[group]
-            assert there.left.keys() <= members
-            assert not there.added.keys() & members
-            groups[group] = creator, (members - there.left.keys()) | there.added.keys()
+            left, added = (
+                {name for name, is_new in there.members.items() if is_new is wanted}
+                for wanted in (False, True)
+            )
+            assert left <= members
+            assert not added & members
+            groups[group] = creator, (members - left) | added
 
 
 def possible(groups: Groups) -> list[GroupChange]:
@@ -127,4 +131,4 @@ def test_the_changes_of_a_hub_sum_up() -> None:
     unwritten = Unwritten()
     unwritten.note(hub.take_changes())
     [(group, there)] = unwritten.by_group.items()
-    assert (group, there.creator, list(there.added)) == ("tea", "alice", ["bob"])
+    assert (group, there.creator, list(there.members)) == ("tea", "alice", ["bob"])
