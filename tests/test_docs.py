@@ -5,20 +5,23 @@ import contextlib
 import importlib
 import re
 import runpy
-from collections.abc import Iterator
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import AsyncIterator, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from anyio import create_task_group, to_thread
 
+import chatproto_anyio
 import chatproto_sync
 from chatproto import TRANSITIONS, ChatBroker, ErrorCode
 from chatproto_anyio.cli.chat.parsing import USAGES
 
 from .adapters.cli.commands import subcommands
-from .adapters.servers import SocketClient, run_sync
+from .adapters.servers import clients, run_sync
 from .adapters.sockets.insides import ServerLog, server_log
 
 ROOT = Path(__file__).parent.parent
@@ -34,7 +37,7 @@ COMMANDS = (
 
 # Readers do not see the comment.
 BLOCK = re.compile(
-    r"^(?P<bot><!-- a bot that echoes -->\n)?```python\n(?P<code>.*?)^```$",
+    r"^(?P<bot><!-- a bot that answers -->\n)?```python\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
 TURN = re.compile(
@@ -75,8 +78,8 @@ def test_snippets_run(path: Path, tmp_path: Path) -> None:
     assert len(blocks) == text_of(path).count("```python")
     assert sum(is_bot for _, is_bot in blocks) == text_of(path).count("<!-- a bot")
     namespace: dict[str, object] = {"__name__": "snippet"}
-    for block, is_bot in blocks:
-        with visited(tmp_path / "chat") if is_bot else contextlib.nullcontext():
+    for number, (block, is_bot) in enumerate(blocks):
+        with visited(tmp_path / f"chat{number}") if is_bot else contextlib.nullcontext():
             exec(compile(block, page_name(path), "exec"), namespace)
 
 
@@ -84,61 +87,74 @@ def test_snippets_run(path: Path, tmp_path: Path) -> None:
 def visited(path: Path) -> Iterator[None]:
     """Run a server for a bot that connects to the default address, and restart it once.
 
-    A client visits the bot before and after the restart. Then the bot's client is closed, which
-    ends its loop.
+    Both servers keep their groups in the same file. Clients visit the bot before and after the
+    restart. Then the bot's client is closed, which ends its loop.
 
     Args:
         path: The server's Unix socket.
     """
-    answers: list[Future[list[bytes]]] = []
-    with (
-        server_log() as log,
-        ExitStack() as first,
-        ThreadPoolExecutor(1) as pool,
-        pytest.MonkeyPatch.context() as patch,
-    ):
-        first.enter_context(run_sync(unix=path))
-        connect = chatproto_sync.connect
+    visits = 0
+    serve = partial(run_sync, unix=path, state=path.with_suffix(".groups"))
+    with server_log() as log, ExitStack() as first, pytest.MonkeyPatch.context() as patch:
+        first.enter_context(serve())
+
+        def visit_twice(name: str) -> None:
+            nonlocal visits
+            visit(path, name, log, make_group=True)
+            first.close()
+            with serve():
+                visit(path, name, log, make_group=False)
+            visits += 1
+
+        connect, connect_async = chatproto_sync.connect, chatproto_anyio.connect
 
         @contextlib.contextmanager
         def connect_here(**options: Any) -> Iterator[chatproto_sync.Client]:
-            with connect(unix=path, **options) as chat:
-                answers.append(pool.submit(visit_twice, path, chat, first, log))
+            with connect(unix=path, **options) as chat, ThreadPoolExecutor(1) as pool:
+                visiting = pool.submit(visit_twice, chat.name)
+                visiting.add_done_callback(lambda _: chat.close())
+                yield chat
+            visiting.result()
+
+        @contextlib.asynccontextmanager
+        async def connect_here_async(**options: Any) -> AsyncIterator[chatproto_anyio.Client]:
+            async with connect_async(unix=path, **options) as chat, create_task_group() as tasks:
+
+                async def visit_and_close() -> None:
+                    await to_thread.run_sync(visit_twice, chat.name)
+                    await chat.close()
+
+                tasks.start_soon(visit_and_close)
                 yield chat
 
         patch.setattr(chatproto_sync, "connect", connect_here)
+        patch.setattr(chatproto_anyio, "connect", connect_here_async)
         yield
-    assert [answer.result() for answer in answers] == [[b"hello", b"hello"]]
+    assert visits == 1
 
 
-def visit_twice(
-    path: Path, chat: chatproto_sync.Client, first: ExitStack, log: ServerLog
-) -> list[bytes]:
-    """Visit a bot on its first server, end that, and visit the bot on another one."""
-    try:
-        answers = [visit(path, chat.name, log)]
-        first.close()
-        with run_sync(unix=path):
-            answers.append(visit(path, chat.name, log))
-    finally:
-        chat.close()
-    return answers
-
-
-def visit(path: Path, name: str, log: ServerLog) -> bytes:
-    """Send hello to a user who has just logged in, and wait for the answer."""
+def visit(path: Path, name: str, log: ServerLog, *, make_group: bool) -> None:
+    """Ask a bot that has just logged in, in private and in a group: it answers there."""
     log.wait_for_one(f"logged in {name} ")
-    with SocketClient(f"unix:{path}") as client:
-        client.login("alice")
-        client.write(f"CHAT/1.0 SEND {name} hello\n".encode())
-        line = client.read_line()
-    return line.removeprefix(f"CHAT/1.0 RECEIVE {name} ".encode()).removesuffix(b"\n")
+    with clients(f"unix:{path}", "alice", "bob") as (alice, bob):
+        if make_group:
+            alice.write(f"CHAT/1.0 GROUP tea alice bob {name}\n".encode())
+        answer = f"CHAT/1.0 RECEIVE {name} pong\n".encode()
+        alice.write(f"CHAT/1.0 SEND {name} ping\n".encode())
+        assert alice.read_line() == answer
+        # What is in tea goes to bob too, and nothing else has.
+        bob.flush("bob")
+        alice.write(b"CHAT/1.0 BROADCAST tea ping\n")
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE alice ping\n"
+        assert bob.read_line() == alice.read_line() == answer
 
 
-def test_the_bot_in_the_readme_is_as_short_as_it_says() -> None:
-    (bot,) = [block.strip() for block, is_bot in blocks_of(README) if is_bot]
-    assert "eight lines" in text_of(README)
-    assert len(bot.splitlines()) <= 8
+def test_the_bots_in_the_readme_are_as_short_as_it_says() -> None:
+    bots = [block for block, is_bot in blocks_of(README) if is_bot]
+    assert "A bot in ten lines" in text_of(README)
+    assert len(bots) == 2
+    for bot in bots:
+        assert len([line for line in bot.splitlines() if line.strip()]) <= 10
 
 
 def test_the_important_pages_have_snippets() -> None:
