@@ -32,7 +32,9 @@ class NameRule(Enum):
     ANY = "any"
     """All of them."""
     VISIBLE = "visible"
-    """Those of code points that people can see: names that hold others look like one another."""
+    """Those of code points that people can see: names that hold others look like one another.
+    Joiners are others, so emoji that are made of several are not taken in names, and neither are
+    the words of Persian and other languages that hold one."""
     DISTINCT = "distinct"
     """The same; and no two users are online whose names are equal after NFKC normalization and case
     folding (The Unicode Standard, section 3.13), such as `bob` and `BOB`. None of them equals a
