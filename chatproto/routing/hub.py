@@ -147,7 +147,7 @@ class ChatHub(Generic[ConnectionId]):
             cid: The connection that it comes from.
             event: Any event that a server's `ChatConnection` returns.
             again: Whether it was handled before, and some of the recipients of a `Deliver` do not
-                have that yet. Then the event changes nothing more.
+                have that yet. Then the event changes nothing more, and is not refused.
 
         Returns:
             What to do now, in order. Empty when all is well and nobody needs to be told.
@@ -161,7 +161,7 @@ class ChatHub(Generic[ConnectionId]):
             case Send() if name is not None:
                 return self._send(cid, name, event, again)
             case Broadcast() if name is not None:
-                return self._broadcast(cid, name, event)
+                return self._broadcast(cid, name, event, again)
             case Group() if name is not None:
                 return self._make_group(cid, name, event)
             case Leave() if name is not None:
@@ -205,13 +205,14 @@ class ChatHub(Generic[ConnectionId]):
         return changes or []
 
     def audience(
-        self, cid: ConnectionId, group: str
+        self, cid: ConnectionId, group: str, *, again: bool = False
     ) -> tuple[ConnectionId, ...] | Refuse[ConnectionId]:
         """The recipients of a BROADCAST from a connection that is logged in.
 
         Args:
             cid: The connection.
             group: The group's name.
+            again: Whether some of them have it already: it is not refused any more.
 
         Returns:
             The recipients' connections; none when no other member is online, or when it is for the
@@ -219,11 +220,14 @@ class ChatHub(Generic[ConnectionId]):
         """
         there = self._groups.get(group)
         if there is None:
-            return () if is_reserved(group) else _no_such_group(cid, group)
+            return () if again or is_reserved(group) else _no_such_group(cid, group)
         name = self._names[cid]
         is_member = name in there.members
         if not (
-            is_member or name == there.creator or self._policy.broadcasting is Broadcasting.ANYONE
+            is_member
+            or again
+            or name == there.creator
+            or self._policy.broadcasting is Broadcasting.ANYONE
         ):
             return _not_a_member(cid, group)
         online = self.online
@@ -242,8 +246,8 @@ class ChatHub(Generic[ConnectionId]):
     def _send(
         self, cid: ConnectionId, name: str, event: Send, again: bool
     ) -> list[Action[ConnectionId]]:
-        connections = self.online.get(event.to)
-        if connections:
+        connections = self.online.get(event.to, ())
+        if connections or (again and not is_reserved(event.to)):
             return [Deliver(tuple(connections), _new_receive(name, event.data))]
         if is_reserved(event.to):
             if event.to != GROUPS_NAME or not self.answers_requests:
@@ -252,12 +256,12 @@ class ChatHub(Generic[ConnectionId]):
         return [Refuse(cid, ErrorCode.NO_SUCH_USER, f"{event.to} is not online")]
 
     def _broadcast(
-        self, cid: ConnectionId, name: str, event: Broadcast
+        self, cid: ConnectionId, name: str, event: Broadcast, again: bool
     ) -> list[Action[ConnectionId]]:
-        audience = self.audience(cid, event.group)
+        audience = self.audience(cid, event.group, again=again)
         if isinstance(audience, Refuse):
             return [audience]
-        if not audience:
+        if not (audience or again):
             return []
         return [Deliver(audience, _new_receive(name, event.data), event.group)]
 

@@ -123,6 +123,51 @@ def test_a_broadcast_may_close_the_connection_its_sender_waits_for() -> None:
     assert broker.next_step(1).read
 
 
+def test_a_message_that_has_reached_somebody_is_not_refused_when_the_others_are_gone() -> None:
+    broker = broker_of("alice", "bob", "bob", limits=NARROW)
+    fill(broker, 1, "alice", "bob", 1100)
+    received(broker, 2)
+    before = broker.snapshot().messages
+    send(broker, 1, "SEND bob hi")
+    assert received(broker, 2) == ["alice hi"]
+    for cid in 2, 3:
+        send(broker, cid, "LOGOUT")
+    flush(broker)
+    assert broker.next_step(1).read
+    assert broker.snapshot().refusals == {}
+    assert broker.snapshot().messages == before + 1
+
+
+def test_a_broadcast_that_was_begun_is_not_refused_when_its_sender_leaves() -> None:
+    broker = broker_of("bob", "alice", "alice", "carol", limits=NARROW)
+    send(broker, 1, "GROUP g alice bob carol")
+    fill(broker, 1, "bob", "carol", 1100)
+    send(broker, 2, "BROADCAST g hi")
+    assert received(broker, 1) == received(broker, 3) == ["alice hi"]
+    send(broker, 3, "LEAVE g")
+    assert len(received(broker, 4)) == 11
+    flush(broker, slow=[4])
+    assert received(broker, 4) == ["alice hi"]
+    assert broker.next_step(2).read
+    assert broker.snapshot().refusals == {}
+
+
+def test_a_broadcast_that_was_begun_is_not_refused_when_the_group_ends() -> None:
+    broker = group_broker("alice", "bob", "carol")
+    before = broker.snapshot().messages
+    send(broker, 1, "BROADCAST g hi")
+    assert received(broker, 2) == ["alice hi"]
+    broker.connect(4, "peer-4")
+    send(broker, 4, "LOGIN alice", "LEAVE g")
+    send(broker, 2, "LEAVE g")
+    send(broker, 3, "LEAVE g")
+    assert len(received(broker, 3)) == 11
+    flush(broker, slow=[3])
+    assert received(broker, 3) == []
+    assert broker.next_step(1).read
+    assert (broker.snapshot().refusals, broker.snapshot().messages) == ({}, before + 1)
+
+
 # Rule 3 of flow_control.py: a member that stops reading
 
 
