@@ -121,6 +121,8 @@ class StateFile:
             self._connection.execute("COMMIT")
             self._connection.execute("PRAGMA synchronous = FULL")
             self._has_log = False
+            # Whether all of it could be read.
+            self._is_good = False
             stack.pop_all()
 
     def read(self) -> Iterator[GroupMade]:
@@ -131,6 +133,7 @@ class StateFile:
         """
         with _explaining(self.name):
             yield from _read(self._connection)
+            self._is_good = True
 
     def write(self, unwritten: Unwritten) -> None:
         """Write changes. When this returns, they are on the disk.
@@ -178,9 +181,10 @@ class StateFile:
 
     def close(self) -> None:
         """Close the file. You may call it twice."""
-        with contextlib.suppress(sqlite3.Error):
+        if self._is_good or self._has_log:
             # Without the log, a server can start on a disk that is full.
-            self._connection.execute("PRAGMA journal_mode = DELETE")
+            with contextlib.suppress(sqlite3.Error):
+                self._connection.execute("PRAGMA journal_mode = DELETE")
         self._connection.close()
         if self._lock >= 0:
             os.close(self._lock)
@@ -302,9 +306,9 @@ def _check(connection: sqlite3.Connection, name: str) -> None:
         raise StateError(
             f"the state file {name} is from a newer chatproto: use that, or name another file"
         )
-    [(answer,)] = connection.execute("PRAGMA quick_check(1)")
+    [(answer,)] = connection.execute("PRAGMA integrity_check(1)")
     if answer != "ok" or version != VERSION:
-        raise _damaged(name, answer.partition("\n")[0])
+        raise _damaged(name, answer.splitlines()[-1])
 
 
 def _read(connection: sqlite3.Connection) -> Iterator[GroupMade]:
@@ -340,7 +344,7 @@ def _explaining(name: str) -> Iterator[None]:
         raise StateError(f"can't use the state file {name}: {error.strerror}") from error
     except LocalProtocolError as error:
         raise _damaged(name, error.text) from error
-    except TypeError as error:
+    except (TypeError, ValueError) as error:
         raise _damaged(name, str(error)) from error
     except sqlite3.Error as error:
         if _is_damage(error):

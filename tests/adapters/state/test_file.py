@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from chatproto import GroupEnded, GroupMade, MemberAdded, MemberLeft
+from chatproto import ChatHub, GroupEnded, GroupMade, MemberAdded, MemberLeft
 from chatproto.testing import names
 from chatproto_sync.state import file as module
 from chatproto_sync.state.errors import StateError
@@ -88,6 +88,24 @@ def test_only_the_owner_may_read_it(path: Path) -> None:
     finally:
         os.umask(before)
     assert modes == dict.fromkeys(("groups", "groups-lock", "groups-wal", "groups-shm"), 0o600)
+
+
+@settings(max_examples=30)
+@given(st.data())
+def test_whatever_happens_to_the_bytes(data: st.DataObject) -> None:
+    """It is refused and stays as it is, or has groups that a server can have."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "groups")
+        write(path, TEA, *(GroupMade(f"group{number}", "x", ("y",)) for number in range(200)))
+        contents = bytearray(path.read_bytes())
+        for _ in range(data.draw(st.integers(1, 20))):
+            contents[data.draw(st.integers(0, len(contents) - 1))] = data.draw(st.integers(0, 255))
+        path.write_bytes(contents)
+        try:
+            with closing(StateFile(path)) as file:
+                ChatHub[int]().restore(file.read())
+        except StateError:
+            assert path.read_bytes() == contents
 
 
 def test_a_closed_file_is_whole_by_itself(path: Path) -> None:
@@ -177,6 +195,19 @@ def scribbled(path: Path) -> None:
         file.write(b"\xa5" * 9000)
 
 
+def with_a_group_twice(path: Path) -> None:
+    """The table says so, and the index of names does not."""
+    write(path, GroupMade("tea1", "x", ()), GroupMade("tea2", "x", ()))
+    before, _, after = path.read_bytes().partition(b"tea2")
+    path.write_bytes(before + b"tea1" + after)
+
+
+def with_a_scribbled_schema(path: Path) -> None:
+    write(path, TEA)
+    before, _, after = path.read_bytes().partition(b"CREATE TABLE members")
+    path.write_bytes(before + b"CREATE TABLE \xdbembers" + after)
+
+
 def without_a_table(path: Path) -> None:
     write(path, TEA)
     execute(path, "DROP TABLE members")
@@ -197,6 +228,8 @@ CASES: dict[str, tuple[Callable[[Path], None], str]] = {
     "newer": (newer, "the state file PATH is from a newer chatproto: use that, or name another"),
     "cut": (cut, "the state file PATH is damaged (database disk image is malformed): put a backup"),
     "scribbled": (scribbled, "the state file PATH is damaged ("),
+    "a group twice": (with_a_group_twice, "the state file PATH is damaged ("),
+    "a scribbled schema": (with_a_scribbled_schema, "the state file PATH is damaged ("),
     "no table": (without_a_table, "the state file PATH is damaged (no such table: members): put"),
     "version 0": (with_("PRAGMA user_version = 0"), "the state file PATH is damaged ("),
     "a name with a space": (
