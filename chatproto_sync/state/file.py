@@ -234,6 +234,12 @@ class StateFile:
         with contextlib.closing(_connect(new, "rw")) as connection:
             connection.executescript(_SCHEMA)
         new.replace(self._path)
+        # Otherwise, a loss of power could undo that, and with it all that is written later.
+        folder = os.open(self._path.parent, os.O_RDONLY)
+        try:
+            os.fsync(folder)
+        finally:
+            os.close(folder)
 
 
 def check_state_file(path: str | os.PathLike[str]) -> None:
