@@ -139,6 +139,7 @@ class Adapter:
             limits=world.limits,
             notices=world.notices,
             ask=world.ask,
+            groups=world.restored,
             note_changes=True,
             fast_path=fast_path,
         )

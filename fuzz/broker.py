@@ -171,6 +171,7 @@ def smaller(world: World, finding: Finding, make: Maker) -> tuple[World, Finding
         for at, step in enumerate(world.steps):
             if isinstance(step, Say):
                 _minimal(step.lines, partial(fails_with, at, step))
+    fails(replace(world, restored=()))
     # A limit that others have to keep to comes behind them.
     for field in reversed(fields(Limits)):
         fails(replace(world, limits=_with_default(world.limits, field.name)))

@@ -198,6 +198,8 @@ class Oracle:
                         self._adds[words[0]].append((words[1], story, wake))
         # Who may have made each group, and the groups that there are in the end.
         self._creators: defaultdict[str, set[str]] = defaultdict(set)
+        for made in self._world.restored:
+            self._creators[made.group].add(made.creator)
         for story in self._stories.values():
             for number in story.handed:
                 line = story.lines[number]
@@ -478,7 +480,7 @@ class Oracle:
 
     def _replay(self) -> dict[str, GroupMade]:
         """The groups that there are in the end, by their changes."""
-        groups: dict[str, GroupMade] = {}
+        groups = {made.group: made for made in self._world.restored}
         left = Counter((group, name) for group, adds in self._adds.items() for name, _, _ in adds)
         for change in self._run.changes:
             name = change.group

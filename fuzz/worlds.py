@@ -15,6 +15,7 @@ from chatproto import (
     Adding,
     Broadcasting,
     DuplicateLogin,
+    GroupMade,
     Limits,
     NameRule,
     Policy,
@@ -157,6 +158,8 @@ class World:
     """Whether clients close their half when the server has closed its own."""
     groups: Mapping[str, tuple[str, ...]]
     """The members in each GROUP line of a group."""
+    restored: tuple[GroupMade, ...]
+    """The groups that there are from the start."""
     steps: tuple[Step, ...]
 
     def describe(self) -> Iterator[str]:
@@ -171,6 +174,7 @@ class World:
         policy = self.policy
         yield f"{policy.duplicate_login}, {policy.broadcasting}, {policy.names}, {policy.adding}"
         yield f"services={policy.services}, groups={dict(self.groups)}"
+        yield from map(str, self.restored)
         yield f"notices={self.notices}, ask={self.ask}, polite={self.polite}"
         for step in self.steps:
             if isinstance(step, Say):
@@ -307,6 +311,11 @@ def random_world(random: Random) -> World:
         ask=ask,
         polite=random.random() < 0.8,
         groups=groups,
+        restored=tuple(
+            GroupMade(group, random.choice(NAMES), members)
+            for group, members in groups.items()
+            if random.random() < 0.1
+        ),
         steps=tuple(steps),
     )
 
