@@ -83,7 +83,10 @@ class ClientConnection:
             if stream is not self._stream:
                 continue
             data, answer = make()
-            data += self._session.take_heartbeat(anyio.current_time())
+            if answer is None:
+                # In front of the line, which is written again if a part of all this is missing. And
+                # what has an answer needs no heartbeat.
+                data = self._session.take_heartbeat(anyio.current_time()) + data
             try:
                 await self._send(stream, data)
             except ConnectionLostError as error:

@@ -91,7 +91,10 @@ class ClientConnection:
                 if stream is not self._stream:
                     continue
                 data, answer = make()
-                data += self._session.take_heartbeat(time.monotonic())
+                if answer is None:
+                    # In front of the line, which is written again if a part of all this is
+                    # missing. And what has an answer needs no heartbeat.
+                    data = self._session.take_heartbeat(time.monotonic()) + data
             try:
                 self._send(stream, data, deadline)
             except ConnectionLostError as error:

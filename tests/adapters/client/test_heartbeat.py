@@ -358,3 +358,22 @@ def test_a_line_is_sent_on_the_next_connection_when_the_server_is_gone(connect: 
         chat.send("bob", "hi")
         chat.flush()
         assert server.player(1).lines[2] == b"SEND bob hi"
+
+
+@each_client
+def test_a_heartbeat_goes_in_front_of_the_line_that_is_sent_with_it(connect: Connect) -> None:
+    """A line is written again if it was not finished. So nothing may stand behind it."""
+    behind: list[bytes] = []
+
+    def read_until_heartbeat(player: Player) -> None:
+        while b"echo" not in player.read_line():
+            pass
+        behind.append(player.read_line())
+
+    with (
+        ScriptedServer([Player.login, read_until_heartbeat]) as server,
+        connect(name="alice", heartbeat=AMPLE / 4, **where(server)) as chat,
+        pytest.raises(ConnectionLostError),
+    ):
+        send_small_lines(chat)
+    assert behind == [b"CHAT/1.0 SEND bob hi\n"]
