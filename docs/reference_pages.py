@@ -224,7 +224,25 @@ def page_of_options() -> str:
             before the file, and the file before the default. An option is taken whole: `--host`
             on the command line replaces all hosts of the file.
 
-            In the environment, commas separate several values, and a flag is `yes` or `no`.
+            In the environment, commas separate several values, and a flag is `yes` or `no`. In
+            the file, which is TOML, the options have the same names:
+
+            ```toml
+            host = ["203.0.113.5", "[2001:db8::5]"]
+            port = 3333
+            unix = "/run/chatproto/chat"
+            unix-mode = "660"
+            duplicate-login = "reject"
+            no-notices = false
+            max-connections = 5000
+            grace = 5.0
+            log-level = "warning"
+            ```
+
+            Relative paths start at the current directory, in the file too. A value that can't be
+            right, an option that does not exist, and one that has no use beside the others are
+            errors that name their place. `--check` finds them without starting a server.
+
             {LIVE} marks the options that change while the server runs: change the file, and
             send SIGHUP. The log says what has changed.
             """,

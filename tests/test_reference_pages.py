@@ -1,5 +1,6 @@
 """The pages in `docs/reference/` say what the code says."""
 
+import re
 import runpy
 from pathlib import Path
 from typing import Any
@@ -8,6 +9,7 @@ import pytest
 
 from chatproto import CloseReason, ErrorCode, EventKind
 from chatproto_anyio.cli.serve import SERVE_OPTIONS
+from chatproto_sync.service.settings import limits_of, read_settings
 
 from .adapters.cli.commands import subcommands
 
@@ -35,6 +37,15 @@ def test_options_have_their_variable_and_their_line_in_the_file() -> None:
         assert page.count(f'<a id="{option.name}"></a>`--{option.name}') == 1
         assert f"`{option.variable}`" in page
         assert option.in_file is (f"`{option.name} = " in page)
+
+
+def test_the_example_of_a_configuration_file_is_good(tmp_path: Path) -> None:
+    [example] = re.findall(r"```toml\n(.*?)```", PAGES["options.md"](), re.DOTALL)
+    path = tmp_path / "chat.toml"
+    path.write_text(example, encoding="utf-8")
+    settings = read_settings(SERVE_OPTIONS, {"config": [str(path)]}, {})
+    assert settings.values["unix_mode"] == 0o660
+    assert limits_of(settings).max_connections == 5000
 
 
 def test_options_of_the_client_commands_are_listed() -> None:
