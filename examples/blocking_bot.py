@@ -2,8 +2,9 @@
 
     python examples/blocking_bot.py 127.0.0.1 3333 alice
 
-One thread answers the messages `time` and `ping` to `clock`. The other one tells alice once a
-minute, or every `--every` seconds, how many answers there were. Ctrl-C logs the bot out.
+One thread answers the messages `time` and `ping` to `clock`, or to a group in which clock is, where
+they were sent. The other one tells alice once a minute, or every `--every` seconds, how many
+answers there were. Ctrl-C logs the bot out.
 """
 
 import argparse
@@ -39,7 +40,7 @@ class Clock:
                     case _:
                         # Two bots that answer everything would never stop.
                         continue
-                self._chat.send(message.sender, text)
+                self._chat.reply(message, text)
                 self._answers += 1
 
     def report(self, to: str, every: float) -> None:

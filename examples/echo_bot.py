@@ -3,8 +3,8 @@
     python examples/echo_bot.py 127.0.0.1 3333
     python examples/echo_bot.py 127.0.0.1 3333 --backend trio
 
-It sends each message to `echo` back to the sender. Ctrl-C ends it. It needs the extra `anyio`, and
-trio for the backend `trio`.
+It sends each message to `echo` back to the sender. It is silent in groups. Ctrl-C ends it. It needs
+the extra `anyio`, and trio for the backend `trio`.
 """
 
 import argparse
@@ -24,8 +24,9 @@ async def main(host: str, port: int) -> None:
             match item:
                 case Reconnected(downtime):
                     print(f"there was no connection for {downtime:.1f} s", flush=True)
-                # Another client may have the same name. Messages to it reach both.
-                case Message(sender, data) if sender != chat.name:
+                # Another client may have the same name. Messages to it reach both. And in a group,
+                # two bots that answer everything would never stop.
+                case Message(sender, data, None) if sender != chat.name:
                     try:
                         await chat.send(sender, data)
                     except ChatTimeoutError:

@@ -2,9 +2,9 @@
 
     python examples/group_bot.py 127.0.0.1 3333 alice bob
 
-It makes the group `tea` of itself, as `teapot`, and the users that you name. When a member sends
-`kettle` to the bot or to the group, it tells the group that the kettle is on. Ctrl-C logs the bot
-out. It needs only the standard library.
+It makes the group `tea` of itself, as `teapot`, and the users that you name. Whoever sends it
+`join` is added to the group. It answers `kettle` where it was asked, in the group or in private.
+Ctrl-C logs the bot out. It needs only the standard library.
 """
 
 import argparse
@@ -15,9 +15,12 @@ from collections.abc import Sequence
 from chatproto import (
     ChatProtocolError,
     ChatTimeoutError,
+    ConnectionLostError,
     Disconnected,
     Message,
+    NotSupportedError,
     Reconnected,
+    RequestRefusedError,
     visible,
 )
 from chatproto_sync import Client, connect
@@ -33,13 +36,28 @@ def serve_tea(chat: Client, members: Sequence[str]) -> None:
                     print(visible(str(error)), flush=True)
                 case Reconnected(downtime):
                     print(f"there was no connection for {downtime:.1f} s", flush=True)
-                    # A server that was restarted knows no groups. Any other says GROUP_EXISTS.
+                    # A server that was restarted may know no groups. Any other says GROUP_EXISTS.
                     chat.group("tea", [chat.name, *members])
                 case Message(sender, b"kettle"):
-                    chat.broadcast("tea", f"{sender} has put the kettle on")
-        except ChatTimeoutError:
-            # The outage is longer than the timeout. When it is over, a `Reconnected` comes.
+                    chat.reply(item, f"{sender} has put the kettle on")
+                case Message(sender, b"join"):
+                    chat.reply(item, add(chat, sender))
+        except (ChatTimeoutError, ConnectionLostError):
+            # An outage has begun, or is longer than the timeout. After it, a `Reconnected` comes.
             print("nobody was told", flush=True)
+
+
+def add(chat: Client, member: str) -> str:
+    """Add a member to the group.
+
+    Returns:
+        What to tell them.
+    """
+    try:
+        chat.add("tea", member)
+    except (NotSupportedError, RequestRefusedError) as error:
+        return str(error)
+    return "welcome to tea"
 
 
 if __name__ == "__main__":

@@ -53,8 +53,9 @@ class Side:
 async def relay(source: Side, target: Side) -> None:
     """Pass messages on from one server to the other."""
     async for message in source.chat:
-        # A message to `relay` from the other side comes back, because both have this name.
-        if message.sender == source.chat.name:
+        # A message to `relay` from the other side comes back, because both have this name. And what
+        # is said in a group is not meant for the other side.
+        if message.sender == source.chat.name or message.group is not None:
             continue
         to, _, data = message.data.partition(b" ")
         # Such messages are about failures. Two relays would pass them on for ever.

@@ -160,6 +160,10 @@ def test_echo(
         alice.write(b"CHAT/1.0 SEND echo hello\nCHAT/1.0 SEND echo  \xff\r \x00\n")
         assert alice.read_line() == b"CHAT/1.0 RECEIVE echo hello\n"
         assert alice.read_line() == b"CHAT/1.0 RECEIVE echo  \xff\r \x00\n"
+        # In a group it is silent.
+        alice.write(b"CHAT/1.0 GROUP tea alice echo\nCHAT/1.0 BROADCAST tea hello\n")
+        alice.write(b"CHAT/1.0 SEND echo still there?\n")
+        assert alice.read_line() == b"CHAT/1.0 RECEIVE echo still there?\n"
         bot.end()
 
 
@@ -207,6 +211,9 @@ def test_echo_comes_back(backend: str, listener: socket.socket, tmp_path: Path) 
             bot.end()
 
 
+THREE_ANSWERS = b"CHAT/1.0 RECEIVE clock answers so far: 3\n"
+
+
 def test_clock(server: chatproto_sync.Server, alice: SocketClient, tmp_path: Path) -> None:
     with (
         SocketClient(server.addresses[0]) as bob,
@@ -222,8 +229,11 @@ def test_clock(server: chatproto_sync.Server, alice: SocketClient, tmp_path: Pat
         assert bob.read_line() == b"CHAT/1.0 RECEIVE clock pong\n"
         time = rb"CHAT/1\.0 RECEIVE clock \d{4}-\d\d-\d\d \d\d:\d\d:\d\d UTC\n"
         assert re.fullmatch(time, bob.read_line())
-        reports = (alice.read_line() for _ in range(1000))
-        assert b"CHAT/1.0 RECEIVE clock answers so far: 2\n" in reports
+        bob.write(b"CHAT/1.0 GROUP tea alice bob clock\nCHAT/1.0 BROADCAST tea ping\n")
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE clock pong\n"
+        reports = [line for line in iter(alice.read_line, THREE_ANSWERS) if b" so far" not in line]
+        # She is in the group.
+        assert reports == [b"CHAT/1.0 RECEIVE bob ping\n", b"CHAT/1.0 RECEIVE clock pong\n"]
         bot.end()
 
 
@@ -251,12 +261,47 @@ def test_clock_loses_its_server(listener: socket.socket, tmp_path: Path) -> None
         assert bot.errors == "blocking_bot: the server has closed the connection: it is late\n"
 
 
+def test_tea_is_served_where_it_was_asked_for(
+    server: chatproto_sync.Server, alice: SocketClient, tmp_path: Path
+) -> None:
+    with (
+        SocketClient(server.addresses[0]) as bob,
+        running(tmp_path, "group_bot.py", *server_address(server), "alice") as bot,
+    ):
+        bob.login("bob")
+        assert bot.read() == "logged in as teapot\n"
+        bob.write(b"CHAT/1.0 SEND teapot kettle\nCHAT/1.0 SEND teapot join\n")
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE teapot bob has put the kettle on\n"
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE *groups* added tea bob teapot\n"
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE teapot welcome to tea\n"
+        # What was said to bob alone has not reached alice.
+        bob.write(b"CHAT/1.0 BROADCAST tea kettle\n")
+        assert alice.read_line() == b"CHAT/1.0 RECEIVE bob kettle\n"
+        assert alice.read_line() == b"CHAT/1.0 RECEIVE teapot bob has put the kettle on\n"
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE teapot bob has put the kettle on\n"
+        bot.end()
+
+
+def test_nobody_joins_on_a_server_that_does_not_know_how(tmp_path: Path) -> None:
+    with (
+        run_sync(port=0, policy=Policy.reference()) as server,
+        SocketClient(server.addresses[0]) as bob,
+        running(tmp_path, "group_bot.py", *server_address(server)) as bot,
+    ):
+        bob.login("bob")
+        assert bot.read() == "logged in as teapot\n"
+        bob.write(b"CHAT/1.0 SEND teapot join\n")
+        text = b"this server does not answer requests about groups"
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE teapot %b\n" % text
+        bot.end()
+
+
 def test_the_group_is_there_again_after_a_restart(listener: socket.socket, tmp_path: Path) -> None:
     def tea_is_served(peer: Peer) -> None:
         assert peer.read_line() == b"GROUP tea teapot alice bob\n"
         peer.say("alice", b"cup")
         peer.say("alice", b"kettle")
-        assert peer.read_line() == b"BROADCAST tea alice has put the kettle on\n"
+        assert peer.read_line() == b"SEND alice alice has put the kettle on\n"
 
     with running(tmp_path, "group_bot.py", *socket_address(listener), "alice", "bob") as bot:
         with Peer(listener.accept()[0]) as peer:
@@ -293,6 +338,15 @@ def test_relay_complains(alice: SocketClient, bob: SocketClient, relay: Bot) -> 
         alice.write(b"CHAT/1.0 SEND relay %b\n" % data)
         assert re.fullmatch(rb"CHAT/1\.0 RECEIVE relay %b\n" % answer, alice.read_line())
     bob.flush("bob")
+    relay.end()
+
+
+def test_relay_passes_nothing_on_from_a_group(
+    alice: SocketClient, bob: SocketClient, relay: Bot
+) -> None:
+    alice.write(b"CHAT/1.0 GROUP tea alice relay\nCHAT/1.0 BROADCAST tea bob is late\n")
+    alice.write(b"CHAT/1.0 SEND relay bob hello\n")
+    assert bob.read_line() == b"CHAT/1.0 RECEIVE relay alice: hello\n"
     relay.end()
 
 
