@@ -1,5 +1,5 @@
-// A bot for Node.js, without any package. It answers `ping` with `pong`, in the group that the
-// question came from, or else to its sender. Ctrl-C logs it out.
+// A bot for Node.js, without any package. It answers `ping` with `pong`, in the group
+// that the question came from, or else to its sender. Ctrl-C logs it out.
 //
 //     node examples/pong_bot.js 127.0.0.1 3333 ponger
 "use strict";
@@ -17,9 +17,8 @@ function receive(line) {
   const [, sender, data] = /^CHAT\/1\.0 RECEIVE ([^ ]+) (.*?)\r?$/s.exec(line) ?? [];
   const [, group, member, text] = /^in ([^ ]+) ([^ ]+) (.*)$/s.exec(data) ?? [];
   if (sender === "*server*") {
-    const [, code, command, words] = /^ERR (\S+) (\S+) (.*)$/s.exec(data) ?? [, "-", "-", data];
-    report(`${code}: ${words}`);
-    if (command === "LOGIN") process.exit(1);
+    report(data);
+    if (/^ERR \S+ LOGIN /.test(data)) process.exit(1);
   } else if (sender === "*groups*") {
     if (data === "on") labels = true;
     if (member !== me && text === "ping") send(`BROADCAST ${group} pong`);
@@ -34,7 +33,7 @@ socket.on("data", (chunk) => {
   const lines = (rest + chunk).split("\n");
   rest = lines.pop();
   lines.forEach(receive);
-  if (rest.length > 4096) socket.destroy(new Error("the server sends lines that never end"));
+  if (rest.length > 4096) socket.destroy(new Error("a line of the server never ends"));
 });
 socket.on("error", (error) => report(error.message));
 socket.on("close", () => process.exit(status));

@@ -135,7 +135,10 @@ def test_a_login_that_is_refused_ends_it() -> None:
     ):
         twin.login("ponger")
         with bot_of(server) as bot:
-            assert finish(bot) == (1, "pong_bot: NAME_IN_USE: ponger is logged in already\n")
+            assert finish(bot) == (
+                1,
+                "pong_bot: ERR NAME_IN_USE LOGIN ponger is logged in already\n",
+            )
 
 
 def test_errors_cannot_control_the_terminal() -> None:
@@ -152,7 +155,7 @@ def test_errors_cannot_control_the_terminal() -> None:
             peer.close()
             assert finish(bot) == (
                 1,
-                "pong_bot: SHUTTING_DOWN: ?[2J late\npong_bot: -: ? good night\n",
+                "pong_bot: ERR SHUTTING_DOWN - ?[2J late\npong_bot: ? good night\n",
             )
 
 
@@ -162,7 +165,7 @@ def test_a_line_that_never_ends_ends_it() -> None:
         host, port = listener.getsockname()
         with running(host, str(port)) as bot, Peer(listener.accept()[0]) as peer:
             peer.write(b"x" * 5000)
-            assert finish(bot) == (1, "pong_bot: the server sends lines that never end\n")
+            assert finish(bot) == (1, "pong_bot: a line of the server never ends\n")
 
 
 def test_without_a_server() -> None:
