@@ -29,11 +29,15 @@ async def fill_in_tasks(client: Client, enough: anyio.Event) -> None:
 
 
 @each_backend
-@pytest.mark.parametrize("method", ["receive", "receive_notice", "flush", "ping"])
+@pytest.mark.parametrize("method", ["receive", "receive_notice", "flush", "ping", "groups"])
 async def test_cancelled_while_it_waits_it_changes_nothing(method: str) -> None:
     async with playing() as (alice, peer):
         await cancel(getattr(alice, method))
-        # A ping that comes back too late is no message.
+        # An answer that comes too late is no message, and nor is a ping.
+        if method == "groups":
+            assert peer.read_line() == b"SEND *groups* list\n"
+            peer.say("*groups*", b"list tea")
+            peer.echo()
         if method in ("flush", "ping"):
             peer.echo()
         await alice.send("bob", "hi")
