@@ -11,13 +11,22 @@ from typing import Final, TypeAlias
 import anyio
 import click
 
-from chatproto import ChatProtocolError, Disconnected, Item, Message, Notice, Reconnected
+from chatproto import (
+    Added,
+    ChatProtocolError,
+    Disconnected,
+    Item,
+    Message,
+    Notice,
+    Reconnected,
+)
 
 from ..client.client import Client
 from ..client.connect import connect
 from .chat.lines import OutputLine
 from .options import ClientCommand, ServerOptions, connection_options, name_option
 from .running import (
+    NO_LABELS,
     cancelled_by_signal,
     format_disconnected,
     format_reconnected,
@@ -41,16 +50,20 @@ def listen(name: str, as_json: bool, server: ServerOptions) -> None:
     """Print what others send, until SIGINT or SIGTERM.
 
     The command logs in as NAME and prints each message to this user or to a group with this user in
-    it, as `<SENDER> text`. Characters that do not print are escaped. Notices from the server go to
-    standard error, as `! CODE: text`. When the connection is lost, the command connects again and
-    says so there, in a line that starts with `*`.
+    it, as `<SENDER> text`, or as `#GROUP <SENDER> text` if it was sent to a group. Characters that
+    do not print are escaped. Notices from the server go to standard error, as `! CODE: text`. When
+    the connection is lost, the command connects again and says so there, in a line that starts with
+    `*`.
 
     With --json, everything goes to standard output and data is exact. Each line is an object with
     a `type`, the `time` in UTC, and:
 
     \b
-      listening     name; the first line, printed once the login has succeeded
-      message       sender, and text; base64 instead of text if it is not UTF-8
+      listening     name; the first line, printed once the login has succeeded;
+                    labels: whether the server says which group a message was sent to
+      message       sender, and text; base64 instead of text if it is not UTF-8;
+                    group, if the server says that it was sent to one
+      added         group, member and by: somebody has added this user to a group
       notice        code, command and text, as the server sent them
       disconnected  text: why the connection is lost; the command connects again
       reconnected   downtime in seconds; messages may have been missed
@@ -81,7 +94,11 @@ async def _listen(
         async with connection as client:
             try:
                 if as_json:
-                    await output.write_line(_json("listening", name=client.name))
+                    await output.write_line(
+                        _json("listening", name=client.name, labels=client.labels)
+                    )
+                elif not client.labels:
+                    click.echo(OutputLine.info(NO_LABELS), err=True)
                 async with anyio.create_task_group() as receivers:
                     receivers.start_soon(_receive_all, client.receive_item, show)
                     receivers.start_soon(_receive_all, client.receive_notice, show)
@@ -113,6 +130,8 @@ async def _print_text(output: StandardOutput, item: Printable) -> None:
             await output.write_line(str(OutputLine.received(item)))
         case Notice():
             click.echo(OutputLine.notice(item), err=True)
+        case Added():
+            click.echo(OutputLine.added(item), err=True)
         case Disconnected():
             click.echo(OutputLine.info(format_disconnected(item)), err=True)
         case Reconnected():
@@ -122,11 +141,14 @@ async def _print_text(output: StandardOutput, item: Printable) -> None:
 async def _print_json(output: StandardOutput, item: Printable) -> None:
     """Print an item for scripts."""
     match item:
-        case Message(sender, data):
+        case Message(sender, data, group):
+            fields = {"sender": sender} if group is None else {"sender": sender, "group": group}
             try:
-                line = _json("message", sender=sender, text=data.decode())
+                line = _json("message", **fields, text=data.decode())
             except UnicodeDecodeError:
-                line = _json("message", sender=sender, base64=b64encode(data).decode())
+                line = _json("message", **fields, base64=b64encode(data).decode())
+        case Added(group, member, by):
+            line = _json("added", group=group, member=member, by=by)
         case Notice(code, command, text):
             line = _json("notice", code=code, command=command, text=text)
         case Disconnected(error):

@@ -23,6 +23,9 @@ from chatproto import (
 
 from .options import ServerOptions
 
+NO_LABELS: Final = "this server does not say which group a message was sent to"
+"""Information for people: messages to groups will look like those to one user."""
+
 _T = TypeVar("_T")
 
 

@@ -62,7 +62,7 @@ def send(name: str, group: bool, server: ServerOptions, to: str, text: str) -> N
     except LocalProtocolError as error:
         raise click.UsageError(error.text) from None
     source = StandardInput() if from_input else data
-    connection = connect(**server.arguments, name=name)
+    connection = connect(**server.arguments, name=name, groups=False)
     if run_client(partial(_send_all, logged_in(connection, server), to, group, source)):
         sys.exit(SERVER_REPORTED_ERRORS)
 

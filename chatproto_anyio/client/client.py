@@ -53,6 +53,11 @@ class Client:
         """How many lines from the server were not valid and were skipped."""
         return self._session.invalid_lines
 
+    @property
+    def labels(self) -> bool:
+        """Whether the server says, on this connection, which group each message was sent to."""
+        return self._session.labels
+
     async def send(self, to: str, data: str | BytesLike) -> None:
         """Send to one user. If nobody has that name, the server may say so in a notice."""
         await self._send(Send(to, encode_data(data)))

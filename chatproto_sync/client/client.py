@@ -64,6 +64,11 @@ class Client:
         """How many lines from the server were not valid and were skipped."""
         return self._session.invalid_lines
 
+    @property
+    def labels(self) -> bool:
+        """Whether the server says, on this connection, which group each message was sent to."""
+        return self._session.labels
+
     def send(self, to: str, data: str | BytesLike) -> None:
         """Send to one user. If nobody has that name, the server may say so in a notice.
 

@@ -1,12 +1,13 @@
 """A conversation: executes what the user types, and shows what the client receives."""
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol, assert_never
 
 import anyio
 
 from chatproto import (
+    Added,
     Broadcast,
     ChatProtocolError,
     ChatTimeoutError,
@@ -17,8 +18,10 @@ from chatproto import (
     LocalProtocolError,
     Login,
     Message,
+    NotSupportedError,
     Reconnected,
     RemoteProtocolError,
+    RequestRefusedError,
     Send,
     visible,
     visible_name,
@@ -26,14 +29,18 @@ from chatproto import (
 
 from ...client.client import Client
 from ...client.time_limit import time_limit
-from ..running import format_disconnected, format_reconnected
+from ..running import NO_LABELS, format_disconnected, format_reconnected
 from .lines import OutputLine
 from .parsing import (
     USAGES,
+    AddMember,
     Hint,
+    ListGroups,
+    ListMembers,
     OutgoingCommand,
     ParsedInput,
     Recipient,
+    ServiceRequest,
     SetRecipient,
     SimpleCommand,
     parse,
@@ -92,6 +99,7 @@ class Conversation:
     def __init__(self, client: Client, recipient: Recipient | None) -> None:
         self._client = client
         self._recipient = recipient
+        self._replying_to: Recipient | None = None
         # The line that is being executed, as long as nothing is sent for it; and those behind it.
         self._current: str | None = None
         self._waiting: deque[str] = deque()
@@ -116,6 +124,14 @@ class Conversation:
         name = visible_name(self._client.name)
         return f"{name}: " if self._recipient is None else f"{name} -> {self._recipient}: "
 
+    @property
+    def reply_command(self) -> str | None:
+        """What `/reply` stands for now: a command up to its text; None as long as that is nothing.
+
+        It changes with each message that arrives.
+        """
+        return None if self._replying_to is None else self._replying_to.command
+
     async def run(self, interface: UserInterface) -> None:
         """Run until the input ends or the user quits, then log out.
 
@@ -123,6 +139,8 @@ class Conversation:
             ChatProtocolError: The connection is lost for good, or the server has not confirmed the
                 last messages. In a group.
         """
+        if not self._client.labels:
+            await interface.show(OutputLine.info(NO_LABELS))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._receive, interface)
             confirming = anyio.CancelScope()
@@ -162,9 +180,18 @@ class Conversation:
     async def _receive_messages(self, interface: UserInterface) -> None:
         async for item in self._client.items():
             match item:
-                case Message(sender):
+                case Message(sender, _, group):
                     self.vocabulary.users.add(sender)
+                    if group is None:
+                        self._replying_to = Recipient(sender)
+                    else:
+                        self._replying_to = Recipient(group, group=True)
+                        self.vocabulary.groups.add(group)
                     await interface.show(OutputLine.received(item))
+                case Added(group, _, by):
+                    self.vocabulary.users.add(by)
+                    self.vocabulary.groups.add(group)
+                    await interface.show(OutputLine.added(item))
                 case Disconnected():
                     self.is_connected = False
                     await interface.show(OutputLine.info(format_disconnected(item)))
@@ -188,7 +215,7 @@ class Conversation:
             while self._waiting:
                 line = self._waiting.popleft()
                 try:
-                    parsed = parse(line, self._recipient)
+                    parsed = parse(line, self._recipient, self._replying_to)
                 except LocalProtocolError as error:
                     await interface.show(OutputLine.error(visible(str(error))))
                     continue
@@ -232,6 +259,8 @@ class Conversation:
                 if recipient is not None:
                     self._remember(recipient)
                 await interface.show(OutputLine.info(f"you talk to {recipient or 'nobody'}"))
+            case ListMembers() | AddMember() | ListGroups():
+                await interface.show(await self._request(parsed, interface))
             case _:
                 await interface.show(await self._send(parsed))
 
@@ -257,8 +286,7 @@ class Conversation:
                     self._remember(Recipient(member))
                 await self._client.group(name, members)
                 self._made_groups.add(f"{self._client.name} {name}")
-                names = ", ".join(map(visible_name, members))
-                return self._sent(OutputLine.info(f"asked for {recipient} of {names}"))
+                return self._sent(OutputLine.info(f"asked for {recipient} of {_join(members)}"))
             case Leave(name):
                 await self._client.leave(name)
                 text = f"asked to leave {Recipient(name, group=True)}"
@@ -271,6 +299,41 @@ class Conversation:
                 return OutputLine.info(f"you are {visible_name(name)}")
             case _:
                 assert_never(command)
+
+    async def _request(self, request: ServiceRequest, interface: UserInterface) -> OutputLine:
+        """Ask the service for groups.
+
+        Returns:
+            What to show for the answer.
+        """
+        try:
+            return await self._answer(request)
+        except (LocalProtocolError, NotSupportedError, RequestRefusedError):
+            raise
+        except BaseException:
+            # The connection is lost, the time is over, or the program ends.
+            with anyio.CancelScope(shield=True):
+                await interface.show(OutputLine.error(f"this is not answered: {request}"))
+            raise
+
+    async def _answer(self, request: ServiceRequest) -> OutputLine:
+        match request:
+            case ListMembers(group):
+                names = await self._client.members(group.name)
+                self.vocabulary.groups.add(group.name)
+                self.vocabulary.users.fill(names)
+                return OutputLine.info(f"in {group}: {_join(names)}")
+            case AddMember(group, member):
+                await self._client.add(group.name, member.name)
+                self._remember(group)
+                self._remember(member)
+                return OutputLine.info(f"{member} is in {group} now")
+            case ListGroups():
+                names = await self._client.groups()
+                self.vocabulary.groups.fill(names)
+                return OutputLine.info(f"your groups: {_join(names)}")
+            case _:
+                assert_never(request)
 
     def _sent(self, line: OutputLine) -> OutputLine:
         """Note that something is sent, which `line` shows."""
@@ -339,6 +402,11 @@ class Conversation:
         except ChatTimeoutError:
             await self._show_unconfirmed(interface)
             raise _not_confirmed() from None
+
+
+def _join(names: Sequence[str]) -> str:
+    """Names in one line, safe to show. Each is followed by a comma and a space, but the last."""
+    return ", ".join(map(visible_name, names)) or "none"
 
 
 def _not_confirmed() -> ConnectionLostError:

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
 
-from chatproto import Broadcast, Message, Notice, Send, visible, visible_name
+from chatproto import Added, Broadcast, Message, Notice, Send, visible, visible_name
 
 from ..running import format_notice
 from .parsing import Recipient
@@ -14,6 +14,7 @@ class LineKind(StrEnum):
     """What a line is about. The value is the name of its style."""
 
     RECEIVED = "received"
+    RECEIVED_IN_GROUP = "received-in-group"
     SENT = "sent"
     ERROR = "error"
     INFO = "info"
@@ -23,8 +24,9 @@ class LineKind(StrEnum):
 class OutputLine:
     """One line, without control characters.
 
-    The prefixes are `<bob>`, `-> bob:`, `!` and `*`. Their first characters differ, and names stand
-    behind them: without colours too, no name can make a line look like one of another kind.
+    The prefixes are `<bob>`, `#tea <bob>`, `-> bob:`, `!` and `*`. Their first characters differ,
+    and names, which have no spaces, stand behind them. So no name and no text can make a line look
+    like one of another kind, or from another sender or group, without colours too.
     """
 
     kind: LineKind
@@ -38,8 +40,13 @@ class OutputLine:
 
     @classmethod
     def received(cls, message: Message) -> Self:
-        """A message from another user."""
-        return cls(LineKind.RECEIVED, f"<{visible_name(message.sender)}>", visible(message.text))
+        """A message from another user, with its group if it was sent to one."""
+        kind, prefix = LineKind.RECEIVED, f"<{visible_name(message.sender)}>"
+        if message.group is not None:
+            # The group comes first: behind the sender, a text could look like it.
+            kind = LineKind.RECEIVED_IN_GROUP
+            prefix = f"#{visible_name(message.group)} {prefix}"
+        return cls(kind, prefix, visible(message.text))
 
     @classmethod
     def sent(cls, message: Send | Broadcast) -> Self:
@@ -55,6 +62,12 @@ class OutputLine:
     def notice(cls, notice: Notice) -> Self:
         """A notice from the server."""
         return cls.error(format_notice(notice))
+
+    @classmethod
+    def added(cls, added: Added) -> Self:
+        """The news that another user has added this one to a group."""
+        group = Recipient(added.group, group=True)
+        return cls.info(f"{visible_name(added.by)} has added you to {group}")
 
     @classmethod
     def error(cls, text: str) -> Self:
@@ -86,7 +99,7 @@ class OutputLine:
         """
         style = f"class:{self.kind}"
         # Colour only the prefix of a message: long coloured text is hard to read.
-        is_message = self.kind in (LineKind.RECEIVED, LineKind.SENT)
+        is_message = self.kind not in (LineKind.ERROR, LineKind.INFO)
         return [
             ("class:time", f"{time} "),
             (style, f"{self.prefix} "),

@@ -35,6 +35,11 @@ class Recipient:
     def __str__(self) -> str:
         return f"group {visible_name(self.name)}" if self.group else visible_name(self.name)
 
+    @property
+    def command(self) -> str:
+        """The command that sends a message to this recipient, up to its text."""
+        return f"/say {self.name} " if self.group else f"/msg {self.name} "
+
     def message(self, text: str) -> Send | Broadcast:
         """Make a message to this recipient.
 
@@ -64,6 +69,47 @@ class Hint:
     """What to type instead."""
 
 
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """Send a message to where the last one came from."""
+
+    text: str
+    """The message."""
+
+
+@dataclass(frozen=True, slots=True)
+class ListMembers:
+    """Ask who is in a group."""
+
+    group: Recipient
+    """The group."""
+
+    def __str__(self) -> str:
+        return f"/names {visible_name(self.group.name)}"
+
+
+@dataclass(frozen=True, slots=True)
+class AddMember:
+    """Add a user to a group."""
+
+    group: Recipient
+    """The group."""
+
+    member: Recipient
+    """The user."""
+
+    def __str__(self) -> str:
+        return f"/add {visible_name(self.group.name)} {visible_name(self.member.name)}"
+
+
+@dataclass(frozen=True, slots=True)
+class ListGroups:
+    """Ask which groups this user is in."""
+
+    def __str__(self) -> str:
+        return "/groups"
+
+
 class SimpleCommand(Enum):
     """A command without arguments."""
 
@@ -75,7 +121,10 @@ class SimpleCommand(Enum):
 OutgoingCommand: TypeAlias = Send | Broadcast | Group | Leave | Login
 """What is sent to the server."""
 
-ParsedInput: TypeAlias = OutgoingCommand | SetRecipient | SimpleCommand | Hint
+ServiceRequest: TypeAlias = ListMembers | AddMember | ListGroups
+"""What the service for groups is asked. As text, it is the command that was typed."""
+
+ParsedInput: TypeAlias = OutgoingCommand | ServiceRequest | SetRecipient | SimpleCommand | Hint
 """What a line asks for."""
 
 
@@ -95,7 +144,8 @@ def length_of_names(line: str) -> int:
     if usage is None or not usage.arguments.endswith("TEXT"):
         return len(line)
     command, spaces, rest = re.split("( +|$)", line, maxsplit=1)
-    return len(command) + len(spaces) + len(rest.partition(" ")[0])
+    name = rest.partition(" ")[0] if " " in usage.arguments else ""
+    return len(command) + len(spaces) + len(name)
 
 
 def without_controls(text: str) -> str:
@@ -106,12 +156,15 @@ def without_controls(text: str) -> str:
     return _CONTROLS.sub("", text).expandtabs(TAB_SIZE)
 
 
-def parse(line: str, recipient: Recipient | None) -> ParsedInput | None:
+def parse(
+    line: str, recipient: Recipient | None, replying_to: Recipient | None = None
+) -> ParsedInput | None:
     """Parse a line.
 
     Args:
         line: What the user typed, without the end of the line.
         recipient: Who gets messages at present; None for nobody.
+        replying_to: Where the last message came from; None when there is none so far.
 
     Returns:
         What the line asks for; None if it is blank. A message has no control characters: see
@@ -128,7 +181,12 @@ def parse(line: str, recipient: Recipient | None) -> ParsedInput | None:
         if usage is None:
             shown = visible_name(name)
             return Hint(f"there is no command {shown}: see /help, or type // for a message")
-        return usage.parse(rest.lstrip(" ")) or Hint(f"type {name} {usage.arguments}".rstrip())
+        parsed = usage.parse(rest.lstrip(" ")) or Hint(f"type {name} {usage.arguments}".rstrip())
+        if not isinstance(parsed, Reply):
+            return parsed
+        if replying_to is None:
+            return Hint("nobody has written to you so far")
+        return replying_to.message(parsed.text)
     if recipient is None:
         return Hint("nobody would get that: first type /to NAME or /to-group GROUP")
     return recipient.message(without_controls(line.removeprefix("/")))
@@ -138,6 +196,19 @@ def _message(rest: str, *, group: bool) -> ParsedInput | None:
     name, _, text = rest.partition(" ")
     text = without_controls(text)
     return Recipient(name, group).message(text) if text.strip() else None
+
+
+def _reply(rest: str) -> Reply | None:
+    text = without_controls(rest)
+    return Reply(text) if text.strip() else None
+
+
+def _add(rest: str) -> ParsedInput | None:
+    match rest.split():
+        case [group, member]:
+            return AddMember(Recipient(group, group=True), Recipient(member))
+        case _:
+            return None
 
 
 def _to(rest: str) -> ParsedInput | None:
@@ -163,7 +234,7 @@ def _one_name(make: Callable[[str], ParsedInput]) -> Callable[[str], ParsedInput
     return parse_name
 
 
-def _no_arguments(command: SimpleCommand) -> Callable[[str], ParsedInput | None]:
+def _no_arguments(command: SimpleCommand | ListGroups) -> Callable[[str], ParsedInput | None]:
     return lambda rest: None if rest.strip() else command
 
 
@@ -176,7 +247,7 @@ class Usage(NamedTuple):
     description: str
     """What the command does."""
 
-    parse: Callable[[str], ParsedInput | None]
+    parse: Callable[[str], ParsedInput | Reply | None]
     """Parses what follows the command and its spaces. Returns None for wrong arguments."""
 
 
@@ -187,6 +258,7 @@ USAGES: Final = {
     "/say": Usage(
         "GROUP TEXT", "send a message to a group", lambda rest: _message(rest, group=True)
     ),
+    "/reply": Usage("TEXT", "answer where the last message came from", _reply),
     "/to": Usage("[NAME]", "talk to one user from now on, or to nobody", _to),
     "/to-group": Usage(
         "GROUP",
@@ -194,6 +266,13 @@ USAGES: Final = {
         _one_name(lambda name: SetRecipient(Recipient(name, group=True))),
     ),
     "/group": Usage("GROUP MEMBER...", "make a group of exactly these users", _group),
+    "/add": Usage("GROUP NAME", "add one user to a group", _add),
+    "/names": Usage(
+        "GROUP",
+        "list who is in a group",
+        _one_name(lambda name: ListMembers(Recipient(name, group=True))),
+    ),
+    "/groups": Usage("", "list the groups that you are in", _no_arguments(ListGroups())),
     "/leave": Usage("GROUP", "leave a group", _one_name(Leave)),
     "/nick": Usage("NEW_NAME", "change your name", _one_name(Login)),
     "/ping": Usage(

@@ -61,6 +61,7 @@ STYLE: Final = Style.from_dict(
     {
         "prompt": "bold",
         LineKind.RECEIVED: "ansigreen",
+        LineKind.RECEIVED_IN_GROUP: "ansibrightblue",
         LineKind.SENT: "ansicyan",
         LineKind.ERROR: "ansired",
         LineKind.INFO: "ansimagenta",
@@ -116,6 +117,7 @@ class TerminalInterface:
         )
         # Enter does not end the prompt, so there is always a prompt that takes the next keys.
         self._session.default_buffer.accept_handler = self._accept
+        self._session.default_buffer.on_text_changed += partial(_name_recipient, conversation)
 
     def read(self) -> MemoryObjectReceiveStream[str]:
         """Read what the user types, until the user quits or `close` is called."""
@@ -317,6 +319,15 @@ def _shown_characters(line: str) -> Iterator[str]:
         character = each if shown.startswith(each, position) else visible(each)
         position += len(character)
         yield character
+
+
+def _name_recipient(conversation: Conversation, buffer: Buffer) -> None:
+    """Turn `/reply` into what it stands for, as soon as a space follows.
+
+    So the user sees who will get the text, and what arrives while the user types can't change it.
+    """
+    if buffer.text == "/reply " and (command := conversation.reply_command) is not None:
+        buffer.document = Document(command)
 
 
 def _key_bindings() -> KeyBindings:

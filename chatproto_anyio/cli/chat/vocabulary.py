@@ -1,5 +1,6 @@
 """The words that Tab completes: commands, and the names of users and groups."""
 
+from collections.abc import Iterable
 from typing import Final
 
 from .parsing import USAGES, is_slash_command
@@ -17,6 +18,13 @@ class RecentNames(dict[str, None]):
         self[name] = None
         if len(self) > MAX_NAMES:
             del self[next(iter(self))]
+
+    def fill(self, names: Iterable[str]) -> None:
+        """Add names for which there is room, without forgetting any."""
+        for name in names:
+            if len(self) >= MAX_NAMES:
+                return
+            self.setdefault(name)
 
     def starting_with(self, prefix: str) -> list[str]:
         """The names that start with a prefix, the most recent one first."""

@@ -19,6 +19,9 @@ from ..clients import Listening, Peer, where
 from ..processes import end
 from ..servers import TIMEOUT, SocketClient
 
+NO_LABELS = b"* this server does not say which group a message was sent to\n"
+"""What `chatproto listen` tells people first, when the server is a `PlayedServer`."""
+
 CHATPROTO = [sys.executable, "-m", "chatproto"]
 """Runs `chatproto`."""
 
@@ -104,7 +107,7 @@ def listening(*arguments: str) -> Iterator[Listener]:
     """Run `chatproto listen --json` as alice, and wait until she has logged in."""
     with start("listen", "--as=alice", "--json", *arguments) as popen:
         listener = Listener(popen)
-        assert listener.read() == {"type": "listening", "name": "alice"}
+        assert listener.read() == {"type": "listening", "name": "alice", "labels": True}
         yield listener
 
 

@@ -11,14 +11,16 @@ from collections.abc import Iterator
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 import chatproto_sync
+from chatproto import Policy
 
 from ..processes import end
 from ..servers import TIMEOUT, SocketClient, run_sync
-from .commands import Listener, PlayedServer, at, finish, listening, start
+from .commands import NO_LABELS, Listener, PlayedServer, at, finish, listening, start
 
 HOSTILE = b"\x1b[2J \\ \0 \x7f \xc2\x9b \xe2\x80\xae \xc3\xa9"
 
@@ -96,7 +98,38 @@ def test_many_messages(server: chatproto_sync.Server, bob: SocketClient) -> None
 def test_a_message_to_a_group(server: chatproto_sync.Server, bob: SocketClient) -> None:
     with listening(*at(server)) as alice:
         bob.write(b"CHAT/1.0 GROUP tea alice bob\nCHAT/1.0 BROADCAST tea hot\n")
+        bob.write(b"CHAT/1.0 BROADCAST tea \xff\nCHAT/1.0 SEND alice #tea hot\n")
+        expected = {"type": "message", "sender": "bob", "group": "tea"}
+        assert alice.read() == {**expected, "text": "hot"}
+        assert alice.read() == {**expected, "base64": "/w=="}
+        assert alice.read() == {"type": "message", "sender": "bob", "text": "#tea hot"}
+
+
+def test_being_added_to_a_group(server: chatproto_sync.Server, bob: SocketClient) -> None:
+    with listening(*at(server)) as alice:
+        bob.write(b"CHAT/1.0 GROUP tea bob\nCHAT/1.0 SEND *groups* add tea alice\n")
+        bob.write(b"CHAT/1.0 BROADCAST tea welcome\n")
+        assert alice.read() == {"type": "added", "group": "tea", "member": "alice", "by": "bob"}
+        assert alice.read()["group"] == "tea"
+
+
+@pytest.mark.parametrize("options", [{"policy": Policy.reference()}, {"notices": False}])
+def test_a_server_that_does_not_say_which_group(options: dict[str, Any]) -> None:
+    with (
+        run_sync(port=0, **options) as server,
+        SocketClient(server.addresses[0]) as bob,
+        start("listen", "--as=alice", "--json", *at(server)) as it,
+        start("listen", "--as=carol", *at(server)) as other,
+    ):
+        bob.login("bob")
+        alice = Listener(it)
+        assert alice.read() == {"type": "listening", "name": "alice", "labels": False}
+        assert other.stderr is not None
+        assert other.stderr.readline() == NO_LABELS
+        bob.write(b"CHAT/1.0 GROUP tea alice bob carol\nCHAT/1.0 BROADCAST tea hot\n")
         assert alice.read() == {"type": "message", "sender": "bob", "text": "hot"}
+        assert other.stdout is not None
+        assert other.stdout.readline() == b"<bob> hot\n"
 
 
 def test_the_time_is_utc(server: chatproto_sync.Server) -> None:
@@ -170,7 +203,7 @@ def test_messages_for_people(
         log.wait_for("logged in alice")
         bob.write(b"CHAT/1.0 GROUP tea alice bob\n")
         bob.write(b"CHAT/1.0 BROADCAST tea hot\nCHAT/1.0 SEND alice  two  words \n")
-        assert it.stdout.readline() == b"<bob> hot\n"
+        assert it.stdout.readline() == b"#tea <bob> hot\n"
         assert it.stdout.readline() == b"<bob>  two  words \n"
         it.terminate()
         assert finish(it) == (0, "", "")
@@ -215,6 +248,18 @@ def test_no_name_and_no_message_look_like_another_kind_of_line() -> None:
             assert (head, text) == (f"<{name}>", f"{data}\n")
 
 
+def test_being_added_to_a_group_goes_to_standard_error(
+    server: chatproto_sync.Server, bob: SocketClient, log: ServerLog
+) -> None:
+    with start("listen", "--as=alice", *at(server)) as it:
+        assert it.stderr is not None
+        log.wait_for("logged in alice")
+        bob.write(b"CHAT/1.0 GROUP tea bob\nCHAT/1.0 SEND *groups* add tea alice\n")
+        assert it.stderr.readline() == b"* bob has added you to group tea\n"
+        it.terminate()
+        assert finish(it) == (0, "", "")
+
+
 def test_notices_and_outages_go_to_standard_error(tmp_path: Path, log: ServerLog) -> None:
     path = str(tmp_path / "chat")
     with ExitStack() as stack:
@@ -251,6 +296,7 @@ main()
             try:
                 peer.let_in()
                 assert it.stderr is not None
+                assert it.stderr.readline() == NO_LABELS
                 line = it.stderr.readline().decode()
                 assert line.startswith("* the server does not answer: ")
                 assert line.endswith("; connecting again\n")
@@ -268,5 +314,6 @@ def test_notices_are_escaped() -> None:
         peer.say("*server*", b"ERR ODD\x07 SEND \x1b[2Jno")
         peer.say("*server*", b"Welcome!\x07")
         assert it.stderr is not None
+        assert it.stderr.readline() == NO_LABELS
         assert it.stderr.readline() == b"! ODD\\x07: \\x1b[2Jno\n"
         assert it.stderr.readline() == b"! Welcome!\\x07\n"

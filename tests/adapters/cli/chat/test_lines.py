@@ -1,8 +1,11 @@
 """chatproto_anyio.cli.chat.lines: what is shown."""
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from chatproto import Broadcast, Message, Notice, Send
+from chatproto import Added, Broadcast, Message, Notice, Send, visible, visible_name
+from chatproto.testing import data, names
 from chatproto_anyio.cli.chat.lines import OutputLine
 
 
@@ -31,6 +34,15 @@ from chatproto_anyio.cli.chat.lines import OutputLine
             OutputLine.notice(Notice("OD\u200dD", "SEND", "\U0001f468\u200d\U0001f469 \\")),
             "12:34 ! OD\\u200dD: \U0001f468\u200d\U0001f469 \\",
         ),
+        (OutputLine.received(Message("bob", b"hi", "tea")), "12:34 #tea <bob> hi"),
+        (
+            OutputLine.received(Message("b\u202eb", b"\x1b[2J", "te\u200ba")),
+            "12:34 #te\\u200ba <b\\u202eb> \\x1b[2J",
+        ),
+        (
+            OutputLine.added(Added("te\u200ba", "alice", "b\u202eb")),
+            "12:34 * b\\u202eb has added you to group te\\u200ba",
+        ),
         (OutputLine.sent(Send("bob", b"a\tb")), "12:34 -> bob: a\\tb"),
         (OutputLine.sent(Broadcast("te\u200bam", b"hi")), "12:34 -> group te\\u200bam: hi"),
         (
@@ -47,9 +59,48 @@ def test_lines(line: OutputLine, text: str) -> None:
     assert f"12:34 {line}" == text
 
 
-@pytest.mark.parametrize("name", ["-", "->", "!", "*", "<bob>"])
+def read(line: str) -> tuple[str | None, str, str]:
+    """Read the group, the sender and the text from the line of a message, as a person would."""
+    group = None
+    if line.startswith("#"):
+        group, _, line = line.removeprefix("#").partition(" ")
+    head, _, text = line.partition(" ")
+    assert (head[0], head[-1]) == ("<", ">")
+    return group, head[1:-1], text
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        Message("bob", b"#tea hi"),
+        Message("bob", b"hi", "tea"),
+        Message("#tea", b"<bob> hi"),
+        Message("bob>", b"#tea> hi"),
+        Message("bob", b"<carol> hi", "<carol>"),
+        Message("<carol>", b"hi", "<bob>"),
+        Message("bob>\u3164hi", b"hi", "tea"),
+    ],
+)
+def test_a_line_can_be_read_in_one_way_only(message: Message) -> None:
+    group = None if message.group is None else visible_name(message.group)
+    expected = (group, visible_name(message.sender), visible(message.text))
+    assert read(str(OutputLine.received(message))) == expected
+
+
+@given(sender=names(), group=st.none() | names(), data=data())
+def test_no_name_and_no_text_forges_a_sender_or_a_group(
+    sender: str, group: str | None, data: bytes
+) -> None:
+    test_a_line_can_be_read_in_one_way_only(Message(sender, data, group))
+
+
+@pytest.mark.parametrize("name", ["-", "->", "!", "*", "<bob>", "#tea"])
 def test_no_name_looks_like_another_kind_of_line(name: str) -> None:
-    others = (OutputLine.sent(Send("bob", b"")), OutputLine.error(""), OutputLine.info(""))
-    assert OutputLine.received(Message(name, b"")).prefix[0] not in {
-        line.prefix[0] for line in others
-    }
+    lines = (
+        OutputLine.received(Message(name, b"")),
+        OutputLine.received(Message(name, b"", name)),
+        OutputLine.sent(Send(name, b"")),
+        OutputLine.error(""),
+        OutputLine.info(""),
+    )
+    assert len({line.prefix[0] for line in lines}) == len(lines)

@@ -15,15 +15,20 @@ from chatproto import (
     Login,
     Send,
 )
+from chatproto.testing import names
 from chatproto_anyio.cli.chat.parsing import (
     USAGES,
+    AddMember,
     Hint,
+    ListGroups,
+    ListMembers,
     ParsedInput,
     Recipient,
     SetRecipient,
     SimpleCommand,
     length_of_names,
     parse,
+    without_controls,
 )
 
 BOB = Recipient("bob")
@@ -62,6 +67,9 @@ TEAM = Recipient("team", group=True)
         ("/to-group team", SetRecipient(TEAM)),
         ("/group team bob  carol ", Group("team", ["bob", "carol"])),
         ("/leave team", Leave("team")),
+        ("/add team  carol ", AddMember(TEAM, Recipient("carol"))),
+        ("/names team ", ListMembers(TEAM)),
+        ("/groups ", ListGroups()),
         ("/nick carol ", Login("carol")),
         ("/ping", SimpleCommand.PING),
         ("/ping ", SimpleCommand.PING),
@@ -71,6 +79,49 @@ TEAM = Recipient("team", group=True)
 )
 def test_lines(line: str, expected: ParsedInput | None) -> None:
     assert parse(line, BOB) == expected
+
+
+@pytest.mark.parametrize(
+    ("line", "expected"),
+    [
+        ("/reply hi  there ", Broadcast("team", b"hi  there ")),
+        ("/reply /quit", Broadcast("team", b"/quit")),
+        ("/reply \tx\x1a", Broadcast("team", b"    x")),
+        ("/reply \udcff", Broadcast("team", b"\xff")),
+        ("/reply", Hint("type /reply TEXT")),
+        ("/reply \x1b", Hint("type /reply TEXT")),
+        ("hi", Send("bob", b"hi")),
+    ],
+)
+def test_a_reply(line: str, expected: ParsedInput) -> None:
+    assert parse(line, BOB, TEAM) == expected
+    if isinstance(expected, Broadcast):
+        assert parse(line, BOB, BOB) == Send("bob", expected.data)
+
+
+def test_a_reply_to_nobody() -> None:
+    assert parse("/reply hi", BOB) == Hint("nobody has written to you so far")
+    assert parse("/reply", BOB) == Hint("type /reply TEXT")
+
+
+@given(name=names(), group=st.booleans(), text=st.text(st.characters(codec="ascii"), min_size=1))
+def test_a_recipient_names_the_command_that_sends_to_it(name: str, group: bool, text: str) -> None:
+    recipient = Recipient(name, group)
+    text = without_controls(text)
+    if text.strip():
+        assert parse(f"{recipient.command}{text}", None) == recipient.message(text)
+
+
+@pytest.mark.parametrize(
+    ("line", "text"),
+    [
+        ("/add te\u200bam  b\\b", "/add te\\u200bam b\\\\b"),
+        ("/names te\u200bam", "/names te\\u200bam"),
+        ("/groups", "/groups"),
+    ],
+)
+def test_requests_about_groups_as_text(line: str, text: str) -> None:
+    assert str(parse(line, None)) == text
 
 
 def test_a_message_to_a_group() -> None:
@@ -91,6 +142,11 @@ def test_a_message_to_a_group() -> None:
         ("/to bob ", ""),
         ("/group team bob carol", ""),
         ("/help ", ""),
+        ("/reply", ""),
+        ("/reply ", "hi"),
+        ("/reply  ", "hi there"),
+        ("/add team carol", ""),
+        ("/names team", ""),
     ],
 )
 def test_where_names_end(names: str, text: str) -> None:
@@ -121,6 +177,14 @@ def test_a_message_to_nobody(line: str) -> None:
         "/group team",
         "/leave",
         "/leave a b",
+        "/add",
+        "/add a",
+        "/add a b c",
+        "/names",
+        "/names a b",
+        "/groups a",
+        "/reply",
+        "/reply ",
         "/nick",
         "/nick a b",
         "/ping 1",
@@ -148,6 +212,9 @@ def test_unknown_commands(line: str) -> None:
         ("/to \udcff", ErrorCode.BAD_NAME),
         ("/group team *bob", ErrorCode.NAME_RESERVED),
         ("/nick *bob", ErrorCode.NAME_RESERVED),
+        (f"/names {'x' * 65}", ErrorCode.BAD_NAME),
+        (f"/add {'x' * 65} bob", ErrorCode.BAD_NAME),
+        (f"/add team {'x' * 65}", ErrorCode.BAD_NAME),
         ("/msg b\tob hi", ErrorCode.BAD_NAME),
     ],
 )

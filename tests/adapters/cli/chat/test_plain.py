@@ -8,6 +8,7 @@ import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 from click.testing import CliRunner
@@ -19,6 +20,9 @@ from ...client.scripted import Player, ScriptedServer, refuse
 from ...processes import run as run_program
 from ...servers import TIMEOUT, SocketClient, run_sync
 from ..commands import at, finish, run, start
+
+NO_LABELS = "* this server does not say which group a message was sent to"
+"""What it shows first when the server is a `ScriptedServer`."""
 
 
 @contextmanager
@@ -108,7 +112,7 @@ def test_messages_before_the_confirmation_are_shown() -> None:
     with ScriptedServer([Player.login, confirm]) as server:
         status, output, errors = run("chat", "alice", *at(server), "--to=bob", stdin=b"hi\n")
     assert (status, errors) == (0, "")
-    assert [line[6:] for line in output.splitlines()] == ["-> bob: hi", "<bob> late"]
+    assert [line[6:] for line in output.splitlines()] == [NO_LABELS, "-> bob: hi", "<bob> late"]
 
 
 def test_groups(bob: SocketClient, path: str) -> None:
@@ -126,6 +130,101 @@ def test_groups(bob: SocketClient, path: str) -> None:
         "-> group bobs: two",
         "! NOT_A_MEMBER: you are not a member of bobs",
     ]
+
+
+def test_messages_to_a_group_differ_from_those_to_one_user(bob: SocketClient, path: str) -> None:
+    with alice(path) as popen:
+        write(popen, b"/group tea alice bob\n")
+        assert read_line(popen) == "* asked for group tea of alice, bob"
+        bob.write(b"CHAT/1.0 SEND alice #tea hi\nCHAT/1.0 BROADCAST tea hi\n")
+        assert read_line(popen) == "<bob> #tea hi"
+        assert read_line(popen) == "#tea <bob> hi"
+
+
+def test_replies(bob: SocketClient, path: str) -> None:
+    with alice(path, "--to", "alice") as popen:
+        write(popen, b"/reply to whom?\n/group tea alice bob\n")
+        assert read_line(popen) == "* nobody has written to you so far"
+        assert read_line(popen) == "* asked for group tea of alice, bob"
+        bob.write(b"CHAT/1.0 BROADCAST tea hi\n")
+        assert read_line(popen) == "#tea <bob> hi"
+        write(popen, b"/reply hi,  all\n/reply still there?\n")
+        assert read_line(popen) == "-> group tea: hi,  all"
+        assert read_line(popen) == "-> group tea: still there?"
+        bob.write(b"CHAT/1.0 SEND alice psst\n")
+        assert read_line(popen) == "<bob> psst"
+        assert finish(popen, b"/reply what?\n")[1][6:] == "-> bob: what?\n"
+    for data in (b"hi,  all", b"still there?", b"what?"):
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE alice %b\n" % data
+
+
+def test_who_is_in_a_group(bob: SocketClient, path: str) -> None:
+    assert chat(path, b"/groups\n/group tea alice\n/names tea\n/add tea bob\n/names tea\n") == [
+        "* your groups: none",
+        "* asked for group tea of alice",
+        "* in group tea: alice",
+        "* bob is in group tea now",
+        "* in group tea: alice, bob",
+    ]
+    assert bob.read_line() == b"CHAT/1.0 RECEIVE *groups* added tea bob alice\n"
+    lines = chat(path, b"/group board bob\n/groups\n/names board\n/leave tea\n/groups\n")
+    assert lines[1:3] == ["* your groups: tea", "* in group board: bob"]
+    assert lines[-1] == "* your groups: none"
+    bob.flush("bob")
+
+
+def test_a_group_without_members(bob: SocketClient, path: str) -> None:
+    lines = chat(path, b"/group tea alice\n/leave tea\n/names tea\n")
+    assert lines[-1] in (
+        "* in group tea: none",
+        "! NO_SUCH_GROUP: there is no group tea that you are in or have made",
+    )
+    bob.flush("bob")
+
+
+def test_requests_that_the_server_refuses(bob: SocketClient, path: str) -> None:
+    bob.write(b"CHAT/1.0 GROUP board bob\nCHAT/1.0 GROUP tea alice bob\n")
+    bob.flush("bob")
+    data = b"/names board\n/names n\xe2\x80\xaeo\n/add tea carol\n/add board carol\n/names *x\n"
+    assert chat(path, data) == [
+        "! NO_SUCH_GROUP: there is no group board that you are in or have made",
+        "! NO_SUCH_GROUP: there is no group n\\u202eo that you are in or have made",
+        "! NOT_ALLOWED: this server does not let you add members to tea",
+        "! NO_SUCH_GROUP: there is no group board that you are in or have made",
+        "! NO_SUCH_GROUP: there is no group *x that you are in or have made",
+    ]
+
+
+def test_being_added_to_a_group(bob: SocketClient, path: str) -> None:
+    with alice(path) as popen:
+        write(popen, b"/groups\n")
+        assert read_line(popen) == "* your groups: none"
+        bob.write(b"CHAT/1.0 GROUP tea bob\nCHAT/1.0 SEND *groups* add tea alice\n")
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE *groups* added tea alice bob\n"
+        assert read_line(popen) == "* bob has added you to group tea"
+        assert finish(popen, b"/groups\n")[1][6:] == "* your groups: tea\n"
+
+
+@pytest.mark.parametrize("options", [{"policy": Policy.reference()}, {"notices": False}])
+def test_a_server_without_the_service_for_groups(path: str, options: dict[str, Any]) -> None:
+    no_answer = "! this server does not answer requests about groups"
+    with (
+        run_sync(unix=path, **options),
+        SocketClient(f"unix:{path}") as bob,
+        alice(path) as popen,
+    ):
+        bob.login("bob")
+        write(popen, b"/groups\n/names tea\n/add tea bob\n/group tea alice bob\n")
+        lines = [read_line(popen) for _ in range(5)]
+        assert lines == [NO_LABELS, *[no_answer] * 3, "* asked for group tea of alice, bob"]
+        write(popen, b"/say tea hi\n")
+        assert read_line(popen) == "-> group tea: hi"
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE alice hi\n"
+        bob.write(b"CHAT/1.0 BROADCAST tea hi, all\n")
+        assert read_line(popen) == "<bob> hi, all"
+        # Where else? The program has said that it can't know the group.
+        assert finish(popen, b"/reply hi, bob\n")[1][6:] == "-> bob: hi, bob\n"
+        assert bob.read_line() == b"CHAT/1.0 RECEIVE alice hi, bob\n"
 
 
 def test_only_who_made_a_group_is_told_what_leaving_leaves(bob: SocketClient, path: str) -> None:
@@ -249,12 +348,46 @@ def test_what_may_be_lost_with_a_connection() -> None:
         start("chat", "alice", *at(server), "--to=bob", stdin=subprocess.PIPE) as popen,
     ):
         write(popen, b"hi\n")
+        assert read_line(popen) == NO_LABELS
         assert read_line(popen) == "-> bob: hi"
         assert "! this may be lost: -> bob: hi" in (read_line(popen), read_line(popen))
         status, output, errors = finish(popen, b"hi again\n")
     assert (status, errors) == (0, "")
     assert "-> bob: hi again" in output
     assert "may be lost" not in output
+
+
+def read_request(player: Player) -> None:
+    """Read a request and the ping behind it, and answer nothing."""
+    assert player.read_line() == b"CHAT/1.0 SEND *groups* add tea bob\n"
+    player.asked()
+
+
+def test_requests_that_are_lost_with_a_connection() -> None:
+    with (
+        ScriptedServer([Player.login, read_request], [Player.serve]) as server,
+        start("chat", "alice", *at(server), stdin=subprocess.PIPE) as popen,
+    ):
+        status, output, errors = finish(popen, b"/add tea bob\n/groups\n")
+    assert (status, errors) == (0, "")
+    lines = [line[6:] for line in output.splitlines()]
+    assert "! this is not answered: /add tea bob" in lines
+    assert lines[-1] == "! this server does not answer requests about groups"
+
+
+def test_requests_without_an_answer_when_it_ends() -> None:
+    asked = threading.Event()
+    script = [Player.login, read_request, lambda _: asked.set(), Player.drain]
+    with (
+        ScriptedServer(script) as server,
+        start("chat", "alice", *at(server), stdin=subprocess.PIPE) as popen,
+    ):
+        write(popen, b"/add tea bob\n")
+        assert asked.wait(TIMEOUT)
+        popen.send_signal(signal.SIGTERM)
+        status, output, errors = finish(popen)
+    assert (status, errors) == (0, "")
+    assert output.splitlines()[-1][6:] == "! this is not answered: /add tea bob"
 
 
 def test_what_is_confirmed_is_not_lost() -> None:
@@ -270,6 +403,7 @@ def test_what_is_confirmed_is_not_lost() -> None:
         start("chat", "alice", *at(server), "--to=bob", stdin=subprocess.PIPE) as popen,
     ):
         write(popen, b"one\n")
+        assert read_line(popen) == NO_LABELS
         assert read_line(popen) == "-> bob: one"
         write(popen, b"/ping\n")
         assert read_line(popen).startswith("* to the server and back: ")
@@ -299,6 +433,7 @@ def test_what_is_typed_and_can_not_be_sent() -> None:
         start("chat", "alice", *at(server), "--to=bob", stdin=subprocess.PIPE) as popen,
     ):
         server.go.set()
+        assert read_line(popen) == NO_LABELS
         assert read_line(popen) == "* the server has closed the connection; connecting again"
         write(popen, b"one\n\ntwo\n")
         assert read_line(popen) == "* no answer from the server so far: waiting"

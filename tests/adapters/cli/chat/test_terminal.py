@@ -43,14 +43,16 @@ def test_kinds_of_lines_differ_without_colours(bob: SocketClient, path: str) -> 
 def test_kinds_of_lines_differ_in_colour(bob: SocketClient, path: str) -> None:
     with open_chat(path) as terminal:
         terminal.wait_for_prompt("alice:")
-        bob.write(b"CHAT/1.0 SEND alice hi\n")
+        bob.write(b"CHAT/1.0 SEND alice hi\nCHAT/1.0 GROUP tea alice bob\n")
+        bob.write(b"CHAT/1.0 BROADCAST tea hi, all\n")
         terminal.wait_for_line("<bob> hi")
+        terminal.wait_for_line("#tea <bob> hi, all")
         terminal.type("/msg bob hello\r/msg carol hello\r")
         terminal.wait_for_line("! NO_SUCH_USER: carol is not online")
         terminal.wait_for_prompt("alice:")
         prefixes = {line[6:].split()[0]: y for y, line in enumerate(terminal.lines[:-1])}
-        assert list(prefixes) == ["*", "<bob>", "->", "!"]
-        assert len({terminal.screen.buffer[y][6].fg for y in prefixes.values()}) == 4
+        assert list(prefixes) == ["*", "<bob>", "#tea", "->", "!"]
+        assert len({terminal.screen.buffer[y][6].fg for y in prefixes.values()}) == 5
 
 
 def test_recipients(bob: SocketClient, path: str) -> None:
@@ -96,6 +98,57 @@ def test_tab_completes_names(bob: SocketClient, path: str) -> None:
         terminal.wait_for_line("-> group team: x")
         terminal.type("/leave t\t\r")
         terminal.wait_for_line(r"\* asked to leave group team")
+
+
+def test_groups(bob: SocketClient, path: str) -> None:
+    with open_chat(path) as terminal:
+        terminal.wait_for_prompt("alice:")
+        bob.write(b"CHAT/1.0 GROUP tea bob carol\nCHAT/1.0 SEND *groups* add tea alice\n")
+        terminal.wait_for_line(r"\* bob has added you to group tea")
+        # Tab completes what that line, and then the list, has told.
+        terminal.type("/na\tt\t\r")
+        terminal.wait_for_line(r"\* in group tea: bob, carol, alice")
+        terminal.type("/add t\t ca\t\r")
+        terminal.wait_for_line("! NOT_ALLOWED: this server does not let you add members to tea")
+        terminal.type("/groups\r")
+        terminal.wait_for_line(r"\* your groups: tea")
+
+
+@pytest.mark.parametrize("keys", ["/reply ", "/re\t"])
+def test_a_reply_goes_where_the_user_saw_that_it_goes(
+    bob: SocketClient, path: str, keys: str
+) -> None:
+    with open_chat(path) as terminal:
+        terminal.wait_for_prompt("alice:")
+        terminal.type("/reply ")
+        terminal.wait_for_prompt("alice: /reply")
+        terminal.type("\x03")
+        bob.write(b"CHAT/1.0 GROUP tea alice bob\nCHAT/1.0 SEND alice psst\n")
+        terminal.wait_for_line("<bob> psst")
+        terminal.type(f"{keys}a secret")
+        terminal.wait_for_prompt("alice: /msg bob a secret")
+        # In the meantime the last message comes from somewhere else.
+        bob.write(b"CHAT/1.0 BROADCAST tea hi\n")
+        terminal.wait_for_line("#tea <bob> hi")
+        terminal.type("\r")
+        terminal.wait_for_line("-> bob: a secret")
+        terminal.type("/reply hi, all\r")
+        terminal.wait_for_line("-> group tea: hi, all")
+    assert bob.read_line() == b"CHAT/1.0 RECEIVE alice a secret\n"
+    assert bob.read_line() == b"CHAT/1.0 RECEIVE alice hi, all\n"
+
+
+def test_a_reply_from_the_menu_of_commands(bob: SocketClient, path: str) -> None:
+    with open_chat(path) as terminal:
+        terminal.wait_for_prompt("alice:")
+        bob.write(b"CHAT/1.0 SEND alice psst\n")
+        terminal.wait_for_line("<bob> psst")
+        terminal.type("/\t")
+        terminal.wait_for(lambda lines: lines[-1].split()[:1] == ["/quit"])
+        terminal.type("\t\t\t")
+        terminal.wait_for(lambda lines: "alice: /msg bob" in lines)
+        terminal.type("what?\r")
+        terminal.wait_for_line(r"-> bob: what\?")
 
 
 @pytest.mark.usefixtures("bob")

@@ -18,7 +18,16 @@ def vocabulary() -> Vocabulary:
 @pytest.mark.parametrize(
     ("text", "word", "words"),
     [
-        ("/g", "/g", ["/group"]),
+        ("/g", "/g", ["/group", "/groups"]),
+        ("/re", "/re", ["/reply"]),
+        ("/reply c", "c", ["carol"]),
+        ("/reply hi c", "c", ["carol"]),
+        ("/add b", "b", ["board"]),
+        ("/add board b", "b", ["ben", "bob"]),
+        ("/add board ben b", "b", []),
+        ("/names b", "b", ["board"]),
+        ("/names board b", "b", []),
+        ("/groups b", "b", []),
         ("/to", "/to", ["/to", "/to-group"]),
         ("/", "/", list(USAGES)),
         ("/x", "/x", []),
@@ -59,3 +68,11 @@ def test_it_forgets_the_oldest_names(vocabulary: Vocabulary) -> None:
         vocabulary.users.add("bob")
     assert len(vocabulary.users) == MAX_NAMES
     assert vocabulary.users.starting_with("b") == ["bob"]
+
+
+def test_names_of_a_list_take_only_the_room_that_is_left(vocabulary: Vocabulary) -> None:
+    names = [f"eve{number}" for number in range(MAX_NAMES)]
+    vocabulary.users.fill(["bob", *names])
+    assert len(vocabulary.users) == MAX_NAMES
+    assert vocabulary.users.starting_with("b") == ["ben", "bob"]
+    assert vocabulary.users.starting_with("eve0") == ["eve0"]
