@@ -31,6 +31,8 @@ class BlockingClient(Protocol):
     def name(self) -> str: ...
     @property
     def invalid_lines(self) -> int: ...
+    @property
+    def labels(self) -> bool: ...
     def send(self, to: str, data: str | BytesLike) -> None: ...
     def broadcast(self, group: str, data: str | BytesLike) -> None: ...
     def group(self, name: str, members: Iterable[str] = ()) -> None: ...
@@ -67,6 +69,10 @@ class PortalClient:
     @property
     def invalid_lines(self) -> int:
         return self.client.invalid_lines
+
+    @property
+    def labels(self) -> bool:
+        return self.client.labels
 
     def send(self, to: str, data: str | BytesLike) -> None:
         self._call(self.client.send, to, data)

@@ -74,6 +74,21 @@ def test_a_group(server: chatproto_sync.Server, bob: SocketClient) -> None:
     assert read_messages(bob, 3) == [b"hot", b"and", b"sweet"]
 
 
+def test_it_does_not_ask_which_group_a_message_was_sent_to() -> None:
+    """It shows none, so that would be work for the server only."""
+    with (
+        PlayedServer() as server,
+        start("send", "--as=alice", *at(server), "bob", "hi") as it,
+        server.accept() as peer,
+    ):
+        assert peer.read_line() == b"LOGIN alice\n"
+        peer.echo()
+        assert peer.read_line() == b"SEND bob hi\n"
+        peer.echo()
+        peer.let_go()
+        assert finish(it) == (0, "", "")
+
+
 def test_lines_are_sent_as_soon_as_they_are_read(
     server: chatproto_sync.Server, bob: SocketClient
 ) -> None:

@@ -117,7 +117,7 @@ def test_each_command_trusts_a_ca(server: Running, ca: str) -> None:
             assert bob.read_line() == b"CHAT/1.0 RECEIVE alice hi\n"
         with start("listen", "--as=alice", "--json", *at(server), ca) as popen:
             alice = Listener(popen)
-            assert alice.read() == {"type": "listening", "name": "alice"}
+            assert alice.read() == {"type": "listening", "name": "alice", "labels": True}
             bob.write(b"CHAT/1.0 SEND alice hi\n")
             assert alice.read() == {"type": "message", "sender": "bob", "text": "hi"}
 

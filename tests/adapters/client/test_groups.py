@@ -74,6 +74,7 @@ def test_messages_have_their_groups(connect: Connect, start: Start) -> None:
         SocketClient(server.addresses[0]) as carol,
     ):
         carol.login("carol")
+        assert (alice.labels, bob.labels) == (True, False)
         for group in (b"tea", b"chess"):
             carol.write(b"CHAT/1.0 GROUP %b alice bob carol\n" % group)
             carol.write(b"CHAT/1.0 BROADCAST %b  two  spaces \n" % group)
@@ -161,6 +162,7 @@ def test_servers_that_do_nothing_of_this(
         connect(name="alice", **where(server)) as alice,
         connect(name="bob", **where(server)) as bob,
     ):
+        assert not alice.labels
         for ask in (alice.groups, lambda: alice.members("tea"), lambda: alice.add("tea", "bob")):
             with pytest.raises(NotSupportedError, match="this server does not answer requests"):
                 ask()
