@@ -207,7 +207,7 @@ class ChatBroker(Generic[ConnectionId]):
 
     def receive(self, cid: ConnectionId, data: BytesLike) -> None:
         """Receive `data`, the next bytes of a connection's stream."""
-        self.receive_all([(cid, bytes(data))])
+        self.receive_all([(cid, data if isinstance(data, bytes) else bytes(data))])
 
     def receive_all(self, received: Collection[tuple[ConnectionId, bytes]]) -> None:
         """Receive the next bytes of several connections' streams: the same in less time.

@@ -80,7 +80,7 @@ def visible_name(name: str) -> str:
 
 def has_invisible(name: str) -> bool:
     """Whether a name has code points that are invisible or look like a space."""
-    return _INVISIBLE.search(name) is not None
+    return not name.isascii() and _INVISIBLE.search(name) is not None
 
 
 def _shown(before: str, each: str, after: str) -> str:
