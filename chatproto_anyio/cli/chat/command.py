@@ -49,9 +49,9 @@ def chat(
     """Chat as NAME.
 
     Each line that you type is a message to USER or to GROUP, or a command: /help lists the
-    commands. Each line that you see has the time, and then `<bob>` for a message from bob, `->`
-    for a message from you, `!` for an error, or `*` for information. When the connection is lost,
-    the program connects again.
+    commands. Each line that you see has the time, and then `<bob>` for a message from bob, `#tea
+    <bob>` for one that bob has sent to the group tea, `->` for a message from you, `!` for an
+    error, or `*` for information. When the connection is lost, the program connects again.
 
     If standard input or output is no terminal, or TERM is `dumb`, the program reads and prints
     plain lines. It then ends at the end of its input, when the server has handled everything. If

@@ -101,7 +101,7 @@ class OutputLine:
         # Colour only the prefix of a message: long coloured text is hard to read.
         is_message = self.kind not in (LineKind.ERROR, LineKind.INFO)
         return [
-            ("class:time", f"{time} "),
-            (style, f"{self.prefix} "),
+            ("class:head", f"{time} "),
+            (f"class:head {style}", f"{self.prefix} "),
             ("" if is_message else style, self.text),
         ]

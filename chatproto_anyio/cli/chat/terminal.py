@@ -60,6 +60,9 @@ FLUSH_TIMEOUT: Final = 2.0
 STYLE: Final = Style.from_dict(
     {
         "prompt": "bold",
+        # Also without colours. Where a long text goes on in another row, nothing in it is bold, so
+        # that cannot pass for the head of another line.
+        "head": "bold",
         LineKind.RECEIVED: "ansigreen",
         LineKind.RECEIVED_IN_GROUP: "ansibrightblue",
         LineKind.SENT: "ansicyan",

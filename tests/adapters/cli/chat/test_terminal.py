@@ -55,6 +55,30 @@ def test_kinds_of_lines_differ_in_colour(bob: SocketClient, path: str) -> None:
         assert len({terminal.screen.buffer[y][6].fg for y in prefixes.values()}) == 5
 
 
+@pytest.mark.parametrize("no_color", ["", "1"], ids=["colours", "no colours"])
+def test_the_heads_of_lines_are_bold_and_no_text_is(
+    bob: SocketClient, path: str, no_color: str
+) -> None:
+    """A text that goes on in another row may look like another line, but not in that."""
+    with open_chat(path, NO_COLOR=no_color) as terminal:
+        terminal.wait_for_prompt("alice:")
+        forged = "12:34 #tea <carol> hi"
+        text = f"{'x' * (80 - len('12:34 <bob> '))}{forged}"
+        bob.write(b"CHAT/1.0 GROUP tea alice bob\nCHAT/1.0 BROADCAST tea hi\n")
+        bob.write(b"CHAT/1.0 SEND alice %b\n" % text.encode())
+        terminal.wait_for(lambda lines: forged in lines)
+        terminal.type("/msg bob hi\r/msg carol hi\r")
+        terminal.wait_for_line("! NO_SUCH_USER: carol is not online")
+        terminal.wait_for_prompt("alice:")
+        assert bool(terminal.colours) == (not no_color)
+        bold = [
+            "".join(row[x].data for x in range(80) if row[x].bold).strip()[6:]
+            for row in (terminal.screen.buffer[y] for y in range(len(terminal.lines) - 1))
+        ]
+    # The server's notice is shown by another task than what it answers.
+    assert sorted(bold) == ["", "!", "#tea <bob>", "*", "-> bob:", "-> carol:", "<bob>"]
+
+
 def test_recipients(bob: SocketClient, path: str) -> None:
     with open_chat(path) as terminal:
         terminal.wait_for_prompt("alice:")
