@@ -40,6 +40,8 @@ BLOCK = re.compile(
     r"^(?P<bot><!-- a bot that answers -->\n)?```python\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+# What `pymdownx.snippets` puts in its place.
+SNIPPET = re.compile(r'^--8<-- "(.+)"$\n?', re.MULTILINE)
 TURN = re.compile(
     r"^(alice|bob|carol) (pastes|sees)(, and so does (?P<other>\w+))?[^\n]*:\n\n"
     r"```text\n(?P<lines>.*?)^```$",
@@ -58,6 +60,12 @@ def page_name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
+def snippet(match: re.Match[str]) -> str:
+    """The file that a line of a page asks for."""
+    [path] = [base / match[1] for base in (DOCS, ROOT) if (base / match[1]).is_file()]
+    return text_of(path)
+
+
 def blocks_of(path: Path) -> Iterator[tuple[str, bool]]:
     """Yield the page's Python blocks, and whether each is a bot.
 
@@ -66,7 +74,8 @@ def blocks_of(path: Path) -> Iterator[tuple[str, bool]]:
     text = text_of(path)
     for match in BLOCK.finditer(text):
         lines_above = text.count("\n", 0, match.start("code"))
-        yield "\n" * lines_above + match["code"], match["bot"] is not None
+        code = SNIPPET.sub(snippet, match["code"])
+        yield "\n" * lines_above + code, match["bot"] is not None
 
 
 PAGES_WITH_PYTHON = [path for path in PAGES if "```python" in text_of(path)]
@@ -79,12 +88,14 @@ def test_snippets_run(path: Path, tmp_path: Path) -> None:
     assert sum(is_bot for _, is_bot in blocks) == text_of(path).count("<!-- a bot")
     namespace: dict[str, object] = {"__name__": "snippet"}
     for number, (block, is_bot) in enumerate(blocks):
-        with visited(tmp_path / f"chat{number}") if is_bot else contextlib.nullcontext():
+        path_of_server = tmp_path / f"chat{number}"
+        visitor = visited(path_of_server, knows_who='b"who"' in block)
+        with visitor if is_bot else contextlib.nullcontext():
             exec(compile(block, page_name(path), "exec"), namespace)
 
 
 @contextlib.contextmanager
-def visited(path: Path) -> Iterator[None]:
+def visited(path: Path, *, knows_who: bool) -> Iterator[None]:
     """Run a server for a bot that connects to the default address, and restart it once.
 
     Both servers keep their groups in the same file. Clients visit the bot before and after the
@@ -92,6 +103,7 @@ def visited(path: Path) -> Iterator[None]:
 
     Args:
         path: The server's Unix socket.
+        knows_who: Whether the bot answers `who` too.
     """
     visits = 0
     serve = partial(run_sync, unix=path, state=path.with_suffix(".groups"))
@@ -100,10 +112,10 @@ def visited(path: Path) -> Iterator[None]:
 
         def visit_twice(name: str) -> None:
             nonlocal visits
-            visit(path, name, log, make_group=True)
+            visit(path, name, log, make_group=True, knows_who=knows_who)
             first.close()
             with serve():
-                visit(path, name, log, make_group=False)
+                visit(path, name, log, make_group=False, knows_who=knows_who)
             visits += 1
 
         connect, connect_async = chatproto_sync.connect, chatproto_anyio.connect
@@ -133,7 +145,7 @@ def visited(path: Path) -> Iterator[None]:
     assert visits == 1
 
 
-def visit(path: Path, name: str, log: ServerLog, *, make_group: bool) -> None:
+def visit(path: Path, name: str, log: ServerLog, *, make_group: bool, knows_who: bool) -> None:
     """Ask a bot that has just logged in, in private and in a group: it answers there."""
     log.wait_for_one(f"logged in {name} ")
     with clients(f"unix:{path}", "alice", "bob") as (alice, bob):
@@ -147,12 +159,20 @@ def visit(path: Path, name: str, log: ServerLog, *, make_group: bool) -> None:
         alice.write(b"CHAT/1.0 BROADCAST tea ping\n")
         assert bob.read_line() == b"CHAT/1.0 RECEIVE alice ping\n"
         assert bob.read_line() == alice.read_line() == answer
+        if knows_who:
+            alice.write(b"CHAT/1.0 BROADCAST tea who\n")
+            answer = f"CHAT/1.0 RECEIVE {name} alice, bob, {name}\n".encode()
+            assert alice.read_line() == answer
 
 
 def test_the_bots_in_the_readme_are_as_short_as_it_says() -> None:
     bots = [block for block, is_bot in blocks_of(README) if is_bot]
     assert "A bot in ten lines" in text_of(README)
     assert len(bots) == 2
+    # One text of each, here and in the pages.
+    assert [bot.lstrip("\n") for bot in bots] == [
+        text_of(DOCS / "snippets" / name) for name in ("pong.py", "pong_async.py")
+    ]
     for bot in bots:
         assert len([line for line in bot.splitlines() if line.strip()]) <= 10
 
@@ -160,11 +180,20 @@ def test_the_bots_in_the_readme_are_as_short_as_it_says() -> None:
 def test_the_important_pages_have_snippets() -> None:
     assert {page_name(path) for path in PAGES_WITH_PYTHON} >= {
         "README.md",
-        "docs/guide.md",
         "docs/index.md",
+        "docs/tutorial.md",
+        "docs/how-to/write-a-bot.md",
+        "docs/how-to/survive-restarts.md",
+        "docs/how-to/embed-the-server.md",
+        "docs/how-to/use-the-core.md",
         "docs/protocol.md",
         "docs/states.md",
     }
+
+
+def test_each_snippet_is_shown() -> None:
+    shown = {name for path in PAGES for name in SNIPPET.findall(text_of(path))}
+    assert {f"snippets/{path.name}" for path in (DOCS / "snippets").iterdir()} <= shown
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -205,21 +234,22 @@ def test_reference_has_every_public_name(module: str) -> None:
     )
 
 
-def test_commands_and_their_options_are_documented() -> None:
-    page = text_of(DOCS / "commands.md")
-    names = re.findall(r"^## `chatproto (\w+)`$", page, re.MULTILINE)
-    commands = subcommands()
-    assert sorted(names) == sorted(commands)
-    for name, command in commands.items():
-        text = page if name != "serve" else text_of(DOCS / "guide.md")
-        for option in (each for param in command.params for each in param.opts):
-            if option.startswith("--"):
-                assert re.search(rf"(`|\s){option}\b", text), (name, option)
+def test_commands_are_documented() -> None:
+    page = text_of(DOCS / "reference" / "commands.md")
+    names = re.findall(r"^\| \[`chatproto (\w+)`\]", page, re.MULTILINE)
+    assert sorted(names) == sorted(subcommands())
 
 
 def test_chat_commands_are_documented() -> None:
-    rows = re.findall(r"^\| `(/.+?)` \|", text_of(DOCS / "commands.md"), re.MULTILINE)
+    page = text_of(DOCS / "how-to" / "use-the-terminal.md")
+    rows = re.findall(r"^\| `(/.+?)` \|", page, re.MULTILINE)
     assert rows == [f"{name} {usage.arguments}".rstrip() for name, usage in USAGES.items()]
+
+
+def test_every_page_is_in_the_navigation() -> None:
+    navigation = text_of(ROOT / "mkdocs.yml").partition("\nnav:\n")[2].partition("\n\n")[0]
+    pages = re.findall(r"^ *- (?:[^:\n]+: )?(\S+\.md)$", navigation, re.MULTILINE)
+    assert sorted(pages) == sorted(path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md"))
 
 
 def test_drawing_is_up_to_date() -> None:

@@ -1,4 +1,4 @@
-"""The filter for fail2ban in the guide, against what servers log."""
+"""The filter for fail2ban in the docs, against what servers log."""
 
 import configparser
 import re
@@ -14,7 +14,7 @@ from ..servers import SocketClient
 from .test_tls_handshakes import TlsBytes, read_to_the_end
 from .test_tls_server import AUTHORITY, DENIED, TlsClient, client_context
 
-GUIDE = Path(__file__).parents[3] / "docs" / "guide.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "ban-clients.md"
 
 IP4 = r"(?:::f{4,6}:)?(?P<ip4>(?:\d{1,3}\.){3}\d{1,3})"
 IP6 = r"(?P<ip6>(?:[0-9a-fA-F]{1,4}::?|:){1,7}(?:[0-9a-fA-F]{1,4}|(?<=:):))"
@@ -26,9 +26,9 @@ DATE = re.compile(r"^\d{4}-\d\d-\d\d \d\d:\d\d:\d\d,\d{3}")
 
 
 def blocks() -> list[configparser.RawConfigParser]:
-    """The configuration of fail2ban in the guide."""
+    """The configuration of fail2ban on the page."""
     found: list[configparser.RawConfigParser] = []
-    for text in re.findall(r"```ini\n(.+?)```", GUIDE.read_text(encoding="utf-8"), re.DOTALL):
+    for text in re.findall(r"```ini\n(.+?)```", PAGE.read_text(encoding="utf-8"), re.DOTALL):
         if "[Definition]" in text or "[chatproto]" in text:
             parser = configparser.RawConfigParser()
             parser.read_string(text)
