@@ -40,8 +40,8 @@ BLOCK = re.compile(
     r"^(?P<bot><!-- a bot that answers -->\n)?```python\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-# What `pymdownx.snippets` puts in its place.
-SNIPPET = re.compile(r'^--8<-- "(.+)"$\n?', re.MULTILINE)
+# What `pymdownx.snippets` puts a file in place of. Formatters read the form on one line as Python.
+SNIPPET = re.compile(r'^--8<--(?:\n(?P<file>\S+)\n--8<--| "(?P<line>.+)")\n', re.MULTILINE)
 TURN = re.compile(
     r"^(alice|bob|carol) (pastes|sees)(, and so does (?P<other>\w+))?[^\n]*:\n\n"
     r"```text\n(?P<lines>.*?)^```$",
@@ -62,7 +62,8 @@ def page_name(path: Path) -> str:
 
 def snippet(match: re.Match[str]) -> str:
     """The file that a line of a page asks for."""
-    [path] = [base / match[1] for base in (DOCS, ROOT) if (base / match[1]).is_file()]
+    name = match["file"] or match["line"]
+    [path] = [base / name for base in (DOCS, ROOT) if (base / name).is_file()]
     return text_of(path)
 
 
@@ -192,7 +193,7 @@ def test_the_important_pages_have_snippets() -> None:
 
 
 def test_each_snippet_is_shown() -> None:
-    shown = {name for path in PAGES for name in SNIPPET.findall(text_of(path))}
+    shown = {match["file"] for path in PAGES for match in SNIPPET.finditer(text_of(path))}
     assert {f"snippets/{path.name}" for path in (DOCS / "snippets").iterdir()} <= shown
 
 
