@@ -1,3 +1,3 @@
 """The version, for the package itself and for its build."""
 
-__version__ = "0.1.0"
+__version__ = "1.0.0rc1"

@@ -4,10 +4,19 @@ The client and the server are loaded when they are first asked for: a bot has no
 """
 
 from importlib import import_module
+from importlib.util import find_spec
 from typing import TYPE_CHECKING
 
 from chatproto_sync.sockets.addresses import DEFAULT_PORT
 from chatproto_sync.state.errors import StateError
+
+# Nothing here imports AnyIO. So say now what is missing, and not when a name is first asked for.
+if find_spec("anyio") is None:
+    raise ModuleNotFoundError(
+        "chatproto_anyio needs the package anyio: "
+        "pip install 'chatproto-sansio[anyio]', or '.[anyio]' in a checkout",
+        name="anyio",
+    )
 
 if TYPE_CHECKING:
     from .client.client import Client

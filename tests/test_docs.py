@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from anyio import create_task_group, to_thread
 
@@ -276,6 +277,37 @@ def test_script_writes_the_drawing(tmp_path: Path) -> None:
     script.write_text(text_of(DOCS / "state_diagram.py"), encoding="utf-8")
     runpy.run_path(str(script), run_name="__main__")
     assert text_of(tmp_path / "states.svg") == text_of(DOCS / "states.svg")
+
+
+def test_man_pages_are_up_to_date() -> None:
+    script = runpy.run_path(str(DOCS / "man_pages.py"))
+    pages = {path.name: text_of(path) for path in (DOCS / "man").iterdir()}
+    assert pages == script["pages"](), "run .venv/bin/python docs/man_pages.py"
+
+
+def test_script_writes_the_man_pages(tmp_path: Path) -> None:
+    script = tmp_path / "man_pages.py"
+    script.write_text(text_of(DOCS / "man_pages.py"), encoding="utf-8")
+    runpy.run_path(str(script), run_name="__main__")
+    for path in (DOCS / "man").iterdir():
+        assert text_of(tmp_path / "man" / path.name) == text_of(path)
+
+
+def test_every_command_and_option_is_in_a_man_page() -> None:
+    assert r"chatproto\-serve" in text_of(DOCS / "man" / "chatproto.1")
+    for name, command in subcommands().items():
+        page = text_of(DOCS / "man" / f"chatproto-{name}.1").replace("\\-", "-")
+        options = [each for each in command.params if isinstance(each, click.Option)]
+        assert len(options) > 5
+        for option in options:
+            assert f".TP\n\\fB{option.opts[0]}\\fR" in page
+
+
+def test_man_pages_show_what_means_something_to_man() -> None:
+    script = runpy.run_path(str(DOCS / "man_pages.py"))
+    roff = script["roff"]
+    assert roff(".TH is no request\n'nor this") == "\\&.TH is no request\n\\(aqnor this"
+    assert roff("--tls and `\\x1b`") == "\\-\\-tls and \\fB\\ex1b\\fR"
 
 
 def classes() -> dict[str, set[str]]:

@@ -1,7 +1,13 @@
 """`chatproto` as a package: its public names, what importing it loads, its metadata."""
 
+import email
+import importlib
 import importlib.metadata
+import subprocess
+import sys
+import tarfile
 import tomllib
+import zipfile
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
@@ -117,6 +123,30 @@ def test_every_package_is_marked_as_typed(package: str) -> None:
         assert resources.files(package).joinpath("py.typed").is_file()
 
 
+@pytest.mark.parametrize(
+    ("module", "package", "extra"),
+    [("chatproto_anyio", "anyio", "anyio"), ("chatproto.testing", "hypothesis", "testing")],
+)
+def test_import_says_which_extra_is_missing(
+    module: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for each in [
+        each
+        for each in sys.modules
+        if each.split(".")[: module.count(".") + 1] == module.split(".")
+    ]:
+        monkeypatch.delitem(sys.modules, each)
+    # Python then raises ModuleNotFoundError for it.
+    monkeypatch.setitem(sys.modules, package, None)
+    with pytest.raises(ModuleNotFoundError) as caught:
+        importlib.import_module(module)
+    assert caught.value.name == package
+    assert str(caught.value) == (
+        f"{module} needs the package {package}: "
+        f"pip install 'chatproto-sansio[{extra}]', or '.[{extra}]' in a checkout"
+    )
+
+
 def test_chatproto_depends_on_nothing() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
     assert project["dependencies"] == []
@@ -124,4 +154,81 @@ def test_chatproto_depends_on_nothing() -> None:
 
 
 def test_the_version_is_that_of_the_distribution() -> None:
-    assert importlib.metadata.version("chatproto-sansio") == chatproto.__version__
+    version = importlib.metadata.version("chatproto-sansio")
+    assert version == chatproto.__version__, "run .venv/bin/pip install -e '.[dev]' again"
+
+
+@pytest.fixture(scope="module")
+def distributions(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the sdist and the wheel."""
+    folder = tmp_path_factory.mktemp("dist")
+    command = [sys.executable, "-m", "hatchling", "build", "--directory", str(folder)]
+    subprocess.run(command, check=True, cwd=ROOT, capture_output=True)
+    return folder
+
+
+def files_of(*folders: str) -> set[str]:
+    """The files in some folders of the checkout, without caches."""
+    return {
+        path.relative_to(ROOT).as_posix()
+        for folder in folders
+        for path in (ROOT / folder).rglob("*")
+        if path.is_file() and "__pycache__" not in path.parts
+    }
+
+
+def test_the_wheel_has_the_packages_and_the_man_pages(distributions: Path) -> None:
+    (wheel,) = distributions.glob("*.whl")
+    name = f"chatproto_sansio-{chatproto.__version__}"
+    assert wheel.name == f"{name}-py3-none-any.whl"
+    with zipfile.ZipFile(wheel) as archive:
+        files = archive.namelist()
+    packages = files_of("chatproto", "chatproto_sync", "chatproto_anyio")
+    pages = {page.removeprefix("docs/man/") for page in files_of("docs/man")}
+    metadata = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
+    assert {"chatproto/py.typed", "chatproto_sync/py.typed"} < packages
+    assert "chatproto.1" in pages
+    assert sorted(files) == sorted(
+        packages
+        | {f"{name}.data/data/share/man/man1/{page}" for page in pages}
+        | {f"{name}.dist-info/{each}" for each in metadata}
+    )
+
+
+def test_the_sdist_has_what_builds_and_tests_need(distributions: Path) -> None:
+    (sdist,) = distributions.glob("*.tar.gz")
+    name = f"chatproto_sansio-{chatproto.__version__}"
+    assert sdist.name == f"{name}.tar.gz"
+    with tarfile.open(sdist) as archive:
+        files = {member.name.removeprefix(f"{name}/") for member in archive if member.isfile()}
+    packages = files_of("chatproto", "chatproto_sync", "chatproto_anyio")
+    assert packages | files_of("tests", "docs", "examples", "fuzz", "benchmarks") <= files
+    texts = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"}
+    assert texts | {"pyproject.toml", "mkdocs.yml", "Containerfile", "PKG-INFO"} <= files
+    others = {file for file in files if file.startswith((".venv", ".github", "build", "dist"))}
+    assert not others
+    assert not {file for file in files if "cache" in file}
+
+
+def test_what_an_index_shows(distributions: Path) -> None:
+    (wheel,) = distributions.glob("*.whl")
+    name = f"chatproto_sansio-{chatproto.__version__}"
+    with zipfile.ZipFile(wheel) as archive:
+        metadata = email.message_from_bytes(archive.read(f"{name}.dist-info/METADATA"))
+    assert metadata["Name"] == "chatproto-sansio"
+    assert metadata["Version"] == chatproto.__version__
+    assert metadata["License-Expression"] == "MIT"
+    assert metadata["Description-Content-Type"] == "text/markdown"
+    assert metadata.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+    assert metadata.get_all("Project-URL")
+    # Whoever installs it without an extra gets nothing else.
+    requirements = metadata.get_all("Requires-Dist", [])
+    assert all("extra ==" in requirement for requirement in requirements)
+
+
+def test_the_groups_have_the_requirements_of_the_extras() -> None:
+    pyproject = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))
+    extras = pyproject["project"]["optional-dependencies"]
+    for name in ("dev", "docs"):
+        assert pyproject["dependency-groups"][name] == [f"chatproto-sansio[{name}]"]
+        assert name in extras

@@ -11,6 +11,15 @@ The extra `testing` installs Hypothesis, which this needs:
 All valid lines fit into the default limit of 4,096 bytes.
 """
 
+from importlib.util import find_spec
+
+if find_spec("hypothesis") is None:
+    raise ModuleNotFoundError(
+        "chatproto.testing needs the package hypothesis: "
+        "pip install 'chatproto-sansio[testing]', or '.[testing]' in a checkout",
+        name="hypothesis",
+    )
+
 from .pair import ConnectionPair
 from .strategies import (
     DATA_MAX,
