@@ -3,6 +3,7 @@
 import email
 import importlib
 import importlib.metadata
+import runpy
 import subprocess
 import sys
 import tarfile
@@ -232,3 +233,37 @@ def test_the_groups_have_the_requirements_of_the_extras() -> None:
     for name in ("dev", "docs"):
         assert pyproject["dependency-groups"][name] == [f"chatproto-sansio[{name}]"]
         assert name in extras
+
+
+def release_notes(*arguments: str) -> "subprocess.CompletedProcess[str]":
+    command = [sys.executable, str(ROOT / ".ci" / "release_notes.py"), *arguments]
+    return subprocess.run(command, check=False, capture_output=True, text=True)
+
+
+def test_the_changelog_has_the_notes_of_this_version() -> None:
+    run = release_notes()
+    assert (run.returncode, run.stderr) == (0, "")
+    assert "\n### Added\n" in run.stdout
+    assert "\n## " not in run.stdout
+
+
+def test_only_the_tag_of_this_version_is_released() -> None:
+    run = release_notes("v0.0.1")
+    assert run.returncode == 1
+    assert run.stderr == (
+        f"the tag is v0.0.1, but the version in chatproto/_version.py is {chatproto.__version__}\n"
+    )
+
+
+@pytest.mark.parametrize(
+    ("heading", "date"),
+    [("## [2.0.0] - 2030-01-31", "2030-01-31"), ("## [2.0.0]", ""), ("## [2.0.0] - soon", "soon")],
+)
+def test_notes_are_one_section(heading: str, date: str) -> None:
+    notes = runpy.run_path(str(ROOT / ".ci" / "release_notes.py"))["notes"]
+    changelog = f"# Changelog\n\n{heading}\n\n* New.\n\n## [1.0.0] - 2029-01-31\n\n* Old.\n"
+    assert notes(changelog, "2.0.0") == (date, "* New.")
+    assert notes(changelog, "1.0.0") == ("2029-01-31", "* Old.")
+    for version in ("2.0", "1.0.0rc1"):
+        with pytest.raises(ValueError, match=f"^CHANGELOG.md has no section for {version}$"):
+            notes(changelog, version)

@@ -5,13 +5,16 @@ import contextlib
 import re
 import signal
 import socket
+import ssl
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
+import trustme
 
 import chatproto_sync
 from chatproto import DuplicateLogin, Policy
@@ -382,3 +385,27 @@ def test_bare_bot_prints_other_events(listener: socket.socket, tmp_path: Path) -
         assert bot.read().startswith("Invalid(code=<ErrorCode.MALFORMED: ")
         assert bot.read() == "ConnectionClosed()\n"
         bot.wait()
+
+
+def tls_options() -> dict[str, ssl.SSLContext]:
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    trustme.CA().issue_cert("chat.example").configure_cert(context)
+    return {"ssl": context}
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"policy": Policy.reference(), "notices": False},
+        tls_options(),
+        {"proxy_protocol": ["127.0.0.0/8"]},
+    ],
+    ids=["default", "silent", "tls", "behind a balancer"],
+)
+def test_every_server_answers_the_health_check(options: dict[str, Any], tmp_path: Path) -> None:
+    with (
+        run_sync(port=0, **options) as server,
+        running(tmp_path, "health_check.py", *server_address(server)) as check,
+    ):
+        check.wait()
