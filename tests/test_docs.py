@@ -310,6 +310,14 @@ def test_man_pages_show_what_means_something_to_man() -> None:
     assert roff("--tls and `\\x1b`") == "\\-\\-tls and \\fB\\ex1b\\fR"
 
 
+def test_picture_of_the_terminal_is_what_chat_shows() -> None:
+    script = runpy.run_path(str(DOCS / "terminal_picture.py"))
+    assert script["SVG"] == DOCS / "terminal.svg"
+    assert text_of(DOCS / "terminal.svg") == script["picture"](), (
+        "run .venv/bin/python docs/terminal_picture.py"
+    )
+
+
 def classes() -> dict[str, set[str]]:
     """The classes of all packages by name, each with its members."""
     found: dict[str, set[str]] = {}
