@@ -4,12 +4,13 @@ import copy
 import pickle
 from collections.abc import Callable
 from dataclasses import FrozenInstanceError, fields
-from typing import Any
+from typing import Any, get_args
 
 import pytest
 
 from chatproto import (
     Broadcast,
+    Command,
     ConnectionClosed,
     ErrorCode,
     Event,
@@ -48,6 +49,11 @@ WITH_NAME: list[Callable[[str], Event]] = [
     lambda name: Broadcast(name, b""),
     lambda name: Receive(name, b""),
 ]
+
+
+def test_there_is_one_of_each() -> None:
+    kinds = [*get_args(Command), Invalid, ConnectionClosed]
+    assert [type(event) for event in ONE_OF_EACH] == kinds
 
 
 @each_event
