@@ -3,6 +3,7 @@
 import email
 import importlib
 import importlib.metadata
+import re
 import runpy
 import subprocess
 import sys
@@ -12,6 +13,7 @@ import zipfile
 from importlib import resources
 from pathlib import Path
 from types import ModuleType
+from typing import Any
 
 import pytest
 
@@ -51,6 +53,15 @@ PROMISED = [
     "RemoteProtocolError",
     "ChatBroker",
 ]
+
+
+def readme_on_an_index(urls: dict[str, str]) -> str:
+    """The README as `hatch_build.py` writes it for the `project.urls`."""
+    hook = runpy.run_path(str(ROOT / "hatch_build.py"))["Readme"](str(ROOT), {})
+    metadata: dict[str, Any] = {"urls": urls}
+    hook.update(metadata)
+    text: str = metadata["readme"]["text"]
+    return text
 
 
 @pytest.mark.parametrize("module", [chatproto, chatproto.testing])
@@ -205,7 +216,10 @@ def test_the_sdist_has_what_builds_and_tests_need(distributions: Path) -> None:
     packages = files_of("chatproto", "chatproto_sync", "chatproto_anyio")
     assert packages | files_of("tests", "docs", "examples", "fuzz", "benchmarks") <= files
     texts = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"}
-    assert texts | {"pyproject.toml", "mkdocs.yml", "Containerfile", "PKG-INFO"} <= files
+    assert (
+        texts | {"pyproject.toml", "hatch_build.py", "mkdocs.yml", "Containerfile", "PKG-INFO"}
+        <= files
+    )
     others = {file for file in files if file.startswith((".venv", ".github", "build", "dist"))}
     assert not others
     assert not {file for file in files if "cache" in file}
@@ -215,16 +229,38 @@ def test_what_an_index_shows(distributions: Path) -> None:
     (wheel,) = distributions.glob("*.whl")
     name = f"chatproto_sansio-{chatproto.__version__}"
     with zipfile.ZipFile(wheel) as archive:
-        metadata = email.message_from_bytes(archive.read(f"{name}.dist-info/METADATA"))
+        metadata_text = archive.read(f"{name}.dist-info/METADATA").decode()
+    metadata = email.message_from_string(metadata_text)
     assert metadata["Name"] == "chatproto-sansio"
     assert metadata["Version"] == chatproto.__version__
     assert metadata["License-Expression"] == "MIT"
     assert metadata["Description-Content-Type"] == "text/markdown"
-    assert metadata.get_payload() == (ROOT / "README.md").read_text(encoding="utf-8")
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert metadata.get_payload() == readme_on_an_index(project["urls"])
     assert metadata.get_all("Project-URL")
     # Whoever installs it without an extra gets nothing else.
     requirements = metadata.get_all("Requires-Dist", [])
     assert all("extra ==" in requirement for requirement in requirements)
+
+
+@pytest.mark.parametrize(
+    ("urls", "tutorial"),
+    [
+        ({}, "the tutorial (`docs/tutorial.md`)"),
+        (
+            {"Repository": "https://host.example/chat"},
+            "[the tutorial](https://host.example/chat/blob/HEAD/docs/tutorial.md)",
+        ),
+    ],
+)
+def test_no_link_leads_nowhere_on_an_index(urls: dict[str, str], tutorial: str) -> None:
+    text = readme_on_an_index(urls)
+    links = re.findall(r"\]\(([^)]+)\)", text)
+    assert links
+    assert all(link.startswith("https://") for link in links)
+    assert tutorial in text
+    readme = (ROOT / "README.md").read_text(encoding="utf-8")
+    assert text.count("\n") == readme.count("\n")
 
 
 def test_the_groups_have_the_requirements_of_the_extras() -> None:
