@@ -7,6 +7,7 @@ import shutil
 import signal
 import subprocess
 import sys
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -29,7 +30,7 @@ def commands(program: str) -> list[list[str]]:
 
 @pytest.mark.skipif(shutil.which("openssl") is None, reason="openssl is not installed")
 def test_the_page_leads_to_a_login_with_a_certificate(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
     steps = commands("openssl")
@@ -47,12 +48,14 @@ def test_the_page_leads_to_a_login_with_a_certificate(
         [python] = [text for language, text in BLOCKS if language == "python"]
         script = tmp_path / "script.py"
         script.write_text(python, encoding="utf-8")
-        ours = runpy.run_path(str(script))["over_tls"]("alice")
-        with connect("localhost", int(port), name="alice", ssl=ours) as alice:
-            alice.flush()
+        page = runpy.run_path(str(script))
+        connect_there = partial(connect, port=int(port))
+        page["run_bot"].__globals__["connect"] = connect_there
+        page["run_bot"]()
+        assert capsys.readouterr().out == "it works\n"
         with (
             pytest.raises(LoginRefusedError, match="your certificate is for somebody else"),
-            connect("localhost", int(port), name="bob", ssl=ours),
+            connect_there("localhost", name="bob", ssl=page["over_tls"]("alice")),
         ):
             pass
         assert server.end(signal.SIGTERM) == 0
