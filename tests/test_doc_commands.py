@@ -20,7 +20,15 @@ PAGES = [
     *sorted((ROOT / "docs").rglob("*.md")),
 ]
 
-OF_OTHER_PROGRAMS = {"--strict", "--verifytypes", "--only", "--quick"}
+OF_OTHER_PROGRAMS = {
+    "--strict",
+    "--verifytypes",
+    "--only",
+    "--quick",
+    "--env",
+    "--format",
+    "--volume",
+}
 """Options of tools that the documents mention."""
 
 
