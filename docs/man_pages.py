@@ -104,7 +104,7 @@ def roff(words: str) -> str:
     """Text as `man` takes it: what stands in backquotes in bold, and no character a request."""
     words = words.replace("\\", r"\e").replace("-", r"\-").replace("'", r"\(aq")
     words = words.replace("~", r"\(ti").replace("^", r"\(ha")
-    words = re.sub(r"`([^`\n]+)`", r"\\fB\1\\fR", words)
+    words = re.sub(r"`([^`]+)`", r"\\fB\1\\fR", words)
     return re.sub(r"^\.", r"\\&.", words, flags=re.MULTILINE)
 
 

@@ -308,6 +308,9 @@ def test_man_pages_show_what_means_something_to_man() -> None:
     roff = script["roff"]
     assert roff(".TH is no request\n'nor this") == "\\&.TH is no request\n\\(aqnor this"
     assert roff("--tls and `\\x1b`") == "\\-\\-tls and \\fB\\ex1b\\fR"
+    assert roff("`#tea\n<bob>` or `!`") == "\\fB#tea\n<bob>\\fR or \\fB!\\fR"
+    for path in (DOCS / "man").iterdir():
+        assert "`" not in text_of(path)
 
 
 def test_picture_of_the_terminal_is_what_chat_shows() -> None:

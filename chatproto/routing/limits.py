@@ -14,10 +14,10 @@ class GroupLimits:
     """
 
     max_groups: int = 100_000
-    """Most groups."""
+    """Most groups at once."""
 
     max_groups_per_connection: int = 1000
-    """Most groups that exist because one connection has made them."""
+    """Most groups at once that one connection has made."""
 
     max_members: int = 5000
     """Most members of a group."""
@@ -27,8 +27,8 @@ class GroupLimits:
     nobody is online end, oldest first."""
 
     max_memberships_per_address: int = 100_000
-    """Most groups and members of groups from one IPv4 address or one IPv6 /64. The machine's own
-    groups count only in total."""
+    """Most groups that one IPv4 address or one IPv6 /64 has made, and their members. The machine's
+    own groups count only in total."""
 
     max_connections_per_name: int = 16
     """Most connections that may be logged in under one name at once."""

@@ -61,13 +61,13 @@ class Policy:
     """The choices that the protocol leaves open (the rows marked P in protocol.md, section 4)."""
 
     duplicate_login: DuplicateLogin = DuplicateLogin.SHARE
-    """What happens when a second connection takes a name."""
+    """What happens when a second connection logs in under a name."""
 
     broadcasting: Broadcasting = Broadcasting.MEMBERS
     """Who may broadcast to a group."""
 
     names: NameRule = NameRule.VISIBLE
-    """Which names are taken."""
+    """Which names the server accepts."""
 
     adding: Adding = Adding.CREATOR
     """Who may add members to a group."""

@@ -20,29 +20,30 @@ class Limits(GroupLimits, LineLimits):
     """Longest name in bytes that a connection may log in under."""
 
     max_connections: int | None = None
-    """Most connections. None for as many as the process can have descriptors."""
+    """Most connections at once. None for as many as the process can have descriptors."""
 
     max_connections_per_address: int = 1000
-    """Most connections from one IPv4 address or one IPv6 /64. The machine's own connections do not
-    count."""
+    """Most connections at once from one IPv4 address or one IPv6 /64. The machine's own connections
+    do not count."""
 
     handshake_timeout: float = 10.0
     """Seconds that a TLS handshake may take, its wait for its turn included. A PROXY header has to
     arrive in that time too."""
 
     max_handshakes: int = 300
-    """Most unfinished TLS handshakes. Above that, the oldest from the network with the most is cut
-    off. Each takes up to 160 kB of memory; a connection that has sent nothing yet is none."""
+    """Most TLS handshakes that are under way at once. Above that, the oldest from the network with
+    the most is cut off. Each takes up to 160 kB of memory; a connection that has sent nothing yet
+    is none."""
 
     login_timeout: float = 60.0
     """Seconds that a connection has to log in."""
 
     auth_timeout: float = 10.0
-    """Seconds that deciding on a login may take."""
+    """Seconds that the decision about a login may take."""
 
     rate: float | None = None
-    """Lines a second that one connection may have executed in the long run. It may send one
-    second's worth at once; the server reads what exceeds that later. None for no bound."""
+    """Lines a second that the server executes for one connection in the long run. A connection may
+    send one second's worth at once; the server reads what exceeds that later. None for no limit."""
 
     high_water: int = 1 << 16
     """Bytes in a send queue above which it is full. While it drains, senders wait for it until half
@@ -53,17 +54,18 @@ class Limits(GroupLimits, LineLimits):
     """Bytes a second that a full queue has to lose for senders to wait for it."""
 
     queue_age: float = 10.0
-    """Seconds after which a connection that does not take what is queued is closed. The server may
-    notice only after twice that time. The time stands still while the server keeps the connection
-    waiting. The close reason is SLOW_CONSUMER."""
+    """Seconds that a connection has to take what is queued for it; then it is closed. The server
+    may notice only after twice that time. The time stands still while the server keeps the
+    connection waiting. The close reason is SLOW_CONSUMER."""
 
     queue_bytes: int = 1 << 20
-    """Bytes in one send queue that close its connection. The close reason is FULL_QUEUE."""
+    """Most bytes queued for one connection; with more, it is closed. The close reason is
+    FULL_QUEUE."""
 
     total_queue_bytes: int = 1 << 28
-    """Bytes kept for all connections together. Above that, the server closes the connections with
-    the longest queues with FULL_QUEUES until a sixteenth is free. Bytes that waiting senders have
-    sent count too."""
+    """Most bytes queued for all connections together. Above that, the server closes the connections
+    with the longest queues with FULL_QUEUES until a sixteenth is free. Bytes that waiting senders
+    have sent count too."""
 
     linger: float = 10.0
     """Seconds that a connection which is being closed has to take what is queued for it."""
@@ -72,8 +74,8 @@ class Limits(GroupLimits, LineLimits):
     """Seconds that a peer has to close its half once all is written; then the connection is cut."""
 
     log_lines: int = 600
-    """Log lines about one network in a minute. The others are left out and counted. This machine's
-    own connections are one network."""
+    """Most log lines about one network in a minute. The others are left out and counted. This
+    machine's own connections are one network."""
 
     grace: float = 10.0
     """Seconds that the shutdown of the whole server may take."""

@@ -17,7 +17,7 @@ class LineLimits:
     notice fits."""
 
     bad_lines: int = 100
-    """Bad lines in a row that close a connection."""
+    """Bad lines in a row after which a connection is closed."""
 
     def __post_init__(self) -> None:
         if self.max_line < 512:

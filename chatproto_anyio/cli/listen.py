@@ -47,13 +47,13 @@ Printable: TypeAlias = Item | Notice
 @click.option("--json", "as_json", is_flag=True, help="Print each item as a line of JSON.")
 @connection_options
 def listen(name: str, as_json: bool, server: ServerOptions) -> None:
-    """Print what others send, until SIGINT or SIGTERM.
+    """Print what others send, until Ctrl-C or SIGTERM.
 
     The command logs in as NAME and prints each message to this user or to a group with this user in
-    it, as `<SENDER> text`, or as `#GROUP <SENDER> text` if it was sent to a group. Characters that
-    do not print are escaped. Notices from the server go to standard error, as `! CODE: text`. When
-    the connection is lost, the command connects again and says so there, in a line that starts with
-    `*`.
+    it, as `<SENDER> text`, or as `#GROUP <SENDER> text` if it was sent to a group. Invisible
+    characters are escaped. Standard error has notices from the server, as `! CODE: text`. When the
+    connection is lost, the command connects again. It says so on standard error, in a line that
+    starts with `*`.
 
     With --json, everything goes to standard output and data is exact. Each line is an object with
     a `type`, the `time` in UTC, and:

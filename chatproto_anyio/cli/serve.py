@@ -98,7 +98,7 @@ def _logging_errors() -> Iterator[None]:
 @click.command(cls=_Serve)
 @_server_options
 def serve(**given: Any) -> None:
-    """Run a chat server until SIGINT or SIGTERM."""
+    """Run a chat server until Ctrl-C or SIGTERM."""
     arguments = {key: ["yes"] if texts is True else texts for key, texts in given.items() if texts}
     with noting_signals() as signals:
         try:

@@ -211,21 +211,21 @@ def _field_docs(cls: type) -> dict[str, str]:
 OPTIONS: Final = (
     Option(
         "config",
-        "file with options, in TOML; SIGHUP has it read again",
+        "file with options, in TOML; SIGHUP makes the server read it again",
         _not_empty,
         metavar="PATH",
         in_file=False,
     ),
     Option(
         "check",
-        "say whether the configuration is good, and do not serve",
+        "check the configuration, and exit without serving",
         default=False,
         is_flag=True,
         in_file=False,
     ),
     Option(
         "host",
-        "name or address to listen on, * for all; repeat it for several"
+        "name or address to listen on, or * for all; repeat it for several"
         " (default: 127.0.0.1, none with --unix)",
         _not_empty,
         (),
@@ -234,7 +234,7 @@ OPTIONS: Final = (
     ),
     Option(
         "port",
-        "TCP port to listen on, 0 for a free one",
+        "TCP port to listen on, or 0 for any free one",
         _port,
         DEFAULT_PORT,
         "PORT",
@@ -257,7 +257,7 @@ OPTIONS: Final = (
     ),
     Option(
         "tls-cert",
-        "certificate chain for TLS, PEM; SIGHUP has it read again",
+        "certificate chain for TLS, PEM; SIGHUP makes the server read it again",
         metavar="PATH",
         is_live=True,
     ),
@@ -277,15 +277,15 @@ OPTIONS: Final = (
     ),
     Option(
         "tls-client-ca",
-        "CA of clients' certificates, PEM; to log in, a client needs one for that name",
+        "CA of the clients' certificates, PEM; a client can log in only under a name in its own",
         metavar="PATH",
         needs="tls-cert",
         is_live=True,
     ),
     Option(
         "proxy-protocol",
-        "network of balancers, such as 10.0.0.0/8, or unix; connections from there begin with a"
-        " PROXY header, and the address in it counts; repeat it for several",
+        "network of your balancers, such as 10.0.0.0/8, or unix; connections from there must begin"
+        " with a PROXY header, which has the client's address; repeat it for several",
         _network,
         (),
         "NETWORK",
@@ -293,7 +293,7 @@ OPTIONS: Final = (
     ),
     Option(
         "policy",
-        "rules where servers may differ",
+        "rules for what CHAT/1.0 leaves open",
         default="default",
         choices=tuple(POLICIES),
         is_live=True,
@@ -309,7 +309,7 @@ OPTIONS: Final = (
     ),
     Option(
         "state",
-        "file to keep the groups in, so that they are there after a restart",
+        "file to keep the groups in, so that they survive a restart",
         _not_empty,
         metavar="PATH",
     ),
@@ -324,7 +324,7 @@ OPTIONS: Final = (
     ),
     Option(
         "metrics-port",
-        "TCP port to serve metrics on, 0 for a free one",
+        "TCP port to serve metrics on, or 0 for any free one",
         _port,
         metavar="PORT",
         toml=int,

@@ -46,7 +46,7 @@ def _make_recipient(
 def chat(
     name: str, to: Recipient | None, to_group: Recipient | None, server: ServerOptions
 ) -> None:
-    """Chat as NAME.
+    """Chat in the terminal as NAME.
 
     Each line that you type is a message to USER or to GROUP, or a command: /help lists the
     commands. Each line that you see has the time, and then `<bob>` for a message from bob, `#tea

@@ -19,14 +19,14 @@ BY_KEY = {each.key: each for each in OPTIONS}
         ("login_timeout", "seconds that a connection has to log in", "SECONDS"),
         (
             "max_connections",
-            "most connections (default: as many as the process can have descriptors)",
+            "most connections at once (default: as many as the process can have descriptors)",
             "N",
         ),
         (
             "rate",
             (
-                "lines a second that one connection may have executed in the long run"
-                " (default: no bound)"
+                "lines a second that the server executes for one connection in the long run"
+                " (default: no limit)"
             ),
             "X",
         ),
