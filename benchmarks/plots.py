@@ -9,10 +9,12 @@ figures make the same files. Whatever the JSON lacks stays as it is.
 
 import argparse
 import json
+import re
 from collections.abc import Sequence
 from dataclasses import fields
 from pathlib import Path
 from typing import Final
+from xml.sax.saxutils import escape
 
 import matplotlib as mpl
 from _table import Row
@@ -24,6 +26,28 @@ DOCS: Final = Path(__file__).parent.parent / "docs"
 PAGE: Final = DOCS / "performance.md"
 BEGIN: Final = "<!-- the table: benchmarks/plots.py writes it -->\n"
 END: Final = "<!-- end of the table -->\n"
+
+COLOURS: Final = {
+    "#000000": "var(--ink)",
+    "#37474f": "var(--curve)",
+    "#90a4ae": "var(--spread)",
+    "#cfd8dc": "var(--grid)",
+    "#ffffff": "none",
+}
+"""The colours of a drawing, and what they are on a page. The first is Matplotlib's for text."""
+
+STYLE: Final = """\
+.chat-plot{--ink:#1f2328;--curve:#0b5cad;--spread:#6ea8dc;--grid:#d0d7de;
+font:9px system-ui,-apple-system,"Segoe UI",sans-serif;max-width:100%;height:auto}
+@media(prefers-color-scheme:dark){.chat-plot{--ink:#e6edf3;--curve:#79b8ff;--spread:#4a7fb5;
+--grid:#3d444d}}
+[data-md-color-scheme=default] .chat-plot{--ink:#1f2328;--curve:#0b5cad;--spread:#6ea8dc;
+--grid:#d0d7de}
+[data-md-color-scheme=slate] .chat-plot{--ink:#e6edf3;--curve:#79b8ff;--spread:#4a7fb5;
+--grid:#3d444d}
+.chat-plot *{stroke-linejoin:round;stroke-linecap:butt}
+.chat-plot text{fill:var(--ink)}"""
+"""The page's own choice of light or dark overrides the system's."""
 
 
 def read(path: Path) -> tuple[str, list[Row]]:
@@ -81,10 +105,37 @@ def draw(curve: Curve, rows: Sequence[Row]) -> Path | None:
         path = DOCS / "plots" / f"{curve.file}.svg"
         path.parent.mkdir(exist_ok=True)
         figure.savefig(path, format="svg", metadata={"Date": None})
-    # Matplotlib leaves spaces at the ends of lines.
-    lines = [line.rstrip() for line in path.read_text(encoding="utf-8").splitlines()]
-    path.write_text("\n".join(lines) + "\n", encoding="utf-8")
+    title = f"{curve.name}: {curve.unit} by {curve.what}"
+    path.write_text(themed(path.read_text(encoding="utf-8"), title), encoding="utf-8")
     return path
+
+
+def themed(svg: str, title: str) -> str:
+    """Turn a drawing of Matplotlib into one for pages, light or dark, that contain it.
+
+    Args:
+        svg: What Matplotlib has written.
+        title: What it shows, for readers who do not see it.
+    """
+    _, _, body = svg.partition("</defs>")
+    box = re.search(r'viewBox="0 0 ([\d.]+) ([\d.]+)"', svg)
+    if box is None:
+        raise ValueError("a drawing without a size")
+    # Several drawings share a page. The ids that are left say what they stand for.
+    body = re.sub(r' id="(?![mp][0-9a-f]{10}")[^"]*"', "", body)
+    body = re.sub(r" font-family: [^;]*;", "", body)
+    for colour, variable in COLOURS.items():
+        body = body.replace(colour, variable)
+    # Points of Matplotlib, of which an inch has 72, in those of pages, which have 96.
+    width, height = (round(float(each) * 96 / 72) for each in box.groups())
+    head = (
+        f'<svg xmlns="http://www.w3.org/2000/svg" xmlns:xlink="http://www.w3.org/1999/xlink" '
+        f'class="chat-plot" role="img" viewBox="0 0 {box[1]} {box[2]}" '
+        f'width="{width}" height="{height}">'
+    )
+    text = f"{head}\n<title>{escape(title)}</title>\n<style>\n{STYLE}\n</style>{body}"
+    # Matplotlib leaves spaces at the ends of lines.
+    return "\n".join(line.rstrip() for line in text.splitlines()) + "\n"
 
 
 ELSEWHERE: Final = ("growth", "stages", "latency", "cores")

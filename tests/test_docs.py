@@ -313,6 +313,17 @@ def test_man_pages_show_what_means_something_to_man() -> None:
         assert "`" not in text_of(path)
 
 
+def test_plot_of_servers_is_up_to_date() -> None:
+    script = runpy.run_path(str(DOCS / "servers_plot.py"))
+    assert script["SVG"] == DOCS / "plots" / "servers.svg"
+    names, loads = script["speeds"]()
+    assert names[0] == "chatproto"
+    assert len(loads) == 3
+    assert text_of(DOCS / "plots" / "servers.svg") == script["drawing"](), (
+        "run .venv/bin/python docs/servers_plot.py"
+    )
+
+
 def test_picture_of_the_terminal_is_what_chat_shows() -> None:
     script = runpy.run_path(str(DOCS / "terminal_picture.py"))
     assert script["SVG"] == DOCS / "terminal.svg"
