@@ -63,7 +63,7 @@ PLACES: Final = {
 
 STYLE: Final = """\
 .chat-states{--ink:#1f2328;--box:#f3f4f6;--line:#8c959f;--client:#0b5cad;--server:#a3420c;
-font:14px system-ui,-apple-system,"Segoe UI",sans-serif;max-width:100%;height:auto}
+font:14px system-ui,-apple-system,"Segoe UI",sans-serif;min-width:680px;max-width:100%;height:auto}
 @media(prefers-color-scheme:dark){.chat-states{--ink:#e6edf3;--box:#2a2f37;--line:#848d97;
 --client:#79b8ff;--server:#ffab70}}
 [data-md-color-scheme=default] .chat-states{--ink:#1f2328;--box:#f3f4f6;--line:#8c959f;

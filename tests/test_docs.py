@@ -313,6 +313,14 @@ def test_man_pages_show_what_means_something_to_man() -> None:
         assert "`" not in text_of(path)
 
 
+def test_drawing_of_a_message_is_up_to_date() -> None:
+    script = runpy.run_path(str(DOCS / "message_diagram.py"))
+    assert script["SVG"] == DOCS / "message.svg"
+    assert text_of(DOCS / "message.svg") == script["diagram"](), (
+        "run .venv/bin/python docs/message_diagram.py"
+    )
+
+
 def test_plot_of_servers_is_up_to_date() -> None:
     script = runpy.run_path(str(DOCS / "servers_plot.py"))
     assert script["SVG"] == DOCS / "plots" / "servers.svg"
