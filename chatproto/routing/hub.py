@@ -308,7 +308,8 @@ class ChatHub(Generic[ConnectionId]):
             len(others) >= self._limits.max_connections_per_name
             and self._policy.duplicate_login is DuplicateLogin.SHARE
         ):
-            text = f"{new_name} is logged in {len(others)} times already"
+            many = "once" if len(others) == 1 else f"{len(others)} times"
+            text = f"{new_name} is logged in {many} already"
             return [Refuse(cid, ErrorCode.TOO_MANY, text)]
         if others and self._policy.duplicate_login is DuplicateLogin.REJECT:
             return [Refuse(cid, ErrorCode.NAME_IN_USE, f"{new_name} is logged in already")]

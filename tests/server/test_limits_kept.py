@@ -227,6 +227,12 @@ def test_max_connections_per_name() -> None:
     assert broker.snapshot().users == 1
 
 
+def test_one_connection_per_name() -> None:
+    broker = broker_of("alice", "bob", limits=Limits(max_connections_per_name=1))
+    send(broker, 2, "LOGIN alice")
+    assert received(broker, 2) == ["*server* ERR TOO_MANY LOGIN alice is logged in once already"]
+
+
 def test_bad_lines() -> None:
     broker = broker_of("alice", limits=Limits(bad_lines=3))
     send(broker, 1, "", "", "LEAVE g", "", "")

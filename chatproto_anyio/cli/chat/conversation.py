@@ -292,7 +292,7 @@ class Conversation:
                 text = f"asked to leave {Recipient(name, group=True)}"
                 if f"{self._client.name} {name}" in self._made_groups:
                     # Section 4 of protocol.md: BROADCAST by someone not a member.
-                    text += "; you made it, so you can still send to it"
+                    text += "; you made it, so you can send to it while others are in it"
                 return self._sent(OutputLine.info(text))
             case Login(name):
                 await self._client.login(name)

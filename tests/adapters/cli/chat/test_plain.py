@@ -120,7 +120,7 @@ def test_groups(bob: SocketClient, path: str) -> None:
     assert lines == [
         "* asked for group team of alice, bob",
         "-> group team: one",
-        "* asked to leave group team; you made it, so you can still send to it",
+        "* asked to leave group team; you made it, so you can send to it while others are in it",
         "* you talk to nobody",
     ]
     assert bob.read_line() == b"CHAT/1.0 RECEIVE alice one\n"
@@ -235,7 +235,7 @@ def test_only_who_made_a_group_is_told_what_leaving_leaves(bob: SocketClient, pa
         "* asked to leave group tea",
         # Groups keep the name of who made them.
         "* asked to leave group team",
-        "* asked to leave group team; you made it, so you can still send to it",
+        "* asked to leave group team; you made it, so you can send to it while others are in it",
     ]
 
 
