@@ -99,6 +99,7 @@ __all__ = [
     "GroupRequest",
     "Invalid",
     "Item",
+    "Joined",
     "LagHistogram",
     "Leave",
     "Limits",

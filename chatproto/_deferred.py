@@ -18,6 +18,7 @@ from .routing.actions import ConnectionId as ConnectionId
 from .routing.actions import Deliver as Deliver
 from .routing.actions import Disconnect as Disconnect
 from .routing.actions import Expire as Expire
+from .routing.actions import Joined as Joined
 from .routing.actions import Refuse as Refuse
 from .routing.changes import GroupChange as GroupChange
 from .routing.changes import GroupEnded as GroupEnded

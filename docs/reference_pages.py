@@ -150,6 +150,7 @@ EXAMPLES: Final = {
     EventKind.HANDSHAKE_FAILED: (None, "peer did not return a certificate"),
     EventKind.BAD_PROXY_HEADER: (None, "the connection does not begin with one"),
     EventKind.GROUP_MADE: ("alice", "tea"),
+    EventKind.MEMBER_ADDED: ("alice", "carol to tea"),
     EventKind.LEFT: ("alice", "tea"),
     EventKind.GROUP_EXPIRED: ("alice", "chess"),
     EventKind.LOGGED_OUT: ("alice", ""),

@@ -76,6 +76,17 @@ class Expire:
     """The group's name."""
 
 
+@dataclass(frozen=True, slots=True)
+class Joined:
+    """Tell the operators that a user is in a group now, because somebody has added that user."""
+
+    group: str
+    """The group's name."""
+
+    member: str
+    """The new member's name."""
+
+
 @dataclass(frozen=True)
 class Answer(Generic[ConnectionId]):
     """Answer a request to the service for groups (protocol.md, section 5)."""
@@ -98,5 +109,6 @@ Action: TypeAlias = (
     | Disconnect[ConnectionId]
     | Answer[ConnectionId]
     | Expire
+    | Joined
 )
 """What a hub wants done."""

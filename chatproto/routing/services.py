@@ -17,7 +17,7 @@ from typing import Final, Generic
 from ..wire.errors import ErrorCode, LocalProtocolError
 from ..wire.events import Receive
 from ..wire.names import GROUPS_NAME, check_name, is_reserved
-from .actions import Action, Answer, ConnectionId, Deliver, Expire
+from .actions import Action, Answer, ConnectionId, Deliver, Expire, Joined
 from .groups import GroupRecord, Groups
 from .policy import Adding, Policy
 
@@ -98,6 +98,7 @@ class GroupServices(Generic[ConnectionId]):
         record, adding = self._known(name, group), policy.adding
         code: ErrorCode | None = None
         expired: list[str] = []
+        is_new = record is not None and member not in record.members
         if record is None:
             code = ErrorCode.NO_SUCH_GROUP
         elif adding is Adding.NOBODY or (adding is Adding.CREATOR and name != record.creator):
@@ -106,13 +107,15 @@ class GroupServices(Generic[ConnectionId]):
             code = ErrorCode.NAME_RESERVED
         elif policy.names.forbids(member):
             code = ErrorCode.BAD_NAME
-        elif member not in record.members:
+        elif is_new:
             text, expired = self._groups.add(group, member)
             code = ErrorCode.TOO_MANY if text else None
         actions: list[Action[ConnectionId]] = [Expire(each) for each in expired]
         if code is not None:
             actions.append(_refused(cid, code, "add", group, member))
             return actions
+        if is_new:
+            actions.append(Joined(group, member))
         actions.append(self._added(cid, name, group, member))
         return actions
 

@@ -28,7 +28,7 @@ from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator
 from typing import Any, Final, TypeVar, assert_never
 
-from ..routing.actions import Action, Answer, Deliver, Disconnect, Expire, Refuse
+from ..routing.actions import Action, Answer, Deliver, Disconnect, Expire, Joined, Refuse
 from ..routing.hub import ChatHub
 from ..routing.policy import Policy
 from ..wire.codec import encode, with_label
@@ -384,6 +384,8 @@ class Dispatcher:
                 self._answer(peer, action)
             elif isinstance(action, Expire):
                 self.log.group_expired(peer, self.hub.name_of(peer), action.group)
+            elif isinstance(action, Joined):
+                self.log.member_added(peer, self.hub.name_of(peer), action.group, action.member)
             elif isinstance(action, Disconnect):
                 reason = CloseReason.REPLACED if action.code else _reason(peer, event)
                 self.close(action.cid, reason)

@@ -144,6 +144,17 @@ class EventLog:
         """
         self._add(EventKind.GROUP_EXPIRED, peer, name, group)
 
+    def member_added(self, peer: Peer, name: str | None, group: str, member: str) -> None:
+        """Log that a group has a new member.
+
+        Args:
+            peer: The connection that has asked for it.
+            name: Its name.
+            group: The group.
+            member: The new member.
+        """
+        self._add(EventKind.MEMBER_ADDED, peer, name, f"{member} to {group}")
+
     def closed(self, peer: Peer, name: str | None) -> None:
         """Log that a connection is gone."""
         reason = peer.close_reason or CloseReason.LOST

@@ -30,6 +30,10 @@ class EventKind(StrEnum):
     GROUP_MADE = "group made"
     """The server has executed a GROUP; the subject is the group."""
 
+    MEMBER_ADDED = "member added"
+    """The server has added a member to a group because somebody has asked for it; the subject is
+    the new member, and the group."""
+
     LEFT = "left"
     """The server has executed a LEAVE; the subject is the group."""
 
@@ -102,6 +106,8 @@ class LogEvent:
                 return f"accepted from {peer}"
             case EventKind.GROUP_MADE:
                 return f"group made {subject} by {who}"
+            case EventKind.MEMBER_ADDED:
+                return f"member added {subject} by {who}"
             case EventKind.GROUP_EXPIRED:
                 return f"group expired {subject}: nobody in it is online, and {peer} needs room"
             case EventKind.LEFT:

@@ -8,6 +8,7 @@ from chatproto import (
     Group,
     GroupEnded,
     GroupMade,
+    Joined,
     Leave,
     Limits,
     Login,
@@ -66,9 +67,10 @@ def test_without_the_wish_nothing_is_noted() -> None:
 def test_groups_come_back_with_their_creators_and_members() -> None:
     hub = hub_of("alice", "bob", "carol")
     hub.restore([GroupMade("tea", "alice", ("bob", "carol"))])
-    assert hub.handle(1, Send(GROUPS_NAME, b"add tea dave")) == delivery(
-        GROUPS_NAME, b"added tea dave alice", 1
-    )
+    assert hub.handle(1, Send(GROUPS_NAME, b"add tea dave")) == [
+        Joined("tea", "dave"),
+        *delivery(GROUPS_NAME, b"added tea dave alice", 1),
+    ]
     hub.handle(2, Leave("tea"))
     assert hub.members("tea") == 2
 
@@ -83,9 +85,10 @@ def test_groups_that_came_back_count_in_total_and_in_nobodys_quota() -> None:
     hub.restore([GroupMade("a", "alice", ("alice",)), GroupMade("b", "alice", ("zoe",))])
     # There were more than there may be now: none of them has to go for a member.
     hub.restore([GroupMade("c", "zoe", ("zoe",))])
-    assert hub.handle(1, Send(GROUPS_NAME, b"add a dave")) == delivery(
-        GROUPS_NAME, b"added a dave alice", 1
-    )
+    assert hub.handle(1, Send(GROUPS_NAME, b"add a dave")) == [
+        Joined("a", "dave"),
+        *delivery(GROUPS_NAME, b"added a dave alice", 1),
+    ]
     assert hub.groups == 3
     hub.handle(1, Leave("a"))
     assert hub.groups == 3

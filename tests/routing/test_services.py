@@ -12,6 +12,7 @@ from chatproto import (
     Expire,
     Group,
     GroupLimits,
+    Joined,
     Leave,
     Limits,
     Login,
@@ -34,6 +35,10 @@ def answer(cid: int, head: str, *names: str) -> list[Action[int]]:
 
 
 def added(group: str, member: str, by: str, *to: int) -> list[Action[int]]:
+    return [Joined(group, member), *told(group, member, by, *to)]
+
+
+def told(group: str, member: str, by: str, *to: int) -> list[Action[int]]:
     return [Deliver(to, Receive(GROUPS_NAME, f"added {group} {member} {by}".encode()))]
 
 
@@ -74,8 +79,8 @@ def test_the_creator_adds_members() -> None:
     hub = hub_of("alice", "bob", "carol", "carol")
     hub.handle(1, Group("tea", ["bob"]))
     assert ask(hub, 1, "add tea carol") == added("tea", "carol", "alice", 1, 3, 4)
-    # Once more is no mistake.
-    assert ask(hub, 1, "add tea carol") == added("tea", "carol", "alice", 1, 3, 4)
+    # Once more is no mistake, and no news for the operators.
+    assert ask(hub, 1, "add tea carol") == told("tea", "carol", "alice", 1, 3, 4)
     assert ask(hub, 1, "add tea dave") == added("tea", "dave", "alice", 1)
     assert ask(hub, 1, "add tea alice") == added("tea", "alice", "alice", 1)
     assert ask(hub, 2, "members tea") == answer(2, "members tea", "bob", "carol", "dave", "alice")
@@ -92,8 +97,9 @@ def test_the_policy_says_who_adds(adding: Adding, creator: bool, member: bool) -
     hub = hub_of("alice", "bob", "carol", policy=Policy(adding=adding))
     hub.handle(1, Group("tea", ["bob"]))
     for cid, name, may in (1, "alice", creator), (2, "bob", member):
-        refused = answer(cid, "refused NOT_ALLOWED add tea zoe")
-        assert ask(hub, cid, "add tea zoe") == (added("tea", "zoe", name, cid) if may else refused)
+        new = f"zoe{cid}"
+        refused = answer(cid, f"refused NOT_ALLOWED add tea {new}")
+        assert ask(hub, cid, f"add tea {new}") == (added("tea", new, name, cid) if may else refused)
     assert ask(hub, 3, "add tea zoe") == answer(3, "refused NO_SUCH_GROUP add tea zoe")
 
 
@@ -175,7 +181,7 @@ def test_a_request_that_was_executed_changes_nothing_more() -> None:
     hub.handle(1, Group("tea", ["bob"]))
     event = Send(GROUPS_NAME, b"add tea carol")
     assert hub.handle(1, event) == added("tea", "carol", "alice", 1, 3)
-    assert hub.handle(1, event, again=True) == added("tea", "carol", "alice", 1, 3)
+    assert hub.handle(1, event, again=True) == told("tea", "carol", "alice", 1, 3)
     hub.handle(3, Leave("tea"))
     assert hub.handle(1, event, again=True) == []
     assert hub.members("tea") == 1

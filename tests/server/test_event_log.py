@@ -137,6 +137,7 @@ ACTS: dict[str, Act] = {
     "logged in": lambda log, peer: log.executed(peer, Login("alice"), None),
     "renamed": lambda log, peer: log.executed(peer, Login("alice"), "ali"),
     "group made": lambda log, peer: log.executed(peer, Group("g"), "alice"),
+    "member added": lambda log, peer: log.member_added(peer, "alice", "g", "bob"),
     "left": lambda log, peer: log.executed(peer, Leave("g"), "alice"),
     "logged out": lambda log, peer: log.executed(peer, Logout(), "alice"),
     "closed": lambda log, peer: log.closed(peer, "alice"),

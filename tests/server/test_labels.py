@@ -157,6 +157,18 @@ def adding_broker() -> ChatBroker[int]:
     return broker
 
 
+def test_the_log_tells_of_each_new_member_once() -> None:
+    broker = adding_broker()
+    flush(broker)
+    assert received(broker, 1) == []
+    assert broker.next_step(1).read
+    send(broker, 1, "SEND *groups* add tea carol", "SEND *groups* add nothing carol")
+    lines = [str(each) for each in broker.take_log_events()]
+    assert [each for each in lines if "carol to" in each] == [
+        "member added carol to tea by alice (alice)"
+    ]
+
+
 MADE = [GroupMade("tea", "alice", ("bob",)), MemberAdded("tea", "carol")]
 
 

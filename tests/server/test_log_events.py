@@ -13,6 +13,10 @@ PEER = "127.0.0.1:5000"
         (LogEvent(EventKind.ACCEPTED, PEER, None), f"accepted from {PEER}"),
         (LogEvent(EventKind.LOGGED_IN, PEER, "lisi"), f"logged in lisi ({PEER})"),
         (LogEvent(EventKind.GROUP_MADE, PEER, "lisi", "g1"), f"group made g1 by lisi ({PEER})"),
+        (
+            LogEvent(EventKind.MEMBER_ADDED, PEER, "lisi", "ann to g1"),
+            f"member added ann to g1 by lisi ({PEER})",
+        ),
         (LogEvent(EventKind.LEFT, PEER, "lisi", "g1"), f"left g1: lisi ({PEER})"),
         (LogEvent(EventKind.LOGGED_OUT, PEER, "lisi"), f"logged out lisi ({PEER})"),
         (LogEvent(EventKind.LOGGED_OUT, PEER, None), f"logged out {PEER}"),

@@ -17,6 +17,7 @@ from chatproto import (
     ErrorCode,
     Event,
     Expire,
+    Joined,
     LagHistogram,
     LogEvent,
     LoginRequest,
@@ -53,6 +54,9 @@ def each_action(action: Action[str]) -> None:
             assert_type(reason, ErrorCode | None)
         case Expire(group):
             assert_type(group, str)
+        case Joined(group, member):
+            assert_type(group, str)
+            assert_type(member, str)
         case _:
             assert_never(action)
 
