@@ -40,12 +40,18 @@ class Part(Protocol):
 def main() -> int:
     """Measure the parts that the command line names, and print the table."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--quick", action="store_true", help="with smaller loads")
-    parser.add_argument("--repeat", type=int, default=3, help="how often (default: 3)")
+    parser.add_argument("--quick", action="store_true", help="use smaller loads")
     parser.add_argument(
-        "--only", choices=PARTS, action="append", metavar="PART", help=f"of {', '.join(PARTS)}"
+        "--repeat", type=int, default=3, help="measure this many times (default: 3)"
     )
-    parser.add_argument("--json", type=Path, metavar="PATH", help="where to write the JSON to")
+    parser.add_argument(
+        "--only",
+        choices=PARTS,
+        action="append",
+        metavar="PART",
+        help=f"measure only one part: {', '.join(PARTS)}",
+    )
+    parser.add_argument("--json", type=Path, metavar="PATH", help="write the figures to this file")
     arguments = parser.parse_args()
     rows: list[Row] = []
     for name in arguments.only or PARTS:

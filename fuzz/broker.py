@@ -262,11 +262,15 @@ def cover() -> None:
 def main() -> int:
     """Run worlds as the command line says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("--seed", type=int, help="of the first world (default: from the clock)")
-    parser.add_argument("--worlds", type=int, help="how many (default: no limit)")
-    parser.add_argument("--seconds", type=float, default=60.0, help="how long (default: 60)")
-    parser.add_argument("--keep-going", action="store_true", help="after a failure too")
-    parser.add_argument("--coverage", action="store_true", help="guided by Atheris")
+    parser.add_argument("--seed", type=int, help="seed of the first world (default: the time)")
+    parser.add_argument(
+        "--worlds", type=int, help="stop after this many worlds (default: no limit)"
+    )
+    parser.add_argument(
+        "--seconds", type=float, default=60.0, help="stop after this many seconds (default: 60)"
+    )
+    parser.add_argument("--keep-going", action="store_true", help="go on after a failure")
+    parser.add_argument("--coverage", action="store_true", help="let Atheris choose the worlds")
     arguments = parser.parse_args()
     if arguments.coverage:
         cover()
