@@ -77,7 +77,7 @@ def _run(arguments: Sequence[str], signals: Signals) -> int:
             stack.enter_context(_metrics(parser, server, settings))
         reloader = Reloader(OPTIONS, read, settings, server)
         server.on_tick(lambda: attend(signals, notifier, server.shutdown, reloader.reload))
-        announce(server.addresses, notifier, uses_tls=parameters["ssl"] is not None)
+        announce(server.addresses, notifier, parameters["ssl"])
         server.run()
     return 0
 

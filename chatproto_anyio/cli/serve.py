@@ -167,5 +167,5 @@ async def _run(
 
             reloader = Reloader(SERVE_OPTIONS, read, settings, server)
             server.on_tick(lambda: attend(signals, notifier, stop, reloader.reload))
-            announce(server.addresses, notifier, uses_tls=parameters["ssl"] is not None)
+            announce(server.addresses, notifier, parameters["ssl"])
             await server.run()

@@ -8,7 +8,7 @@ import socket
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
-from ssl import SSLContext
+from ssl import CERT_NONE, SSLContext
 from typing import Any
 
 from chatproto import visible
@@ -116,27 +116,25 @@ def confirm(settings: Settings) -> None:
         print("The configuration is good.")
 
 
-def announce(addresses: Sequence[str], notifier: Notifier, *, uses_tls: bool) -> None:
+def announce(addresses: Sequence[str], notifier: Notifier, tls: SSLContext | None) -> None:
     """Tell systemd, and whoever has started the server, that it listens."""
     # What exists now will always exist. If the garbage collector does not look at it, its longest
     # pause is half as long.
     gc.freeze()
     # The log has the addresses too.
     if not logs_json():
-        greet(addresses, uses_tls=uses_tls)
+        greet(addresses, tls)
     notifier.ready()
 
 
-def greet(addresses: Sequence[str], *, uses_tls: bool) -> None:
+def greet(addresses: Sequence[str], tls: SSLContext | None) -> None:
     """Print the greeting. A server runs without it if standard output can't be written."""
     if sys.stdout is None:
         # It was closed when Python started.
         return
     try:
         # Characters that the encoding does not have are escaped.
-        text = greeting(addresses, uses_tls=uses_tls).encode(
-            sys.stdout.encoding, "backslashreplace"
-        )
+        text = greeting(addresses, tls).encode(sys.stdout.encoding, "backslashreplace")
         print(text.decode(sys.stdout.encoding), flush=True)
     except OSError as error:
         logger.warning("can't print the greeting: %s", reason_of(error))
@@ -145,24 +143,26 @@ def greet(addresses: Sequence[str], *, uses_tls: bool) -> None:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
-def greeting(addresses: Sequence[str], *, uses_tls: bool) -> str:
+def greeting(addresses: Sequence[str], tls: SSLContext | None) -> str:
     """What a server prints when it starts: where it listens, and how to try it.
 
     Args:
         addresses: As `chatproto_sync.sockets.addresses.describe` returns them.
-        uses_tls: Whether clients need TLS.
+        tls: What the server uses TLS with; None for no TLS.
     """
     # A path may have any characters.
     places = [visible(each) for each in addresses]
     kind, _, path = places[0].partition(":")
     if kind == "unix":
-        options = f"-unix {shlex.quote(path)}" if uses_tls else f"-U {shlex.quote(path)}"
+        options = f"-unix {shlex.quote(path)}" if tls else f"-U {shlex.quote(path)}"
     else:
         host, _, port = places[0].rpartition(":")
         # A server can listen on "any address", but not every system lets a client connect to it.
         host = {"0.0.0.0": "127.0.0.1", "[::]": "::1"}.get(host, host.strip("[]"))  # noqa: S104
-        options = f"-connect {join(host, int(port))}" if uses_tls else f"{host} {port}"
-    program = "openssl s_client -quiet" if uses_tls else "nc"
+        options = f"-connect {join(host, int(port))}" if tls else f"{host} {port}"
+    program = "openssl s_client -quiet" if tls else "nc"
+    if tls and tls.verify_mode is not CERT_NONE:
+        options += " -cert alice.pem -key alice.key"
     return (
         f"Listening on {', '.join(places)}.\n"
         f"To talk to it, run   {program} {options}\n"

@@ -477,7 +477,7 @@ def decide(request):
 
 server = Server(port=0, authenticate=decide)
 with shutdown_on_signals(server):
-    greet(server.addresses, uses_tls=False)
+    greet(server.addresses, None)
     server.run()
 """
 

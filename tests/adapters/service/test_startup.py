@@ -1,5 +1,7 @@
 """`startup`: the greeting, and the error of a server that cannot start."""
 
+import ssl
+
 import pytest
 
 from chatproto_sync.service.startup import cannot_start, greeting
@@ -17,8 +19,14 @@ from chatproto_sync.service.startup import cannot_start, greeting
     ],
 )
 def test_greeting(address: str, netcat: str, openssl: str) -> None:
-    for uses_tls, command in (False, f"nc {netcat}"), (True, f"openssl s_client -quiet {openssl}"):
-        first, second, third = greeting([address, "[::1]:9"], uses_tls=uses_tls).splitlines()
+    encrypted, identified = (ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) for _ in range(2))
+    identified.verify_mode = ssl.CERT_REQUIRED
+    for tls, command in (
+        (None, f"nc {netcat}"),
+        (encrypted, f"openssl s_client -quiet {openssl}"),
+        (identified, f"openssl s_client -quiet {openssl} -cert alice.pem -key alice.key"),
+    ):
+        first, second, third = greeting([address, "[::1]:9"], tls).splitlines()
         assert first == f"Listening on {address}, [::1]:9."
         assert second == f"To talk to it, run   {command}"
         assert third.endswith(" CHAT/1.0 LOGIN alice")
