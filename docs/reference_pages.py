@@ -184,7 +184,7 @@ OTHER_LINES: Final = {
     "the old certificate stays in use: …": "Correct what the line names, and send SIGHUP again.",
     "authenticate failed": "Your `authenticate` has raised an exception. The traceback follows,"
     " once a minute.",
-    "leaving calls of authenticate behind that do not end: …": "Have your `authenticate` end when"
+    "ending although calls of authenticate go on: …": "Have your `authenticate` end when"
     " it is cancelled.",
     "can't write the state file …, trying again: …. If the server ends before that works, changes"
     " of groups are lost": "Make room on the disk, or make it writable.",

@@ -129,7 +129,7 @@ def _reason(code: str, words: list[str]) -> str:
         case ErrorCode.NAME_RESERVED, ["add", _, member]:
             return f"nobody can be called {member}: names that start with * are the server's"
         case ErrorCode.BAD_NAME, ["add", _, member]:
-            return f"this server takes nobody called {member}: the name is partly invisible"
+            return f"this server does not accept the name {member}: it has invisible characters"
         case ErrorCode.TOO_MANY, ["add", group, _]:
             return f"{group} can have no more members: this server has a limit"
         case ErrorCode.TOO_MANY, _:

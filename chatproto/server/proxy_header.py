@@ -135,7 +135,7 @@ def _parse_binary(data: bytes) -> ProxyHeader | None:
         raise ProxyHeaderError(f"{length} bytes have no room for its addresses")
     size = at + length
     if size > MAX_HEADER:
-        raise ProxyHeaderError(f"it has {size} bytes, and more than {MAX_HEADER} are not taken")
+        raise ProxyHeaderError(f"it has {size} bytes, and {MAX_HEADER} are allowed")
     if len(data) < size:
         return None
     if command == _PROXY and head[1] == _TCP4:

@@ -218,7 +218,7 @@ class Server:
             await _drive(driver, until=over)
             tasks.cancel_scope.cancel()
         if calls := self._deciding():
-            logger.warning("leaving calls of authenticate behind that do not end: %d", calls)
+            logger.warning("ending although calls of authenticate go on: %d", calls)
 
     def _deciding(self) -> int:
         """The number of calls of `authenticate` that have not returned."""

@@ -277,7 +277,7 @@ OPTIONS: Final = (
     ),
     Option(
         "tls-client-ca",
-        "CA of the clients' certificates, PEM; a client can log in only under a name in its own",
+        "CA of the clients' certificates, PEM; clients then need one for the name that they use",
         metavar="PATH",
         needs="tls-cert",
         is_live=True,

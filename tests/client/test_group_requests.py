@@ -91,7 +91,7 @@ def test_only_a_list_goes_on(line: str) -> None:
         ("NO_SUCH_GROUP", "add tea carol", "no group tea that you are in"),
         ("NOT_ALLOWED", "add tea carol", "does not let you add members to tea"),
         ("NAME_RESERVED", "add tea *carol", r"can be called \*carol"),
-        ("BAD_NAME", "add tea b\u200bob", "the name is partly invisible"),
+        ("BAD_NAME", "add tea b\u200bob", "it has invisible characters"),
         ("TOO_MANY", "add tea carol", "tea can have no more members"),
         ("TOO_MANY", "members tea", "too long"),
         ("TOO_MANY", "list", "too long"),
