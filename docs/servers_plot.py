@@ -78,6 +78,7 @@ def drawing() -> str:
             f"<title>Speeds of {', '.join(names)}</title>",
             f"<style>\n{STYLE}\n</style>",
             f'<path d="M{RIGHT} 24V{y}"/>',
+            '<text x="0" y="16">messages a second</text>',
             f'<text class="limit" x="{RIGHT}" y="16">minimal server in C = 1</text>',
             *parts,
             "</svg>\n",
