@@ -312,7 +312,7 @@ class Oracle:
     def _check_label(
         self, story: Story, line: Line, sender: bytes, group: bytes | None, raw: bytes
     ) -> None:
-        """Who has asked for labels gets all that fit, and nobody else any."""
+        """Connections that have asked for labels get all that fit; the others get none."""
         expected = None
         if line.kind is Kind.BROADCAST and story.labelled:
             expected = line.name.encode()

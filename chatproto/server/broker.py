@@ -296,9 +296,9 @@ class ChatBroker(Generic[ConnectionId]):
 
         They hold for connections that exist too, and for times that run already. But a lower bound
         ends nothing that is there: connections, names, groups and queues that exceed it stay until
-        they end, and only new ones are refused. Who has asked for labels keeps them. A queue that
-        exceeds `Limits.queue_bytes` ends its connection when the next line is added to it. A
-        handshake that has begun goes on. A connection with more bad lines in a row than
+        they end, and only new ones are refused. A connection that has asked for labels keeps them.
+        A queue that exceeds `Limits.queue_bytes` ends its connection when the next line is added
+        to it. A handshake that has begun goes on. A connection with more bad lines in a row than
         `Limits.bad_lines` ends with its next bytes.
 
         It looks at each connection once, which takes about a microsecond for each.
