@@ -136,10 +136,14 @@ class Terminal:
         end = time.monotonic() + TIMEOUT
         while not any(text in line for line in self.screen.display):
             ready, _, _ = select.select([self._fd], [], [], max(0, end - time.monotonic()))
-            if not ready:
+            data = b""
+            # Linux has an error for the end of a program.
+            with contextlib.suppress(OSError):
+                data = os.read(self._fd, 65536) if ready else data
+            if not data:
                 shown = "\n".join(map(str.rstrip, self.screen.display)).rstrip()
                 raise TimeoutError(f"{text!r} does not appear:\n{shown}")
-            self._stream.feed(os.read(self._fd, 65536))
+            self._stream.feed(data)
 
 
 @contextlib.contextmanager
