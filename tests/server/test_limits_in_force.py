@@ -1,4 +1,4 @@
-"""What the guide says about limits besides what each does at its edge.
+"""What the docs say about limits besides what each does at its edge.
 
 That is in `test_limits_kept.py`; which values a limit may have is in `test_limits.py`; that
 commands take limits as options is in `tests/adapters/service/test_limits.py`.
