@@ -73,9 +73,13 @@ def _socket(fd: int) -> socket.socket:
         ValueError: There is none.
     """
     try:
+        # Descriptors that this process has opened itself are not inheritable (PEP 446). They must
+        # neither be taken nor closed here.
+        if not os.get_inheritable(fd):
+            raise OSError(errno.EBADF, os.strerror(errno.EBADF))
         return socket.socket(fileno=fd)
     except OSError as error:
-        words = {errno.EBADF: "it is not open", errno.ENOTSOCK: "it is not a socket"}
+        words = {errno.EBADF: "systemd has not passed it", errno.ENOTSOCK: "it is not a socket"}
         raise ValueError(words.get(error.errno or 0, str(error))) from error
 
 

@@ -253,6 +253,15 @@ def test_a_socket_of_systemd_that_does_not_listen(command: list[str]) -> None:
     )
 
 
+def test_sockets_that_systemd_has_not_passed(command: list[str]) -> None:
+    """What the command has opened itself under these numbers is not taken for one."""
+    starter = ACTIVATE.replace('LISTEN_FDS="1"', 'LISTEN_FDS="9"')
+    result = run(sys.executable, "-c", starter, *command)
+    assert (result.returncode, result.stdout) == (1, "")
+    words = "Error: can't use descriptor 4 of systemd (LISTEN_FDS=9): systemd has not passed it\n"
+    assert result.stderr == words
+
+
 ALL_SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
 

@@ -103,7 +103,7 @@ def test_a_socket_of_no_use_is_named(sock: str, words: str) -> None:
 @pytest.mark.parametrize("names", ["", "chat", "chat:"])
 def test_fewer_sockets_than_there_should_be(names: str) -> None:
     found = inherit(LISTENER, LISTEN_FDS="2", LISTEN_FDNAMES=names)
-    assert found == "can't use descriptor 4 of systemd (LISTEN_FDS=2): it is not open"
+    assert found == "can't use descriptor 4 of systemd (LISTEN_FDS=2): systemd has not passed it"
 
 
 @pytest.mark.skipif(not hasattr(socket, "AF_NETLINK"), reason="Linux has them")
