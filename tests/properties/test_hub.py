@@ -14,6 +14,7 @@ from chatproto import (
     DuplicateLogin,
     ErrorCode,
     Event,
+    Expire,
     Group,
     Invalid,
     Leave,
@@ -169,14 +170,29 @@ class HubMachine(RuleBasedStateMachine):
             self.expect_refusal(cid, event, ErrorCode.GROUP_EXISTS)
         elif (
             len(event.members) > self.limits.max_members
-            or len(self.groups) == self.limits.max_groups
+            or (self.is_full() and not self.unused_groups())
             or list(self.makers.values()).count(cid) == self.limits.max_groups_per_connection
         ):
             self.expect_refusal(cid, event, ErrorCode.TOO_MANY)
         else:
-            assert self.handle(cid, event) == []
+            if self.is_full():
+                [action] = self.handle(cid, event)
+                assert isinstance(action, Expire)
+                assert action.group in self.unused_groups()
+                del self.groups[action.group]
+                self.makers.pop(action.group, None)
+            else:
+                assert self.handle(cid, event) == []
             self.groups[group] = (name, members)
             self.makers[group] = cid
+
+    def is_full(self) -> bool:
+        return len(self.groups) == self.limits.max_groups
+
+    def unused_groups(self) -> list[str]:
+        """The groups in which nobody is online: one of them gives way to a new one."""
+        groups = self.groups.items()
+        return [name for name, (creator, members) in groups if not self.online(creator, *members)]
 
     @rule(cid=cids, group=GROUPS)
     def leave(self, cid: int, group: str) -> None:
