@@ -25,6 +25,7 @@ OF_OTHER_PROGRAMS = {
     "--verifytypes",
     "--only",
     "--quick",
+    "--build-arg",
     "--env",
     "--format",
     "--volume",
