@@ -95,6 +95,26 @@ def test_options_in_the_page_exist(path: Path) -> None:
     assert set(named) <= options() | OF_OTHER_PROGRAMS
 
 
+UNITS = [ROOT / "examples" / "chatproto.service", *PAGES]
+
+
+@pytest.mark.parametrize("path", UNITS, ids=lambda path: path.relative_to(ROOT).as_posix())
+def test_units_of_systemd_set_variables_of_options(path: Path) -> None:
+    text = path.read_text(encoding="utf-8")
+    option_of = {option.variable: option for option in OPTIONS}
+    variables = re.findall(r"^Environment=(CHATPROTO_\w+)=(.+)$", text, re.MULTILINE)
+    assert len(variables) == text.count("\nEnvironment=")
+    for name, value in variables:
+        assert not option_of[name].choices or value in option_of[name].choices
+        option_of[name].parse(value)
+
+
+def test_drop_ins_can_change_each_option_of_the_unit() -> None:
+    unit = UNITS[0].read_text(encoding="utf-8")
+    assert "\nExecStart=/opt/chatproto/bin/chatproto serve\n" in unit  # options here would win
+    assert unit.count("\nEnvironment=CHATPROTO_") == 3
+
+
 def test_wrong_commands_are_found() -> None:
     [first, second] = commands("nohup true & .venv/bin/chatproto serve --no-such 1")
     assert problem(first) is None

@@ -41,8 +41,6 @@ BLOCK = re.compile(
     r"^(?P<bot><!-- a bot that answers -->\n)?```python\n(?P<code>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
-# What `pymdownx.snippets` puts a file in place of. Formatters read the form on one line as Python.
-SNIPPET = re.compile(r'^--8<--(?:\n(?P<file>\S+)\n--8<--| "(?P<line>.+)")\n', re.MULTILINE)
 TURN = re.compile(
     r"^(alice|bob|carol) (pastes|sees)(, and so does (?P<other>\w+))?[^\n]*:\n\n"
     r"```text\n(?P<lines>.*?)^```$",
@@ -61,13 +59,6 @@ def page_name(path: Path) -> str:
     return path.relative_to(ROOT).as_posix()
 
 
-def snippet(match: re.Match[str]) -> str:
-    """The file that a line of a page asks for."""
-    name = match["file"] or match["line"]
-    [path] = [base / name for base in (DOCS, ROOT) if (base / name).is_file()]
-    return text_of(path)
-
-
 def blocks_of(path: Path) -> Iterator[tuple[str, bool]]:
     """Yield the page's Python blocks, and whether each is a bot.
 
@@ -76,8 +67,12 @@ def blocks_of(path: Path) -> Iterator[tuple[str, bool]]:
     text = text_of(path)
     for match in BLOCK.finditer(text):
         lines_above = text.count("\n", 0, match.start("code"))
-        code = SNIPPET.sub(snippet, match["code"])
-        yield "\n" * lines_above + code, match["bot"] is not None
+        yield "\n" * lines_above + match["code"], match["bot"] is not None
+
+
+def bots_of(path: Path) -> list[str]:
+    """The page's bots, without the empty lines before them."""
+    return [block.lstrip("\n") for block, is_bot in blocks_of(path) if is_bot]
 
 
 PAGES_WITH_PYTHON = [path for path in PAGES if "```python" in text_of(path)]
@@ -168,15 +163,21 @@ def visit(path: Path, name: str, log: ServerLog, *, make_group: bool, knows_who:
 
 
 def test_the_bots_in_the_readme_are_as_short_as_it_says() -> None:
-    bots = [block for block, is_bot in blocks_of(README) if is_bot]
+    bots = bots_of(README)
     assert "A bot in ten lines" in text_of(README)
     assert len(bots) == 2
-    # One text of each, here and in the pages.
-    assert [bot.lstrip("\n") for bot in bots] == [
-        text_of(DOCS / "snippets" / name) for name in ("pong.py", "pong_async.py")
-    ]
     for bot in bots:
         assert len([line for line in bot.splitlines() if line.strip()]) <= 10
+
+
+def test_pages_show_the_bots_of_the_readme() -> None:
+    blocking, on_asyncio = bots_of(README)
+    assert bots_of(DOCS / "index.md") == [blocking]
+    assert bots_of(DOCS / "how-to" / "write-a-bot.md") == [blocking, on_asyncio]
+    first, taught = bots_of(DOCS / "tutorial.md")
+    assert first == blocking
+    assert "Add the last two lines of" in text_of(DOCS / "tutorial.md")
+    assert taught.splitlines()[:-2] == first.splitlines()
 
 
 def test_the_important_pages_have_snippets() -> None:
@@ -191,11 +192,6 @@ def test_the_important_pages_have_snippets() -> None:
         "docs/protocol.md",
         "docs/states.md",
     }
-
-
-def test_each_snippet_is_shown() -> None:
-    shown = {match["file"] for path in PAGES for match in SNIPPET.finditer(text_of(path))}
-    assert {f"snippets/{path.name}" for path in (DOCS / "snippets").iterdir()} <= shown
 
 
 @pytest.mark.parametrize("command", COMMANDS)
