@@ -23,6 +23,7 @@ OF_OTHERS = {
     "peer did not return a certificate",
     # pip, Python
     "externally-managed-environment",
+    "No matching distribution found for chatproto-sansio",
     "No module named 'anyio'",
 }
 """What the system, OpenSSL, pip and Python say."""
