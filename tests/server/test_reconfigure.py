@@ -55,8 +55,8 @@ def test_labels_stay_with_those_who_have_asked() -> None:
     broker = broker_of("alice", "bob")
     send(broker, 1, "GROUP g alice bob")
     send(broker, 2, "SEND *groups* on")
-    for change in ({"policy": Policy(services=False)}, {"notices": False}):
-        broker.reconfigure(**change)
+    for policy, notices in (Policy(services=False), True), (Policy(), False):
+        broker.reconfigure(policy=policy, notices=notices)
         send(broker, 2, "SEND *groups* off")
         send(broker, 1, "BROADCAST g hi")
         assert received(broker, 2)[-1] == "*groups* in g alice hi"
