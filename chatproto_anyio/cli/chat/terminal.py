@@ -142,8 +142,12 @@ class TerminalInterface:
         """Show the prompt and take keys, until the user quits or `close` is called."""
         # Cancelled, prompt_toolkit leaves answers of the terminal for the shell to read.
         with anyio.CancelScope(shield=True), self._input_in, contextlib.suppress(EOFError):
-            # Ctrl-C is a key here. SIGINT ends the whole program, not only the prompt.
-            await self._session.prompt_async(pre_run=task_status.started, handle_sigint=False)
+            # Ctrl-C is a key here. SIGINT ends the whole program, not only the prompt. What the
+            # event loop reports goes to the handler of `run_client`: that of prompt_toolkit waits
+            # for Enter, even when a signal has ended the program.
+            await self._session.prompt_async(
+                pre_run=task_status.started, handle_sigint=False, set_exception_handler=False
+            )
 
     async def print_lines(self) -> None:
         """Print lines above the prompt, until `close` is called."""

@@ -14,6 +14,23 @@ from ...servers import SocketClient, run_sync
 from ..commands import at
 from .terminal import CHAT, HASTY_CHAT, IMPATIENT_CHAT, open_chat, spawn_in_terminal
 
+REPORTING = """
+import asyncio
+from chatproto_anyio.cli.chat.terminal import TerminalInterface
+from chatproto.__main__ import main
+accept = TerminalInterface._accept
+
+def report_and_accept(self, buffer):
+    context = {"message": "too late", "exception": asyncio.InvalidStateError()}
+    asyncio.get_running_loop().call_exception_handler(context)
+    return accept(self, buffer)
+
+TerminalInterface._accept = report_and_accept
+main()
+"""
+REPORTING_CHAT = [sys.executable, "-c", REPORTING, "chat"]
+"""With each Enter, the event loop reports what it reports when a Unix socket is ready too late."""
+
 
 def test_reconnecting(path: str) -> None:
     with ExitStack() as stack:
@@ -158,6 +175,16 @@ def test_a_signal_while_the_terminal_does_not_answer(path: str) -> None:
             terminal.kill(signal.SIGTERM)
             assert terminal.wait_for_end() == 0
             assert terminal.is_as_before
+
+
+def test_what_the_event_loop_reports_does_not_wait_for_the_user(path: str) -> None:
+    """By default, prompt_toolkit shows it and waits for Enter."""
+    with run_sync(unix=path), open_chat(path, "--to=alice", command=REPORTING_CHAT) as terminal:
+        terminal.type("hi\r")
+        terminal.wait_for_line("<alice> hi")
+        terminal.kill(signal.SIGTERM)
+        assert terminal.wait_for_end() == 0
+        assert b"ENTER" not in terminal.raw
 
 
 def test_no_server(path: str) -> None:
