@@ -83,7 +83,7 @@ def _run(arguments: Sequence[str], signals: Signals) -> int:
 
 
 class _Parser(argparse.ArgumentParser):
-    """A parser that logs an error, if nothing but JSON may be written."""
+    """A parser that logs its errors if only JSON may be written."""
 
     def error(self, message: str) -> NoReturn:
         if logs_json():
@@ -108,7 +108,7 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _add(parser: argparse.ArgumentParser, option: Option) -> None:
-    """Add an option. Its texts are collected, and `read_settings` makes values of them."""
+    """Add an option. The parser collects its texts; `read_settings` turns them into values."""
     if option.is_flag:
         parser.add_argument(
             f"--{option.name}", action="append_const", const="yes", help=option.help

@@ -30,21 +30,22 @@ class Client:
     """A chat client, made by `connect`.
 
     Any thread may use it; one may receive while others send. Iterating over it yields what
-    `receive` returns, until this client logs out. It reads only while a method waits, also if that
-    is `send` because the server takes nothing, and once before each line that it sends. The server
-    slows down those who send to a client that does not read, and closes its connection in the end.
+    `receive` returns, until this client logs out. It reads from the socket only while a method
+    waits, and once before each line that it sends. (`send` waits while the server takes nothing.)
+    If a client does not read, the server slows down the users who send to it, and in the end closes
+    the connection of that client.
 
     Methods that wait raise
 
-    * `ConnectionLostError` when the connection is lost, with a heartbeat also when the server does
+    * `ConnectionLostError` when the connection is lost, or, with a heartbeat, when the server does
       not answer. A client that reconnects raises it only once it has given up;
     * `RemoteProtocolError` when the server does not speak CHAT/1.0;
     * `ChatTimeoutError` when they take longer than the `timeout` that `connect` was given;
     * `LocalProtocolError` when a command would break the protocol, or this client has logged out.
 
-    After any of them the client is as usable as before, with one exception: if time runs out, or an
-    exception such as KeyboardInterrupt is raised, while a line is being written, the connection is
-    closed, because nothing may follow half a line.
+    After any of them the client is as usable as before, with one exception. If the timeout passes
+    while a line is being written, or an exception such as KeyboardInterrupt interrupts the writing,
+    the client closes the connection, because nothing may follow half a line.
     """
 
     def __init__(
@@ -109,7 +110,8 @@ class Client:
     def reply(self, message: Message, data: str | BytesLike) -> None:
         """Answer where a message came from: in its group, or to its sender.
 
-        To the sender also if the server has not said which group it was: see `Message.group`.
+        If the server has not said which group it was, the answer goes to the sender: see
+        `Message.group`.
 
         Args:
             message: The message.
@@ -165,7 +167,8 @@ class Client:
     def login(self, name: str) -> None:
         """Take another name, and wait for the server's decision. Groups keep the old name.
 
-        If the wait ends early, the connection is closed: it would not be known which name it has.
+        If the wait ends early, the client closes the connection, because it does not know which
+        name the connection has.
 
         Args:
             name: The new name.
@@ -174,7 +177,7 @@ class Client:
             LoginRefusedError: The server refuses the name; this client keeps the old one.
         """
         deadline = Deadline(self._timeout)
-        # Nothing else is sent until it is known which name it comes from.
+        # Other lines wait until the server has decided which name they come from.
         with self._connection.write_lock(deadline):
             ping = self._connection.write(lambda: self._session.login(name), deadline)
             try:
@@ -239,7 +242,7 @@ class Client:
 
     def take_notices(self) -> list[Notice]:
         """The notices since the last call, without waiting. Call `flush` before."""
-        # All at once, or it would go on for as long as another thread receives more.
+        # All at once: a loop would run for as long as another thread receives more.
         return self._connection.take(lambda: list(iter(self._session.take_notice, None))) or []
 
     def __iter__(self) -> Self:
@@ -254,8 +257,9 @@ class Client:
     def logout(self) -> None:
         """Log out, and wait until the server has closed the connection.
 
-        By then it has handled all that was sent. The wait takes two seconds at most. It is no error
-        if the connection is lost already. What was received before can still be taken.
+        By then the server has handled all that was sent. The wait takes two seconds at most. If the
+        connection is lost already, this raises nothing. What was received before can still be
+        taken.
         """
         deadline = Deadline(self._session.LOGOUT_TIMEOUT)
         try:

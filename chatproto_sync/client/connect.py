@@ -49,27 +49,27 @@ def connect(
         transport: A connected socket, instead of either. The client closes it.
         ssl: True for TLS with the system's trusted CAs, or a context.
         server_hostname: The name that the server's certificate must be for; `host` by default.
-        timeout: Seconds that connecting may take, login included, and then each method that does
-            not receive. None for no limit. It does not limit how long the system takes to resolve
-            the host's name.
+        timeout: The most seconds for connecting, login included, and later for each method except
+            those that receive. None for no limit. It does not limit how long the system
+            takes to resolve the host's name.
         max_queue: When this many messages wait to be received, nothing more is read until one is
             taken. One read of up to 64 KiB may exceed it.
         limits: Bounds on lines.
         groups: Whether to ask the server to say which group each message was sent to. Servers that
-            do not know that drop the question in silence.
+            do not know this request ignore it.
         reconnect: Whether, or how, to connect and log in again when the connection is lost. The
-            methods that are called then do that. The first connection is tried only once, and what
-            can't get better ends it: see `Backoff`. What was written just before a loss may be lost
-            too.
-        heartbeat: Seconds without anything from the server after which the client sends itself a
-            message. If nothing comes for as long again, the connection is lost. It is looked after
-            while a method waits, and by each method that sends. None for no heartbeat: then a
-            server that hangs is not noticed.
+            methods that are called after the loss do that. The first connection is tried only once.
+            An error that further attempts cannot mend ends the attempts: see `Backoff`. Lines that
+            were written just before a loss may be lost too.
+        heartbeat: After this many seconds without anything from the server, the client sends itself
+            a message. If nothing comes for as long again, the connection is lost. The client checks
+            this while a method waits, and in each method that sends. None for no heartbeat: then
+            the client does not notice a server that hangs.
 
     Returns:
         A context manager for the client. Entering it raises `ConnectionLostError` when no
-        connection can be made, `LoginRefusedError`, `RemoteProtocolError` when what answers is not
-        a chat server, `ChatTimeoutError`, or RuntimeError when it is entered already.
+        connection can be made, `LoginRefusedError`, `RemoteProtocolError` when the peer is not a
+        chat server, `ChatTimeoutError`, or RuntimeError when it is entered already.
 
     Raises:
         LocalProtocolError: The name is not valid, or is reserved.

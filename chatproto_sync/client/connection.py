@@ -53,7 +53,7 @@ class ClientConnection:
         # The stream of an attempt to connect, so that `close` can end the attempt.
         self._attempt: SocketStream | None = None
         self._connecting = False
-        # The stream that a thread waits for. It reads, and tells the others.
+        # The stream that a thread waits for. That thread reads, and tells the others.
         self._awaited: SocketStream | None = None
         # Guards the session and all of the above, and tells threads of changes. `_take`, `_events`,
         # `_read` and `_lose` need it.
@@ -78,7 +78,7 @@ class ClientConnection:
         Args:
             make: Called once there is a connection. Returns the bytes to write, and the ping or
                 the request that they contain, if they do.
-            deadline: When to stop. If some bytes are written and some are not, the connection ends.
+            deadline: When to stop. If only some of the bytes are written, the connection ends.
 
         Returns:
             The ping or the request.
@@ -86,14 +86,14 @@ class ClientConnection:
         while True:
             stream = self._connected(deadline)
             with self._changed:
-                # Or the line would be written to a connection that is known to be lost.
+                # Notice a loss before the line is written to that connection.
                 self._look(stream)
                 if stream is not self._stream:
                     continue
                 data, answer = make()
                 if answer is None:
-                    # In front of the line, which is written again if a part of all this is
-                    # missing. And what has an answer needs no heartbeat.
+                    # The heartbeat goes in front of the line: if only a part of both is written,
+                    # the line is written again. A line that has an answer needs no heartbeat.
                     data = self._session.take_heartbeat(time.monotonic()) + data
             try:
                 self._send(stream, data, deadline)
@@ -101,7 +101,7 @@ class ClientConnection:
                 with self._changed:
                     self._lose(stream, error)
                 if answer is not None:
-                    # On the next connection it could prove nothing about this one.
+                    # An answer on the next connection could prove nothing about this one.
                     reason = self._session.error or error
                     raise reason.copy() from reason.__cause__
                 # The server does not run an incomplete line, so writing it again is safe.
@@ -214,8 +214,8 @@ class ClientConnection:
     def _send(self, stream: SocketStream, data: bytes, deadline: Deadline) -> None:
         """Write all of `data`.
 
-        As long as the system does not take it, read what arrives: the server may take nothing more
-        from this client before it has been read.
+        While the system takes no data, read what arrives: the server may take nothing more from
+        this client until the client has read.
         """
         unsent = memoryview(data)
 
@@ -246,7 +246,7 @@ class ClientConnection:
                     return result
                 if stream.closed:
                     raise ConnectionLostError("the connection is closed")
-                # In each pass: a server can see to it that there is always something to read.
+                # Check in each pass: a server can always send something more to read.
                 left = deadline.left()
                 if self._awaited is not stream and self._read(stream):
                     continue
@@ -280,7 +280,7 @@ class ClientConnection:
             self._tick(stream)
 
     def _tick(self, stream: SocketStream) -> None:
-        """Apply the heartbeat, once what has arrived is read."""
+        """Apply the heartbeat. Call this after reading what has arrived."""
         session = self._session
         if session.heartbeat is not None and stream is self._stream and session.wants_data:
             session.tick(time.monotonic())
@@ -295,17 +295,18 @@ class ClientConnection:
         return min(until_tick, DAY if left is None else left)
 
     def _begin_heartbeat(self, stream: SocketStream) -> bytes:
-        """Apply the heartbeat, once what has arrived is read.
+        """Apply the heartbeat. Call this after reading what has arrived.
 
         Returns:
-            A heartbeat to be written, for which this takes the `write_lock`; or nothing.
+            The bytes of a heartbeat to write, for which this takes the `write_lock`; or no bytes.
         """
         if self._awaited is stream:
             return b""
         self._tick(stream)
         if stream is not self._stream or not self._session.heartbeat_due:
             return b""
-        # Otherwise a line is being written, and the thread that writes the next one adds it.
+        # If the lock is taken, a line is being written. The writer of the next line adds the
+        # heartbeat.
         if not self._write_lock.acquire(blocking=False):
             return b""
         return self._session.take_heartbeat(time.monotonic())
@@ -324,7 +325,7 @@ class ClientConnection:
             self._write_lock.release()
 
     def _events(self, stream: SocketStream) -> int:
-        """What to wait for: that there is something to read, and that a rest can be sent."""
+        """The events to wait for: data to read, and room for data that is left to send."""
         return (stream.receive_event if self._session.wants_data else 0) | stream.send_event
 
     def _read(self, stream: SocketStream) -> bool:

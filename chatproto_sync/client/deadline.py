@@ -7,7 +7,7 @@ from typing import Final
 from chatproto import ChatTimeoutError
 
 DAY: Final = 86400.0
-"""The longest wait in seconds: systems refuse those of some weeks. Callers wait again after it."""
+"""The longest single wait in seconds: systems refuse waits of some weeks. Callers wait again."""
 
 
 class Deadline:
@@ -35,9 +35,9 @@ class Deadline:
     def left(self) -> float | None:
         """Seconds that are left, a day at the most; None for ever.
 
-        Call it in each pass of a loop that waits, also when there is always something to do: a peer
-        may see to that. The first call after the end returns 0, for a last pass: even with 0
-        seconds, what has arrived already is received.
+        Call it in each pass of a loop that waits, also in a pass that has something to do: a peer
+        may send without a pause. The first call after the deadline returns 0, for a last pass. So
+        even with 0 seconds, the caller receives what has arrived already.
 
         Raises:
             ChatTimeoutError: The last pass is over too.

@@ -152,9 +152,9 @@ class SocketStream:
             if not self._waiting:
                 self._release()
             elif self._socket is not None:
-                # The other thread uses the descriptor, which would be given to the next file if it
-                # were closed here. That thread closes it. `SSLSocket.shutdown` would drop the TLS
-                # state.
+                # The other thread still uses the descriptor. After a close here, the system could
+                # give the same number to the next file. So that thread closes it.
+                # `SSLSocket.shutdown` would drop the TLS state.
                 with contextlib.suppress(OSError):
                     socket.socket.shutdown(self._socket, socket.SHUT_RDWR)
 

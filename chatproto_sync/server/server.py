@@ -32,12 +32,13 @@ class Server:
         sockets: Sockets to use instead of all these, which listen already. The server closes them.
         ssl: The context for TLS; None for no TLS. If the context asks for certificates, clients may
             log in only under the DNS names and mail addresses among the subject's alternative names
-            of their certificate (RFC 9525). If it has no alternative name of any kind, and exactly
-            one common name, then under that.
+            of their certificate (RFC 9525). If a certificate has no alternative name of any kind,
+            and exactly one common name, then they may log in under that name.
         proxy_protocol: The network of balancers, or several: IP networks such as `10.0.0.0/8`, IP
             addresses, or `unix` for Unix sockets. Connections from there have to begin with a PROXY
-            header, version 1 or 2, and the address in it counts (HAProxy's proxy-protocol.txt).
-            From elsewhere, such a header closes the connection.
+            header, version 1 or 2; the server takes the client's address from it (HAProxy's
+            proxy-protocol.txt). A connection from elsewhere that begins with such a header is
+            closed.
         authenticate: Called for each LOGIN, on a thread of its own. Only True allows the login. An
             exception is logged and refuses it; so does taking longer than `Limits.auth_timeout`.
         policy: The rules on which servers may differ.
@@ -51,7 +52,7 @@ class Server:
         OSError: The server cannot listen there. The error has the address as `filename`.
         ValueError: There is no such port, a host or a path is empty, `host` and `unix` are both
             empty, `unix_mode` has no use, one of the sockets does not listen, the context is for
-            clients, or `proxy_protocol` has what is no network.
+            clients, or a part of `proxy_protocol` is not a network.
     """
 
     def __init__(
@@ -165,8 +166,8 @@ class Server:
         """Use another policy, other limits, and notices or none, for all connections.
 
         The change takes effect in the next round of the loop that serves. `ChatBroker.reconfigure`
-        says what it does to that which is there. An `authenticate` that is running has the time
-        that it had. Other threads and signal handlers may call it too.
+        says what it does to connections, groups and queues that exist. A call of `authenticate`
+        that is running keeps its old timeout. Other threads and signal handlers may call this too.
 
         Args:
             policy: The rules on which servers may differ; None to leave them.
@@ -187,7 +188,8 @@ class Server:
         There are no calls while the loop hangs, so a watchdog can notice that.
 
         Args:
-            function: Called without arguments. It must not block. What it raises, `run` raises.
+            function: Called without arguments. It must not block. If it raises, `run`
+                raises the same.
         """
         self._driver.on_tick = function
 
@@ -209,7 +211,8 @@ def serve(
 ) -> None:
     """Run a chat server until SIGINT or SIGTERM, then shut it down.
 
-    The parameters and exceptions are those of `Server`. The log says which port was free.
+    The parameters and exceptions are those of `Server`. With port 0, the log says which port was
+    free.
 
     In the main thread, this handles the two signals while it runs. Other threads get no signals:
     there, use a `Server` and its `shutdown`.

@@ -52,10 +52,10 @@ class CertificateFiles:
         """Read the files as they are now. Nobody is ever asked for a pass phrase.
 
         Returns:
-            A context of its own each time. A context keeps one certificate for each kind of key, so
-            with another kind in the same context, OpenSSL might go on showing the old one. And what
-            a context has issued to resume sessions with is worth nothing in another one: a client
-            whose CA is trusted no longer can't come back with an old session.
+            A new context for each call, for two reasons. A context keeps one certificate for each
+            kind of key: after a change of the kind, OpenSSL might go on showing the old
+            certificate. And a new context resumes only its own sessions: after a change of the CA,
+            a client of the old CA has to show its certificate again.
 
         Raises:
             CertificateError: A file can't be read, has the wrong contents, or does not fit another.
@@ -81,7 +81,7 @@ class CertificateFiles:
     def warnings(self, now: datetime) -> list[str]:
         """What is wrong with the dates of the certificates, in words; often nothing.
 
-        Call it after `load`, which checks all else.
+        Call it after `load`, which checks everything else.
 
         Args:
             now: The time, with its zone.
@@ -135,7 +135,7 @@ class CertificateFiles:
             raise CertificateError(self._fault(cert, key_path, was_asked, error)) from error
 
     def _fault(self, cert: bytes, key_path: str, was_asked: bool, error: OSError) -> str:
-        """Why OpenSSL takes these contents for no pair. It tells little itself."""
+        """Why OpenSSL refuses these contents as a pair. OpenSSL's own errors say little."""
         if getattr(error, "reason", None) in _MISMATCHES:
             return (
                 f"the key {key_path} does not belong to the first certificate in {self.cert}; "
@@ -151,7 +151,7 @@ class CertificateFiles:
 
 
 def read_ca(path: str) -> str:
-    """Read the certificates of a CA whom to trust.
+    """Read the certificates of a CA to trust.
 
     Returns:
         The contents of the file, in which there is at least one certificate.
@@ -206,7 +206,7 @@ def _warning_about(der: bytes, now: datetime) -> str:
 def _validity(der: bytes) -> tuple[datetime, datetime]:
     """The times between which a certificate is valid (RFC 5280, section 4.1).
 
-    The standard library tells them only of a peer's certificate.
+    The standard library reads them only from a peer's certificate.
 
     Raises:
         ValueError: They are not as RFC 5280 says.

@@ -1,4 +1,4 @@
-"""Environment variables that look like an option's, and are for somebody else."""
+"""Environment variables that look like an option's, but are for another program."""
 
 import re
 from typing import Final

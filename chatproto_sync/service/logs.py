@@ -1,4 +1,4 @@
-"""The log of a server: its format, and what belongs into it that Python would print."""
+"""The log of a server: its format, and how it takes in what Python would print."""
 
 import contextlib
 import json
@@ -36,7 +36,7 @@ class JsonFormatter(logging.Formatter):
 
 
 def wants_json(arguments: Sequence[str], environment: Mapping[str, str]) -> bool:
-    """Whether the log is to be JSON, as far as arguments and a file say that may be wrong.
+    """Whether the log should be JSON. Arguments and file are not checked yet, and may be wrong.
 
     Args:
         arguments: The arguments of a command.

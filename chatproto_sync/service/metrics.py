@@ -66,7 +66,7 @@ class Collector:
         for field, name, text in _COUNTERS:
             yield CounterMetricFamily(name, text, getattr(counters, field))
         refusals = CounterMetricFamily("chatproto_refusals", "Lines refused.", labels=["code"])
-        # Those that have not happened too: only what was there before it grew can be compared.
+        # Include zeros: Prometheus sees a first increase only if it has seen the zero before.
         for code in ErrorCode:
             refusals.add_metric([code], counters.refusals[code])
         yield refusals
@@ -83,7 +83,7 @@ class Collector:
 
 
 def _buckets(lag: LagHistogram) -> Iterator[tuple[str, int]]:
-    """The upper bounds, each with how many times were not longer."""
+    """The upper bounds, each with how many times were at most that long."""
     bounds = [*map(str, lag.BOUNDS), "+Inf"]
     return zip(bounds, accumulate(lag.counts), strict=True)
 

@@ -23,7 +23,7 @@ MAX_REQUEST: Final = 8192
 """Most bytes of a request."""
 
 PAUSE: Final = 0.02
-"""Seconds after each round. The rest of the process goes first, however many requests there are."""
+"""Seconds to pause after each round. So the rest of the process goes first, even in a flood."""
 
 TICK: Final = 0.5
 """Most seconds between two rounds, for connections that have to end."""
@@ -84,7 +84,7 @@ class _PageServer:
         ]
         # With the time at which each has to end. The oldest is in front.
         self._connections: dict[_Connection, float] = {}
-        # Descriptors for the connections to come, however many the rest of the process takes.
+        # Descriptors kept free for the next connections: the rest of the process cannot take them.
         self._spares: list[int] = []
 
     def run(self) -> None:
@@ -129,7 +129,7 @@ class _PageServer:
         sock.setblocking(False)
         connection = _Connection(sock, self._poller, self._page, self._connections)
         self._connections[connection] = time.monotonic() + TIME_LIMIT
-        # At once: after many others, there would be no next time.
+        # Read at once: many further connections could close this one before the next round.
         connection.ready(READ)
 
 

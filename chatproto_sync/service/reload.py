@@ -53,9 +53,9 @@ class Reloader:
         self._server = server
 
     def reload(self) -> None:
-        """Read the configuration file and the certificate again. The log tells what has come of it.
+        """Read the configuration file and the certificate again. The log tells the result.
 
-        What is wrong changes nothing, and what needs a restart stays as it is.
+        A wrong file changes nothing, and options that need a restart keep their values.
         """
         values = self._settings.values
         if values["config"] is None and values["tls_cert"] is None:
@@ -65,7 +65,7 @@ class Reloader:
                 self._reconfigure(self._read())
             except ValueError as error:
                 logger.error("the old configuration stays in use: %s", error)
-        # In any case: whoever has replaced a certificate wants to see it in use.
+        # Even if the configuration is wrong: the operator may have replaced the certificate.
         self._replace_certificate()
 
     def _reconfigure(self, found: Settings) -> None:

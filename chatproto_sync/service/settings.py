@@ -91,7 +91,7 @@ def limits_of(settings: Settings) -> Limits:
     try:
         return Limits(**{key: settings.values[key] for key in keys})
     except ValueError as error:
-        # It is about fields; whoever reads it knows the places where they were set.
+        # The error names fields. The operator knows the places where they were set: name those.
         words = re.sub(
             r"\w+",
             lambda word: settings.name_of(word[0]) if word[0] in keys else word[0],

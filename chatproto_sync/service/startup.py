@@ -118,8 +118,8 @@ def confirm(settings: Settings) -> None:
 
 def announce(addresses: Sequence[str], notifier: Notifier, tls: SSLContext | None) -> None:
     """Tell systemd, and whoever has started the server, that it listens."""
-    # What exists now will always exist. If the garbage collector does not look at it, its longest
-    # pause is half as long.
+    # The objects that exist now stay until the process ends. The garbage collector skips them from
+    # now on, which halves its longest pause.
     gc.freeze()
     # The log has the addresses too.
     if not logs_json():
@@ -171,10 +171,10 @@ def greeting(addresses: Sequence[str], tls: SSLContext | None) -> str:
 
 
 def cannot_start(error: OSError | StateError) -> StartError:
-    """The error of a server that cannot listen, or not use its state file.
+    """The error of a server that cannot listen, or cannot use its state file.
 
     Args:
-        error: Why not. Those of `open_listeners` have the address.
+        error: The cause. Errors of `open_listeners` have the address.
     """
     if isinstance(error, StateError):
         return StartError(str(error))

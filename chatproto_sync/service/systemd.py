@@ -42,7 +42,7 @@ def inherited_sockets(environment: Mapping[str, str] = os.environ) -> list[socke
     Raises:
         StartError: The variables are wrong, or one of the sockets is missing or of no use.
     """
-    # Variables for another process, such as the one that has started this one, say nothing.
+    # Ignore variables for another process, such as the one that has started this one.
     if _number(environment, "LISTEN_PID") != os.getpid():
         return []
     count = _number(environment, "LISTEN_FDS") or 0

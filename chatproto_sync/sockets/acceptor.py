@@ -62,7 +62,7 @@ class Acceptor:
                 self._pause(error)
                 return
             if sock.family == socket.AF_UNIX:
-                # Others have inherited it.
+                # Sockets of other families have inherited the option from the listener.
                 _keep_urgent_data(sock)
             self._take_on(sock, address)
 
@@ -91,8 +91,8 @@ class Acceptor:
 
 
 def _keep_urgent_data(sock: socket.socket) -> None:
-    """Have urgent data stay where they are in the stream (RFC 6093, section 3.4).
+    """Keep urgent data at their place in the stream (RFC 6093, section 3.4).
 
-    Otherwise a read leaves out a byte of them, and so changes the line that the byte is in.
+    Otherwise a read skips one byte of them, and so changes the line that the byte is in.
     """
     sock.setsockopt(socket.SOL_SOCKET, socket.SO_OOBINLINE, 1)

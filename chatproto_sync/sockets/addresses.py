@@ -114,8 +114,8 @@ def resolve(host: str, port: int) -> Iterable[tuple[int, Any]]:
 def prepare(sock: socket.socket) -> None:
     """Set a connected socket up for many small writes, and for peers that vanish.
 
-    The system notices a peer that does not answer after about 90 seconds: of silence by keepalive
-    (RFC 9293, section 3.8.4), or of unacknowledged data (RFC 5482).
+    After about 90 seconds, the system notices that a peer does not answer. It counts the seconds of
+    silence, by keepalive (RFC 9293, section 3.8.4), or those of unacknowledged data (RFC 5482).
 
     Raises:
         OSError: The connection is gone already.

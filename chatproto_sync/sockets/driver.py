@@ -53,8 +53,8 @@ SPIN_THRESHOLD: Final = 0.0001
 """If a socket becomes ready within so many seconds after a `step`, more will probably follow."""
 
 SPIN_COUNT: Final = 40
-"""How often `step` then polls in vain before it returns. To be woken takes a process longer than to
-deliver a message."""
+"""How many times `step` then polls in vain before it returns. Waking a process takes longer than
+delivering a message."""
 
 TRACEBACK_PAUSE: Final = 60.0
 """Seconds between two tracebacks in the log, at least."""
@@ -224,7 +224,7 @@ class Driver:
         self.settle()
 
     def abort(self) -> None:
-        """Close all connections at once in a drain, be it a later one.
+        """Close all connections at once, in the current drain or in a later one.
 
         Other threads and signal handlers may call it too.
         """
@@ -286,8 +286,8 @@ class Driver:
         Args:
             token: The question's.
             allowed: Whether the client may log in.
-            error: What the application raised; None for nothing. The log tells of each as of all
-                that clients cause, and has a traceback once in a while.
+            error: What the application raised; None for nothing. The log mentions each such error
+                like all else that clients cause. Once in a while it has a traceback too.
         """
         self._answers.append((token, allowed, error))
         self.wake()

@@ -27,7 +27,7 @@ def no_connection(endpoint: Endpoint[Any], error: Exception) -> ConnectionLostEr
 
 
 def no_such_host(endpoint: Endpoint[Any]) -> OSError:
-    """The cause of that when no certificate can be for the expected host name."""
+    """The cause for `no_connection` when no certificate can be for the expected host name."""
     return OSError(f"{endpoint.server_hostname!r} is not a host name")
 
 
@@ -69,8 +69,9 @@ _TRY_WITHOUT: Final = "if the server has no TLS, connect without TLS"
 # The first bytes of an alert and of a handshake message (RFC 8446, section 5.1).
 _TLS_RECORDS: Final = (b"\x15", b"\x16")
 
-# By the ends of OpenSSL's names of errors. Alerts are from the server; with TLS 1.3, those about
-# the client's certificate come after the handshake, in place of the answer to the login.
+# The keys are the ends of OpenSSL's names of errors. Alerts come from the server. With TLS 1.3,
+# alerts about the client's certificate come after the handshake, in place of the answer to the
+# login.
 _TLS_WORDS: Final = {
     ("CERTIFICATE_REQUIRED",): "the server wants a client certificate, so load one",
     ("ALERT_HANDSHAKE_FAILURE",): (

@@ -54,7 +54,7 @@ class HandshakeQueue:
         return not self._finished and self._credit > 0
 
     def add(self, connection: Handshaking) -> None:
-        """Have a handshake that has begun go on in its turn."""
+        """Queue a handshake that has begun, so that it goes on in its turn."""
         self._begun[connection] = None
 
     def discard(self, connection: Handshaking) -> None:

@@ -18,7 +18,7 @@ EVERYWHERE: Final = "*"
 """The host that stands for all addresses of the machine, IPv4 and IPv6."""
 
 ATTEMPTS: Final = 20
-"""How often a free port is looked for that is free on all addresses."""
+"""How many times to look for a port that is free on all addresses."""
 
 Path: TypeAlias = str | os.PathLike[str]
 """The path of a Unix socket."""
@@ -141,7 +141,7 @@ def _addresses_of(host: str, port: int) -> list[_Address]:
 
 def _open_addresses(by_host: Mapping[str, Sequence[_Address]]) -> list[socket.socket]:
     wanted = dict.fromkeys(each for addresses in by_host.values() for each in addresses)
-    # The wildcard of a family has all of its addresses, and only one socket can have each.
+    # The wildcard of a family covers all its addresses, and each can have only one socket.
     wild = {family: address for family, address in wanted if _is_wildcard(family, address)}
     opened: dict[_Address, socket.socket] = {}
     missing: dict[_Address, OSError] = {}

@@ -142,7 +142,7 @@ class SelectorPoller(Generic[T]):
     def unregister(self, sock: "HasFileno") -> None:
         """See `Poller`."""
         del self.handlers[sock.fileno()]
-        # It is not there when nothing was to be reported.
+        # The selector has only sockets with events to report.
         with contextlib.suppress(KeyError):
             self._selector.unregister(sock)
 

@@ -70,7 +70,7 @@ def start_tls(
 def end_tls(sock: ssl.SSLSocket) -> socket.socket:
     """Send TLS's close_notify (RFC 8446, section 6.1).
 
-    TLS cannot read on from there: to OpenSSL, data after the close_notify is an error.
+    TLS cannot read after that: OpenSSL takes data after the close_notify as an error.
 
     Args:
         sock: The connection. Do not use it any more.
@@ -128,8 +128,9 @@ def identities_of(
     """The names that a peer may log in under, by its certificate.
 
     They are the DNS names and mail addresses among the subject's alternative names, letter for
-    letter. RFC 9525 takes no name from elsewhere. In one case this does, for CAs that know nothing
-    else: if there is no alternative name of any kind, and exactly one common name, then that.
+    letter. RFC 9525 allows no other source. This function makes one exception, for CAs that know
+    only common names: if there is no alternative name of any kind, and exactly one common name, it
+    takes that.
 
     Args:
         context: The context of the handshake.

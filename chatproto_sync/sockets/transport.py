@@ -38,7 +38,7 @@ PEEK_SIZE: Final = 4096
 """Most bytes of a PROXY header looked at at once."""
 
 FIRST_BYTES: Final = 16
-"""How many of the first bytes the log shows when they should begin a TLS handshake, and do not."""
+"""How many of the first bytes the log shows when they do not begin a TLS handshake as expected."""
 
 
 class Transport(Hashable, Protocol):
@@ -133,7 +133,7 @@ class SocketTransport:
         # The context of the TLS handshake, until it is done.
         self._context = context
         self._handshakes = handshakes
-        # Whether neither of the two is outstanding.
+        # Whether the PROXY header and the TLS handshake are both done.
         self._open = context is None and not proxied
         poller.register(sock, self._poll_events(), self)
         broker.connect(self, peer, address=address, secured=context is None, proxied=proxied)
@@ -214,7 +214,7 @@ class SocketTransport:
             self._report_again()
 
     def _serve(self) -> None:
-        """Go on without what comes first, or without TLS, and do what the broker says."""
+        """Go on without the rest of the opening, and without TLS; do what the broker says."""
         self._context = None
         self._open = True
         # Other events than before, or the same once more: there may be data behind what was read.
@@ -248,8 +248,8 @@ class SocketTransport:
         except WANTS_WRITE:
             self._watch(WRITE)
         except OSError as error:
-            # OpenSSL has written an alert that says why. To close now would take it back, if there
-            # is more to read. So the rest is as with other connections that end, but without TLS.
+            # OpenSSL has written an alert that says why. If there is more to read, a close now
+            # would drop the alert. So this connection ends like others, but without TLS.
             self._watch(0)
             self._socket = without_tls(sock)
             self._broker.handshake_failed(self, words_of(error))
@@ -264,7 +264,7 @@ class SocketTransport:
     def _begin_tls(self, sock: socket.socket, context: SSLContext) -> SSLSocket | None:
         """Use TLS from now on.
 
-        Not before the peer has sent something: OpenSSL takes ten times the memory of all else.
+        Call it after the peer has sent something: OpenSSL takes ten times the memory of all else.
 
         Returns:
             The socket; None if the connection can't go on.

@@ -3,13 +3,13 @@
 Theory of operation
 ===================
 
-A write-ahead log (WAL) makes each `StateFile.write` whole or not there, whenever the process or the
-machine ends, and lets other programs read meanwhile. A new file is made beside its place and moved
-there, so the file is never there in parts. To begin the log takes room on the disk, so that is done
-by the first `write`, which may be tried again.
+A write-ahead log (WAL) makes each `StateFile.write` atomic, whenever the process or the machine
+ends. It also lets other programs read meanwhile. A new file is made beside its place and moved
+there when it is complete. Beginning the log takes room on the disk. So the first `write` does it,
+because a caller can try a `write` again.
 
-Python's threads take turns, and a statement that runs lets go of the turn. On a busy server it
-takes up to 5 ms to get it back. So `write` passes any number of groups to SQLite as JSON, in a few
+SQLite releases Python's global interpreter lock (GIL) for each statement. On a busy server it takes
+up to 5 ms to get it back. So `write` passes any number of groups to SQLite as JSON, in a few
 statements.
 """
 
@@ -44,7 +44,7 @@ _APPLICATION: Final = b"CHAT"
 """What tells a state file from other databases, as `PRAGMA application_id`."""
 
 _APPLICATION_AT: Final = 68
-"""Where the header has that."""
+"""Where that stands in the header."""
 
 _HEADER_SIZE: Final = 100
 
@@ -70,8 +70,8 @@ FROM groups LEFT JOIN members ON members.group_id = groups.id
 ORDER BY groups.id
 """
 
-# Their parameters: names of groups; groups, each with its creator; groups, each with its members,
-# which are keys. They do no harm if some of it has been done already.
+# The parameters of these statements are JSON: names of groups; groups, each with its creator;
+# groups, each with its members as keys. A statement may run again after part of its work is done.
 _DELETE_MEMBERS_OF: Final = """
 DELETE FROM members WHERE group_id IN (
     SELECT id FROM groups WHERE name IN (SELECT value FROM json_each(?))
@@ -116,7 +116,7 @@ class StateFile:
             self._connection = _connect(self._path, "rw")
             stack.callback(self._connection.close)
             _check(self._connection, self.name)
-            # Whether the file can be written. It changes nothing.
+            # This fails if the file cannot be written. It changes nothing.
             self._connection.execute("BEGIN IMMEDIATE")
             self._connection.execute("COMMIT")
             self._connection.execute("PRAGMA synchronous = FULL")
@@ -212,7 +212,7 @@ class StateFile:
         return lock
 
     def _find_or_make(self) -> None:
-        """See to it that there is a state file. SQLite never opens what is none."""
+        """Make sure that there is a state file. SQLite never opens any other file."""
         header = _header(self._path)
         if not header:
             self._make()
@@ -243,7 +243,7 @@ class StateFile:
 
 
 def check_state_file(path: str | os.PathLike[str]) -> None:
-    """Find out whether a server could use a file, also while another one uses it.
+    """Find out whether a server could use a file. Another server may be using it meanwhile.
 
     Raises:
         StateError: It could not.
@@ -267,10 +267,10 @@ def check_state_file(path: str | os.PathLike[str]) -> None:
 
 
 def _refuse_others(path: Path) -> None:
-    """Refuse a directory, a pipe, or whatever else is no file.
+    """Refuse a directory, a pipe, or anything else that is not a file.
 
     Raises:
-        OSError: It is one.
+        OSError: It is one of these.
     """
     if path.exists() and not path.is_file():
         raise OSError(errno.EINVAL, "it is not a file")
@@ -321,23 +321,23 @@ def _read(connection: sqlite3.Connection) -> Iterator[GroupMade]:
     names = _Names()
     for _, rows in groupby(connection.execute(_READ), key=itemgetter(0)):
         (_, group, creator, first), *others = rows
-        # Of a group without members, there is one row, and its last column is NULL.
+        # A group without members has one row, with NULL in the last column.
         members = () if first is None else (first, *(row[3] for row in others))
         yield GroupMade(names[group], names[creator], tuple(names[each] for each in members))
 
 
 class _Names(dict[str, str]):
-    """Names by themselves, each checked when it first appears, and kept once for all groups."""
+    """Maps each name to itself. Checks it when it first appears; keeps it once for all groups."""
 
     def __missing__(self, name: str) -> str:
-        # What no user can log in as, no group can be called either.
+        # The names of groups follow the rules for the names of users.
         found = self[name] = Login(name).name
         return found
 
 
 @contextlib.contextmanager
 def _explaining(name: str) -> Iterator[None]:
-    """Turn errors into those for people."""
+    """Turn errors into a `StateError` with words for people."""
     try:
         yield
     except FileNotFoundError as error:
@@ -359,7 +359,7 @@ def _explaining(name: str) -> Iterator[None]:
 
 
 def _is_damage(error: sqlite3.Error) -> bool:
-    """Whether an error says that the file itself is not as it has to be."""
+    """Whether an error says that the file itself is damaged."""
     code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & _PRIMARY
     return code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR)
 

@@ -12,7 +12,7 @@ class GroupDifference:
     """What has to be done in the file about one group, in the order of the fields."""
 
     ended: bool = False
-    """Whether the group that the file has under this name exists no more."""
+    """Whether the file has a group of this name that no longer exists."""
     creator: str | None = None
     """Who has made the group, if the file does not have it yet. Else None."""
     members: dict[str, bool] = field(default_factory=dict)
@@ -22,8 +22,8 @@ class GroupDifference:
 class Unwritten:
     """Changes of groups that are not in the file yet, summed up for each group.
 
-    What cancels out takes no place. So this holds no more than the groups in the file and the
-    groups of the server together, however long the file can't be written.
+    Changes that cancel out take no memory. So this holds at most the groups in the file and the
+    groups of the server together, even if the file can't be written for a long time.
     """
 
     def __init__(self) -> None:
@@ -75,7 +75,7 @@ class Unwritten:
         return taken
 
     def put_back(self, taken: "Unwritten") -> None:
-        """Have changes again that `take` has returned. Those noted since then come after them."""
+        """Put back changes that `take` has returned. Changes noted since then come after them."""
         for group, there in taken.by_group.items():
             later = self.by_group.pop(group, None)
             self.by_group[group] = there
@@ -90,7 +90,7 @@ class Unwritten:
 
 
 def _changes(group: str, there: GroupDifference) -> Iterator[GroupChange]:
-    """The shortest way to a difference."""
+    """The fewest changes that make up a difference."""
     if there.ended:
         yield GroupEnded(group)
     if there.creator is not None:

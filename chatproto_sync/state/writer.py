@@ -15,10 +15,10 @@ INTERVAL: Final = 0.2
 """Seconds for which changes are collected before they are written."""
 
 RETRY_PAUSE: Final = 1.0
-"""Seconds after which what could not be written is tried again."""
+"""Seconds after a failed write before the next attempt."""
 
 CLOSE_TIMEOUT: Final = 10.0
-"""Seconds that `StateWriter.close` waits at most for what is left to be written."""
+"""Most seconds that `StateWriter.close` waits for the last changes to be written."""
 
 BATCH: Final = 20_000
 """Groups and members written at once. To prepare them takes the server's thread some ms."""
@@ -43,7 +43,7 @@ class StateWriter:
     def __init__(self, path: str | os.PathLike[str]) -> None:
         self._file = StateFile(path)
         self._unwritten = Unwritten()
-        # Held for `_unwritten`, which both threads change.
+        # Guards `_unwritten`, which both threads change.
         self._lock = threading.Lock()
         self._changed = threading.Event()
         self._closing = threading.Event()
