@@ -45,8 +45,8 @@ async def open_stream(endpoint: Endpoint[socket.socket | ByteStream]) -> ByteStr
             )
         except BaseException as error:
             await anyio.aclose_forcefully(stream)
-            # `ssl` refuses a host name with these. Its error for a certificate is a ValueError and
-            # an OSError.
+            # `ssl` raises these when it refuses a host name. Its error for a certificate is both
+            # a ValueError and an OSError.
             if isinstance(error, TypeError | ValueError) and not isinstance(error, OSError):
                 raise no_such_host(endpoint) from error
             raise
@@ -91,7 +91,7 @@ async def send(stream: ByteStream, data: bytes) -> None:
 class SendRoom:
     """Tells whether a stream takes data without waiting, and whether it has ended.
 
-    Only of a socket on Linux this is known.
+    It knows this only for a socket on Linux.
 
     Args:
         stream: The stream.
@@ -101,8 +101,8 @@ class SendRoom:
         self._poll = select.poll()
         self._max_size = 0
         sock = stream.extra(SocketAttribute.raw_socket, None)
-        # Linux calls a socket writable when a third of its buffer is free. Other systems do when
-        # there is less room than a line may need.
+        # Linux calls a socket writable when a third of its buffer is free. Other systems do
+        # so even when there is less room than a line may need.
         if sock is not None and sys.platform == "linux":
             # The connection may be lost already.
             with contextlib.suppress(OSError, ValueError):

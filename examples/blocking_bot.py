@@ -2,9 +2,9 @@
 
     python examples/blocking_bot.py 127.0.0.1 3333 alice
 
-One thread answers the messages `time` and `ping` to `clock`, or to a group in which clock is, where
-they were sent. The other one tells alice once a minute, or every `--every` seconds, how many
-answers there were. Ctrl-C logs the bot out.
+One thread answers the messages `time` and `ping`, which users send to `clock` or to a group with
+clock in it. Each answer goes where the message came from. The other thread tells alice once a
+minute, or every `--every` seconds, how many answers there were. Ctrl-C logs the bot out.
 """
 
 import argparse

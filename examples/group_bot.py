@@ -2,9 +2,9 @@
 
     python examples/group_bot.py 127.0.0.1 3333 alice bob
 
-It makes the group `tea` of itself, as `teapot`, and the users that you name. Whoever sends it
-`join` is added to the group. It answers `kettle` where it was asked, in the group or in private.
-Ctrl-C logs the bot out. It needs only the standard library.
+It logs in as `teapot`, and makes the group `tea` of itself and the users that you name. It adds
+each user who sends it `join` to the group. It answers `kettle` where it was asked, in the group or
+in private. Ctrl-C logs the bot out. It needs only the standard library.
 """
 
 import argparse

@@ -1,9 +1,9 @@
-"""Ask whether a server serves: for a container, or whatever else restarts it.
+"""Check whether a server serves, for a container or another program that restarts it.
 
     python examples/health_check.py 127.0.0.1 3333
 
 The exit status is 0 if it does. The check sends LOGOUT and waits until the server closes the
-connection, which it does with TLS too, and whatever its limits and policy are.
+connection. A server does so with TLS too, and with any limits and policy.
 """
 
 import socket

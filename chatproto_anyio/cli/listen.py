@@ -36,7 +36,7 @@ from .running import (
 from .stdio import StandardOutput
 
 HEARTBEAT: Final = 30.0
-"""Seconds of silence after which the server is asked whether it is there, and to answer that."""
+"""Seconds of silence before the client sends a heartbeat, and seconds to wait for the answer."""
 
 Printable: TypeAlias = Item | Notice
 """What a client receives and this command prints."""
@@ -117,7 +117,7 @@ async def _cancel_when_unread(output: StandardOutput, scope: anyio.CancelScope) 
 async def _receive_all(
     receive: Callable[[], Awaitable[Printable]], show: Callable[[Printable], Awaitable[None]]
 ) -> None:
-    """Print items to the last one that arrived before the connection was lost for good."""
+    """Print items, up to the last one that arrived before the connection was lost for good."""
     with suppress(ChatProtocolError):
         while True:
             await show(await receive())

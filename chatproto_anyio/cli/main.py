@@ -20,7 +20,7 @@ or to ~/.config/fish/config.fish:
 class Commands(click.Group):
     """The subcommands, each imported when it is needed.
 
-    So none waits for the modules of another, and none fails because those are missing.
+    So each loads only its own modules, and works when those of another are missing.
     """
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002

@@ -46,7 +46,7 @@ class ServerOptions:
 
 
 class ClientCommand(click.Command):
-    """A command whose options take one value each, and say so when they are repeated."""
+    """A command whose options take one value each. To repeat an option is an error."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See `click.Command`."""
@@ -134,7 +134,7 @@ def _validate_path(
 
 
 class _ConnectionOption(click.Option):
-    """An option that an environment variable may set. Errors name the one of both that has."""
+    """An option that an environment variable may set. Errors name the one that has set it."""
 
     def get_error_hint(self, ctx: click.Context | None) -> str:
         """What errors call the option."""

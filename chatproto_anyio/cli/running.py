@@ -54,10 +54,10 @@ def run_client(main: Callable[[], Coroutine[Any, Any, _T]]) -> _T:
 
 
 def _ignore_readiness_without_use(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
-    """Handle an error for which the event loop knows no other place.
+    """Ignore an error of AnyIO's Unix sockets, and report others as the event loop does.
 
-    AnyIO's Unix sockets cause one when they are ready in the moment in which a task that waits for
-    that is cancelled.
+    The error comes when a socket becomes ready at the moment when the task that waits for it is
+    cancelled.
     """
     if not isinstance(context.get("exception"), asyncio.InvalidStateError):
         loop.default_exception_handler(context)
@@ -98,7 +98,7 @@ def format_notice(notice: Notice) -> str:
 
 
 def format_disconnected(disconnected: Disconnected) -> str:
-    """Format the begin of an outage as one line for people."""
+    """Format the start of an outage as one line for people."""
     # The message may quote the server.
     return f"{visible(str(disconnected.error))}; connecting again"
 
@@ -137,15 +137,15 @@ def advice(error: ChatProtocolError, server: ServerOptions) -> str:
         return "try --tls"
     words = f"try without {' and '.join(server.tls_places)}"
     if not isinstance(cause, SSLError) and not server.has_certificate:
-        # It may have ended the connection before its reason has arrived.
+        # The server may have ended the connection before its reason has arrived.
         words += ", or with --tls-cert"
     return words
 
 
 # The codes of X509_verify_cert in OpenSSL's x509_vfy.h: for a host name and for an IP address.
 _WRONG_HOST: Final = (62, 64)
-# No issuer, a certificate that is its own issuer, alone or at the end of a chain, and no issuer of
-# a chain's end.
+# In this order: no issuer; a self-signed certificate, alone or at the end of a chain; no issuer of
+# the last certificate in a chain; and no issuer of a certificate that comes alone.
 _UNKNOWN_CA: Final = (2, 18, 19, 20, 21)
 # The ends of OpenSSL's names of alerts (RFC 8446, section 6.2). The second is that of TLS 1.2.
 _MISSING_CERTIFICATE: Final = ("CERTIFICATE_REQUIRED", "HANDSHAKE_FAILURE")
@@ -164,7 +164,7 @@ async def _cancel_at_signal(
     signals: AsyncIterator[signal.Signals], scope: anyio.CancelScope
 ) -> None:
     await anext(signals)
-    # The command ends now. Whoever sends a second signal must not turn that into a failure, when
-    # the event loop has put the handlers of Python back.
+    # The command ends now. Block a second signal: once the event loop has put Python's handlers
+    # back, it would turn that into a failure.
     signal.pthread_sigmask(signal.SIG_BLOCK, (signal.SIGINT, signal.SIGTERM))
     scope.cancel()

@@ -69,7 +69,7 @@ def _click_option(option: Option) -> Callable[[Callable[..., None]], Callable[..
 
 
 class _Serve(click.Command):
-    """A command that logs an error, if nothing but JSON may be written."""
+    """A command that logs its errors, if it may write only JSON."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """See `click.Command`."""
@@ -144,7 +144,7 @@ async def _run(
     notifier: Notifier,
 ) -> None:
     with contextlib.ExitStack() as stack:
-        # Not in a task group: its exceptions must not be wrapped. It may block, because nothing
+        # Not in a task group, which would wrap the exceptions. This may block, because nothing
         # else runs here yet.
         try:
             server = Server(**parameters, sockets=sockets_of(settings))
@@ -160,7 +160,7 @@ async def _run(
         with anyio.CancelScope() as scope:
 
             def stop() -> None:
-                """Shut the server down, and at once the second time."""
+                """Shut the server down. The second call closes all connections at once."""
                 if scope.cancel_called:
                     server.abort()
                 scope.cancel()

@@ -120,20 +120,20 @@ class StandardOutput:
                 unwritten = unwritten[count:]
 
     async def wait_until_unread(self) -> None:
-        """Wait until nobody reads the output any more. That is known of pipes only."""
+        """Wait until nobody reads the output any more: for ever, if it is not a pipe."""
         if stat.S_ISFIFO(os.fstat(self._fd).st_mode):
             # The writing end becomes readable when there is no reading end.
             await _wait(anyio.wait_readable, self._fd)
             poll = select.poll()
             poll.register(self._fd, 0)
-            # A named pipe that is open for both is also readable when it holds data.
+            # A named pipe that is open for reading and writing is also readable when it holds data.
             if poll.poll(0):
                 return
         await anyio.sleep_forever()
 
 
 def _descriptor(stream: TextIO | None, which: str) -> int:
-    # Another file may have the number 0 or 1 by now.
+    # If the stream is closed, another file may have its number by now.
     if stream is None:
         raise click.ClickException(f"standard {which} is closed")
     return stream.fileno()

@@ -31,9 +31,9 @@ class Client:
     """A chat client, made by `connect`. Tasks may share it.
 
     The methods do the same as those of `chatproto_sync.Client`, which says more about their
-    parameters and exceptions. If a task is cancelled in one of them, the client is as usable as
-    before, with two exceptions: while a line is being written, and while `login` waits for the
-    server's decision, the connection is closed.
+    parameters and exceptions. If a task is cancelled in one of them, the client stays usable.
+    There are two exceptions: while a line is being written, and while `login` waits for the
+    server's decision, being cancelled closes the connection.
     """
 
     def __init__(
@@ -115,7 +115,7 @@ class Client:
         Raises:
             LoginRefusedError: The server refuses the name; this client keeps the old one.
         """
-        # Nothing else is sent until it is known which name it comes from.
+        # Other lines wait until the server has decided which name they come from.
         with time_limit(self._timeout):
             async with self._connection.write_lock:
                 ping = await self._connection.write(lambda: self._session.login(name))
@@ -155,9 +155,9 @@ class Client:
             timeout: Seconds to wait; None for ever.
 
         Returns:
-            A `Message`, or an `Added` when somebody has added this client to a group. From a client
-            that reconnects also a `Disconnected` when the connection is lost, and a `Reconnected`
-            when it is back.
+            A `Message`, or an `Added` when somebody has added this client to a group. A client
+            that reconnects also returns a `Disconnected` when the connection is lost, and a
+            `Reconnected` when it is back.
         """
         with time_limit(timeout):
             return await self._connection.wait_for(self._session.take_item)
@@ -226,7 +226,7 @@ class Client:
 
 
 class _Items:
-    """An async generator would have to be closed after a `break`."""
+    """Yields items. Unlike an async generator, it needs no closing after a `break`."""
 
     def __init__(self, client: Client) -> None:
         self._client = client

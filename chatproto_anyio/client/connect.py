@@ -85,7 +85,7 @@ class _Connecting:
         self._timeout = timeout
         self._backoff = backoff
         self._client: Client | None = None
-        # From entering to the end of the block.
+        # True from entering to the end of the block.
         self._is_entered = False
         self._is_used = False
 

@@ -69,30 +69,30 @@ class ClientConnection:
 
         Args:
             make: Called once there is a connection. Returns the bytes to write, and the ping or
-                the request that they contain, if they do.
+                the request in them; None if they hold neither.
 
         Returns:
-            The ping or the request.
+            The ping or the request; None if there is neither.
         """
         while True:
             stream = await self._connected()
-            # Or the line would be written to a connection that is known to be lost.
+            # Otherwise the line could be written to a connection that is known to be lost.
             await self._look(stream)
-            # Better cancelled now than when a part of the line may be written.
+            # Raise here if the task is cancelled: later, a part of the line may be written already.
             await anyio.lowlevel.checkpoint_if_cancelled()
             if stream is not self._stream:
                 continue
             data, answer = make()
             if answer is None:
-                # In front of the line, which is written again if a part of all this is missing. And
-                # what has an answer needs no heartbeat.
+                # The heartbeat goes first. So if a part of the data is missing, the line is not
+                # complete, and is written again. A ping or a request needs no heartbeat.
                 data = self._session.take_heartbeat(anyio.current_time()) + data
             try:
                 await self._send(stream, data)
             except ConnectionLostError as error:
                 await self._lose(stream, error)
                 if answer is not None:
-                    # On the next connection it could prove nothing about this one.
+                    # An answer on the next connection would prove nothing about this one.
                     reason = self._session.error or error
                     raise reason.copy() from reason.__cause__
                 # The server does not run an incomplete line, so writing it again is safe.
@@ -122,9 +122,9 @@ class ClientConnection:
             take: Looks into the session; returns None for "not yet".
         """
         while True:
-            # What was received before the connection was lost counts.
+            # Look first: what was received before the connection was lost still counts.
             if (result := self.take(take)) is not None:
-                # A task that takes one message after the other lets others run.
+                # Let other tasks run, even if this one takes one message after the other.
                 await anyio.lowlevel.cancel_shielded_checkpoint()
                 return result
             stream = await self._connected()
@@ -194,8 +194,8 @@ class ClientConnection:
     async def _send(self, stream: ByteStream, data: bytes) -> None:
         """Write all of `data`.
 
-        As long as the system does not take it, read what arrives: the server may take nothing more
-        from this client before it has been read.
+        While the system does not take the data, read what arrives: the server may stop reading
+        from this client until the client has read.
 
         Raises:
             ConnectionLostError: The stream failed, or is closed.
@@ -236,7 +236,7 @@ class ClientConnection:
             self._notify_all()
 
     async def _read(self, stream: ByteStream) -> None:
-        """Read once, but no longer than until the heartbeat needs a look."""
+        """Read once, but wait only until the heartbeat needs a look."""
         session = self._session
         data = None
         try:
@@ -250,7 +250,7 @@ class ClientConnection:
             await self._lose(stream, error)
             return
         except anyio.get_cancelled_exc_class():
-            # Callers may never wait long enough, but they do look.
+            # The heartbeat gets its look even if no caller ever waits long enough.
             if anyio.current_time() >= session.next_tick:
                 await self._tick(stream)
             raise
@@ -287,16 +287,16 @@ class ClientConnection:
             Whether it was possible. Other tasks may have run meanwhile.
         """
         await anyio.lowlevel.checkpoint_if_cancelled()
-        # While a line is being written, the task that writes the next one adds it. And when the
-        # system takes nothing, the session tells when to try again.
+        # While a line is being written, leave the heartbeat to the task that writes the next
+        # line. When the system takes nothing, the session tells when to try again.
         if self.write_lock.locked() or self._room is None or self._room.full:
             return False
         async with self.write_lock:
             ready = self._room.takes(0)
-            # None, if something has arrived while this task took the lock.
+            # Empty if something has arrived while this task took the lock.
             data = self._session.take_heartbeat(anyio.current_time())
             try:
-                # If nothing waits, being cancelled would only do harm.
+                # Shield a write that need not wait: to cancel it would only lose the connection.
                 with anyio.CancelScope(shield=ready):
                     if data:
                         await self._send(stream, data)
@@ -350,11 +350,11 @@ class ClientConnection:
         except ChatProtocolError as error:
             state.attempt_failed(error, anyio.current_time())
         except anyio.get_cancelled_exc_class():
-            # Or a caller that never waits long enough would try for ever.
+            # Otherwise a caller that never waits long enough would try again for ever.
             reason = ChatTimeoutError("the attempt was cancelled")
             state.attempt_failed(reason, anyio.current_time())
             raise
         else:
-            # Not when `close` has cancelled the attempt.
+            # There is no stream if `close` has cancelled the attempt.
             if self._stream is not None:
                 self._session.reconnected(state.connected(anyio.current_time()))

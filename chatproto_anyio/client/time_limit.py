@@ -9,7 +9,7 @@ import anyio
 from chatproto import ChatTimeoutError
 
 MINIMUM: Final = 0.001
-"""Seconds in which an event loop sees what has arrived already."""
+"""The shortest wait in seconds: in it, an event loop sees what has arrived already."""
 
 
 @contextlib.contextmanager

@@ -15,7 +15,7 @@ class Decisions:
     """Calls a function for each login, each call in a task of its own.
 
     The tasks belong to the event loop and not to a task group, because a task group waits for all
-    its tasks. A call that can't be cancelled would keep the server from ending.
+    its tasks. There, a call that can't be cancelled would keep the server from ending.
 
     Args:
         authenticate: The function.
@@ -41,7 +41,7 @@ class Decisions:
         return len(self._calls)
 
     def ask(self, token: int, request: LoginRequest) -> None:
-        """Have the function called for a login. Returns at once."""
+        """Start a call of the function for a login, and return at once."""
         scope = anyio.CancelScope(deadline=anyio.current_time() + self.timeout)
         self._calls.add(scope)
         _start(self._decide(scope, token, request))
@@ -60,7 +60,7 @@ class Decisions:
                     allowed = await self._authenticate(request) is True
                 except (Exception, SystemExit, anyio.get_cancelled_exc_class()) as error:  # noqa: BLE001 - logged
                     if not isinstance(error, Exception):
-                        # Raises if this call was cancelled, and not only a task that it waited for.
+                        # Raises if this call was cancelled. If not, a task that it waited for was.
                         await checkpoint_if_cancelled()
                     # A bug in the function refuses this login only.
                     failure = error
@@ -70,7 +70,7 @@ class Decisions:
 
 
 def _start(task: Coroutine[Any, Any, None]) -> None:
-    """Start a task that nobody waits for, until the event loop itself ends."""
+    """Start a task. Only the event loop waits for it, when the loop itself ends."""
     loop = current_token().native_token
     if isinstance(loop, asyncio.AbstractEventLoop):
         running = loop.create_task(task)

@@ -26,11 +26,11 @@ class Server:
     """A chat server on an event loop.
 
     It listens as soon as it is made, and serves while `run` runs. The parameters and exceptions are
-    those of `chatproto_sync.Server`, but `authenticate` is awaited for each LOGIN. It is cancelled
-    after `Limits.auth_timeout`, and when the server shuts down. If it shields itself from that, or
-    waits for a thread without `abandon_on_cancel=True`, the server ends without it, after
-    `Limits.grace` or `abort`. What comes after the server may still wait: trio's event loop waits
-    for such a call, and Python waits for threads that are no daemons, as AnyIO's on asyncio.
+    those of `chatproto_sync.Server`, but `authenticate` is awaited for each LOGIN. The server
+    cancels that call after `Limits.auth_timeout`, and when it shuts down. A call may shield itself
+    from that, or wait for a thread without `abandon_on_cancel=True`. Then the server ends without
+    it, after `Limits.grace` or `abort`. The program may still have to wait: trio's event loop waits
+    for such a call, and Python waits for threads that are not daemons, such as AnyIO's on asyncio.
 
     Making a server blocks while the system looks up `host`, and while it reads `state`. Inside a
     running loop, use `serve`.
@@ -116,11 +116,11 @@ class Server:
                     await anyio.to_thread.run_sync(self._writer.close, limiter=limiter)
 
     def abort(self) -> None:
-        """Close all connections at once when `run` is cancelled, or has been."""
+        """Close all connections at once: now if `run` is cancelled already, else when it is."""
         self._driver.abort()
 
     def close(self) -> None:
-        """Stop listening, if `run` was never called. `run` does it itself."""
+        """Stop listening. Only a server that never runs needs this: `run` does it itself."""
         self._driver.close()
         if self._writer is not None:
             self._writer.close()
@@ -148,8 +148,8 @@ class Server:
         """Use another policy, other limits, and notices or none, for all connections.
 
         The change takes effect in the next round of the loop that serves. `ChatBroker.reconfigure`
-        says what it does to that which is there. An `authenticate` that is running has the time
-        that it had. Other threads and signal handlers may call it too.
+        says what it does to connections and groups that exist. A call of `authenticate` that is
+        running keeps its timeout. Other threads and signal handlers may call this method too.
 
         Args:
             policy: The rules on which servers may differ; None to leave them.
@@ -167,12 +167,12 @@ class Server:
         return self._driver.broker.snapshot()
 
     def on_tick(self, function: Callable[[], None]) -> None:
-        """Have the loop that serves call a function several times a second, while `run` runs.
+        """Call a function several times a second in the loop that serves, while `run` runs.
 
         There are no calls while the loop hangs, so a watchdog can notice that.
 
         Args:
-            function: Called without arguments. It must not block. What it raises, `run` raises.
+            function: Called without arguments. It must not block. `run` raises its exceptions.
         """
         self._driver.on_tick = function
 
@@ -288,10 +288,10 @@ async def _drive(driver: Driver, until: Callable[[], bool]) -> None:
 async def _drive_by_callback(
     driver: Driver, until: Callable[[], bool], loop: asyncio.AbstractEventLoop
 ) -> None:
-    """The same for asyncio.
+    """Do the same on asyncio, without AnyIO's `wait_readable`.
 
-    There, AnyIO's `wait_readable` adds the descriptor to the loop and removes it each time. For
-    that, Linux looks at all sockets behind the descriptor.
+    There, `wait_readable` adds the descriptor to the loop and removes it on each call. Each time,
+    Linux has to look at all sockets behind the descriptor.
     """
     if until():
         return

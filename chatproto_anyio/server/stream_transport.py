@@ -1,4 +1,4 @@
-"""The transport of a connection that is not a socket of the server's own, but any byte stream."""
+"""The transport of a connection on any byte stream, in place of a socket of the server."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -17,7 +17,7 @@ from chatproto_sync.sockets.unix import credentials_of
 from ..streams import GONE, close
 
 WRITE_SIZE: Final = 16384
-"""Most bytes written to a stream at once. The broker learns of them when all are written."""
+"""The most bytes written to a stream at once. The broker is told when all of them are written."""
 
 
 class StreamTransport:
@@ -34,7 +34,7 @@ class StreamTransport:
         self._driver = driver
         self._stream = stream
         self._scope = anyio.CancelScope()
-        # Set, and replaced, when the broker wants something else done for this connection.
+        # Set, and replaced by a new one, when the broker changes what to do for this connection.
         self._changed = anyio.Event()
 
     @property
@@ -121,11 +121,11 @@ class StreamTransport:
 
 
 def _describe(stream: ByteStream) -> tuple[str, str]:
-    """The peer's address for people, and its IP address or nothing."""
+    """The peer's address for people, and its IP address; an empty one if it has none."""
     try:
         address = stream.extra(SocketAttribute.remote_address)
         family = stream.extra(SocketAttribute.family)
     except (anyio.TypedAttributeLookupError, OSError):
-        # Not every stream has a socket, and the peer of a socket may have gone.
+        # Some streams have no socket, and the peer of a socket may have gone.
         return type(stream).__name__, ""
     return describe(address, family), host_of(address, family)

@@ -18,7 +18,7 @@ from .parsing import Recipient
 from .plain import PlainInterface
 
 HEARTBEAT: Final = 4.0
-"""Seconds of silence after which the server is asked whether it is there, and to answer that."""
+"""Seconds of silence before the client sends a heartbeat, and seconds to wait for the answer."""
 
 _OpenInterface: TypeAlias = Callable[[Conversation], AbstractAsyncContextManager[UserInterface]]
 

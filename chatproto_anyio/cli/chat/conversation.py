@@ -69,9 +69,9 @@ class UserInterface(Protocol):
 
     @property
     def flush_timeout(self) -> float | None:
-        """Seconds that the server has in the end to confirm the last messages.
+        """Seconds that the server has at the end to confirm the last messages.
 
-        None for as long as every answer may take.
+        None to wait as long as for any other answer.
         """
         ...
 
@@ -100,19 +100,19 @@ class Conversation:
         self._client = client
         self._recipient = recipient
         self._replying_to: Recipient | None = None
-        # The line that is being executed, as long as nothing is sent for it; and those behind it.
+        # The line that is being executed, until something is sent for it; and the lines after it.
         self._current: str | None = None
         self._waiting: deque[str] = deque()
-        # What was sent, and is not known to be handled.
+        # What was sent, and is not confirmed yet.
         self._unconfirmed: list[OutputLine] = []
         self._has_unconfirmed = anyio.Event()
         self._all_confirmed = anyio.Event()
-        # The loss of some of it, until the connection is back.
+        # Why some of it may be lost, until the connection is back.
         self._loss: ChatProtocolError | None = None
-        # Each is the maker's name, a space and the group's name.
+        # Each entry is the maker's name, a space and the group's name.
         self._made_groups = RecentNames()
         self.is_connected: bool = True
-        """Whether there is a connection, as far as the client has told so far."""
+        """Whether there is a connection, by what the client has reported so far."""
         self.vocabulary: Vocabulary = Vocabulary()
         """The words that Tab completes."""
         if recipient is not None:
@@ -126,7 +126,7 @@ class Conversation:
 
     @property
     def reply_command(self) -> str | None:
-        """What `/reply` stands for now: a command up to its text; None as long as that is nothing.
+        """The command that `/reply` stands for now, up to its text; None before the first message.
 
         It changes with each message that arrives.
         """
@@ -336,7 +336,7 @@ class Conversation:
                 assert_never(request)
 
     def _sent(self, line: OutputLine) -> OutputLine:
-        """Note that something is sent, which `line` shows."""
+        """Note that something was sent. `line` shows it."""
         self._current = None
         if not self._unconfirmed:
             self._all_confirmed = anyio.Event()
@@ -345,9 +345,9 @@ class Conversation:
         return line
 
     async def _confirm(self, interface: UserInterface, scope: anyio.CancelScope) -> None:
-        """Ask the server for a sign that it has handled what is sent, until the scope is cancelled.
+        """Flush what was sent, until the scope is cancelled, and note what the server has handled.
 
-        What was sent last when a connection is lost may be lost with it. This shows it.
+        When a connection is lost, what was sent last may be lost with it. Then this shows it.
         """
         with scope:
             while True:
@@ -377,7 +377,7 @@ class Conversation:
                 await interface.show(OutputLine.error(f"this may be lost: {line}"))
 
     async def _show_unsent(self, interface: UserInterface, *others: str) -> None:
-        """Show the current line if nothing was sent for it, and other lines that will not be."""
+        """Show the current line if nothing was sent for it, and other lines that stay unsent."""
         lines = [self._current or "", *others]
         self._current = None
         with anyio.CancelScope(shield=True):
@@ -405,7 +405,7 @@ class Conversation:
 
 
 def _join(names: Sequence[str]) -> str:
-    """Names in one line, safe to show. Each is followed by a comma and a space, but the last."""
+    """Join names to one line, safe to show, with a comma and a space between them."""
     return ", ".join(map(visible_name, names)) or "none"
 
 

@@ -24,9 +24,9 @@ class LineKind(StrEnum):
 class OutputLine:
     """One line, without control characters.
 
-    The prefixes are `<bob>`, `#tea <bob>`, `-> bob:`, `!` and `*`. Their first characters differ,
-    and names, which have no spaces, stand behind them. So no name and no text can make a line look
-    like one of another kind, or from another sender or group, without colours too.
+    The prefixes are `<bob>`, `#tea <bob>`, `-> bob:`, `!` and `*`. Their first characters differ.
+    Names come after those, and have no spaces. So even without colours, no name and no text can
+    make a line look like one of another kind, or from another sender or group.
     """
 
     kind: LineKind

@@ -122,7 +122,7 @@ OutgoingCommand: TypeAlias = Send | Broadcast | Group | Leave | Login
 """What is sent to the server."""
 
 ServiceRequest: TypeAlias = ListMembers | AddMember | ListGroups
-"""What the service for groups is asked. As text, it is the command that was typed."""
+"""What the service for groups is asked. `str` makes it the command that was typed."""
 
 ParsedInput: TypeAlias = OutgoingCommand | ServiceRequest | SetRecipient | SimpleCommand | Hint
 """What a line asks for."""
@@ -151,7 +151,7 @@ def length_of_names(line: str) -> int:
 def without_controls(text: str) -> str:
     """Replace tabs by spaces, and remove all other control characters.
 
-    People press keys and paste text without meaning them, and programs at the other end may obey.
+    People type or paste them by mistake, and programs at the other end may obey them.
     """
     return _CONTROLS.sub("", text).expandtabs(TAB_SIZE)
 
@@ -242,7 +242,7 @@ class Usage(NamedTuple):
     """How a command that starts with a slash is used."""
 
     arguments: str
-    """One word for each argument: `[…]` may be left out, what ends with `...` may be repeated."""
+    """One word for each argument. One in `[…]` may be left out, one with `...` may be repeated."""
 
     description: str
     """What the command does."""

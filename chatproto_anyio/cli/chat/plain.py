@@ -35,7 +35,7 @@ class PlainInterface:
                     await self.show(OutputLine.error(str(line)))
 
     def take_unread(self) -> list[str]:
-        """Take the lines that were in the same piece of the input as the last one that was read."""
+        """Take the lines that arrived together with the last one that was read."""
         lines = [_decode(line) for line in self._unread if isinstance(line, bytes)]
         self._unread.clear()
         return lines

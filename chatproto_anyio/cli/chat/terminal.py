@@ -60,8 +60,8 @@ FLUSH_TIMEOUT: Final = 2.0
 STYLE: Final = Style.from_dict(
     {
         "prompt": "bold",
-        # Also without colours. Where a long text goes on in another row, nothing in it is bold, so
-        # that cannot pass for the head of another line.
+        # Bold even without colours. A text is never bold: a long one that goes on in another row
+        # cannot pass for the head of another line.
         "head": "bold",
         LineKind.RECEIVED: "ansigreen",
         LineKind.RECEIVED_IN_GROUP: "ansibrightblue",
@@ -140,18 +140,18 @@ class TerminalInterface:
 
     async def run_prompt(self, *, task_status: TaskStatus[None]) -> None:
         """Show the prompt and take keys, until the user quits or `close` is called."""
-        # Cancelled, prompt_toolkit leaves answers of the terminal for the shell to read.
+        # If it is cancelled, prompt_toolkit leaves the terminal's answers for the shell to read.
         with anyio.CancelScope(shield=True), self._input_in, contextlib.suppress(EOFError):
-            # Ctrl-C is a key here. SIGINT ends the whole program, not only the prompt. What the
-            # event loop reports goes to the handler of `run_client`: that of prompt_toolkit waits
-            # for Enter, even when a signal has ended the program.
+            # Ctrl-C is a key here. SIGINT ends the whole program, not only the prompt. Errors
+            # that the event loop reports go to the handler of `run_client`. The handler of
+            # prompt_toolkit would wait for Enter, even when a signal has ended the program.
             await self._session.prompt_async(
                 pre_run=task_status.started, handle_sigint=False, set_exception_handler=False
             )
 
     async def print_lines(self) -> None:
         """Print lines above the prompt, until `close` is called."""
-        # Cancelled while it prints, prompt_toolkit never ends.
+        # If it is cancelled while it prints, prompt_toolkit never ends.
         with anyio.CancelScope(shield=True), self._lines_out:
             async for fragments in self._lines_out:
                 for _ in range(self._lines_out.statistics().current_buffer_used):
@@ -161,11 +161,11 @@ class TerminalInterface:
                 await anyio.sleep(PRINT_INTERVAL)
 
     async def handle_job_control(self) -> None:
-        """Stop when the shell is to go on, and show the prompt again afterwards, until `close`."""
+        """Stop the process on SIGTSTP, and show the prompt again on SIGCONT, until `close`."""
         signals = anyio.open_signal_receiver(signal.SIGTSTP, signal.SIGCONT)
         with self._job_control, signals as received:
             async for number in received:
-                # Cancelled in the middle, prompt_toolkit never ends.
+                # If it is cancelled in the middle, prompt_toolkit never ends.
                 with anyio.CancelScope(shield=True):
                     if number == signal.SIGCONT:
                         self._forget_screen()
@@ -184,13 +184,13 @@ class TerminalInterface:
         self._lines_in.close()
 
     def _forget_screen(self) -> None:
-        """Take the line with the cursor for a new one: the shell has used the terminal."""
+        """Treat the cursor's line as a new one, because the shell has used the terminal."""
         app = self._session.app
         app.renderer.reset()
         app.output.write_raw("\r")
 
     def _make_prompt(self, conversation: Conversation) -> StyleAndTextTuples:
-        """Who the user is and talks to, after a mark if there is no connection."""
+        """The prompt with the user and the recipient, after a mark if there is no connection."""
         mark = "" if conversation.is_connected else NO_CONNECTION
         return [
             (f"class:{LineKind.ERROR}", mark),
@@ -198,11 +198,11 @@ class TerminalInterface:
         ]
 
     def _shorten(self, prompt: str) -> str:
-        """Keep the end of a long prompt, which names the recipient, in half of the width."""
+        """Shorten a prompt to half of the width. Keep its end, which names the recipient."""
         width = self._session.app.output.get_size().columns // 2
         if get_cwidth(prompt) <= width:
             return prompt
-        # Without a mark at its start that would combine with the dots.
+        # A mark at the start goes too, because it would combine with the dots.
         while prompt and (get_cwidth(prompt) > width - 3 or get_cwidth(prompt[0]) == 0):
             prompt = prompt[1:]
         return f"...{prompt}"
@@ -229,7 +229,7 @@ class TerminalInterface:
 class RawInput(Vt100Input):
     """A keyboard that stays in raw mode while prompt_toolkit prints above the prompt.
 
-    Otherwise the terminal itself would echo keys, and take Ctrl-C for a signal, in that moment.
+    Otherwise, in that moment, the terminal would echo keys and turn Ctrl-C into a signal.
     """
 
     def __init__(self, stdin: TextIO) -> None:
@@ -254,7 +254,7 @@ class RawInput(Vt100Input):
         not stop it, and this returns at once.
         """
         termios.tcsetattr(self.fileno(), termios.TCSANOW, self._settings)
-        # The SIGCONT that continues it has no other effect.
+        # With the default handlers, the SIGCONT that continues the process has no other effect.
         numbers = (signal.SIGTSTP, signal.SIGCONT)
         handlers = [signal.signal(number, signal.SIG_DFL) for number in numbers]
         os.kill(os.getpid(), signal.SIGTSTP)
@@ -293,7 +293,7 @@ class _VocabularyCompleter(Completer):
 
 
 class _EscapeProcessor(Processor):
-    """Shows the input as the line that it becomes: Tab completes names that other users chose."""
+    """Shows the input escaped, as the line that it becomes. Tab adds names that others chose."""
 
     def apply_transformation(self, transformation_input: TransformationInput) -> Transformation:
         fragments = explode_text_fragments(transformation_input.fragments)
@@ -322,7 +322,8 @@ def _shown_characters(line: str) -> Iterator[str]:
     shown = visible(text)
     position = 0
     for each in text:
-        # Some stay only between others. An escape, or a space, never starts like what it shows.
+        # Some stay as they are only between others. An escape, or a space, never starts with the
+        # character that it stands for.
         character = each if shown.startswith(each, position) else visible(each)
         position += len(character)
         yield character
@@ -349,7 +350,7 @@ def _key_bindings() -> KeyBindings:
 
     @bindings.add("c-z")
     def stop(_event: KeyPressEvent) -> None:
-        # To the whole job, as the terminal itself does. This process has a handler.
+        # Signal the whole job, as the terminal itself does. This process has a handler.
         os.kill(0, signal.SIGTSTP)
 
     @bindings.add("c-q")
@@ -364,7 +365,7 @@ def _key_bindings() -> KeyBindings:
 
     @bindings.add("tab", filter=has_focus(DEFAULT_BUFFER) & ~has_completions)
     def complete(event: KeyPressEvent) -> None:
-        # prompt_toolkit completes in a task. Here, the next keys may have arrived already.
+        # prompt_toolkit would complete in a task. The next keys may arrive before that runs.
         buffer = event.current_buffer
         requested = CompleteEvent(completion_requested=True)
         completions = list(buffer.completer.get_completions(buffer.document, requested))

@@ -6,7 +6,7 @@ from typing import Final
 from .parsing import USAGES, is_slash_command
 
 MAX_NAMES: Final = 500
-"""The most names of users to remember, and of groups. Other users choose how many there are."""
+"""The most names to remember of users, and of groups. Other users choose how many there are."""
 
 
 class RecentNames(dict[str, None]):
