@@ -60,7 +60,7 @@ class Decisions:
                     allowed = await self._authenticate(request) is True
                 except (Exception, SystemExit, anyio.get_cancelled_exc_class()) as error:  # noqa: BLE001 - logged
                     if not isinstance(error, Exception):
-                        # Raises if this call was cancelled. A task that it waited for does not count.
+                        # Raises only if this call was cancelled, not a task that it waited for.
                         await checkpoint_if_cancelled()
                     # A bug in the function refuses this login only.
                     failure = error
