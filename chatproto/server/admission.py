@@ -20,11 +20,11 @@ class Admission:
         self._networks: Counter[str] = Counter()
 
     def reconfigure(self, limits: Limits) -> None:
-        """Use other bounds from now on. Those who have entered stay."""
+        """Use other bounds from now on. Connections that have entered stay."""
         self._limits = limits
 
     def enter(self, network: str) -> CloseReason | None:
-        """Count a connection. It has to `leave` whatever the answer is.
+        """Count a connection. Call `leave` when it ends, even if it can't stay.
 
         Args:
             network: As `network_of` gives it.
@@ -66,15 +66,15 @@ class Admission:
 def network_of(address: str) -> str:
     """The network whose connections count together.
 
-    An IPv6 address counts with its /64, which is the least that one customer gets (RFC 6177). One
-    that stands for an IPv4 address (RFC 4291, section 2.5.5.2) counts as that.
+    An IPv6 address counts with its /64, which is the least that one customer gets (RFC 6177).
+    An IPv6 address that stands for an IPv4 address (RFC 4291, section 2.5.5.2) counts as that.
 
     Args:
         address: An IP address; empty for a connection that has none.
 
     Returns:
-        A key; empty where nothing is to be counted: the machine's own addresses belong to whatever
-        stands in front of this server.
+        A key. It is empty for a connection that counts in no network: one without an address, or
+        one from this machine, where a proxy may stand in front of this server.
     """
     if not address:
         return ""

@@ -25,13 +25,13 @@ class ChatBroker(Generic[ConnectionId]):
 
     For each wake-up, the adapter calls
 
-    1. `tick(now)`, also once before anything else; while `busy`, without waiting before it;
+    1. `tick(now)`, and once before anything else too. While `busy` is true, it does not wait first;
     2. `receive`, `receive_eof` or `disconnect` for each connection on which something has happened;
     3. `next_step` for each id of `take_ready()`, and does what that says: write and report `sent`;
        end our half of the stream and report `half_closed`; close the transport and report
-       `disconnect`; and read from the connection only as long as `Step.read`. What could not be
-       written at once goes on when the transport takes more;
-    4. `take_log_events()`, which are kept until then, and `take_questions()`.
+       `disconnect`; and read from the connection only while `Step.read` is true. The adapter
+       writes what is left when the transport takes more;
+    4. `take_log_events()` and `take_questions()`. The broker keeps log events until then.
 
     With `receive_all`, `take_outgoing` and `sent_all` an adapter does 2 and 3 for all connections
     at once, in two thirds of the time.
@@ -44,11 +44,11 @@ class ChatBroker(Generic[ConnectionId]):
         limits: The bounds on one connection, and on all of them together.
         notices: Whether to tell clients why the server refuses something (protocol.md, section 3).
             Without them it is as silent as the server that CHAT/1.0 was published with.
-        ask: Whether to ask for each LOGIN if it is allowed; see `take_questions`.
+        ask: Whether to ask the adapter about each LOGIN; see `take_questions`.
         groups: Groups that exist from the start, such as those from before a restart.
         note_changes: Whether to note each change of a group for `take_group_changes`.
-        fast_path: Whether messages that need no closer look go a faster way, with the same result.
-            Tests switch it off to compare.
+        fast_path: Whether messages that need no closer look take a faster path. The result is the
+            same. Tests switch it off to compare.
 
     Raises:
         ValueError: Two of the groups have the same name.
@@ -108,7 +108,7 @@ class ChatBroker(Generic[ConnectionId]):
                 connection counts with no address.
 
         Raises:
-            ValueError: There is a connection with that id already, or the address is none.
+            ValueError: There is a connection with that id already, or `address` is no IP address.
         """
         dispatcher = self._dispatcher
         record = Peer(cid, peer, "" if proxied else network_of(address), self._limits)
@@ -130,11 +130,11 @@ class ChatBroker(Generic[ConnectionId]):
         Args:
             cid: The connection.
             peer: Where it comes from, for the log.
-            address: The IP address in the header. If there is none in it, that of the connection
-                itself; empty when that has none either.
+            address: The IP address in the header. If the header has none, pass the address of the
+                connection itself. Empty when both are missing.
 
         Raises:
-            ValueError: The address is none.
+            ValueError: `address` is not an IP address.
         """
         dispatcher, record = self._dispatcher, self._by_id[cid]
         if record.phase is not Phase.OPEN:
@@ -157,7 +157,8 @@ class ChatBroker(Generic[ConnectionId]):
     def request_handshake(self, cid: ConnectionId) -> None:
         """Note that a connection wants to begin its TLS handshake: its first bytes have arrived.
 
-        Leave them unread, and keep no state of TLS for it, until `next_handshake` returns it.
+        Until `next_handshake` returns the connection, leave these bytes unread and keep no TLS
+        state for it.
         """
         peer = self._by_id[cid]
         if peer.phase is Phase.OPEN:
@@ -179,14 +180,15 @@ class ChatBroker(Generic[ConnectionId]):
 
         Args:
             cid: The connection.
-            identities: The names that it has proved to own; None when nobody has asked it.
+            identities: The names that it has proved to own; None when nobody asked for a proof.
         """
         self._dispatcher.logins.secured(self._by_id[cid], identities)
 
     def handshake_failed(self, cid: ConnectionId, reason: str) -> None:
         """Note that the TLS handshake of a connection has failed, and close the connection.
 
-        `next_step` says when: the peer has a moment to read the alert that OpenSSL has written.
+        `next_step` says when to close the transport. First the peer has a moment to read the alert
+        that OpenSSL has written.
 
         Args:
             cid: The connection.
@@ -210,11 +212,11 @@ class ChatBroker(Generic[ConnectionId]):
         self.receive_all([(cid, data if isinstance(data, bytes) else bytes(data))])
 
     def receive_all(self, received: Collection[tuple[ConnectionId, bytes]]) -> None:
-        """Receive the next bytes of several connections' streams: the same in less time.
+        """Receive the next bytes of several connections' streams: like `receive`, in less time.
 
         Args:
             received: The connections' ids and the bytes, in the order in which they are executed.
-                If an id is not known, all before it is executed.
+                If an id is unknown, the broker still executes all that stands before it.
         """
         self._log.counters.bytes_received += sum([len(data) for _, data in received])
         self._dispatcher.receive_all(received)
@@ -226,11 +228,11 @@ class ChatBroker(Generic[ConnectionId]):
     def sent(self, cid: ConnectionId, size: int) -> bool:
         """Note that the first `size` bytes of `Step.write` are on their way.
 
-        Report each attempt to write, also one that wrote nothing, before you wait for the
-        transport: from then on the connection's time runs.
+        Report each attempt to write, even one that wrote nothing, before you wait for the
+        transport. The report starts the time that the connection has to take what is left.
 
         Returns:
-            Whether that was all, and nothing else is to be done for the connection now.
+            Whether all is written, and nothing else is to be done for the connection now.
 
         Raises:
             ValueError: The size is negative.
@@ -244,10 +246,10 @@ class ChatBroker(Generic[ConnectionId]):
             sent: The connections' ids, none twice, each with the bytes written.
 
         Returns:
-            The ids of those for which that was not all, or something else is to be done.
+            The ids of those that have bytes left to write, or something else to be done.
 
         Raises:
-            ValueError: A size is negative. All before it is noted.
+            ValueError: A size is negative. What stands before it is noted.
         """
         return self._buffers.sent_all(sent)
 
@@ -256,7 +258,7 @@ class ChatBroker(Generic[ConnectionId]):
         self._peers.half_closed(self._by_id[cid])
 
     def disconnect(self, cid: ConnectionId) -> None:
-        """Forget a connection: its transport is closed or has failed. An unknown one is fine."""
+        """Forget a connection: its transport is closed or has failed. Ignore an unknown id."""
         peer = self._dispatcher.disconnect(cid)
         if peer is not None:
             self._admission.leave(peer.network)
@@ -281,7 +283,7 @@ class ChatBroker(Generic[ConnectionId]):
         Args:
             token: The question's.
             allowed: Whether the connection may log in.
-            error: What went wrong in the application, for the log; empty for nothing.
+            error: What went wrong in the application, for the log; empty when all went well.
         """
         self._dispatcher.answer(token, allowed=allowed, error=error)
 
@@ -294,14 +296,14 @@ class ChatBroker(Generic[ConnectionId]):
     ) -> None:
         """Use another policy, other limits, and notices or none, from now on.
 
-        They hold for connections that exist too, and for times that run already. But a lower bound
-        ends nothing that is there: connections, names, groups and queues that exceed it stay until
-        they end, and only new ones are refused. A connection that has asked for labels keeps them.
-        A queue that exceeds `Limits.queue_bytes` ends its connection when the next line is added
-        to it. A handshake that has begun goes on. A connection with more bad lines in a row than
-        `Limits.bad_lines` ends with its next bytes.
+        They also apply to connections that exist, and to timers that run already. But a lower bound
+        ends nothing that exists: connections, names, groups and queues that exceed it stay until
+        they end. The broker refuses only new ones. A connection that has asked for labels keeps
+        them. A queue that exceeds `Limits.queue_bytes` ends its connection when the next line is
+        added to it. A handshake that has begun goes on. A connection with more bad lines in a row
+        than `Limits.bad_lines` ends with its next bytes.
 
-        It looks at each connection once, which takes about a microsecond for each.
+        The call takes about a microsecond for each connection.
 
         Args:
             policy: The choices that the protocol leaves open; None to leave them.
@@ -319,8 +321,8 @@ class ChatBroker(Generic[ConnectionId]):
     def drain(self) -> None:
         """Begin the shutdown: tell everybody, and close each connection once its queue is written.
 
-        It is over when `connections` is 0. `tick` sees to it that this takes no longer than
-        `Limits.grace`.
+        The shutdown is over when `connections` is 0. After `Limits.grace` seconds, `tick` aborts
+        the connections that are left.
         """
         self._draining = True
         self._end = self._dispatcher.now + self._limits.grace
@@ -340,7 +342,7 @@ class ChatBroker(Generic[ConnectionId]):
 
     @property
     def connections(self) -> int:
-        """How many connections there are, those being closed among them."""
+        """How many connections there are, including those that are being closed."""
         return len(self._by_id)
 
     @property
@@ -358,12 +360,12 @@ class ChatBroker(Generic[ConnectionId]):
         return self._buffers.take_ready()
 
     def take_outgoing(self) -> list[tuple[ConnectionId, bytes]]:
-        """`take_ready`, each with its `Step.write`: the same in less time."""
+        """The ids of `take_ready`, each with its `Step.write`: the same in less time."""
         self._dispatcher.resume_released()
         return self._buffers.take_outgoing()
 
     def next_step(self, cid: ConnectionId) -> Step:
-        """What is to be done for a connection now. To ask changes nothing."""
+        """What is to be done for a connection now. The call changes nothing."""
         return self._peers.next_step(self._by_id[cid])
 
     def take_log_events(self) -> list[LogEvent]:
@@ -403,11 +405,11 @@ class ChatBroker(Generic[ConnectionId]):
         )
 
     def _finish_log(self) -> None:
-        """Have the log tell what it has left out, if a drain is over."""
+        """Log how many lines were left out, if a drain is over."""
         if self._draining and not self._by_id:
             self._log.finish()
 
 
 def _policy(policy: Policy, *, notices: bool) -> Policy:
-    """A policy without what a silent server does not do."""
+    """The hub's policy. A server without notices offers no services either."""
     return policy if notices else replace(policy, services=False)

@@ -12,13 +12,14 @@ from .peer import Peer, Phase, Waiting
 from .send_queue import PACKED, drop, front, pack
 from .work import FEW
 
-# In a loop over all connections that were written to, an enum's attribute takes noticeable time.
+# Constants, because to look up an enum's attribute takes noticeable time in a loop over all
+# connections that were written to.
 OPEN: Final = Phase.OPEN
 NOTHING: Final = Waiting.NOTHING
 
 BATCH: Final = 256
-"""Connections of each kind that are given out for writing at once, so that others are looked at in
-between."""
+"""Most connections of each kind that the adapter gets for writing at once. In between, it looks at
+the others."""
 
 POINTER: Final = 8
 """Bytes that one entry in a collection takes at least."""
@@ -29,7 +30,7 @@ class Buffers:
 
     Args:
         limits: The bounds on one queue and on all buffers.
-        flow: Told which queues are full, and what is written of them.
+        flow: The flow control, which is told which queues are full and what is written of them.
         by_id: All connections, by the adapter's ids; `Peers` adds and removes them.
     """
 
@@ -42,11 +43,11 @@ class Buffers:
         """Bytes kept for all connections."""
         self.bytes_sent: int = 0
         """Bytes that were ever written."""
-        # A dict for a set that keeps its order: first queued, first written.
+        # A dict serves as a set that keeps its order: first queued, first written.
         self.ready: dict[Peer, None] = {}
         """The connections that want the adapter's attention."""
-        # Those that want it because of a line to many. They come after the others, or everybody
-        # would wait as long as it takes to write to all of these.
+        # The connections that want it because of a line to many. They come after the others.
+        # Otherwise everybody would wait while the adapter writes to all of these.
         self._fan_out: dict[Peer, None] = {}
 
     def reconfigure(self, limits: Limits) -> None:
@@ -85,12 +86,12 @@ class Buffers:
         """Add lines to the queues of some connections, if that fills none and exceeds no bound.
 
         Returns:
-            Whether that was so; otherwise nothing is added.
+            Whether the lines were added: to all of the queues or to none.
         """
         size = len(lines)
         total = self.total + size * len(to)
         flow = self._flow
-        # All that is kept is often less than what one queue may hold.
+        # Often all buffers together hold less than one queue may. Then no queue can overflow.
         if (total > flow.high_water or flow.full) and not self._have_room(to, size, total):
             return False
         ready = self.ready if len(to) <= FEW else self._fan_out
@@ -109,7 +110,7 @@ class Buffers:
         others: Collection[Peer],
         other_lines: bytes,
     ) -> bool:
-        """The same for lines to some connections, and others to others: all of it or nothing."""
+        """The same for two kinds of lines, each to recipients of its own: add all or nothing."""
         size, other_size = len(lines), len(other_lines)
         total = self.total + size * len(to) + other_size * len(others)
         if (total > self._flow.high_water or self._flow.full) and not (
@@ -119,7 +120,7 @@ class Buffers:
         return self.queue_unless_full(to, lines) and self.queue_unless_full(others, other_lines)
 
     def _have_room(self, to: Collection[Peer], size: int, total: int) -> bool:
-        """Whether some queues can take so many bytes each, which makes so many in total."""
+        """Whether some queues can take `size` bytes each, and all buffers together `total`."""
         full, room = self._flow.full, self._flow.high_water - size
         if total > self._most or not full.keys().isdisjoint(to):
             return False
@@ -127,7 +128,7 @@ class Buffers:
             if peer.queued_bytes > room:
                 return False
             if len(peer.queue) >= PACKED:
-                # Here, because it takes no time as long as little is kept.
+                # Pack here: while little is kept, nobody calls this, so it takes no time.
                 pack(peer.queue)
         return True
 
@@ -138,7 +139,7 @@ class Buffers:
     def take_outgoing(self) -> list[tuple[Any, bytes]]:
         """The same, each with what to write next."""
         return [
-            # Nearly always there is one piece. A call for it would cost as much as all else.
+            # Nearly always a queue has one piece. To call `front` would cost as much as all else.
             (peer.cid, peer.queue[0] if len(peer.queue) == 1 else front(peer.queue))
             for peer in self._take_batch()
         ]
@@ -157,7 +158,7 @@ class Buffers:
     def sent(self, peer: Peer, size: int) -> bool:
         """Note that the adapter has written the first `size` bytes of a queue.
 
-        They may be more than there are: the queue may have been dropped in the meantime.
+        The queue may have fewer bytes: it may have been dropped in the meantime.
 
         Returns:
             Whether nothing else is to be done for the connection now.
@@ -185,7 +186,7 @@ class Buffers:
         return not left and peer.waiting is NOTHING
 
     def sent_all(self, sent: Iterable[tuple[Any, int]]) -> list[Any]:
-        """The same for many connections, in half of the time where all is well.
+        """The same for many connections, in half of the time if each queue is written to its end.
 
         Args:
             sent: The connections' ids, none twice, each with the bytes written.
@@ -238,14 +239,16 @@ class Buffers:
         return unparsed, undelivered
 
     def drop_queue(self, peer: Peer) -> None:
-        """Write nothing of a queue any more."""
+        """Empty a queue without writing it."""
         self.total -= peer.queued_bytes
         peer.queue.clear()
         peer.queued_bytes = 0
         self.ready[peer] = None
 
     def queue_last(self, peer: Peer, line: bytes) -> None:
-        """Add the last line to a queue, whatever its bound: it must not cost what is queued.
+        """Add the last line to a queue, even if it exceeds the bound.
+
+        Under the bound, this line could cost the connection what is queued for it already.
 
         Args:
             peer: The connection.
@@ -264,14 +267,15 @@ class Buffers:
         self._fan_out.pop(peer, None)
 
     def largest(self) -> Iterator[Peer]:
-        """The connections to abort for all buffers together to keep their bound, largest first.
+        """The connections to abort so that all buffers together keep their bound, largest first.
 
-        They are those that do not take what is queued for them, unless the bytes that connections
-        have sent and wait with for other reasons than a queue are more than that.
+        Some bytes are queued for connections, or wait for such a queue. The owner of the queue is
+        to blame for them. The other bytes come from connections that wait for another reason; the
+        sender is to blame. Only the larger of the two parts counts.
         """
         if self.total <= self._most:
             return
-        # To look at all of them takes a while, so make room for a while.
+        # To look at all connections takes time, so free a sixteenth of the bound in addition.
         excess = self.total - self._most + self._most // 16
         queued: Counter[Peer] = Counter()
         unparsed: Counter[Peer] = Counter()

@@ -8,20 +8,20 @@ connection has sent is executed at once, line by line, unless something stands i
 
 * The connection's *turn* is over: `TURN` units of work were done for it without a break.
 * The *round* is over: `ROUND` units of work were done for all connections since the adapter last
-  looked for input. A round keeps the time short until everybody else is looked at again, however
-  many connections send a lot at the same moment.
-* It has sent more lines than `Limits.rate` allows.
+  looked for input. So the adapter soon looks at everybody else again, however many connections
+  send a lot at the same moment.
+* The connection has sent more lines than `Limits.rate` allows.
 * A recipient's queue is full (see `flow_control`).
-* A question is open, such as whether it may log in.
+* A question is open, such as whether the connection may log in.
 
 Then the connection waits (`Waiting` says for what). The adapter stops reading from it, so TCP slows
 the peer down. What was read already is kept as bytes, because bytes are small and their size is
-known. Nothing is parsed that is not executed right away: if the first line was only partly
-executed, it is parsed once more when the connection resumes.
+known. The dispatcher parses only what it executes right away. If it has executed only a part of the
+first line, it parses that line once more when the connection resumes.
 
-What a connection waited for makes it *runnable*. Runnable connections resume in order, each for one
-turn, and within the same round as new input: whether work is new or was put off, it is counted in
-one place (`Work`), so nothing can start a long piece of work by ending a thousand waits at once.
+When the wait is over, the connection is *runnable*. Runnable connections resume in order, each for
+one turn, and share the round with new input. `Work` counts new work and work that was put off
+alike. So even a thousand waits that end at once start no long piece of work.
 """
 
 from collections import OrderedDict
@@ -58,7 +58,7 @@ SLICE: Final = 4096
 """Bytes that the fast path is given at once, so that a turn ends in time."""
 
 VERSION: Final = b"CHAT/"
-"""How a line begins that a client of CHAT/1.0 sends."""
+"""The beginning of each line that a client of CHAT/1.0 sends."""
 
 MESSAGES: Final = (b"CHAT/1.0 SEND ", b"CHAT/1.0 BROADCAST ")
 """The beginnings of lines that the fast path may deliver."""
@@ -68,7 +68,7 @@ class Dispatcher:
     """Executes events, and decides who waits.
 
     Args:
-        policy: The hub's.
+        policy: The policy of the hub.
         limits: The bounds on one connection, and on all of them.
         notices: Whether to tell clients why the server refuses something.
         ask: Whether to ask a question about each LOGIN.
@@ -99,7 +99,7 @@ class Dispatcher:
             self.work,
             enabled=fast_path,
         )
-        # Ordered for the reason in `Timers`.
+        # An OrderedDict, for the reason in `Timers`.
         self._runnable: OrderedDict[Peer, None] = OrderedDict()
         self._paused: Timers[Peer] = Timers(_pause(limits))
 
@@ -164,7 +164,7 @@ class Dispatcher:
         for peer in self._in_round(self._paused.take_expired(now)):
             self._runnable[peer] = None
         turns = len(self._runnable)
-        # One of each kind in turns, so that neither keeps the other waiting.
+        # Released senders and runnable connections alternate, so that neither kind waits long.
         while self.work.round < ROUND:
             released = self.flow.next_released()
             if released is not None:
@@ -181,7 +181,7 @@ class Dispatcher:
             self._resume(peer)
 
     def answer(self, token: int, *, allowed: bool, error: str) -> None:
-        """Take the answer to a question. If nothing waits for it any more, nothing happens."""
+        """Take the answer to a question. Ignore it if nobody waits for it any more."""
         answered = self.logins.answer(token, allowed=allowed, failed=bool(error))
         if answered is None:
             return
@@ -194,7 +194,7 @@ class Dispatcher:
             self._runnable[peer] = None
 
     def close(self, peer: Peer, reason: CloseReason) -> None:
-        """Close a connection once its queue is written. From now on nothing reaches it."""
+        """Close a connection once its queue is written. From now on it gets no new messages."""
         self.hub.end(peer)
         self.logins.forget(peer)
         self._forget(peer)
@@ -236,7 +236,7 @@ class Dispatcher:
         self.hub.connect(peer, network)
 
     def abort(self, peer: Peer, reason: CloseReason) -> None:
-        """Close a connection at once: it does not take what is queued for it."""
+        """Close a connection at once, without writing what is queued for it."""
         if peer.phase is Phase.OPEN:
             self.close(peer, reason)
         self.peers.abort(peer)
@@ -306,7 +306,7 @@ class Dispatcher:
 
         Returns:
             How many bytes have been executed, and what the connection has to wait for. A line that
-            was begun is not among them: it is parsed once more.
+            was executed only in part does not count: it is parsed once more.
         """
         at, waiting = 0, Waiting.NOTHING
         events = peer.connection.parse(data)
@@ -323,7 +323,7 @@ class Dispatcher:
                 if waiting is not Waiting.NOTHING or peer.phase is not Phase.OPEN:
                     break
             start, at = at, data.find(b"\n", at) + 1 or len(data)
-            # A line costs by its number, a long one by its bytes too.
+            # `_execute` has counted the line itself. A long line also costs by its bytes.
             self.work.charge((at - start) // BYTES)
             begun, undelivered = False, ()
         else:
@@ -340,7 +340,7 @@ class Dispatcher:
         """Execute an event.
 
         Returns:
-            What the connection has to wait for before it is executed.
+            What the connection has to wait for before the event can be executed.
         """
         if type(event) is Invalid and self._end_foreign(peer, event.line + b"\n"):
             return Waiting.NOTHING
@@ -351,7 +351,8 @@ class Dispatcher:
             and self.hub.answers_requests
             and self.flow.blockers((peer,))
         ):
-            # First of all: labels begin and end with the answer, and what it answers is done once.
+            # Before the request is executed: it is executed only once, and labels begin and end
+            # with its answer.
             self.flow.wait(peer, peer)
             return Waiting.QUEUE
         logged = type(event) in LOGGED
@@ -368,7 +369,7 @@ class Dispatcher:
         if actions is None:
             looked_up = self.hub.looked_up
             actions = self.hub.handle(peer, event, again=bool(undelivered))
-            # That takes a small part of what a line takes.
+            # Such a lookup takes a small part of what a line takes.
             self.work.charge((self.hub.looked_up - looked_up) // 16)
         for action in actions:
             if isinstance(action, Deliver):
@@ -377,7 +378,7 @@ class Dispatcher:
             elif isinstance(action, Refuse):
                 self._refuse(peer, event, action.code, action.text)
                 logged = False
-                # An application that fails has a line in the log already.
+                # If the application has failed, the log has a line about that already.
                 if isinstance(event, Login) and verdict is not FAILED:
                     self.log.login_refused(peer, event.name, action.code, action.text)
             elif isinstance(action, Answer):
@@ -402,14 +403,14 @@ class Dispatcher:
         """End a connection that has not logged in, if a bad line belongs to another protocol.
 
         Returns:
-            Whether it does.
+            Whether the connection has ended.
         """
         if peer.phase is not Phase.OPEN or self.hub.name_of(peer) is not None:
             return False
         reason = foreign_protocol(line)
         if reason is None:
             return False
-        # At once: nothing that was written for it before may reach it.
+        # At once, so that nothing that was queued for it before reaches it.
         self.abort(peer, reason)
         return True
 
@@ -419,7 +420,7 @@ class Dispatcher:
         """Deliver a message to those of its recipients who can take it now.
 
         Returns:
-            Whether that is all; otherwise its sender waits for the others.
+            Whether the sender can go on; otherwise it waits for the other recipients.
         """
         line = encode(action.message)
         if has_long_line(line, self._limits.max_line):
@@ -432,7 +433,8 @@ class Dispatcher:
             to = tuple(each for each in to if each in left)
         blockers = self.flow.blockers(to)
         if blockers:
-            # First of all: to queue the line may end the sender, or one of those it waits for.
+            # Before the line is queued: that may close the sender, or a recipient that it waits
+            # for.
             self.flow.wait(peer, next(iter(blockers)))
             if undelivered or len(blockers) < len(to):
                 self.buffers.keep(peer, b"", tuple(blockers))
@@ -445,11 +447,12 @@ class Dispatcher:
         return not blockers
 
     def _queue_message(self, to: Collection[Peer], line: bytes, action: Deliver[Peer]) -> None:
-        """Queue a message, with its group for those recipients who want to know that."""
+        """Queue a message, with its group for those recipients that have asked for labels."""
         labelled = self.hub.labelled
         if action.group and labelled and not labelled.keys().isdisjoint(to):
             label = with_label(line, action.group)
-            # Nobody's message is refused for what a recipient has chosen.
+            # If the label makes it too long, the message goes without: what a recipient has chosen
+            # is no reason to refuse it.
             if not has_long_line(label, self._limits.max_line):
                 slow = [
                     *self.buffers.queue([each for each in to if each not in labelled], line),
@@ -465,7 +468,7 @@ class Dispatcher:
         self.work.charge(len(answer.names) // 16)
         lines = b"".join(answer_lines(answer, self._limits.max_line))
         if self.flow.high_water + len(lines) > self._limits.queue_bytes:
-            # It would close the connection, which has done nothing wrong.
+            # The long answer would close the connection, which has done nothing wrong.
             too_many = Answer(peer, f"refused {ErrorCode.TOO_MANY} {answer.head}", ())
             [lines] = answer_lines(too_many, self._limits.max_line)
         self._queue((peer,), lines)
@@ -473,12 +476,12 @@ class Dispatcher:
     def _execute_eof(self, peer: Peer) -> None:
         if peer.eof and peer.phase is Phase.OPEN and peer.waiting is Waiting.NOTHING:
             for event in peer.connection.receive_eof():
-                # The notice about a line that is not whole may have been one too many.
+                # The event before, an unfinished line, may have closed the connection.
                 if peer.phase is Phase.OPEN:
                     self._execute(peer, event)
 
     def _resume(self, peer: Peer) -> None:
-        """Execute what a connection has waited with."""
+        """End the wait of a connection: execute what it has sent up to now."""
         begun = peer.waiting in (Waiting.QUEUE, Waiting.ANSWER)
         peer.waiting = Waiting.NOTHING
         self.work.charge(1)
@@ -489,7 +492,7 @@ class Dispatcher:
         self._execute_eof(peer)
 
     def _wait(self, peer: Peer, waiting: Waiting, unparsed: bytes) -> None:
-        """Let a connection wait with what it has sent."""
+        """Let a connection wait, and keep what it has sent."""
         peer.waiting = waiting
         self._fast_path.update(peer)
         if waiting is Waiting.TURN:
@@ -506,7 +509,7 @@ class Dispatcher:
             self.abort(each, CloseReason.FULL_QUEUES)
 
     def _in_round(self, items: Iterator[T]) -> Iterator[T]:
-        """Take items as long as the round is not over; what is left comes in the next one."""
+        """Take items until the round is over; the next round takes the rest."""
         while self.work.round < ROUND:
             try:
                 item = next(items)
@@ -516,7 +519,7 @@ class Dispatcher:
             yield item
 
     def _forget(self, peer: Peer) -> None:
-        """Let a connection wait for nothing, and nobody for it."""
+        """End what a connection waits for, and release those who wait for it."""
         self._runnable.pop(peer, None)
         self._paused.stop(peer)
         self.flow.forget(peer)
@@ -533,7 +536,7 @@ class Dispatcher:
         return True
 
     def _refuse(self, peer: Peer, event: Event, code: ErrorCode, text: str) -> None:
-        """Tell a connection why its event is not executed, unless it has been told enough."""
+        """Tell a connection why its event is not executed, within its limit on notices."""
         self.log.counters.refusals[code] += 1
         if line := self._notices.refusal(peer, event, code, text, self.now):
             self._queue((peer,), line)
@@ -554,7 +557,7 @@ class Dispatcher:
 
 
 def _pause(limits: Limits) -> float:
-    """Seconds that a connection waits that has sent more lines than it may."""
+    """How many seconds a connection waits after it has sent more lines than it may."""
     return 1 / (limits.rate or 1.0)
 
 

@@ -14,7 +14,7 @@ from .peer import Peer
 from .rate_limiter import RateLimiter
 
 LOG_WINDOW: Final = 60.0
-"""Seconds in which `Limits.log_lines` holds."""
+"""Seconds that the window for `Limits.log_lines` lasts."""
 
 MAX_NETWORKS: Final = 10_000
 """Most networks whose lines are counted at the same time."""
@@ -27,14 +27,14 @@ _TOLD: Final = (
     CloseReason.PLAINTEXT,
     CloseReason.BAD_PROXY_HEADER,
 )
-"""The reasons for closing that an event of their own has told already."""
+"""The reasons for closing that another event has told already."""
 
 _NEWS: Final = (
     CloseReason.HANDSHAKE_TIMEOUT,
     CloseReason.TOO_MANY_HANDSHAKES,
     CloseReason.PROXY_HEADER_TIMEOUT,
 )
-"""The reasons for closing that are news also of a connection that has sent no line."""
+"""The reasons for closing that are news even if the connection has sent no line."""
 
 THIS_MACHINE: Final = "this machine"
 """What the log calls the network of connections that have none."""
@@ -50,14 +50,14 @@ class _Window:
 
 
 class EventLog:
-    """Log events, until somebody takes them, and counters.
+    """Keeps log events until somebody takes them, and counters.
 
-    However much a network does, it does not fill the log. The first events about it are logged, in
-    a window of time that begins with the first one; the others are counted. When the window ends,
-    one more event tells how many these were.
+    One network can't fill the log. The first event about a network begins a window of time. In this
+    window, the first events are logged and the others are counted. When the window ends, one more
+    event tells how many were left out.
 
     Args:
-        limits: How many events that may be.
+        limits: How many events are logged in one window.
     """
 
     def __init__(self, limits: Limits) -> None:
@@ -65,8 +65,8 @@ class EventLog:
         self._now = 0.0
         self._events: list[LogEvent] = []
         self.counters: Counters = Counters()
-        """What has happened. The fields that say what there is now are not kept here."""
-        # By network, the one that began first in front. All last equally long.
+        """What has happened. The broker adds the fields that say what there is now."""
+        # By network. The window that began first is in front. All last equally long.
         self._windows: OrderedDict[str, _Window] = OrderedDict()
         self._turned_away = RateLimiter(1.0, 1)
 
@@ -88,7 +88,7 @@ class EventLog:
             self._end_window()
 
     def accepted(self, peer: Peer) -> None:
-        """Log a connection with its first bytes. One that connects and sends nothing is no news."""
+        """Log a connection when its first bytes arrive. One that sends nothing is no news."""
         peer.has_sent = True
         self._add(EventKind.ACCEPTED, peer, None)
 
@@ -123,11 +123,11 @@ class EventLog:
         self._add(EventKind.LOGIN_REFUSED, peer, name, f"{code} {text}")
 
     def handshake_failed(self, peer: Peer, reason: str) -> None:
-        """Log that the TLS handshake of a connection has failed. Its end is no more news."""
+        """Log that the TLS handshake of a connection has failed. Its end is not logged again."""
         self._add(EventKind.HANDSHAKE_FAILED, peer, None, reason)
 
     def bad_proxy_header(self, peer: Peer, reason: str) -> None:
-        """Log that a connection has no good PROXY header. Its end is no more news."""
+        """Log that a connection has no good PROXY header. Its end is not logged again."""
         self._add(EventKind.BAD_PROXY_HEADER, peer, None, reason)
 
     def authenticate_failed(self, peer: Peer, name: str, error: str) -> None:

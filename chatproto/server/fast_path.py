@@ -4,22 +4,22 @@ Theory of operation
 ===================
 
 A RECEIVE differs from the SEND or BROADCAST that it comes from only in what stands before the data.
-So to relay a message is to replace its beginning by another one, and that does not need an event,
-an action and an encoder. The fast path does just that, for a third of what the general path takes,
-and makes the same of each line; a property test compares the two.
+So to relay a message, it is enough to replace its beginning, without an event, an action or an
+encoder. The fast path does just that, in a third of the time of the general path. Both make the
+same of each line; a property test compares them.
 
 * A SEND that arrives alone is split once and joined once. That happens in one loop for all
   connections from which something has arrived (`deliver`).
 * Data holds no LF. So in a run of messages to one name, each `LF beginning` is where the next line
-  starts: one `split` finds all lines, and one `join` puts the other beginning in (`deliver_run`).
+  starts: one `split` finds all lines, and one `join` inserts the new beginning (`deliver_run`).
 
-It takes only what is certain to need no closer look, and leaves all else to the general path, which
-states each rule: lines that are no messages or no valid ones, lines that may be too long,
-recipients who are not online or not allowed, full queues.
+The fast path takes only messages that certainly need no closer look. It leaves all else to the
+general path, which states each rule: invalid lines, other commands, lines that may be too long,
+recipients who are offline or not allowed, full queues.
 
-The door is `Peer.prefix`: what a connection's messages begin with for their recipients. It is empty
-as long as the general path has to look at each of its lines. A fast path that is not enabled leaves
-it empty everywhere.
+`Peer.prefix` says whether a connection may take the fast path. It is the beginning of the lines
+that the recipients get. It is empty while the general path has to look at each line of the
+connection. If the fast path is not enabled, it is empty for all connections.
 """
 
 from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -36,7 +36,7 @@ from .peer import Peer, Phase, Waiting
 from .work import FEW, TURN, Work
 
 SHORTEST: Final = len(b"CHAT/1.0 SEND b ")
-"""Bytes before the data of a message, at least."""
+"""The fewest bytes that can stand before the data of a message."""
 
 
 class FastPath:
@@ -77,7 +77,7 @@ class FastPath:
         self._longest = limits.max_line + SHORTEST
 
     def update(self, peer: Peer) -> None:
-        """Decide anew whether a connection's messages may go this way."""
+        """Decide anew whether a connection's messages may take the fast path."""
         if (
             not self._enabled
             or peer.rate_limiter is not None
@@ -93,14 +93,14 @@ class FastPath:
     def deliver(self, received: Iterable[tuple[Any, bytes]]) -> Iterator[tuple[Peer, bytes]]:
         """Deliver SENDs that arrive alone, from any number of connections.
 
-        `deliver_run` makes the same of them. But in one loop all that it needs is at hand, which
-        saves a third of the time.
+        `deliver_run` would do the same with them. One loop, with all that it needs in local
+        variables, saves a third of the time.
 
         Args:
             received: The connections' ids, and what each has sent.
 
         Yields:
-            All else. Execute it before you ask for more, so that everything stays in order.
+            What it has not delivered. Execute each before you ask for the next, to keep the order.
         """
         by_id, queue = self._by_id, self._buffers.queue_unless_full
         names, online = NAMES, self._hub.online

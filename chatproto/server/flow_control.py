@@ -22,12 +22,13 @@ slow recipient holds nobody but those who write to it. Four rules do that:
    has just become full gets the benefit of the doubt for its first window. A queue that does not
    drain holds nobody: messages are added to it however full it is. For a while after that, other
    connections from the same network get no benefit of the doubt, unless their queues have drained
-   before. So one who does not read holds senders for less than a second, once, even if it connects
-   again and again. A connection that itself waits for a queue that drains has an excuse: a client
-   that can't write may not get to reading.
+   before. So a client that does not read holds senders once, for less than a second, even if it
+   connects again and again. A connection that itself waits for a queue that drains has an excuse: a
+   client that is blocked in a write may be unable to read.
 4. A connection whose oldest queued byte is older than `Limits.queue_age`, or whose queue exceeds
-   `Limits.queue_bytes`, is closed. Its age stands still while the server keeps it waiting: a client
-   that can't write because nobody reads from it may not get to reading either.
+   `Limits.queue_bytes`, is closed. The age stands still while the server keeps the connection
+   waiting. The server does not read from it then, so the client may be blocked in a write and
+   unable to read.
 
 So every queue is bounded by rule 4. A slow recipient slows down those who write to it, and nothing
 is lost. One that has stopped costs them less than a second, and is closed.
@@ -47,7 +48,7 @@ the first of two windows. With a tick every 0.1 s, a sender waits for it for les
 
 
 CHAIN: Final = 8
-"""Connections that may wait for each other in a row, each with an excuse for not reading."""
+"""Longest chain of waits, from one connection to the next, that excuses a full queue."""
 
 
 class FlowControl(Generic[ConnectionId]):
@@ -55,7 +56,8 @@ class FlowControl(Generic[ConnectionId]):
 
     Args:
         limits: The numbers in the rules.
-        source: Gives where a connection comes from: the same for those that one person may have.
+        source: Tells where a connection comes from. The answer is the same for all connections that
+            one person may have.
     """
 
     def __init__(self, limits: Limits, source: Callable[[ConnectionId], Hashable]) -> None:
@@ -65,26 +67,27 @@ class FlowControl(Generic[ConnectionId]):
         self.full: dict[ConnectionId, int] = {}
         """The full queues, each with the bytes written since its window began."""
         self.late: dict[ConnectionId, int] = {}
-        """The queues that could not be written at once, each with the bytes left of what was there
-        when its age timer was started."""
+        """The queues that could not be written at once. The number is how many bytes are left of
+        those that were queued when the age timer started."""
         self._now = 0.0
         self._share = limits.drain_rate * WINDOW
-        # Full queues that drain, or may; those that did in their last window; and connections whose
-        # queue did in two windows in a row. One window proves nothing: the system takes some.
+        # In this order: full queues that drain, or have the benefit of the doubt; those that
+        # drained in their last window; and connections whose queue drained in two windows in a row.
+        # One window proves nothing, because the buffers of the system take some bytes.
         self._draining: set[ConnectionId] = set()
         self._good: set[ConnectionId] = set()
         self._proven: set[ConnectionId] = set()
         self._windows: Timers[ConnectionId] = Timers(WINDOW)
-        # Where those come from whose queues did not drain a short time ago.
+        # The sources of connections whose queues did not drain a short time ago.
         self._distrusted: Timers[Hashable] = Timers(limits.queue_age)
-        # The senders that wait for each full queue. Ordered, for the reason in `Timers`.
+        # The senders that wait for each full queue. OrderedDicts, for the reason in `Timers`.
         self._waiters: dict[ConnectionId, OrderedDict[ConnectionId, None]] = {}
         self._waits_for: dict[ConnectionId, ConnectionId] = {}
         # Queues that have room again while senders still wait for them; senders that may resume.
         self._opened: dict[ConnectionId, None] = {}
         self._released: OrderedDict[ConnectionId, None] = OrderedDict()
         self._ages: Timers[ConnectionId] = Timers(limits.queue_age)
-        # Connections whose age stands still, and the seconds that the age has left if it has begun.
+        # Connections whose age stands still, each with the seconds left; None if it has not begun.
         self._stopped_ages: dict[ConnectionId, float | None] = {}
 
     def reconfigure(self, limits: Limits) -> None:
@@ -184,7 +187,7 @@ class FlowControl(Generic[ConnectionId]):
                 self._draining.add(cid)
                 (self._proven if cid in self._good else self._good).add(cid)
             elif self._is_held_up(cid):
-                # It may not get to reading: that is not its fault, and it is watched on.
+                # It may be unable to read, which is not its fault. Watch it for one more window.
                 self._windows.start(cid, now)
             elif cid in self._draining:
                 self._draining.discard(cid)
@@ -193,7 +196,7 @@ class FlowControl(Generic[ConnectionId]):
                 self._distrusted.start(self._source(cid), now)
                 for sender in list(self._waiters.get(cid, ())):
                     self._release(sender)
-            # A queue that has stopped is watched again when something of it is written.
+            # A queue that has stopped is watched again when some of it is written.
             if self.full[cid]:
                 self.full[cid] = 0
                 self._windows.start(cid, now)
@@ -216,7 +219,7 @@ class FlowControl(Generic[ConnectionId]):
         return self._released.popitem(last=False)[0]
 
     def forget(self, cid: ConnectionId) -> None:
-        """Release those who wait for a connection that is being closed; it waits for nobody."""
+        """Forget a connection that is being closed: release its waiters, and end its own wait."""
         self._mark_open(cid)
         self._good.discard(cid)
         self._proven.discard(cid)
@@ -231,7 +234,7 @@ class FlowControl(Generic[ConnectionId]):
         self._released.pop(cid, None)
 
     def _is_held_up(self, cid: ConnectionId) -> bool:
-        """Whether a connection waits for one that drains, maybe over others that wait."""
+        """Whether a connection waits for one that drains, directly or through others that wait."""
         if cid not in self._waits_for:
             return False
         for _ in range(CHAIN):
@@ -245,7 +248,7 @@ class FlowControl(Generic[ConnectionId]):
         source = self._source(cid)
         if source not in self._distrusted:
             return True
-        # As long as such queues are met, it goes on.
+        # Each message to such a queue prolongs the distrust.
         self._distrusted.start(source, self._now)
         return False
 
@@ -265,7 +268,7 @@ class FlowControl(Generic[ConnectionId]):
         if not waiters:
             del self._waiters[queue]
         if sender in self._draining:
-            # Up to now it had an excuse.
+            # Its excuse ends here, so a new window begins.
             self.full[sender] = 0
             self._windows.start(sender, self._now)
 
@@ -276,5 +279,5 @@ class FlowControl(Generic[ConnectionId]):
 
 
 def _high_water(limits: Limits) -> int:
-    """Most bytes of a queue that is not full: it has to have room for a line."""
+    """The size above which a queue is full. It leaves room for one more line."""
     return min(limits.high_water, limits.queue_bytes // 2, limits.queue_bytes - limits.max_line)

@@ -1,4 +1,4 @@
-"""Other protocols: clients that do not speak CHAT/1.0, and may not know what they carry.
+"""Other protocols: clients that speak one of them, and may carry CHAT/1.0 without knowing it.
 
 Theory of operation
 ===================
@@ -9,9 +9,10 @@ CHAT/1.0, and the lines of its header before that are only a few bad lines. The 
 protocols in which somebody else chooses a part of what a program sends: names in a TLS handshake,
 requests to media servers, credentials for a relay of calls, queries to a database.
 
-All of them begin in their own way. So before the first LOGIN, the server looks at each bad line,
-and at one that has only begun. If it belongs to another protocol, the connection ends, nothing
-behind it is executed, and nothing is written that a page could read.
+Each of these protocols begins in its own way. So before the first LOGIN, the server looks at each
+bad line, and at the beginning of an unfinished one. If the line belongs to another protocol, the
+server ends the connection. It executes nothing behind that line, and writes nothing that a page
+could read.
 """
 
 import re
@@ -20,7 +21,7 @@ from typing import Final
 from .close_reason import CloseReason
 
 BEGINNING: Final = 64
-"""Bytes of a line that has only begun that tell whose it is."""
+"""How many bytes of an unfinished line are enough to tell its protocol."""
 
 _BEGINNINGS: Final = tuple(
     (re.compile(pattern, re.DOTALL), reason)
@@ -36,13 +37,13 @@ _BEGINNINGS: Final = tuple(
         (rb"SSH-", CloseReason.SSH),
         # Version 1 of the PROXY protocol. Version 2 begins with lines, and this is its third one.
         (rb"PROXY (TCP|UNKNOWN)|\x00\n", CloseReason.PROXY),
-        # RTSP, SIP, ICAP and what else is built like HTTP.
+        # RTSP, SIP, ICAP and other protocols that are built like HTTP.
         (rb"(?!CHAT/)[!-~]+ \S+ (?!CHAT/)[A-Z]+/\d", CloseReason.FOREIGN),
         # A zero byte near the beginning, where lengths and versions are: STUN and TURN, with a
         # length in front or without (RFC 8489, section 5; RFC 4571); PostgreSQL and most other
         # databases; AMQP, MQTT, RPC, SMB. Nobody types one.
         (rb"(?!CHAT/).{0,15}\x00[^\r]", CloseReason.FOREIGN),
-        # The cookie of STUN, and a bind to LDAP (RFC 4511, section 4.2), which need not have one.
+        # The cookie of STUN, and a bind to LDAP (RFC 4511, section 4.2), which may lack a zero.
         (rb".{4}(.{2})?\x21\x12\xa4\x42|0.{1,5}\x02\x01.\x60", CloseReason.FOREIGN),
         # Redis, memcached, git, and what curl sends for dict://.
         (rb"[*$]\d+\n", CloseReason.FOREIGN),
@@ -53,7 +54,7 @@ _BEGINNINGS: Final = tuple(
 
 
 def foreign_protocol(line: bytes) -> CloseReason | None:
-    """Whose protocol a bad line belongs to, whole or only begun.
+    """Which other protocol a bad line belongs to. The line may be unfinished.
 
     Args:
         line: The line, with its LF if it is whole. It is no command of CHAT/1.0.

@@ -10,11 +10,12 @@ class Handshakes:
     """The order of TLS handshakes, and a bound on the unfinished ones.
 
     An unfinished handshake takes ten times the memory of an idle connection, and the peer decides
-    how long it takes. So there are only some of them; a new one takes the place of an old one.
+    how long it takes. So their number is bounded. Above the bound, a new one takes the place of an
+    old one.
 
     Networks share both time and places, so that none of them keeps the others out. Within a network
     the newest connection is first. If there are more than the server can do, it does those whose
-    clients still wait, and not those who will give up before they are done.
+    clients still wait, rather than those whose clients will give up first.
 
     Args:
         limits: How many there may be.
@@ -40,8 +41,8 @@ class Handshakes:
         """Let the next connection begin.
 
         Returns:
-            The connection; None when none waits. And the one whose place it has got, which is to be
-            closed; None when there was room.
+            The connection that begins; None when none waits. Then the connection to close, whose
+            place it takes; None when there was room.
         """
         if not self._waiting:
             return None, None

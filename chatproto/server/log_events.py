@@ -74,7 +74,7 @@ LOGGED: Final[dict[type[Event], EventKind]] = {
 
 @dataclass(frozen=True, slots=True)
 class LogEvent:
-    """One line for the log. `str()` escapes in it what peers chose."""
+    """One line for the log. `str()` escapes the parts that peers chose."""
 
     kind: EventKind
     """What happened."""
@@ -90,7 +90,7 @@ class LogEvent:
 
     @property
     def important(self) -> bool:
-        """Whether it belongs in a log that is not for finding faults."""
+        """Whether it belongs in an ordinary log, and not only in one for debugging."""
         return self.kind is not EventKind.PROBED
 
     @property

@@ -1,4 +1,4 @@
-"""Who may log in, as far as that does not depend on who else is logged in."""
+"""Who may log in. The hub decides what happens when somebody has the name already."""
 
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
@@ -22,7 +22,7 @@ class Refusal(NamedTuple):
 
 
 class Decision(Enum):
-    """Whether a connection may log in. What is neither is a `Refusal`."""
+    """Whether a connection may log in. A `Refusal` takes the place of a no."""
 
     ALLOWED = auto()
     UNDECIDED = auto()
@@ -73,7 +73,7 @@ class LoginRequest:
 
 @dataclass(frozen=True, slots=True)
 class Question(Generic[ConnectionId]):
-    """Whether a connection may log in, to be answered with `ChatBroker.answer`."""
+    """The question whether a connection may log in. `ChatBroker.answer` takes the answer."""
 
     token: int
     """What to give `ChatBroker.answer`."""
@@ -86,7 +86,7 @@ class Question(Generic[ConnectionId]):
 
 
 class Logins:
-    """What stands between a connection and its name.
+    """The steps before a connection gets its name: PROXY header, TLS handshake, permission.
 
     Args:
         limits: How long a login may take, and how long a name may be.
@@ -101,8 +101,8 @@ class Logins:
         self._insecure: Timers[Peer] = Timers(limits.handshake_timeout)
         self._unidentified: Timers[Peer] = Timers(limits.handshake_timeout)
         self._undecided: Timers[Peer] = Timers(limits.auth_timeout)
-        # The questions that nobody has taken yet; the open questions, both ways; the verdicts of
-        # those answered.
+        # In this order: the questions that nobody has taken yet; the open questions, by connection
+        # and by token; the verdicts that wait for their LOGIN to resume.
         self._questions: dict[int, Question[Any]] = {}
         self._tokens: dict[Peer, int] = {}
         self._asked: dict[int, tuple[Peer, str]] = {}
@@ -124,7 +124,7 @@ class Logins:
         Args:
             peer: The connection.
             now: The time in seconds.
-            secured: Whether no TLS handshake comes first.
+            secured: False when a TLS handshake comes first.
             proxied: Whether a PROXY header comes first.
         """
         self._anonymous.start(peer, now)
@@ -138,7 +138,7 @@ class Logins:
 
         Args:
             peer: The connection.
-            identities: The names that it has proved to own; None when nobody has asked it.
+            identities: The names that it has proved to own; None when nobody asked for a proof.
         """
         peer.identities = identities
         self._insecure.stop(peer)
@@ -163,14 +163,14 @@ class Logins:
             self._close(token)
 
     def check(self, peer: Peer, name: str, now: float) -> Verdict:
-        """Whether a connection may have a name. It asks a question where it has to.
+        """Decide whether a connection may have a name, or ask a question about it.
 
         Args:
             peer: The connection.
             name: The name in its LOGIN.
             now: The time in seconds.
         """
-        # First of all: it is about this LOGIN and no other.
+        # Before any return: the verdict holds for this LOGIN only.
         verdict = self._verdicts.pop(peer, None)
         if len(name.encode()) > self._limits.max_name:
             text = f"a name has at most {self._limits.max_name} bytes here"

@@ -37,7 +37,7 @@ def notice(code: ErrorCode, command: str, text: str) -> Receive:
     """A notice in the one form that every client understands.
 
     Args:
-        code: Why the server refused something; never changes, for programs.
+        code: Why the server refused something. Codes never change, so that programs can use them.
         command: The command that it answers; `-` when it answers none.
         text: Words for people.
     """
@@ -74,7 +74,7 @@ class Notices:
         self._enabled = enabled
 
     def reconfigure(self, limits: Limits, *, enabled: bool) -> None:
-        """Use other bounds for connections without a limiter; send notices, or none any more."""
+        """Use other bounds for connections without a limiter; begin or stop to send notices."""
         self._limits = limits
         self._enabled = enabled
 
@@ -89,7 +89,7 @@ class Notices:
             now: The time in seconds.
 
         Returns:
-            The line; empty when the connection has had enough of them.
+            The line; empty when notices are off, or the connection has used up its limit.
         """
         if not self._enabled:
             return b""

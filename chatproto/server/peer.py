@@ -22,16 +22,16 @@ class Phase(Enum):
     """The server writes what is queued for it, and throws away what it sends."""
 
     HALF_CLOSED = auto()
-    """All is written and our half of the stream has ended. The peer has a moment to end its own:
-    to close a socket with unread data takes back what the peer has not read (RFC 1122, section
-    4.2.2.13)."""
+    """All is written and our half of the stream has ended. The peer has a moment to end its
+    half. If we closed a socket with unread data, the peer would lose what it has not read yet (RFC
+    1122, section 4.2.2.13)."""
 
     ABORTED = auto()
     """Nothing more is written, and nothing is waited for."""
 
 
 class Waiting(Enum):
-    """What a connection waits for before the server executes what else it has sent."""
+    """What a connection waits for before the server executes the rest of what it has sent."""
 
     NOTHING = auto()
     """The server executes what it sends."""
@@ -50,7 +50,7 @@ class Waiting(Enum):
 
 
 class Peer:
-    """A connection, as far as a broker is concerned. Inside the broker it is its own id.
+    """What a broker knows of a connection. Inside the broker, this object serves as its id.
 
     One module writes each field; the comments say which.
 
@@ -102,19 +102,19 @@ class Peer:
         # dispatcher: what it waits for.
         self.waiting: Waiting = Waiting.NOTHING
 
-        # buffers: the send queue, in which a broadcast is the same object as in other queues; how
-        # many bytes that is; what it has sent and waits with; and, if a part of the recipients has
-        # the first message in that already, the others.
+        # buffers: the send queue, which shares the object of a broadcast with other queues; the
+        # bytes in it; what it has sent that is not executed yet; and the recipients that the first
+        # message in that has not reached yet, if it has reached others.
         self.queue: list[bytes] = []
         self.queued_bytes: int = 0
         self.unparsed: bytes = b""
         self.undelivered: Collection[Peer] = ()
 
-        # fast_path: how a line begins that its recipients get, up to the data. Empty while the
-        # general path has to look at each of its lines.
+        # fast_path: the beginning of the lines that its recipients get, up to the data. Empty while
+        # the general path has to look at each of its lines.
         self.prefix: bytes = b""
 
-        # logins: the names that it has proved to own; None when nobody has asked it.
+        # logins: the names that it has proved to own; None when nobody asked for a proof.
         self.identities: Collection[str] | None = None
 
         # event_log: whether it has sent anything yet.
@@ -127,7 +127,8 @@ class Peer:
         """Use other bounds from now on.
 
         Args:
-            before: The bounds up to now. What has used up a bound that stays gets nothing new.
+            before: The bounds up to now. A rate limiter whose bounds stay the same is kept, with
+                what is used up.
             limits: The new bounds.
         """
         self.connection.reconfigure(limits)

@@ -24,7 +24,7 @@ class Step(NamedTuple):
 
     half_close: bool
     """Whether to end our half of the stream now, and to report that with
-    `ChatBroker.half_closed`. A transport that can't do that is closed instead."""
+    `ChatBroker.half_closed`. If the transport can't do that, close it instead."""
 
     close: bool
     """Whether to close the transport now, and to report that with `ChatBroker.disconnect`."""

@@ -1,8 +1,8 @@
 """The header in which a balancer names the client: the PROXY protocol, versions 1 and 2.
 
 HAProxy's proxy-protocol.txt defines it. A balancer that forwards a connection puts the header in
-front of all else. Whoever may send one can claim to be anybody, so it is expected from certain
-networks only, and there it has to come: nothing guesses whether there is one.
+front of all else. A sender of a header can claim any address. So the server expects headers from
+certain networks only. From there each connection has to begin with one: the server never guesses.
 """
 
 import re
@@ -41,7 +41,7 @@ _TCP6: Final = 0x21
 
 
 class ProxyHeaderError(ValueError):
-    """What a connection begins with is no PROXY header. The message says why."""
+    """A connection does not begin with a valid PROXY header. The message says why."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +52,8 @@ class ProxyHeader:
     """How many bytes it takes."""
 
     address: str
-    """The client's IP address; empty when the header names none, so that the connection's own
-    address counts: a health check of the balancer, or a client that has no IP address."""
+    """The client's IP address. It is empty when the header names none, as for a health check of the
+    balancer or a client without an IP address. Then the connection's own address counts."""
 
     port: int
     """The client's port; 0 without an address."""
@@ -63,15 +63,14 @@ def parse_proxy_header(data: bytes) -> ProxyHeader | None:
     """Parse the header of a connection.
 
     Args:
-        data: All that has arrived from the beginning of the stream on. More than the header is
-            fine.
+        data: All that has arrived since the beginning of the stream. It may go on after the header.
 
     Returns:
         The header; None while it is not complete. It is complete, or wrong, after `MAX_HEADER`
         bytes at most.
 
     Raises:
-        ProxyHeaderError: No header begins like this.
+        ProxyHeaderError: No valid header begins with these bytes.
     """
     if data.startswith(_SIGNATURE):
         return _parse_binary(data)
@@ -150,7 +149,7 @@ def _parse_binary(data: bytes) -> ProxyHeader | None:
 
 
 def _text(source: IPv4Address | IPv6Address) -> str:
-    """An address as the system writes it. An IPv6 address that stands for IPv4 becomes that."""
+    """An address as the system writes it. One in IPv6 that stands for IPv4 becomes IPv4."""
     mapped = source.ipv4_mapped if isinstance(source, IPv6Address) else None
     return str(mapped or source)
 
@@ -163,7 +162,7 @@ class ProxyNetworks:
             and `unix` for all that comes through a Unix socket.
 
     Raises:
-        ValueError: There is no such network.
+        ValueError: One of them is not a valid network.
     """
 
     def __init__(self, networks: str | Iterable[str]) -> None:

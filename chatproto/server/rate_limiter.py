@@ -23,7 +23,7 @@ class RateLimiter:
             now: Seconds on any clock that does not run backwards.
         """
         full_at = max(self._full_at, now) + self._interval
-        # A little slack, so that rounding never costs the burst its last one.
+        # A little slack, so that rounding errors never cost a burst its last event.
         if full_at - now > self._window + self._interval / 1000:
             return False
         self._full_at = full_at

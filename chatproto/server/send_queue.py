@@ -7,17 +7,17 @@ WRITE_SIZE: Final = 1 << 16
 
 
 SMALL: Final = 160
-"""Pieces of fewer bytes on average take noticeably more memory than they have bytes."""
+"""Average size in bytes below which pieces take noticeably more memory than their content."""
 
 PACKED: Final = 32
-"""Pieces at the end of a queue that are joined at once."""
+"""How many pieces at the end of a queue are joined at once."""
 
 
 def pack(queue: list[bytes]) -> None:
     """Join small pieces at the end of a queue that may stay long.
 
-    Each piece takes some 50 bytes besides its own. With this, all of a queue takes no more than
-    half as much again as it has bytes. Call it after each piece.
+    Each piece takes some 50 bytes of memory besides its content. With packing, a queue takes at
+    most 1.5 times the memory of its content. Call it after each new piece.
     """
     if not len(queue) % PACKED and queue:
         tail = b"".join(queue[-PACKED:])

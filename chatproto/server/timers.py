@@ -18,8 +18,9 @@ class Timers(Generic[ConnectionId]):
 
     def __init__(self, span: float) -> None:
         self.span: float = span
-        """How long each runs, in seconds. A change holds for those that run, too."""
-        # Ordered: a plain dict would search through the entries deleted in front, again and again.
+        """How long each runs, in seconds. A change also applies to those that run already."""
+        # An OrderedDict, because a plain dict would search through the entries that were deleted in
+        # front, again and again.
         self._starts: OrderedDict[ConnectionId, float] = OrderedDict()
 
     def __len__(self) -> int:
@@ -35,8 +36,8 @@ class Timers(Generic[ConnectionId]):
         Args:
             cid: The connection.
             now: The time in seconds.
-            span: How long it runs, if that is less than the others. It may expire as late as they,
-                and no later.
+            span: How long it runs, if that is less than the others. It may expire late, but no
+                later than a timer that runs for the full time.
         """
         # One that runs for less time counts as started earlier.
         self._starts[cid] = now if span is None else now - max(self.span - span, 0.0)
@@ -47,7 +48,7 @@ class Timers(Generic[ConnectionId]):
         return self._starts[cid] + self.span - now if cid in self._starts else None
 
     def stop(self, cid: ConnectionId) -> None:
-        """Stop a connection's timer. One that does not run is fine."""
+        """Stop a connection's timer, if it runs."""
         self._starts.pop(cid, None)
 
     def take_expired(self, now: float) -> Iterator[ConnectionId]:

@@ -10,10 +10,10 @@ ROUND: Final = 2 * TURN
 
 
 BYTES: Final = 512
-"""Bytes of a line that are a unit of work."""
+"""How many bytes of a line count as a unit of work."""
 
 FEW: Final = 16
-"""Connections that a line may go to without being work that others have to be protected from."""
+"""A line to at most so many connections is so little work that others need no protection."""
 
 
 class Work:
