@@ -3,7 +3,7 @@
 Nothing in this package opens a socket, reads a clock, logs or starts a thread. Bytes and times go
 in, events and bytes come out. `chatproto_sync` and `chatproto_anyio` do the I/O.
 
-`import chatproto` loads the codec. All else is loaded when it is first asked for.
+`import chatproto` loads the codec. The other names are loaded on first use.
 """
 
 from typing import TYPE_CHECKING

@@ -1,4 +1,4 @@
-"""The public names that the codec has no use for: `chatproto` loads this when one is asked for."""
+"""The public names outside the codec. `chatproto` loads this module on first use of one."""
 
 from .client.group_requests import GroupRequest as GroupRequest
 from .client.messages import Added as Added

@@ -15,7 +15,7 @@ from .messages import Message, read_code
 from .ping import Ping
 
 MOST_NAMES: Final = 1_000_000
-"""The most names in one answer. A server that sends more does not mean to end."""
+"""The most names in one answer. A longer answer is taken for one that never ends."""
 
 _LISTS: Final = ("list", "members")
 """The requests whose answers go on with names, maybe over several lines."""
@@ -89,7 +89,7 @@ class GroupRequest:
 
 
 def check_words(words: Sequence[str]) -> None:
-    """Refuse what would not arrive as these words.
+    """Refuse words that do not follow the grammar of names.
 
     Raises:
         LocalProtocolError: BAD_NAME.

@@ -4,7 +4,7 @@ import math
 from typing import Final
 
 RETRIES: Final = 10
-"""How often an adapter that can't write tries again, before the server counts as hung."""
+"""How often an adapter tries again to write before the server counts as hung."""
 
 
 class Heartbeat:
@@ -24,12 +24,12 @@ class Heartbeat:
     __slots__ = ("_asked", "_heard_at", "_interval", "_since", "due", "next_tick")
 
     def __init__(self, interval: float | None) -> None:
-        # NaN is not more than anything.
+        # `<= 0` would let NaN pass.
         if interval is not None and not interval > 0:
             raise ValueError("heartbeat is more than 0 seconds")
         self._interval = math.inf if interval is None else interval
         self._heard_at = 0.0
-        # When the last sign of life came, the heartbeat became due, or it was written.
+        # When the wait began: with a sign of life, or when the heartbeat became due or was written.
         self._since = 0.0
         self._asked = False
         self.due: bool = False

@@ -37,8 +37,8 @@ class Notice:
     """A message from the server itself (protocol.md, section 3)."""
 
     code: str
-    """Why the server refused something: an `ErrorCode` if this library knows the code, which equals
-    the same word as a `str`. Empty when the notice does not have the usual form."""
+    """Why the server refused something. If this library knows the code, it is an `ErrorCode`, which
+    also equals the same word as a `str`. It is empty if the notice does not have the usual form."""
 
     command: str
     """The command that the notice answers; `-` when it answers none."""
@@ -68,7 +68,7 @@ class Disconnected:
     """The connection is lost, and the client is going to connect again."""
 
     error: ChatProtocolError
-    """Why: what a client that does not reconnect would raise."""
+    """Why: the error that a client without reconnection would raise."""
 
 
 @final
@@ -113,7 +113,7 @@ def encode_data(data: str | BytesLike) -> bytes:
         LocalProtocolError: MALFORMED, for text with a lone surrogate.
     """
     if not isinstance(data, str):
-        # Nothing else: bytes(5) would be five NULs. `Send` refuses it.
+        # Other types stay as they are, and `Send` refuses them: `bytes(5)` would be five NULs.
         return bytes(data) if isinstance(data, bytearray | memoryview) else data
     try:
         return data.encode()

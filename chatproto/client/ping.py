@@ -5,7 +5,7 @@ from typing import Final
 from ..wire.errors import ChatProtocolError
 
 PING_PREFIX: Final = b"\0chatproto echo "
-"""The data of each ping starts with this. Messages whose data does are never shown to anybody."""
+"""The data of each ping starts with this. A client shows no message that starts with it."""
 
 
 class Ping:
@@ -40,9 +40,9 @@ class Ping:
         self.awaited: bool = not heartbeat
         """Whether a caller waits for it."""
         self.done: bool = False
-        """Whether it has come back, or is known not to come back any more."""
+        """Whether it has come back, or never will."""
         self.error: ChatProtocolError | None = None
-        """Why it will not come back; None as long as it may, and when it has."""
+        """Why it will not come back; None while it is pending, and after it has come back."""
 
     def finish(self, error: ChatProtocolError | None = None) -> None:
         """Set `done`.

@@ -35,7 +35,7 @@ class Backoff:
     try for ever."""
 
     def __post_init__(self) -> None:
-        # NaN is not less than or equal to anything.
+        # The conditions are written so that NaN fails them.
         if not 0 < self.first <= self.cap:
             raise ValueError("first is more than 0 and at most cap")
         if not self.give_up >= 0:
@@ -121,7 +121,7 @@ class ReconnectState:
     def _plan(self, error: ChatProtocolError, now: float) -> None:
         backoff = self._backoff
         if backoff is not None and _may_succeed_after(error):
-            # The exponent is bounded, because floats are.
+            # The exponent is bounded, because a float can't hold 2.0 ** 1024.
             longest = min(backoff.cap, backoff.first * 2.0 ** min(self._attempts, 64))
             self._attempts += 1
             self.next_attempt = now + longest * (1 + self._random()) / 2
@@ -135,13 +135,13 @@ class ReconnectState:
         self.error = error
 
 
-# Another attempt would end the same way, or take the name back from the client that has taken it
-# over, which would do the same.
+# After AUTH_FAILED, another attempt would fail too. After NAME_IN_USE, it would take the name back
+# from the client that has taken it over, and that client would then do the same.
 _FINAL = (ErrorCode.NAME_IN_USE, ErrorCode.AUTH_FAILED)
 
 
 def _may_succeed_after(error: ChatProtocolError) -> bool:
-    """Whether an attempt may succeed after a connection, or an attempt, that ended like this."""
+    """Whether a further attempt may succeed after a connection or an attempt ended with this."""
     match error:
         case LoginRefusedError():
             # The server may take a while to notice that the connection before is dead.

@@ -33,10 +33,10 @@ from .messages import Added, Disconnected, Item, Message, Notice, Reconnected, r
 from .ping import PING_PREFIX, Ping
 
 NOTICES_KEPT: Final = 100
-"""How many notices wait to be taken at most; further ones replace the oldest."""
+"""The most notices that wait to be taken; each further one replaces the oldest."""
 
 MOST_REQUESTS: Final = 1000
-"""How many requests about groups may be pending. Those that nobody waits for any more count."""
+"""The most requests about groups that may be pending, also if no caller waits for them."""
 
 
 class ChatSession:
@@ -50,15 +50,15 @@ class ChatSession:
 
     Args:
         name: The name to log in under.
-        new_token: Returns bytes that nobody can guess, different ones each time. A ping consists of
-            them: other clients may share the name, and receive what is sent to it.
+        new_token: Returns bytes that nobody can guess, different ones each time. They make a ping
+            unique, because other clients may share the name and receive what is sent to it.
         limits: Bounds on lines.
         max_queue: The most messages that may wait to be taken. One call of `receive_data` may
             exceed it; then read nothing more until `wants_data`.
         groups: Whether to ask the server, on each connection, to say which group each message was
             sent to.
-        heartbeat: Seconds of silence after which the server is asked for a sign of life, and then
-            again for the answer; None for never.
+        heartbeat: Seconds of silence after which the client asks the server for a sign of life. The
+            server then has as many seconds to answer. None for no heartbeats.
 
     Raises:
         LocalProtocolError: BAD_NAME or NAME_RESERVED.
@@ -90,8 +90,8 @@ class ChatSession:
         self.logged_out: bool = False
         """Whether this client has sent LOGOUT, or is closed: it sends nothing more."""
         self.first_byte: bytes = b""
-        """The first byte that the connection has brought; empty for none. No line of CHAT/1.0
-        starts with what TLS starts with."""
+        """The first byte that the connection has brought; empty for none. It shows whether the
+        server speaks TLS, whose first byte starts no line of CHAT/1.0."""
         self.labels: bool = False
         """Whether the server says, on this connection, which group each message was sent to."""
         self._wants_labels = groups
@@ -104,9 +104,9 @@ class ChatSession:
         # Whether something has arrived since the last `tick`.
         self._heard = False
         self._items: deque[Item] = deque()
-        # Those that do not come from this client itself, and so count for `max_queue`.
+        # How many of them came from the server. Only these count for `max_queue`.
         self._items_received = 0
-        # How long the outage was that has not been reported, because the next one has begun.
+        # Seconds of earlier outages whose item was removed, because the next outage had begun.
         self._earlier_downtime = 0.0
         # How many of the items are from before this connection.
         self._earlier_items = 0
@@ -117,21 +117,21 @@ class ChatSession:
         self._pings: deque[Ping] = deque()
         # In the same order. Those whose pings are done are removed later.
         self._requests: deque[GroupRequest] = deque()
-        # How many commands were sent; and how many of them a ping has proved to be handled, or are
-        # known to be lost.
+        # How many commands were sent, and how many of them are settled: a ping has proved that they
+        # were handled, or they are known to be lost.
         self._sent = self._settled = 0
         # The loss of a command that no caller knows of yet.
         self._loss: ChatProtocolError | None = None
-        # The notice that came last, unless it answers a command: the server's reason for closing,
-        # if nothing follows it.
+        # The last line from the server, if it was a notice that answers no command. If the stream
+        # ends after it, it is the server's reason for closing.
         self._last_notice: Notice | None = None
 
     @property
     def wants_data(self) -> bool:
         """Whether to read from the connection.
 
-        Always before the login is decided, as its answer stands behind other lines, and after a
-        LOGOUT, when nothing more is queued.
+        It is always true before the login is decided, because the answer comes after other lines.
+        It is also always true after a LOGOUT, because nothing more is queued then.
         """
         return self.logged_out or not self._logged_in or self._items_received < self._max_queue
 
@@ -179,7 +179,7 @@ class ChatSession:
     def login(self, name: str) -> tuple[bytes, Ping]:
         """Log in under a name.
 
-        Send nothing else until the ping is done: it would not be known which name it comes from.
+        Send nothing else until the ping is done: before that, the sender's name is not known.
 
         Args:
             name: The name.
@@ -292,9 +292,9 @@ class ChatSession:
     def tick(self, now: float) -> None:
         """Apply the heartbeat. If the server does not answer, the connection is over: see `error`.
 
-        Call it once the login has succeeded, after each `receive_data`, and at `next_tick`; but
-        first read what has arrived, and not at all while `wants_data` is false. After it,
-        `take_heartbeat`.
+        Call it once the login has succeeded, after each `receive_data`, and at `next_tick`. Read
+        what has arrived before each call, and do not call it while `wants_data` is false. After it,
+        call `take_heartbeat`.
 
         Args:
             now: The time in seconds, on a clock that does not run backwards.
@@ -323,26 +323,26 @@ class ChatSession:
             now: The time.
 
         Returns:
-            The bytes to write, maybe none. If they can't be written at once, do not call this, but
-            try again at `next_tick`, or add them to what is written next.
+            The bytes to write, maybe none. Call this when they can be written at once, or added to
+            what is written next. Otherwise try again at `next_tick`.
         """
         if not self.heartbeat_due:
             return b""
         self._heartbeat.asked(now)
-        # An older one is needed no more, and there must not be ever more of them.
+        # Older ones are not needed any more, and would pile up.
         for ping in [each for each in self._pings if each.heartbeat]:
             self._pings.remove(ping)
         return self._send_ping(self.name, heartbeat=True)[0]
 
     @property
     def _knows_its_name(self) -> bool:
-        """Whether no login is under way. An answer to one may take as long as the server likes."""
+        """Whether no login is under way. The server may take as long as it likes to answer one."""
         return self._logged_in and not any(ping.login for ping in self._pings)
 
     # What the adapter reports
 
     def sent(self, *, lost: bool = False) -> None:
-        """Report that the bytes that `send` returned are written: a later ping proves them handled.
+        """Report that the bytes from `send` are written. A later ping proves them handled.
 
         Args:
             lost: Whether they were written to a connection that has been lost since.
@@ -355,7 +355,8 @@ class ChatSession:
     def forget(self, ping: Ping) -> None:
         """Drop a pending ping, for which no caller waits any more."""
         ping.awaited = False
-        # What answers a request is still to come, and does not answer the next one.
+        # The ping of a request stays: the answer is still to come, and must not be taken for the
+        # answer to the next request.
         if ping in self._pings and all(each.ping is not ping for each in self._requests):
             self._pings.remove(ping)
 
@@ -366,7 +367,7 @@ class ChatSession:
             self.first_byte = bytes(data[:1])
         for event in self._connection.receive_data(data):
             if self.error is not None:
-                # Or what is received would depend on how the stream is cut.
+                # Otherwise the items would depend on how the stream is cut.
                 break
             if isinstance(event, ConnectionClosed):
                 text = "too many lines from the server could not be read"
@@ -397,8 +398,8 @@ class ChatSession:
     def disconnected(self, error: ChatProtocolError) -> None:
         """Add a `Disconnected` to the items: there will be another connection.
 
-        If the last item is a `Reconnected`, that is taken back instead: two outages with nothing
-        between them are one. So the items do not grow when nobody takes them.
+        If the last item is a `Reconnected`, it is removed instead: two outages with nothing between
+        them count as one. This bounds the items when nobody takes them.
 
         Args:
             error: Why the connection is over.
@@ -443,7 +444,8 @@ class ChatSession:
                 self._add(Message(sender, data))
             case Invalid(code, _, text):
                 self.invalid_lines += 1
-                # Later, another client may have made a careless server send it.
+                # After the login, it only counts: another client may have made a careless server
+                # send it.
                 if not self._logged_in:
                     text = f"this does not look like a chat server: {text}"
                     self.connection_lost(RemoteProtocolError(code, text))
@@ -454,12 +456,12 @@ class ChatSession:
     def _handle_groups(self, data: bytes) -> Message | Added | None:
         """Take what comes from the service for groups.
 
-        Some servers let users log in under its name. There, nothing that comes from it can be
-        trusted, as little as the names of senders. So labels are believed only on a connection
-        where the question for them was answered in time.
+        Some servers let users log in under its name. There, any user may have sent what comes from
+        it. So the client believes labels only on a connection where the server answered the request
+        for them in time.
 
         Returns:
-            The item that it is; None if it answers a request.
+            The item to add; None for the answer to a request, and for a ping with a label.
         """
         if self.labels and (message := read_label(data)) is not None:
             # With or without a label, pings are not shown.
@@ -500,14 +502,14 @@ class ChatSession:
 
     def _handle_ping(self, sender: str, data: bytes) -> None:
         if not any(ping.data == data and ping.name == sender for ping in self._pings):
-            # It is another client's with the same name, or was forgotten.
+            # Another client with the same name sent it, or this client has forgotten it.
             return
         while True:
             ping = self._pings.popleft()
             if ping.data == data:
                 break
-            # Answers come in order. One that is missing tells that a LOGIN was refused; any other
-            # ping has been handled before this one.
+            # Answers come in order. If the ping after a LOGIN is missing, the LOGIN was refused.
+            # Any other ping was handled before this one.
             ping.finish(LoginRefusedError("", "the server did not say why") if ping.login else None)
         if ping.login:
             self.name, self._logged_in = ping.name, True

@@ -78,7 +78,7 @@ class Expire:
 
 @dataclass(frozen=True, slots=True)
 class Joined:
-    """Tell the operators that a user is in a group now, because somebody has added that user."""
+    """Tell the operators that somebody has added a user to a group."""
 
     group: str
     """The group's name."""
@@ -100,7 +100,7 @@ class Answer(Generic[ConnectionId]):
     """The first words of each line of the answer."""
 
     names: tuple[str, ...]
-    """Names that follow them, in as many lines as it takes."""
+    """The names that follow `head`, on as many lines as they need."""
 
 
 Action: TypeAlias = (

@@ -1,4 +1,4 @@
-"""Changes of groups: what has to be kept for groups to outlive a hub."""
+"""Changes of groups, to be stored so that the groups outlive a hub."""
 
 from dataclasses import dataclass
 from typing import TypeAlias
@@ -28,7 +28,7 @@ class MemberAdded:
 
 @dataclass(frozen=True, slots=True)
 class MemberLeft:
-    """A group has one member less, and others are left."""
+    """A member has left a group, and others remain."""
 
     group: str
     """The group's name."""

@@ -1,4 +1,4 @@
-"""The groups of a hub: who is in each of them, and which give way when there are too many."""
+"""The groups of a hub: who is in each of them, and which end when there are too many."""
 
 from collections import Counter, OrderedDict
 from collections.abc import Collection, Iterable, MutableMapping
@@ -9,7 +9,7 @@ from .changes import GroupChange, GroupEnded, GroupMade, MemberAdded, MemberLeft
 from .limits import GroupLimits
 
 SEARCH: Final = 1000
-"""Names that are looked up at most to find groups that can give way, for one new group."""
+"""The most names that are looked up to find groups that can give way to a new one."""
 
 
 class GroupRecord(Generic[ConnectionId]):
@@ -38,10 +38,10 @@ class Groups(Generic[ConnectionId]):
     """All groups, from the one looked at longest ago to the newest.
 
     Groups outlive the connections of their makers and members. So there is a bound on all of them
-    together, and one on those from each network. When a new group needs room, groups of which
-    neither a member nor the creator is online give way, oldest first. A search looks at a bounded
-    number of names, puts groups with somebody online last, and goes on where the one before has
-    stopped.
+    together, and one on those from each network. When a new group needs room, others give way: they
+    end, oldest first, if their creator and all members are offline. A search looks up a bounded
+    number of names. It moves groups with somebody online to the end of the order, so the next
+    search starts where this one stops.
 
     Args:
         limits: The bounds.
@@ -52,8 +52,8 @@ class Groups(Generic[ConnectionId]):
         self._limits = limits
         self._online = online
         self._by_name: dict[str, GroupRecord[ConnectionId]] = {}
-        # Their names, in the order in which they give way. Apart, because to walk through an
-        # OrderedDict takes three times as long, and requests look at all groups.
+        # Their names, in the order in which they give way. It is separate, because iteration over
+        # an OrderedDict takes three times as long, and requests look at all groups.
         self._order: OrderedDict[str, None] = OrderedDict()
         # The groups from each network, in an order of their own; and the numbers of their members.
         self._by_network: dict[str, OrderedDict[str, None]] = {}
@@ -82,15 +82,15 @@ class Groups(Generic[ConnectionId]):
         """Make a group, if the bounds allow it.
 
         Args:
-            name: Its name, which no group has.
+            name: Its name; no group has it yet.
             members: The names of its members.
             creator: The name of the user who makes it.
             maker: The connection that makes it.
             network: The network that this comes from; empty for one that is not bounded.
 
         Returns:
-            Why not, in words for people, empty when it is made; and the names of the groups that
-            have given way.
+            Why the group was not made, in words for people, or an empty string if it was; and the
+            names of the groups that have given way.
         """
         limits = self._limits
         if len(members) > limits.max_members:
@@ -103,7 +103,7 @@ class Groups(Generic[ConnectionId]):
         return text, expired
 
     def restore(self, made: GroupMade) -> None:
-        """Have a group from before this hub. It counts in total, and in nobody's quota.
+        """Add a group that existed before this hub. It counts in total, but in nobody's quota.
 
         Raises:
             ValueError: There is a group of that name already.
@@ -151,7 +151,7 @@ class Groups(Generic[ConnectionId]):
         return [name for name, group in self._by_name.items() if member in group.members]
 
     def forget_maker(self, maker: ConnectionId) -> None:
-        """Count the groups of a connection that has ended no longer in its quota."""
+        """Take the groups of a connection that has ended out of its quota."""
         for name in self._by_maker.pop(maker, ()):
             self._by_name[name].maker = None
 
@@ -160,8 +160,8 @@ class Groups(Generic[ConnectionId]):
 
         Args:
             network: The network in whose quota the new ones count; empty for none.
-            groups: How many groups more there will be.
-            members: How many members more they will have.
+            groups: How many groups will be added.
+            members: How many members will be added.
 
         Returns:
             Why there is no room, and the groups that were ended, as `make` returns them.
@@ -205,8 +205,8 @@ class Groups(Generic[ConnectionId]):
         Args:
             order: The groups to search, in the order in which they give way.
             groups: How many groups have to go at least; zero or less for none.
-            members: The same for their members, with one more for each group of a network.
-            expired: Where to add the names of the groups; those that are there count no more.
+            members: The same for their members; each group of a network counts as one more.
+            expired: The list to add the groups' names to. Groups that are in it are skipped.
 
         Returns:
             Whether that is enough.

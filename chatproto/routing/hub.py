@@ -32,9 +32,9 @@ from .services import GroupServices
 class ChatHub(Generic[ConnectionId]):
     """The routing of CHAT/1.0 (protocol.md, section 2): events in, actions out.
 
-    The work for a message grows with its recipients (for a broadcast: with the group's members,
-    online or not), and not with connections, users and groups besides. Groups outlive the
-    connections of their members, as the protocol has it; all else goes with the connection.
+    The work for a message grows with its recipients only (for a broadcast: with the group's
+    members, online or not). Other connections, users and groups add nothing to it. Groups outlive
+    the connections of their members, as the protocol says; all else ends with the connection.
 
     Args:
         policy: The choices that the protocol leaves open.
@@ -52,8 +52,8 @@ class ChatHub(Generic[ConnectionId]):
         # Dicts for sets that keep their order: messages go out in the same order each time.
         self.online: dict[str, dict[ConnectionId, None]] = {}
         """The connections that are logged in under each name; do not change it."""
-        # The names online by what `_fold` makes of them, if they have to differ in that. There may
-        # be several, which were online when the rule began.
+        # The names online by their folded form, with NameRule.DISTINCT only. One form may have
+        # several names, which were online when the rule began.
         self._folded: dict[str, dict[str, None]] = {}
         self._groups: Groups[ConnectionId] = Groups(limits, self.online.keys())
         self._services: GroupServices[ConnectionId] = GroupServices(self._groups, self.online)
@@ -72,7 +72,7 @@ class ChatHub(Generic[ConnectionId]):
 
     @property
     def answers_requests(self) -> bool:
-        """Whether the policy has requests to `*groups*` answered (protocol.md, section 5)."""
+        """Whether the policy allows answers to requests to `*groups*` (protocol.md, section 5)."""
         return self._policy.services
 
     @property
@@ -96,7 +96,7 @@ class ChatHub(Generic[ConnectionId]):
         self._groups.reconfigure(limits)
 
     def name_of(self, cid: ConnectionId) -> str | None:
-        """The name that a connection is logged in under, or was until it ended; None before that.
+        """The name that a connection has, or had when it ended; None if it has not logged in.
 
         Raises:
             KeyError: There is no such connection.
@@ -104,7 +104,7 @@ class ChatHub(Generic[ConnectionId]):
         return self._names[cid] if cid in self._names else self._ended[cid]
 
     def connect(self, cid: ConnectionId, network: str = "") -> None:
-        """Take on a connection, anonymous at first.
+        """Add a connection, anonymous at first.
 
         Args:
             cid: Its id until `disconnect`.
@@ -120,7 +120,7 @@ class ChatHub(Generic[ConnectionId]):
             self._networks[cid] = network
 
     def end(self, cid: ConnectionId) -> None:
-        """Route nothing more to or from a connection. One that has ended already is fine.
+        """Stop routing to and from a connection, if it has not ended already.
 
         `handle` does it for each `Disconnect` that it returns.
         """
@@ -134,7 +134,7 @@ class ChatHub(Generic[ConnectionId]):
             self._leave_name(cid, name)
 
     def disconnect(self, cid: ConnectionId) -> None:
-        """Forget a connection: it is gone. One that is not known is fine."""
+        """Forget a connection that is gone, if it is known."""
         self.end(cid)
         self._ended.pop(cid, None)
 
@@ -146,8 +146,8 @@ class ChatHub(Generic[ConnectionId]):
         Args:
             cid: The connection that it comes from.
             event: Any event that a server's `ChatConnection` returns.
-            again: Whether it was handled before, and some of the recipients of a `Deliver` do not
-                have that yet. Then the event changes nothing more, and is not refused.
+            again: Whether the event was handled before, and some recipients of a `Deliver` still
+                wait for it. Then the hub accepts the event and changes nothing.
 
         Returns:
             What to do now, in order. Empty when all is well and nobody needs to be told.
@@ -166,8 +166,8 @@ class ChatHub(Generic[ConnectionId]):
                 return self._make_group(cid, name, event)
             case Leave() if name is not None:
                 return self._leave_group(cid, name, event)
-            # A message to the server is never answered, whatever is wrong with it: a bot that
-            # replies to the server's notices would never stop.
+            # The server never answers a message to itself, even a wrong one. Otherwise it would go
+            # on for ever with a bot that replies to notices.
             case Send(to=recipient) | Broadcast(group=recipient) if is_reserved(recipient):
                 return []
             case Invalid(line=line) if is_for_server(line):
@@ -185,7 +185,7 @@ class ChatHub(Generic[ConnectionId]):
                 assert_never(event)
 
     def restore(self, groups: Iterable[GroupMade]) -> None:
-        """Have groups from before this hub.
+        """Add groups that existed before this hub.
 
         Raises:
             ValueError: There is a group of one of these names already.
@@ -212,11 +212,11 @@ class ChatHub(Generic[ConnectionId]):
         Args:
             cid: The connection.
             group: The group's name.
-            again: Whether some of them have it already: it is not refused any more.
+            again: Whether some of them have it already. Then the hub accepts it.
 
         Returns:
-            The recipients' connections; none when no other member is online, or when it is for the
-            server. A refusal when the connection may not broadcast there.
+            The recipients' connections, or a refusal if the connection may not broadcast there.
+            There are no recipients if no other member is online, or if it is for the server.
         """
         there = self._groups.get(group)
         if there is None:
@@ -351,7 +351,7 @@ _HIDDEN: Final = "the name has characters that nobody can see"
 
 
 def _fold(name: str) -> str:
-    """What names have in common that people may take for the same."""
+    """The folded form of a name: the same for names such as `bob` and `BOB`."""
     # Decomposed, because the case of a mark counts too (The Unicode Standard, D145).
     return normalize("NFKC", normalize("NFKD", name).casefold())
 
@@ -364,5 +364,5 @@ def _not_a_member(cid: ConnectionId, group: str) -> Refuse[ConnectionId]:
     return Refuse(cid, ErrorCode.NOT_A_MEMBER, f"you are not a member of {group}")
 
 
-# It is made of values that were checked before.
+# Its values were checked before.
 _new_receive = unchecked(Receive)

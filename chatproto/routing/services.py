@@ -3,9 +3,10 @@
 Theory of operation
 ===================
 
-CHAT/1.0 has no command to ask which group a message comes from, who is in a group, or to add
-somebody. A SEND to a reserved name is the way to ask without a new command: servers that do not
-know it drop it in silence, and nobody else can answer, because nobody can log in under that name.
+CHAT/1.0 has no command to ask which group a message comes from or who is in a group, nor to add
+somebody. A client asks with a SEND to a reserved name, which needs no new command. Servers that do
+not know this name drop the SEND in silence. Nobody else can answer, because nobody can log in under
+that name.
 
 A request of another form is dropped too, and no answer is a request. So two programs that answer
 everything never keep each other busy here.
@@ -53,13 +54,14 @@ class GroupServices(Generic[ConnectionId]):
             name: The name that this connection is logged in under.
             data: The request.
             policy: Who may add members to a group, and which names they may have.
-            again: Whether it was executed before, and not all who have to know have the answer.
+            again: Whether it was executed before, and some recipients still wait for the answer.
 
         Returns:
-            What to do; nothing when it is no request.
+            What to do; an empty list if it is not a request.
         """
         try:
-            # No request has more words. All of a long line would take a thousand times as long.
+            # The longest request has this many words. To split all of a long line would take a
+            # thousand times as long.
             words = data.decode().split(" ", MOST_WORDS)
             for each in words:
                 check_name(each)
@@ -77,7 +79,7 @@ class GroupServices(Generic[ConnectionId]):
             case ["members", group]:
                 return [self._members(cid, name, group)]
             case ["add", group, member] if again:
-                # Whoever has left meanwhile is no member any more, and is not told that it is.
+                # The member may have left meanwhile. Then the addition is not reported.
                 record = self._groups.get(group)
                 is_member = record is not None and member in record.members
                 return [self._added(cid, name, group, member)] if is_member else []
@@ -128,7 +130,7 @@ class GroupServices(Generic[ConnectionId]):
         return Deliver(to, Receive(GROUPS_NAME, text.encode()))
 
     def _known(self, name: str, group: str) -> GroupRecord[ConnectionId] | None:
-        """A group that a user is in or has made; None where the user learns of none."""
+        """A group, if the user is in it or has made it; otherwise None, as if it did not exist."""
         record = self._groups.get(group)
         if record is not None and (name in record.members or name == record.creator):
             return record

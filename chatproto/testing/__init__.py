@@ -1,4 +1,4 @@
-"""Hypothesis strategies for CHAT/1.0 and a connection in memory, to test what uses chatproto.
+"""Hypothesis strategies for CHAT/1.0 and a connection in memory, for tests with chatproto.
 
 The extra `testing` installs Hypothesis, which this needs:
 

@@ -24,9 +24,10 @@ from ..wire.events import (
 from ..wire.names import NAME_MAX, SERVER_NAME
 
 DATA_MAX: Final = 4010
-"""Most bytes of data that fit into any command with any name, CR LF included, by default."""
+"""The most bytes of data that fit into a line of the default limit, whatever its command and name,
+and with CR LF at its end."""
 
-# White space is in these categories, or a control.
+# All white space and all control characters are in these categories.
 _NAME_CHARACTERS: Final = st.characters(codec="utf-8", exclude_categories=("Cc", "Zs", "Zl", "Zp"))
 
 # A few names come often, so that senders and recipients have the same ones.
@@ -227,8 +228,8 @@ def _is_free(name: str) -> bool:
     return not name.startswith("*")
 
 
-# For `near_valid_lines`. Not built anew for each line: Hypothesis checks each strategy that it has
-# not seen before, and that takes longer than to draw from it.
+# For `near_valid_lines`. They are built once: Hypothesis checks each new strategy, and that takes
+# longer than to draw from it.
 _VALID_LINES: Final = valid_lines()
 _CHANGES: Final = st.sampled_from(
     (b"  ", b"", b" ", b"\t", b"\r", b"\0", b"\xff", b"*", "\xa0".encode(), b"\xe3\x80")

@@ -24,11 +24,12 @@ from .names import NAMES, check_unreserved
 
 VERSION: Final = b"CHAT/1.0"
 
-# A token with anything else in it (a tab, a no-break space) is not some other version or command
-# but a spoilt line.
+# A version or command with any other byte (a tab, a no-break space) makes the line MALFORMED, even
+# if it looks like another version or an unknown command.
 _TOKEN = re.compile(rb"[!-~]+")
 
-# The commands with a name and data, and what makes their events: nearly all that travels.
+# The commands with a name and data, and the constructors of their events. Nearly all lines are
+# such commands.
 _MAKERS: Final[dict[bytes, Callable[[str, bytes], Send | Broadcast | Receive]]] = {
     b"SEND": unchecked(Send),
     b"BROADCAST": unchecked(Broadcast),
@@ -47,14 +48,14 @@ def decode(line: bytes) -> Command:
     """Parse one line.
 
     Args:
-        line: The line without its LF or CR LF, as `LineBuffer` gives it: no LF is in it, and its
+        line: The line without its LF or CR LF, as `LineBuffer` gives it. It holds no LF, and its
             length is bounded.
 
     Returns:
         The event that it stands for.
 
     Raises:
-        RemoteProtocolError: It stands for none; the code says why.
+        RemoteProtocolError: The line is not valid; the code says why.
     """
     parts = line.split(b" ", 3)
     if parts[0] != VERSION or len(parts) < 2 or line.endswith(b"\r"):
@@ -69,18 +70,18 @@ def decode(line: bytes) -> Command:
 
 
 def split_message(data: bytes) -> list[bytes] | None:
-    """Split whole lines after the name in the first one, if that is a message.
+    """Split off the version, command and name of the first line, if it is a message.
 
-    A message is SEND, BROADCAST or RECEIVE with a name and data, each after one space. Everything
-    that reads messages faster than `decode` begins here.
+    A message is SEND, BROADCAST or RECEIVE with a name and data, each after one space. Every
+    parser that is faster than `decode` starts with this.
 
     Args:
         data: One line or more, each with its LF.
 
     Returns:
-        The version, the first line's command and name, and all from its data to the end; None when
-        the first line is no message, the last one is not whole, or a CR needs a closer look. The
-        name is not checked.
+        The version, command and name of the first line, and the rest: its data and all other lines.
+        None if the first line is not a message, the last line has no LF, or there is a CR in the
+        rest, which needs a closer look. The name is not checked.
     """
     parts = data.split(b" ", 3)
     if (
@@ -95,18 +96,18 @@ def split_message(data: bytes) -> list[bytes] | None:
 
 
 def decode_run(data: bytes, number: int, max_line: int) -> list[Command]:
-    """Parse messages of one kind, in half of the time that `decode` takes; to one name, in a third.
+    """Parse messages of one command in half of the time of `decode`; with one name, in a third.
 
-    Data holds no LF, so one `bytes.split` at `LF beginning` finds all lines that begin alike: up to
-    the command, or up to the data if there is only one name.
+    All lines begin alike, up to the data if they have one name, otherwise up to the name. Data
+    holds no LF, so one `bytes.split` at LF and this beginning separates the lines.
 
     Args:
         data: Whole lines.
-        number: How many.
+        number: How many lines there are.
         max_line: The longest line in bytes, its LF included.
 
     Returns:
-        The events; none when not all of the lines are such, or one of them needs a closer look.
+        The events; an empty list if any line is of another kind or needs a closer look.
     """
     message = split_message(data)
     if message is None or has_long_line(data, max_line):
@@ -128,7 +129,7 @@ def decode_run(data: bytes, number: int, max_line: int) -> list[Command]:
             names = map(NAMES.__getitem__, raw_names)
         return _RUN_MAKERS[command](names, texts)
     except LocalProtocolError:
-        # One of the names is none.
+        # One of the names is not valid.
         return []
 
 
@@ -136,7 +137,7 @@ def encode(event: Command) -> bytes:
     """Serialize one event as a line, its LF included. `decode` gives an equal event.
 
     Raises:
-        LocalProtocolError: MALFORMED; it is not an event that travels.
+        LocalProtocolError: MALFORMED, for an event that never travels as a line.
     """
     writer = _WRITERS.get(type(event))
     if writer is None:
@@ -152,7 +153,7 @@ def receive_prefix(sender: str) -> bytes:
 
 
 def with_label(line: bytes, group: str) -> bytes:
-    """Have a RECEIVE say which group it comes from (protocol.md, section 5).
+    """Add to a RECEIVE the group that it comes from (protocol.md, section 5).
 
     Args:
         line: The line, or its beginning up to the data.
@@ -178,7 +179,7 @@ def is_for_server(line: bytes) -> bool:
 
 
 def _refuse(parts: list[bytes], line: bytes) -> NoReturn:
-    """Raise what is wrong with a line that no parser takes."""
+    """Raise the error for a line that no parser takes."""
     if not line.endswith(b"\r"):
         version = parts[0]
         if version != VERSION:

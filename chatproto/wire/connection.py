@@ -12,7 +12,7 @@ from .line_buffer import LineBuffer, has_long_line
 from .states import TRANSITIONS, Role, State, objection
 
 RUN: Final = 8
-"""Fewest lines for which it pays to try `decode_run`."""
+"""From this number of lines on, it pays to try `decode_run`."""
 
 
 class ChatConnection:
@@ -23,7 +23,7 @@ class ChatConnection:
 
     Args:
         our_role: Which end this is.
-        limits: The bounds on lines; those that `Limits` has besides do not matter here.
+        limits: The bounds on lines. Of a `Limits`, only these are used.
     """
 
     __slots__ = ("_bad_lines", "_limits", "_lines", "_name", "_our_role", "_peer_is_done", "_state")
@@ -35,7 +35,7 @@ class ChatConnection:
         self._state = State.ANONYMOUS
         self._name: str | None = None
         self._bad_lines = 0
-        # The peer sends nothing more: it has sent LOGOUT, or ended its stream. Not the same as
+        # The peer sends nothing more: it has sent LOGOUT, or ended its stream. This differs from
         # CLOSED: a client that has sent LOGOUT still receives what the server sent before.
         self._peer_is_done = False
 
@@ -61,7 +61,7 @@ class ChatConnection:
 
     @property
     def partial_line(self) -> bytes:
-        """The line that the peer has begun and not ended, without what is thrown away of it."""
+        """The line that the peer has begun and not ended; empty once it is known to be too long."""
         return self._lines.partial
 
     @property
@@ -70,7 +70,7 @@ class ChatConnection:
         return not (self._bad_lines or self._lines.inside)
 
     def reconfigure(self, limits: LineLimits) -> None:
-        """Use other bounds from the next line on; a line that has begun is the next one.
+        """Use other bounds from now on, also for a line that has begun and not ended.
 
         Args:
             limits: The bounds on lines.
@@ -98,8 +98,8 @@ class ChatConnection:
     def parse(self, data: bytes) -> Iterator[Event]:
         """The same as `receive_data`, but each line is parsed when its event is asked for.
 
-        A caller may stop in the middle, and later give the lines that it has not asked for once
-        more.
+        A caller may stop in the middle. Later it passes the lines whose events it has not taken
+        once more.
 
         Args:
             data: Whole lines, if the caller wants to stop in the middle.
@@ -127,7 +127,7 @@ class ChatConnection:
         if self._peer_is_done:
             return
         if self._bad_lines >= self._limits.bad_lines:
-            # The caller has stopped after the last bad line.
+            # The caller stopped after the last bad line, before `ConnectionClosed`.
             yield self._close()
             return
         max_line = self._limits.max_line
@@ -183,8 +183,8 @@ class ChatConnection:
             The bytes to write: one line.
 
         Raises:
-            LocalProtocolError: This side may not send it, or not now, or it does not fit into a
-                line. The connection is as it was before and can go on.
+            LocalProtocolError: This side may not send the event, or may not send it now, or the
+                line is too long. The connection has not changed and can go on.
         """
         line = encode(event)
         if has_long_line(line, self._limits.max_line):

@@ -101,7 +101,7 @@ class ConnectionLostError(ChatProtocolError):
 
     Args:
         text: What happened, in words for people.
-        code: What the server gave as its reason for closing.
+        code: The server's reason for closing; empty if it gave none.
     """
 
     def __init__(self, text: str, code: str = "") -> None:
@@ -109,8 +109,8 @@ class ConnectionLostError(ChatProtocolError):
         self.text = text
         """What happened, in words for people."""
         self.code = code
-        """What the server gave as its reason for closing, an `ErrorCode` if this library knows it;
-        empty when it gave none."""
+        """The server's reason for closing: an `ErrorCode` if this library knows it, empty if the
+        server gave none."""
 
     def __str__(self) -> str:
         return self.text

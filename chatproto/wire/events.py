@@ -1,7 +1,7 @@
 """Everything that can happen on a connection, as immutable values (protocol.md, section 1).
 
-Each is checked when it is made: what can't travel can't be made. A field of the wrong type raises
-TypeError.
+The constructors check their arguments, so every command follows the grammar. A field of the
+wrong type raises TypeError.
 """
 
 from collections import deque
@@ -14,7 +14,7 @@ from .errors import ErrorCode, LocalProtocolError
 from .names import check_name, check_unreserved
 
 BytesLike: TypeAlias = bytes | bytearray | memoryview
-"""What is taken wherever the content of messages or a stream is: it is copied if it can change."""
+"""The types in which data and streams are accepted. All but `bytes` are copied."""
 
 
 @final
@@ -123,7 +123,7 @@ class Group:
 @final
 @dataclass(frozen=True, slots=True)
 class Leave:
-    """Client to server: take me off a group.
+    """Client to server: take this user off a group.
 
     Raises:
         LocalProtocolError: BAD_NAME.
@@ -167,10 +167,10 @@ class Invalid:
     """The peer has sent a line that can't be executed. That alone does not end the connection."""
 
     code: ErrorCode
-    """Why not."""
+    """Why the line can't be executed."""
 
     line: bytes
-    """The line without its end; of one that is too long, as many bytes as the limit allows."""
+    """The line without its end; for a line that is too long, its first `max_line` bytes."""
 
     text: str = field(default="", compare=False)
     """What is wrong with it, in words for people. Two events that differ only here are equal."""
@@ -183,7 +183,7 @@ class ConnectionClosed:
 
 
 Command: TypeAlias = Login | Logout | Send | Broadcast | Group | Leave | Receive
-"""What travels as a line."""
+"""The events that travel as a line."""
 
 Event: TypeAlias = Command | Invalid | ConnectionClosed
 """What `ChatConnection` returns."""
@@ -193,7 +193,7 @@ def _checked(data: BytesLike) -> bytes:
     if not isinstance(data, bytes):
         if not isinstance(data, bytearray | memoryview):
             raise TypeError(f"data is bytes, not {type(data).__name__}")
-        # Events do not change, whatever becomes of the caller's buffer.
+        # A copy, because the caller may change its buffer later.
         data = bytes(data)
     if b"\n" in data or data.endswith(b"\r"):
         raise LocalProtocolError(ErrorCode.MALFORMED, "data holds no LF and does not end with CR")
@@ -208,8 +208,8 @@ _Second = TypeVar("_Second")
 def unchecked(cls: Callable[[_First, _Second], _T]) -> Callable[[_First, _Second], _T]:
     """A second constructor for a frozen dataclass with two fields and slots.
 
-    It makes the same value in a quarter of the time: it leaves out the checks, for values that its
-    caller has checked, and it uses the slots' own setters.
+    It takes a quarter of the time, because it skips the checks and uses the slots' own setters. Its
+    caller has checked the values.
     """
     slots: Any = cls
     set_first, set_second = (getattr(slots, field).__set__ for field in slots.__slots__)

@@ -29,13 +29,13 @@ def check_positive(limits: object, fields: Iterable[str]) -> None:
     """Refuse limits that are zero, negative or NaN.
 
     Args:
-        limits: What has the fields.
+        limits: The object with the fields.
         fields: Their names.
 
     Raises:
         ValueError: One of them is not positive.
     """
     for field in fields:
-        # Not "<= 0": NaN is neither.
+        # `<= 0` would let NaN pass.
         if not getattr(limits, field) > 0:
             raise ValueError(f"{field} is more than 0")

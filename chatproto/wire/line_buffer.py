@@ -2,7 +2,7 @@
 
 from typing import Final
 
-# Numbers: to look for one in bytes takes a tenth of the time that a `bytes` of one byte takes.
+# Integers: `LF in data` takes a tenth of the time of `b"\n" in data`.
 CR: Final = 13
 LF: Final = 10
 
@@ -16,8 +16,8 @@ def has_long_line(lines: bytes, max_line: int) -> bool:
     """
     if len(lines) <= max_line:
         return False
-    # A line that is too long has no LF in some stretch of half that length. To look for one there
-    # is much faster than to measure each line.
+    # A line that is too long fills at least one of these blocks of half the length, so that block
+    # holds no LF. To search the blocks is much faster than to measure each line.
     half = max_line // 2
     if all(lines.find(b"\n", at, at + half) >= 0 for at in range(0, len(lines), half)):
         return False
@@ -38,7 +38,7 @@ class LineBuffer:
 
     def __init__(self, max_line: int) -> None:
         self.max_line: int = max_line
-        """The longest line in bytes, its LF included. A change holds from the next bytes on."""
+        """The longest line in bytes, its LF included. A change applies from the next `feed` on."""
         self._partial = bytearray()
         self._discarding = False
 
@@ -49,9 +49,9 @@ class LineBuffer:
             data: The next bytes of the stream.
 
         Returns:
-            The lines that are complete now, without LF or CR LF. A line that is too long comes
-            once, as its first `max_line` bytes, as soon as it is known to be too long; no other
-            line has that many. The rest of it is thrown away through its LF.
+            The lines that are complete now, without LF or CR LF. A line that is too long is
+            returned once, as soon as that is known: its first `max_line` bytes. No other line has
+            that many bytes. The rest of the long line is dropped, its LF included.
         """
         limit = self.max_line
         partial = self._partial
@@ -71,7 +71,7 @@ class LineBuffer:
                 line[:limit] if len(line) >= limit else line.removesuffix(b"\r") for line in lines
             ]
         if not self._discarding:
-            # It is longer already if the limit was lowered meanwhile.
+            # `partial` may be longer already, if the limit was lowered meanwhile.
             partial += rest[: max(limit - len(partial), 0)]
             if len(partial) >= limit:
                 lines.append(bytes(partial[:limit]))
@@ -86,5 +86,5 @@ class LineBuffer:
 
     @property
     def partial(self) -> bytes:
-        """The line that has begun and not ended yet; empty once it was given as too long."""
+        """The line that has begun and not ended yet; empty once it was returned as too long."""
         return bytes(self._partial)

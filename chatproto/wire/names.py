@@ -92,5 +92,5 @@ class NameCache(dict[bytes, str]):
 
 
 NAMES: Final = NameCache(16384)
-"""The names that this process has read. It is the memory of a pure function, so to share it shares
-no state."""
+"""The names that this process has read. It only remembers the results of a pure function, so
+connections that share it do not affect one another."""

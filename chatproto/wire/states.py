@@ -38,9 +38,8 @@ class State(Enum):
     ANONYMOUS = "anonymous"
     """No LOGIN has passed yet."""
     LOGGED_IN = "logged in"
-    """A LOGIN has passed. Whether the server has accepted the name is known to its hub only: the
-    protocol has no answer to LOGIN, and a state that one end does not know is no state of the
-    connection."""
+    """A LOGIN has passed. Only the server's hub knows whether it has accepted the name: the
+    protocol has no answer to LOGIN, and a state of the connection is one that both ends know."""
     CLOSED = "closed"
     """LOGOUT has passed, or the peer has closed. What the server sent before it read the LOGOUT
     still arrives."""
@@ -86,7 +85,7 @@ TRANSITIONS: Final[Mapping[State, Mapping[Role, Row]]] = {
         },
     },
 }
-"""By state, sender and event: the state that follows. What is not listed is not allowed."""
+"""The next state, by state, sender and event. Only what is listed is allowed."""
 
 
 def objection(sender: Role, event: Event) -> tuple[ErrorCode, str]:

@@ -16,7 +16,7 @@ _BLANK: Final = "\u2800\U00013441\U00013442\U00016fe4\U0001d159"
 """Code points that are letters or symbols by their category, and look like a space."""
 
 _SHAPING: Final = "\u070f\U00013430-\U00013440"
-"""Code points that arrange the signs of their script, and show nothing among others."""
+"""Code points that arrange the signs of their script, and show nothing among other signs."""
 
 _NONCHARACTERS: Final = "\ufdd0-\ufdef" + "".join(
     f"{chr(plane + 0xFFFE)}-{chr(plane + 0xFFFF)}" for plane in range(0, 0x110000, 0x10000)
@@ -37,7 +37,7 @@ Standard 51, section 1.4.6)."""
 
 
 def visible(text: str) -> str:
-    r"""Make a text from a peer safe to show to people, and leave it as it is where it is honest.
+    r"""Make a text from a peer safe to show to people, with as few changes as possible.
 
     Every kind of space becomes a space. Joiners between letters or emoji stay, and so do
     backslashes and code points that are newer than this Python. For names, use `visible_name`.
@@ -46,8 +46,8 @@ def visible(text: str) -> str:
         text: Anything.
 
     Returns:
-        The text with control characters, line ends, marks that change the direction of writing, and
-        other invisible code points as Python writes them in a string: `\x1b`, `\u202e`.
+        The text with escapes, as in a Python string (`\x1b`, `\u202e`), for control characters,
+        line ends, marks that change the direction of writing, and other invisible code points.
     """
     if text.isprintable():
         return text
@@ -59,16 +59,17 @@ def visible(text: str) -> str:
 
 
 def visible_name(name: str) -> str:
-    r"""Make a name from a peer safe to show, so that names that differ look different.
+    r"""Make a name from a peer safe to show, with its invisible code points escaped.
 
-    That holds for code points that nobody can see. Letters that look alike stay as they are.
+    So names that differ only in such code points look different. Letters that look alike stay as
+    they are.
 
     Args:
         name: Anything.
 
     Returns:
-        The name with all that does not print, every other code point that is invisible or looks
-        like a space, and backslashes as Python writes them in a string: `\u200d`, `\\`.
+        The name with escapes, as in a Python string (`\u200d`, `\\`), for all that does not print,
+        every other code point that is invisible or looks like a space, and backslashes.
     """
     return "".join(
         each
