@@ -8,8 +8,8 @@ somebody. A client asks with a SEND to a reserved name, which needs no new comma
 not know this name drop the SEND in silence. Nobody else can answer, because nobody can log in under
 that name.
 
-A request of another form is dropped too, and no answer is a request. So two programs that answer
-everything never keep each other busy here.
+A request of another form is dropped too. `added`, the only message that comes to somebody who has
+not asked, has another form. So a program that sends everything back starts no loop here.
 """
 
 from collections.abc import Collection, Mapping

@@ -196,3 +196,12 @@ def test_a_long_line_is_not_looked_at_word_by_word(monkeypatch: pytest.MonkeyPat
     hub = hub_of("alice")
     assert ask(hub, 1, " ".join(["on"] * 1000)) == []
     assert len(looked_at) <= 4
+
+
+def test_what_comes_unasked_is_no_request() -> None:
+    """A program that sends everything back starts no loop."""
+    hub = hub_of("alice", "bob")
+    hub.handle(1, Group("tea", ["alice"]))
+    [delivery] = [each for each in ask(hub, 1, "add tea bob") if isinstance(each, Deliver)]
+    assert 2 in delivery.to
+    assert hub.handle(2, Send(delivery.message.sender, delivery.message.data)) == []
