@@ -7,6 +7,7 @@ import contextlib
 import signal
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -39,7 +40,7 @@ from ..clients import (
     where,
 )
 from ..processes import COMMANDS, Process, spawn
-from ..server.test_streams import memory_pair
+from ..server.test_streams import MemoryStream, memory_pair
 from ..servers import TIMEOUT
 from .scripted import Player, ScriptedServer, Step, contexts, tell
 from .test_losses import USES
@@ -208,16 +209,22 @@ async def beside(serve: Callable[[], Coroutine[Any, Any, None]]) -> AsyncIterato
             yield
 
 
+async def let_in(theirs: MemoryStream) -> None:
+    """Accept the login: send the first ping back."""
+    assert (await theirs.read_line()).startswith(b"CHAT/1.0 LOGIN ")
+    line = await theirs.read_line()
+    await theirs.send(line.replace(b" SEND ", b" RECEIVE "))
+
+
 @each_backend
 async def test_over_a_stream_of_which_nothing_is_known() -> None:
     """It may have no room, so writing a heartbeat may have to wait."""
     with memory_pair(0) as (ours, theirs):
 
         async def serve() -> None:
-            assert (await theirs.read_line()).startswith(b"CHAT/1.0 LOGIN ")
-            for _ in range(2):
-                line = await theirs.read_line()
-                await theirs.send(line.replace(b" SEND ", b" RECEIVE "))
+            await let_in(theirs)
+            line = await theirs.read_line()
+            await theirs.send(line.replace(b" SEND ", b" RECEIVE "))
             await theirs.send(b"CHAT/1.0 RECEIVE bob hi\n")
 
         async with (
@@ -233,14 +240,8 @@ async def test_over_a_stream_of_which_nothing_is_known() -> None:
 @each_backend
 async def test_a_stream_that_takes_no_heartbeat() -> None:
     with memory_pair(0) as (ours, theirs):
-
-        async def let_in() -> None:
-            assert (await theirs.read_line()).startswith(b"CHAT/1.0 LOGIN ")
-            line = await theirs.read_line()
-            await theirs.send(line.replace(b" SEND ", b" RECEIVE "))
-
         async with (
-            beside(let_in),
+            beside(partial(let_in, theirs)),
             chatproto_anyio.connect(
                 name="alice", transport=ours, groups=False, heartbeat=SILENCE
             ) as chat,
@@ -253,14 +254,8 @@ async def test_a_stream_that_takes_no_heartbeat() -> None:
 async def test_cancelled_while_it_writes_a_heartbeat() -> None:
     """Half a line may be written."""
     with memory_pair(0) as (ours, theirs):
-
-        async def let_in() -> None:
-            assert (await theirs.read_line()).startswith(b"CHAT/1.0 LOGIN ")
-            line = await theirs.read_line()
-            await theirs.send(line.replace(b" SEND ", b" RECEIVE "))
-
         async with (
-            beside(let_in),
+            beside(partial(let_in, theirs)),
             chatproto_anyio.connect(
                 name="alice", transport=ours, groups=False, heartbeat=0.2
             ) as chat,
