@@ -6,6 +6,7 @@ it are below. A thing without such words, or words without a thing, are an error
 
 import ast
 import inspect
+import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
@@ -13,7 +14,7 @@ from enum import Enum
 from itertools import pairwise
 from pathlib import Path
 from textwrap import dedent
-from typing import Final
+from typing import Any, Final
 
 import click
 from prometheus_client.metrics_core import Metric
@@ -24,6 +25,7 @@ from chatproto import CloseReason, Counters, ErrorCode, EventKind, Limits, LogEv
 from chatproto.server.notices import Notices
 from chatproto_anyio.cli.main import cli
 from chatproto_anyio.cli.serve import SERVE_OPTIONS
+from chatproto_sync.service.logs import JsonFormatter
 from chatproto_sync.service.metrics import Collector
 from chatproto_sync.service.options import OPTIONS, Option
 
@@ -143,28 +145,36 @@ AFTER_A_CLOSE: Final = {
 }
 """What an operator can do about a connection that has ended."""
 
-EXAMPLES: Final = {
-    EventKind.ACCEPTED: (None, ""),
-    EventKind.LOGGED_IN: ("alice", ""),
-    EventKind.LOGIN_REFUSED: ("alice", "AUTH_FAILED your certificate is for somebody else"),
-    EventKind.HANDSHAKE_FAILED: (None, "peer did not return a certificate"),
-    EventKind.BAD_PROXY_HEADER: (None, "the connection does not begin with one"),
-    EventKind.GROUP_MADE: ("alice", "tea"),
-    EventKind.MEMBER_ADDED: ("alice", "carol to tea"),
-    EventKind.LEFT: ("alice", "tea"),
-    EventKind.GROUP_EXPIRED: ("alice", "chess"),
-    EventKind.LOGGED_OUT: ("alice", ""),
-    EventKind.CLOSED: ("alice", CloseReason.EOF.value),
-    EventKind.PROBED: (None, CloseReason.EOF.value),
-    EventKind.AUTHENTICATE_FAILED: ("alice", "ConnectionError: the directory does not answer"),
-    EventKind.LEFT_OUT: (None, "1234"),
-    EventKind.TURNED_AWAY: (None, CloseReason.TOO_MANY_CONNECTIONS.value),
+EXAMPLES: Final[dict[EventKind, dict[str, Any]]] = {
+    EventKind.ACCEPTED: {},
+    EventKind.LOGGED_IN: {"name": "alice"},
+    EventKind.LOGIN_REFUSED: {
+        "name": "alice",
+        "code": ErrorCode.AUTH_FAILED,
+        "reason": "your certificate is for somebody else",
+    },
+    EventKind.HANDSHAKE_FAILED: {"reason": "peer did not return a certificate"},
+    EventKind.BAD_PROXY_HEADER: {"reason": "the connection does not begin with one"},
+    EventKind.GROUP_MADE: {"name": "alice", "group": "tea"},
+    EventKind.MEMBER_ADDED: {"name": "alice", "group": "tea", "member": "carol"},
+    EventKind.LEFT: {"name": "alice", "group": "tea"},
+    EventKind.GROUP_EXPIRED: {"name": "alice", "group": "chess"},
+    EventKind.LOGGED_OUT: {"name": "alice"},
+    EventKind.CLOSED: {"name": "alice", "reason": CloseReason.EOF.value},
+    EventKind.PROBED: {"reason": CloseReason.EOF.value},
+    EventKind.AUTHENTICATE_FAILED: {
+        "name": "alice",
+        "reason": "ConnectionError: the directory does not answer",
+    },
+    EventKind.LEFT_OUT: {"peer": "203.0.113.0/24", "connection": None, "count": 1234},
+    EventKind.TURNED_AWAY: {"reason": CloseReason.TOO_MANY_CONNECTIONS.value},
+    EventKind.SHUTTING_DOWN: {"peer": None, "connection": None, "count": 12},
+    EventKind.SHUT_DOWN: {"peer": None, "connection": None, "count": 1, "seconds": 2.3},
 }
-"""For each kind of event, a name and a subject."""
+"""For each kind of event, the fields of an example, besides those of a connection."""
 
 OTHER_LINES: Final = {
     "listening on …": "The server is ready.",
-    "shutting down, connections: …": "A signal has asked the server to stop.",
     "serving metrics on …": "Prometheus can read there.",
     "not listening on …: this machine has no …": "Nothing, or leave that address out.",
     "can't accept connections, trying again every second: …": "Mostly the process has no"
@@ -471,7 +481,7 @@ def _metric(metric: Metric) -> tuple[str, str, str, str]:
 def page_of_log_events() -> str:
     """The lines of a server's log."""
     _require_same(EXAMPLES, EventKind)
-    docs = texts_below(EventKind)
+    docs, field_docs = texts_below(EventKind), texts_below(LogEvent)
     lines = dict(sorted(lines_of_log()))
     _require_same(OTHER_LINES, lines)
     return (
@@ -480,23 +490,42 @@ def page_of_log_events() -> str:
             """\
             The log of a server goes to standard error, and from Python to the logger
             `chatproto.server`. Each line has a time, a level and a text. What peers chose, such as
-            names, is escaped, so that it cannot pass for something else. `--log-format json` writes
-            one object a line, with `time`, `level`, `logger` and `message`.
+            names, is escaped in the text, so that it cannot pass for something else.
+
+            `--log-format json` writes one object a line, with `time`, `level`, `logger` and
+            `message`, which is the text. The events below have fields too, so that no program has
+            to take the text apart:
+
+            ```json
+            EXAMPLE
+            ```
 
             ## What connections do
 
-            In Python, each of these is a [`LogEvent`](../api/broker.md#chatproto.LogEvent). About
-            one network, the log has at most [`--log-lines`](options.md#log-lines) of them a minute.
-            The lines of `closed`, `probed` and `turned away` end with a
-            [close reason](close-reasons.md).
+            About one network, the log has at most [`--log-lines`](options.md#log-lines) of these a
+            minute. In Python, each is a [`LogEvent`](../api/broker.md#chatproto.LogEvent), and the
+            attribute `event` of its `logging.LogRecord`.
             """,
-        )
+        ).replace("EXAMPLE", _json_example())
         + "\n\n"
         + _table(
-            ("kind", "level", "example", "when"),
+            ("event", "level", "text", "fields besides `event`", "when"),
             (_event(kind, docs[kind.name]) for kind in EXAMPLES),
         )
-        + "\n\n## What the server does\n\nA … stands for what differs.\n\n"
+        + "\n\nThe fields, of which an object has those that apply:\n\n"
+        + _table(
+            ("field", "what it is"),
+            (
+                (
+                    f"`{'event' if each.name == 'kind' else each.name}`",
+                    _without_none(field_docs[each.name]),
+                )
+                for each in fields(LogEvent)
+            ),
+        )
+        + "\n\nThe `reason` of `closed`, `probed` and `turned away` is a"
+        " [close reason](close-reasons.md).\n"
+        + "\n## What the server does\n\nA … stands for what differs.\n\n"
         + _table(
             ("line", "level", "what it means, or what to do"),
             ((f"`{text}`", lines[text], words) for text, words in OTHER_LINES.items()),
@@ -505,13 +534,37 @@ def page_of_log_events() -> str:
     )
 
 
-def _event(kind: EventKind, docs: str) -> tuple[str, str, str, str]:
-    name, subject = EXAMPLES[kind]
-    peer = "203.0.113.0/24" if kind is EventKind.LEFT_OUT else "203.0.113.7:4321"
-    event = LogEvent(kind, peer, name, subject)
+def _example(kind: EventKind) -> LogEvent:
+    return LogEvent(kind, **{"peer": "203.0.113.7:4321", "connection": 57, **EXAMPLES[kind]})
+
+
+def _event(kind: EventKind, docs: str) -> tuple[str, str, str, str, str]:
+    event = _example(kind)
     level = "error" if event.is_error else "info" if event.important else "debug"
-    when = re.sub(r"[;,] the subject is (its )?.*$|; the (peer|subject) is .*$", ".", docs)
-    return kind.value, level, f"`{event}`", _linked(when)
+    names = ", ".join(f"`{name}`" for name in event.as_dict() if name != "event")
+    return kind.value, level, f"`{event}`", names, _linked(docs)
+
+
+def _json_example() -> str:
+    record = logging.makeLogRecord(
+        {
+            "name": "chatproto.server",
+            "levelno": logging.INFO,
+            "levelname": "INFO",
+            "msg": "%s",
+            "args": (event := _example(EventKind.LOGIN_REFUSED),),
+            "event": event,
+            "created": 1767225600.0,
+            "msecs": 125.0,
+        }
+    )
+    # Broken, because it is long.
+    return JsonFormatter().format(record).replace(', "event"', ',\n "event"')
+
+
+def _without_none(text: str) -> str:
+    """The docstring of a field, without what None means."""
+    return _linked(re.sub(r"[;.] None .*$", ".", text))
 
 
 def lines_of_log() -> Iterator[tuple[str, str]]:

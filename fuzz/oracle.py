@@ -175,7 +175,7 @@ class Oracle:
         # Whether all queues together never exceed their bound.
         self._roomy = self._limits.total_queue_bytes >= MANY * self._limits.queue_bytes
         self._reasons = {
-            event.peer: event.subject
+            event.peer: event.reason or ""
             for event in run.log
             if event.kind in (EventKind.CLOSED, EventKind.PROBED)
         }

@@ -85,6 +85,8 @@ class ChatBroker(Generic[ConnectionId]):
         self._admission = Admission(limits)
         self._draining = False
         self._end = inf
+        # What `Peers.cut_off` was when the shutdown began.
+        self._cut_off_before = 0
 
     # What the adapter reports
 
@@ -114,7 +116,7 @@ class ChatBroker(Generic[ConnectionId]):
         record = Peer(cid, peer, "" if proxied else network_of(address), self._limits)
         self._peers.add(record)
         dispatcher.hub.connect(record, record.network)
-        self._log.counters.accepted += 1
+        self._log.connected(record)
         reason = self._admission.enter(record.network)
         if self._draining:
             dispatcher.close(record, CloseReason.SHUTTING_DOWN)
@@ -324,7 +326,10 @@ class ChatBroker(Generic[ConnectionId]):
         The shutdown is over when `connections` is 0. After `Limits.grace` seconds, `tick` aborts
         the connections that are left.
         """
-        self._draining = True
+        if not self._draining:
+            self._draining = True
+            self._cut_off_before = self._peers.cut_off
+            self._log.shutting_down(len(self._by_id))
         self._end = self._dispatcher.now + self._limits.grace
         for peer in self._by_id.values():
             if peer.close_reason is None:
@@ -405,9 +410,9 @@ class ChatBroker(Generic[ConnectionId]):
         )
 
     def _finish_log(self) -> None:
-        """Log how many lines were left out, if a drain is over."""
+        """Log how many lines were left out, and the end, if a drain is over."""
         if self._draining and not self._by_id:
-            self._log.finish()
+            self._log.finish(self._peers.cut_off - self._cut_off_before)
 
 
 def _policy(policy: Policy, *, notices: bool) -> Policy:

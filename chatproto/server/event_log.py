@@ -2,7 +2,7 @@
 
 from collections import OrderedDict
 from dataclasses import dataclass, replace
-from typing import Final
+from typing import Any, Final
 
 from ..wire.errors import ErrorCode
 from ..wire.events import Event, Group, Leave, Login
@@ -63,6 +63,8 @@ class EventLog:
     def __init__(self, limits: Limits) -> None:
         self._most = limits.log_lines
         self._now = 0.0
+        # When the shutdown has begun, while it is not over.
+        self._shut_down_at: float | None = None
         self._events: list[LogEvent] = []
         self.counters: Counters = Counters()
         """What has happened. The broker adds the fields that say what there is now."""
@@ -82,10 +84,32 @@ class EventLog:
                 break
             self._end_window()
 
-    def finish(self) -> None:
-        """Tell what was left out in all windows."""
+    def shutting_down(self, connections: int) -> None:
+        """Log that the shutdown of the whole server has begun.
+
+        Args:
+            connections: How many connections there are.
+        """
+        self._shut_down_at = self._now
+        self._events.append(LogEvent(EventKind.SHUTTING_DOWN, count=connections))
+
+    def finish(self, cut_off: int) -> None:
+        """Tell what was left out in all windows, and once that the shutdown is over.
+
+        Args:
+            cut_off: The connections that were cut off during the shutdown.
+        """
         while self._windows:
             self._end_window()
+        if self._shut_down_at is not None:
+            seconds = round(self._now - self._shut_down_at, 3)
+            self._shut_down_at = None
+            self._events.append(LogEvent(EventKind.SHUT_DOWN, count=cut_off, seconds=seconds))
+
+    def connected(self, peer: Peer) -> None:
+        """Count a new connection, and number it."""
+        self.counters.accepted += 1
+        peer.number = self.counters.accepted
 
     def accepted(self, peer: Peer) -> None:
         """Log a connection when its first bytes arrive. One that sends nothing is no news."""
@@ -100,7 +124,8 @@ class EventLog:
             event: The event.
             name: The connection's name before that.
         """
-        subject, who = "", name
+        who = name
+        group: str | None = None
         match event:
             case Login(new_name):
                 if new_name == name:
@@ -108,31 +133,31 @@ class EventLog:
                 who = new_name
                 self.counters.logins += 1
             case Group(name=group) | Leave(group):
-                subject = group
-        self._add(LOGGED[type(event)], peer, who, subject)
+                pass
+        self._add(LOGGED[type(event)], peer, who, group=group)
 
     def turned_away(self, peer: Peer, reason: CloseReason) -> None:
         """Log a connection that the server can't take on, one a second at most."""
         if self._turned_away.allow(self._now):
-            self._events.append(LogEvent(EventKind.TURNED_AWAY, peer.origin, None, reason.value))
+            self._events.append(_event(EventKind.TURNED_AWAY, peer, None, reason=reason.value))
         else:
             self._window(peer.network).left_out += 1
 
     def login_refused(self, peer: Peer, name: str, code: ErrorCode, text: str) -> None:
         """Log that a connection may not log in under a name, and why."""
-        self._add(EventKind.LOGIN_REFUSED, peer, name, f"{code} {text}")
+        self._add(EventKind.LOGIN_REFUSED, peer, name, code=code, reason=text)
 
     def handshake_failed(self, peer: Peer, reason: str) -> None:
         """Log that the TLS handshake of a connection has failed. Its end is not logged again."""
-        self._add(EventKind.HANDSHAKE_FAILED, peer, None, reason)
+        self._add(EventKind.HANDSHAKE_FAILED, peer, None, reason=reason)
 
     def bad_proxy_header(self, peer: Peer, reason: str) -> None:
         """Log that a connection has no good PROXY header. Its end is not logged again."""
-        self._add(EventKind.BAD_PROXY_HEADER, peer, None, reason)
+        self._add(EventKind.BAD_PROXY_HEADER, peer, None, reason=reason)
 
     def authenticate_failed(self, peer: Peer, name: str, error: str) -> None:
         """Log that the application could not decide whether a connection may log in."""
-        self._add(EventKind.AUTHENTICATE_FAILED, peer, name, error)
+        self._add(EventKind.AUTHENTICATE_FAILED, peer, name, reason=error)
 
     def group_expired(self, peer: Peer, name: str | None, group: str) -> None:
         """Log that a group has ended because a new one, or a new member, needed room.
@@ -142,7 +167,7 @@ class EventLog:
             name: Its name.
             group: The group that has ended.
         """
-        self._add(EventKind.GROUP_EXPIRED, peer, name, group)
+        self._add(EventKind.GROUP_EXPIRED, peer, name, group=group)
 
     def member_added(self, peer: Peer, name: str | None, group: str, member: str) -> None:
         """Log that a group has a new member.
@@ -153,7 +178,7 @@ class EventLog:
             group: The group.
             member: The new member.
         """
-        self._add(EventKind.MEMBER_ADDED, peer, name, f"{member} to {group}")
+        self._add(EventKind.MEMBER_ADDED, peer, name, group=group, member=member)
 
     def closed(self, peer: Peer, name: str | None) -> None:
         """Log that a connection is gone."""
@@ -163,7 +188,7 @@ class EventLog:
             return
         is_news = peer.has_sent or reason in _NEWS
         kind = EventKind.CLOSED if is_news else EventKind.PROBED
-        self._add(kind, peer, name, reason.value)
+        self._add(kind, peer, name, reason=reason.value)
 
     def take(self) -> list[LogEvent]:
         """The events since the last call."""
@@ -179,11 +204,11 @@ class EventLog:
             lag=self.counters.lag.copy(),
         )
 
-    def _add(self, kind: EventKind, peer: Peer, name: str | None, subject: str = "") -> None:
+    def _add(self, kind: EventKind, peer: Peer, name: str | None, **others: Any) -> None:
         window = self._window(peer.network)
         if window.lines < self._most:
             window.lines += 1
-            self._events.append(LogEvent(kind, peer.origin, name, subject))
+            self._events.append(_event(kind, peer, name, **others))
         else:
             window.left_out += 1
 
@@ -200,4 +225,8 @@ class EventLog:
         network, window = self._windows.popitem(last=False)
         if window.left_out:
             where = network or THIS_MACHINE
-            self._events.append(LogEvent(EventKind.LEFT_OUT, where, None, str(window.left_out)))
+            self._events.append(LogEvent(EventKind.LEFT_OUT, where, count=window.left_out))
+
+
+def _event(kind: EventKind, peer: Peer, name: str | None, **others: Any) -> LogEvent:
+    return LogEvent(kind, peer.origin, name, connection=peer.number, **others)

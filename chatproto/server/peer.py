@@ -70,6 +70,7 @@ class Peer:
         "identities",
         "network",
         "notice_limiter",
+        "number",
         "origin",
         "phase",
         "prefix",
@@ -117,7 +118,8 @@ class Peer:
         # logins: the names that it has proved to own; None when nobody asked for a proof.
         self.identities: Collection[str] | None = None
 
-        # event_log: whether it has sent anything yet.
+        # event_log: its number in the order of acceptance; whether it has sent anything yet.
+        self.number: int = 0
         self.has_sent: bool = False
 
         # notices: how many it gets. Made when it gets the first one.

@@ -45,6 +45,8 @@ class Peers:
         self._lingering: Timers[Peer] = Timers(limits.linger)
         self._half_closed: Timers[Peer] = Timers(limits.close_timeout)
         self._now = 0.0
+        self.cut_off: int = 0
+        """Connections that were aborted with something left to write."""
 
     def reconfigure(self, limits: Limits) -> None:
         """Use other bounds from now on, also for connections that are ending."""
@@ -109,6 +111,7 @@ class Peers:
     def abort(self, peer: Peer) -> None:
         """Write nothing more to a connection and wait for nothing."""
         peer.phase = Phase.ABORTED
+        self.cut_off += peer.queued_bytes > 0
         self._stop_timers(peer)
         self._buffers.drop_queue(peer)
 

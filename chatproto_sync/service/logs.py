@@ -12,6 +12,8 @@ from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
 
+from chatproto import LogEvent
+
 from ..sockets.driver import logger
 
 
@@ -19,17 +21,21 @@ class JsonFormatter(logging.Formatter):
     """Formats each record as one line with a JSON object, for programs.
 
     The object has `time` (RFC 3339), `level`, `logger`, `message`, and `exception` if there is one.
+    If the record has a `LogEvent` as its attribute `event`, the object has the event's fields too.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter`."""
-        entry = {
+        entry: dict[str, str | int | float] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
             + f".{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
             "logger": record.name,
             "message": record.getMessage(),
         }
+        event = getattr(record, "event", None)
+        if isinstance(event, LogEvent):
+            entry |= event.as_dict()
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry)

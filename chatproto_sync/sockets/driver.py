@@ -211,7 +211,6 @@ class Driver:
             acceptor.close()
         self._acceptors = []
         self.tick()
-        logger.info("shutting down, connections: %d", self.broker.connections)
         self.broker.drain()
         self._draining = True
         # In random order, so that clients do not reconnect in the order in which they had come.
@@ -341,7 +340,8 @@ class Driver:
             self.keep(changes)
         for event in self.broker.take_log_events():
             level = logging.INFO if event.important else logging.DEBUG
-            logger.log(logging.ERROR if event.is_error else level, "%s", event)
+            level = logging.ERROR if event.is_error else level
+            logger.log(level, "%s", event, extra={"event": event})
         if writes >= MAX_WRITES or self.broker.busy:
             self.wake()
 
@@ -365,7 +365,8 @@ class Driver:
         for acceptor in self._acceptors:
             acceptor.close()
         # Not all of them are in the poller: the broker may want none of their events.
-        self.broker.abort()
+        if self.broker.connections:
+            self.broker.abort()
         while ready := self.broker.take_ready():
             for transport in ready:
                 transport.flush()

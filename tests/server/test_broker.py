@@ -14,7 +14,6 @@ from chatproto import (
     ChatBroker,
     CloseReason,
     ErrorCode,
-    EventKind,
     Limits,
     Policy,
 )
@@ -264,13 +263,15 @@ def test_a_snapshot_does_not_change_afterwards() -> None:
 def test_a_log_event_has_fields_for_programs() -> None:
     broker = broker_of("alice")
     send(broker, 1, "GROUP g alice")
-    [event] = broker.take_log_events()
-    assert (event.kind, event.peer, event.name, event.subject) == (
-        EventKind.GROUP_MADE,
-        "peer-1",
-        "alice",
-        "g",
-    )
+    assert [event.as_dict() for event in broker.take_log_events()] == [
+        {
+            "event": "group made",
+            "peer": "peer-1",
+            "name": "alice",
+            "connection": 1,
+            "group": "g",
+        }
+    ]
 
 
 class Id:

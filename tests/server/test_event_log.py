@@ -8,6 +8,7 @@ from chatproto import (
     ChatBroker,
     CloseReason,
     Counters,
+    DuplicateLogin,
     ErrorCode,
     EventKind,
     Group,
@@ -15,6 +16,7 @@ from chatproto import (
     Limits,
     Login,
     Logout,
+    Policy,
 )
 from chatproto.server.event_log import LOG_WINDOW, MAX_ENDS, MAX_NETWORKS, EventLog
 from chatproto.server.peer import Peer
@@ -73,7 +75,7 @@ def test_closes_are_logged_and_counted(reason: CloseReason | None) -> None:
     expected = reason or CloseReason.LOST
     log.closed(peer, "alice")
     [event] = log.take()
-    assert (event.kind, event.name, event.subject) == (EventKind.CLOSED, "alice", expected.value)
+    assert (event.kind, event.name, event.reason) == (EventKind.CLOSED, "alice", expected.value)
     assert event.important
     assert log.counters.closes == {expected: 1}
 
@@ -169,7 +171,7 @@ def test_all_kinds_of_lines_are_bounded_together() -> None:
     for act in ACTS.values():
         act(log, peer)
     assert len(log.take()) == 3
-    log.finish()
+    log.finish(0)
     assert lines(log) == [f"left out {len(ACTS) - 3} lines about this machine"]
 
 
@@ -222,7 +224,11 @@ def test_a_drain_without_connections_has_the_rest_told() -> None:
     broker.disconnect(1)
     assert log_of(broker) == ["accepted from peer-1"]
     broker.drain()
-    assert log_of(broker) == ["left out 2 lines about this machine"]
+    assert log_of(broker) == [
+        "shutting down, connections: 0",
+        "left out 2 lines about this machine",
+        "shut down after 0.0 s, connections cut off: 0",
+    ]
 
 
 def test_the_last_connection_of_a_drain_has_the_rest_told() -> None:
@@ -231,10 +237,68 @@ def test_the_last_connection_of_a_drain_has_the_rest_told() -> None:
         login(broker, cid, "alice")
     broker.drain()
     broker.disconnect(1)
-    assert log_of(broker) == ["accepted from peer-1"]
+    assert log_of(broker) == ["accepted from peer-1", "shutting down, connections: 2"]
     broker.disconnect(2)
     # Accepted, twice logged in, twice closed.
-    assert log_of(broker) == ["left out 5 lines about this machine"]
+    assert log_of(broker) == [
+        "left out 5 lines about this machine",
+        "shut down after 0.0 s, connections cut off: 0",
+    ]
+
+
+def test_the_end_of_a_drain_says_how_long_it_took_and_who_was_cut_off() -> None:
+    broker = broker_of("slow", "quick", "late", limits=Limits(linger=4.0, grace=5.0))
+    broker.tick(100.0)
+    broker.drain()
+    received(broker, 2)
+    broker.disconnect(2)
+    # Their time to end is over. Neither has got what is queued for it.
+    broker.tick(104.0)
+    broker.disconnect(1)
+    broker.tick(105.5)
+    broker.drain()
+    broker.disconnect(3)
+    ends = [event for event in broker.take_log_events() if event.peer is None]
+    assert [str(event) for event in ends] == [
+        "shutting down, connections: 3",
+        "shut down after 5.5 s, connections cut off: 2",
+    ]
+    assert ends[1].as_dict() == {"event": "shut down", "count": 2, "seconds": 5.5}
+    # Somebody who comes afterwards ends nothing.
+    broker.connect(4, "peer-4")
+    broker.disconnect(4)
+    assert log_of(broker) == ["probed peer-4: shutting down"]
+
+
+def test_all_events_of_a_connection_have_its_number() -> None:
+    broker = broker_of("alice", "bob")
+    send(broker, 2, "GROUP tea bob", "SEND *groups* add tea ann", "LEAVE tea", "LOGIN *x*")
+    send(broker, 1, "LOGIN bob", "LOGOUT")
+    broker.disconnect(2)
+    broker.disconnect(1)
+    # The adapter's id may be the same again.
+    login(broker, 1, "carol")
+    events = broker.take_log_events()
+    assert {(event.peer, event.connection) for event in events[:-2]} == {
+        ("peer-1", 1),
+        ("peer-2", 2),
+    }
+    assert {event.connection for event in events[-2:]} == {3}
+
+
+def test_a_refused_login_has_its_code_in_a_field() -> None:
+    broker = broker_of("alice", policy=Policy(duplicate_login=DuplicateLogin.REJECT))
+    broker.tick(1.0)
+    login(broker, 2, "alice")
+    refused = broker.take_log_events()[-1].as_dict()
+    assert refused.pop("reason")
+    assert refused == {
+        "event": "login refused",
+        "peer": "peer-2",
+        "name": "alice",
+        "connection": 2,
+        "code": "NAME_IN_USE",
+    }
 
 
 # Many connections
@@ -267,7 +331,8 @@ def test_connections_to_a_draining_server_are_probes() -> None:
     for cid in range(10):
         login(broker, cid, "alice")
         broker.disconnect(cid)
-    assert not any(event.important for event in broker.take_log_events())
+    kinds = {event.kind for event in broker.take_log_events()}
+    assert kinds == {EventKind.PROBED, EventKind.SHUTTING_DOWN, EventKind.SHUT_DOWN}
     assert broker.snapshot().closes == {CloseReason.SHUTTING_DOWN: 10}
 
 

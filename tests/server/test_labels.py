@@ -223,4 +223,4 @@ def test_the_log_says_for_whose_new_member_a_group_has_ended() -> None:
     send(broker, 2, "GROUP old bob", "LOGOUT")
     send(broker, 1, "GROUP tea alice", "SEND *groups* add tea carol")
     [expired] = [each for each in broker.take_log_events() if each.kind == "group expired"]
-    assert (expired.peer, expired.name, expired.subject) == ("peer-1", "alice", "old")
+    assert (expired.peer, expired.name, expired.group) == ("peer-1", "alice", "old")

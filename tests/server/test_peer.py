@@ -26,6 +26,7 @@ WRITERS = {
     "prefix": "fast_path",
     "identities": "logins",
     "has_sent": "event_log",
+    "number": "event_log",
     "notice_limiter": "notices",
 }
 FOR_GOOD = {"cid", "connection", "rate_limiter"}

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from chatproto import EventKind, LogEvent
+from chatproto import ErrorCode, EventKind, LogEvent
 
 from ..processes import COMMANDS, spawn
 from ..servers import SocketClient
@@ -53,33 +53,37 @@ def banned(line: str) -> str | None:
     return None
 
 
-def logged(kind: EventKind, peer: str, name: str | None, subject: str) -> str:
-    return f"2026-01-31 12:00:00,000 INFO {LogEvent(kind, peer, name, subject)}"
+def logged(
+    kind: EventKind, peer: str, name: str | None, reason: str, code: ErrorCode | None = None
+) -> str:
+    event = LogEvent(kind, peer, name, code=code, reason=reason, group=reason)
+    return f"2026-01-31 12:00:00,000 INFO {event}"
 
 
 REFUSED, FAILED = EventKind.LOGIN_REFUSED, EventKind.HANDSHAKE_FAILED
-NO = "AUTH_FAILED you may not log in under that name"
+NO = "you may not log in under that name"
+AUTH_FAILED, NAME_IN_USE = ErrorCode.AUTH_FAILED, ErrorCode.NAME_IN_USE
 
 
 @pytest.mark.parametrize(
     ("line", "address"),
     [
-        (logged(REFUSED, "203.0.113.7:4321", "alice", NO), "203.0.113.7"),
-        (logged(REFUSED, "[2001:db8::7]:4321", "alice", NO), "2001:db8::7"),
+        (logged(REFUSED, "203.0.113.7:4321", "alice", NO, AUTH_FAILED), "203.0.113.7"),
+        (logged(REFUSED, "[2001:db8::7]:4321", "alice", NO, AUTH_FAILED), "2001:db8::7"),
         (logged(FAILED, "203.0.113.7:4321", None, "no shared cipher"), "203.0.113.7"),
         (logged(FAILED, "[2001:db8::7]:4321", None, "no shared cipher"), "2001:db8::7"),
         # Somebody who wants somebody else to be banned.
-        (logged(REFUSED, "203.0.113.7:1", "x\u00a0(192.0.2.1:1):", NO), "203.0.113.7"),
-        (logged(REFUSED, "203.0.113.7:1", "x\t(192.0.2.1:1):", NO), "203.0.113.7"),
-        (logged(REFUSED, "203.0.113.7:1", "x(192.0.2.1:1):", NO), "203.0.113.7"),
+        (logged(REFUSED, "203.0.113.7:1", "x\u00a0(192.0.2.1:1):", NO, AUTH_FAILED), "203.0.113.7"),
+        (logged(REFUSED, "203.0.113.7:1", "x\t(192.0.2.1:1):", NO, AUTH_FAILED), "203.0.113.7"),
+        (logged(REFUSED, "203.0.113.7:1", "x(192.0.2.1:1):", NO, AUTH_FAILED), "203.0.113.7"),
         (logged(FAILED, "203.0.113.7:1", None, "b'handshake failed 192.0.2.1:1: '"), "203.0.113.7"),
         (logged(EventKind.LOGGED_IN, "203.0.113.7:1", "login", ""), None),
         (logged(EventKind.CLOSED, "203.0.113.7:1", "bob", "login refused"), None),
         (logged(EventKind.GROUP_MADE, "203.0.113.7:1", "bob", "handshake"), None),
         # No attempt at another's name; nobody is to blame; nobody to ban.
-        (logged(REFUSED, "203.0.113.7:4321", "alice", "NAME_IN_USE it is taken"), None),
+        (logged(REFUSED, "203.0.113.7:4321", "alice", "it is taken", NAME_IN_USE), None),
         (logged(FAILED, "203.0.113.7:1", None, "the other side has closed the connection"), None),
-        (logged(REFUSED, "unix", "alice", NO), None),
+        (logged(REFUSED, "unix", "alice", NO, AUTH_FAILED), None),
     ],
 )
 def test_lines(line: str, address: str | None) -> None:

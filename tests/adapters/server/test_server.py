@@ -3,6 +3,7 @@
 import errno
 import logging
 import queue
+import re
 import socket
 import threading
 from collections.abc import Callable
@@ -17,7 +18,7 @@ import pytest
 
 import chatproto_anyio
 import chatproto_sync
-from chatproto import Limits, NameRule, Policy
+from chatproto import EventKind, Limits, NameRule, Policy
 
 from ..servers import TIMEOUT, SocketClient, Start, clients, in_thread
 from ..sockets.insides import NarrowClient, narrow_listener, wait_until
@@ -178,7 +179,7 @@ def test_log_of_a_session(start: Start, caplog: pytest.LogCaptureFixture) -> Non
             pass
         host, port = alice.socket.getsockname()
     peer = f"{host}:{port}"
-    *lines, last, last_but_one = [record.getMessage() for record in caplog.records]
+    *lines, last, last_but_one, end = [record.getMessage() for record in caplog.records]
     assert lines == [
         f"listening on {server.addresses[0]}",
         f"accepted from {peer}",
@@ -192,6 +193,11 @@ def test_log_of_a_session(start: Start, caplog: pytest.LogCaptureFixture) -> Non
     closed, ending = sorted([last, last_but_one])
     assert closed == f"closed a ({peer}): logged out"
     assert ending.startswith("shutting down, ")
+    assert re.fullmatch(r"shut down after [\d.]+ s, connections cut off: 0", end)
+    assert [record.event.kind for record in caplog.records[1:3]] == [  # type: ignore[attr-defined]
+        EventKind.ACCEPTED,
+        EventKind.LOGGED_IN,
+    ]
 
 
 def test_the_shutdown_tells_all_clients_and_writes_what_is_queued(start: Start) -> None:

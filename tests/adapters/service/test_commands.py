@@ -151,6 +151,7 @@ def test_log_of_json_lines(command: list[str], tmp_path: Path) -> None:
     with spawn([*command, *options], tmp_path / "log") as process:
         with SocketClient(process.address) as alice:
             alice.login("alice")
+        process.wait_for_log('"closed alice ')
         assert process.end(signal.SIGTERM) == 0
         assert process.popen.stdout is not None
         assert process.popen.stdout.read() == ""
@@ -159,6 +160,17 @@ def test_log_of_json_lines(command: list[str], tmp_path: Path) -> None:
     ours = [entry for entry in entries if entry["logger"] == "chatproto.server"]
     assert ours[0]["message"] == f"listening on {process.address}"
     assert ours[0]["level"] == "info"
+    events = [entry for entry in ours if "event" in entry]
+    assert [(each["event"], each.get("connection"), each.get("name")) for each in events] == [
+        ("accepted", 1, None),
+        ("logged in", 1, "alice"),
+        ("closed", 1, "alice"),
+        ("shutting down", None, None),
+        ("shut down", None, None),
+    ]
+    assert events[2]["reason"] in ("end of stream", "connection lost")
+    assert events[-1]["count"] == 0
+    assert events[-1]["seconds"] >= 0.0
 
 
 @pytest.mark.parametrize(
