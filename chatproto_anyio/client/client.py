@@ -4,8 +4,6 @@ import contextlib
 from collections.abc import AsyncIterator, Iterable
 from typing import Self
 
-import anyio
-
 from chatproto import (
     Broadcast,
     BytesLike,
@@ -24,7 +22,6 @@ from chatproto import (
 )
 
 from .connection import ClientConnection
-from .time_limit import time_limit
 
 
 class Client:
@@ -116,7 +113,7 @@ class Client:
             LoginRefusedError: The server refuses the name; this client keeps the old one.
         """
         # Other lines wait until the server has decided which name they come from.
-        with time_limit(self._timeout):
+        with self._connection.time_limit(self._timeout):
             async with self._connection.write_lock:
                 ping = await self._connection.write(lambda: self._session.login(name))
                 try:
@@ -128,16 +125,16 @@ class Client:
 
     async def flush(self) -> None:
         """Wait until the server has handled everything that was sent before (section 3)."""
-        with time_limit(self._timeout):
+        with self._connection.time_limit(self._timeout):
             async with self._connection.write_lock:
                 ping = await self._connection.write(self._session.ping)
             await self._wait_for(ping)
 
     async def ping(self) -> float:
         """Measure the round trip to the server, in seconds."""
-        start = anyio.current_time()
+        start = self._connection.current_time()
         await self.flush()
-        return anyio.current_time() - start
+        return self._connection.current_time() - start
 
     async def receive(self, timeout: float | None = None) -> Message:
         """Wait for the next message.
@@ -145,7 +142,7 @@ class Client:
         Args:
             timeout: Seconds to wait; None for ever.
         """
-        with time_limit(timeout):
+        with self._connection.time_limit(timeout):
             return await self._connection.wait_for(self._session.take_message)
 
     async def receive_item(self, timeout: float | None = None) -> Item:
@@ -159,7 +156,7 @@ class Client:
             that reconnects also returns a `Disconnected` when the connection is lost, and a
             `Reconnected` when it is back.
         """
-        with time_limit(timeout):
+        with self._connection.time_limit(timeout):
             return await self._connection.wait_for(self._session.take_item)
 
     def items(self) -> AsyncIterator[Item]:
@@ -172,7 +169,7 @@ class Client:
         Args:
             timeout: Seconds to wait; None for ever.
         """
-        with time_limit(timeout):
+        with self._connection.time_limit(timeout):
             return await self._connection.wait_for(self._session.take_notice)
 
     def take_notices(self) -> list[Notice]:
@@ -193,7 +190,7 @@ class Client:
         try:
             with (
                 contextlib.suppress(ChatProtocolError),
-                time_limit(self._session.LOGOUT_TIMEOUT),
+                self._connection.time_limit(self._session.LOGOUT_TIMEOUT),
             ):
                 await self._connection.log_out()
         finally:
@@ -204,12 +201,12 @@ class Client:
         await self._connection.close()
 
     async def _send(self, command: Command) -> None:
-        with time_limit(self._timeout):
+        with self._connection.time_limit(self._timeout):
             async with self._connection.write_lock:
                 await self._connection.write(lambda: (self._session.send(command), None))
 
     async def _request(self, *words: str) -> list[str]:
-        with time_limit(self._timeout):
+        with self._connection.time_limit(self._timeout):
             async with self._connection.write_lock:
                 request = await self._connection.write(lambda: self._session.request(*words))
             await self._wait_for(request.ping)

@@ -17,7 +17,7 @@ from chatproto_sync.sockets.addresses import DEFAULT_PORT, Endpoint, make_endpoi
 
 from .client import Client
 from .connection import ClientConnection
-from .time_limit import time_limit
+from .runtime import Runtime, current_runtime
 
 
 def connect(
@@ -63,7 +63,7 @@ def connect(
     # Wrong arguments raise now, not when the block is entered.
     make_session()
     backoff = Backoff() if reconnect is True else reconnect or None
-    return _Connecting(make_session, endpoint, timeout, backoff)
+    return _Connecting(make_session, endpoint, timeout, backoff, current_runtime())
 
 
 def _new_token() -> bytes:
@@ -79,11 +79,13 @@ class _Connecting:
         endpoint: Endpoint[socket.socket | ByteStream],
         timeout: float | None,
         backoff: Backoff | None,
+        runtime: Runtime,
     ) -> None:
         self._make_session = make_session
         self._endpoint = endpoint
         self._timeout = timeout
         self._backoff = backoff
+        self._runtime = runtime
         self._client: Client | None = None
         # True from entering to the end of the block.
         self._is_entered = False
@@ -98,8 +100,10 @@ class _Connecting:
                 raise RuntimeError("its transport is used up: call connect again with a new one")
             self._is_used = True
             session = self._make_session()
-            connection = ClientConnection(session, self._endpoint, self._timeout, self._backoff)
-            with time_limit(self._timeout):
+            connection = ClientConnection(
+                session, self._endpoint, self._timeout, self._backoff, self._runtime
+            )
+            with connection.time_limit(self._timeout):
                 await connection.log_in()
             self._client = Client(session, connection, self._timeout)
         except BaseException:

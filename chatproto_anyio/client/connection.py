@@ -2,7 +2,7 @@
 
 import socket
 from collections.abc import Callable
-from random import random
+from contextlib import AbstractContextManager
 from typing import TypeVar
 
 import anyio
@@ -23,8 +23,9 @@ from chatproto import (
 from chatproto_sync.sockets.addresses import Endpoint
 from chatproto_sync.sockets.errors import login_lost
 
-from ..streams import SendRoom, close, open_stream, receive, send
-from .time_limit import MINIMUM, time_limit
+from ..streams import SendRoom, close, receive, send
+from .runtime import Runtime
+from .time_limit import MINIMUM
 
 _T = TypeVar("_T")
 _AnswerT = TypeVar("_AnswerT", Ping, GroupRequest, None)
@@ -38,6 +39,7 @@ class ClientConnection:
         endpoint: Where to connect to.
         timeout: Seconds that an attempt to connect and log in may take; None for no limit.
         backoff: When to connect again; None for never.
+        runtime: What to take from the event loop.
     """
 
     def __init__(
@@ -46,11 +48,13 @@ class ClientConnection:
         endpoint: Endpoint[socket.socket | ByteStream],
         timeout: float | None,
         backoff: Backoff | None,
+        runtime: Runtime,
     ) -> None:
         self._session = session
+        self._runtime = runtime
         self._endpoint = endpoint
         self._timeout = timeout
-        self._reconnect_state = ReconnectState(backoff, random)
+        self._reconnect_state = ReconnectState(backoff, runtime.random)
         self._stream: ByteStream | None = None
         self._room: SendRoom | None = None
         # An attempt to connect, which `close` can cancel.
@@ -61,6 +65,18 @@ class ClientConnection:
         self._changed = anyio.Event()
         self.write_lock: anyio.Lock = anyio.Lock()
         """The lock that `write` needs."""
+
+    def current_time(self) -> float:
+        """The time in seconds, on a clock that does not run backwards."""
+        return self._runtime.current_time()
+
+    def time_limit(self, seconds: float | None) -> AbstractContextManager[None]:
+        """Cancel the block when it takes too long.
+
+        Args:
+            seconds: How long it may take; None for no limit.
+        """
+        return self._runtime.time_limit(seconds)
 
     async def write(self, make: Callable[[], tuple[bytes, _AnswerT]]) -> _AnswerT:
         """Write a line, or several, on this connection or the next. Needs the `write_lock`.
@@ -86,7 +102,7 @@ class ClientConnection:
             if answer is None:
                 # The heartbeat goes first. So if a part of the data is missing, the line is not
                 # complete, and is written again. A ping or a request needs no heartbeat.
-                data = self._session.take_heartbeat(anyio.current_time()) + data
+                data = self._session.take_heartbeat(self._runtime.current_time()) + data
             try:
                 await self._send(stream, data)
             except ConnectionLostError as error:
@@ -134,7 +150,7 @@ class ClientConnection:
 
     async def log_in(self) -> None:
         """Connect, and wait until the server has accepted or refused the name."""
-        stream = await open_stream(self._endpoint)
+        stream = await self._runtime.open_stream(self._endpoint)
         try:
             data, ping = self._session.start()
             await send(stream, data)
@@ -150,7 +166,7 @@ class ClientConnection:
             await close(stream)
             raise
         self._stream, self._room = stream, SendRoom(stream)
-        self._session.tick(anyio.current_time())
+        self._session.tick(self._runtime.current_time())
 
     async def log_out(self) -> None:
         """Send LOGOUT if there is a connection, and wait until the server has closed it."""
@@ -243,15 +259,15 @@ class ClientConnection:
             if session.heartbeat is None:
                 data = await receive(stream)
             else:
-                until_tick = session.next_tick - anyio.current_time()
-                with anyio.move_on_after(max(until_tick, MINIMUM)):
+                until_tick = session.next_tick - self._runtime.current_time()
+                with self._runtime.move_on_after(max(until_tick, MINIMUM)):
                     data = await receive(stream)
         except ConnectionLostError as error:
             await self._lose(stream, error)
             return
         except anyio.get_cancelled_exc_class():
             # The heartbeat gets its look even if no caller ever waits long enough.
-            if anyio.current_time() >= session.next_tick:
+            if self._runtime.current_time() >= session.next_tick:
                 await self._tick(stream)
             raise
         if stream is not self._stream:
@@ -264,7 +280,7 @@ class ClientConnection:
         """Apply the heartbeat. Close the stream if its connection is over."""
         if stream is self._stream:
             if self._session.heartbeat is not None:
-                self._session.tick(anyio.current_time())
+                self._session.tick(self._runtime.current_time())
             if self._session.error is not None:
                 await self._lose(stream, self._session.error)
 
@@ -274,7 +290,7 @@ class ClientConnection:
             while stream is self._stream and self._session.wants_data:
                 await self._read_or_wait(stream)
         elif (
-            anyio.current_time() >= self._session.next_tick
+            self._runtime.current_time() >= self._session.next_tick
             and self._session.wants_data
             and not self._reading
         ):
@@ -294,7 +310,7 @@ class ClientConnection:
         async with self.write_lock:
             ready = self._room.takes(0)
             # Empty if something has arrived while this task took the lock.
-            data = self._session.take_heartbeat(anyio.current_time())
+            data = self._session.take_heartbeat(self._runtime.current_time())
             try:
                 # Shield a write that need not wait: to cancel it would only lose the connection.
                 with anyio.CancelScope(shield=ready):
@@ -313,7 +329,7 @@ class ClientConnection:
             self._stream = None
             self._session.connection_lost(error)
             reason = self._session.error or error
-            self._reconnect_state.connection_lost(reason, anyio.current_time())
+            self._reconnect_state.connection_lost(reason, self._runtime.current_time())
             if self._reconnect_state.error is None:
                 self._session.disconnected(reason)
             self._notify_all()
@@ -339,22 +355,24 @@ class ClientConnection:
     async def _reconnect(self) -> None:
         """Make one attempt, when it is time for it."""
         state = self._reconnect_state
-        while state.error is None and (wait := state.next_attempt - anyio.current_time()) > 0:
-            with anyio.move_on_after(wait):
+        while (
+            state.error is None and (wait := state.next_attempt - self._runtime.current_time()) > 0
+        ):
+            with self._runtime.move_on_after(wait):
                 await self._changed.wait()
         if state.error is not None:
             return
         try:
-            with anyio.CancelScope() as self._attempt, time_limit(self._timeout):
+            with anyio.CancelScope() as self._attempt, self.time_limit(self._timeout):
                 await self.log_in()
         except ChatProtocolError as error:
-            state.attempt_failed(error, anyio.current_time())
+            state.attempt_failed(error, self._runtime.current_time())
         except anyio.get_cancelled_exc_class():
             # Otherwise a caller that never waits long enough would try again for ever.
             reason = ChatTimeoutError("the attempt was cancelled")
-            state.attempt_failed(reason, anyio.current_time())
+            state.attempt_failed(reason, self._runtime.current_time())
             raise
         else:
             # There is no stream if `close` has cancelled the attempt.
             if self._stream is not None:
-                self._session.reconnected(state.connected(anyio.current_time()))
+                self._session.reconnected(state.connected(self._runtime.current_time()))

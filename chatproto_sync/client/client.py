@@ -1,7 +1,6 @@
 """A chat client on blocking sockets, which threads may share."""
 
 import contextlib
-import time
 from collections.abc import Iterable, Iterator
 from typing import Self, cast
 
@@ -176,7 +175,7 @@ class Client:
         Raises:
             LoginRefusedError: The server refuses the name; this client keeps the old one.
         """
-        deadline = Deadline(self._timeout)
+        deadline = self._connection.deadline(self._timeout)
         # Other lines wait until the server has decided which name they come from.
         with self._connection.write_lock(deadline):
             ping = self._connection.write(lambda: self._session.login(name), deadline)
@@ -188,16 +187,16 @@ class Client:
 
     def flush(self) -> None:
         """Wait until the server has handled everything that was sent before (section 3)."""
-        deadline = Deadline(self._timeout)
+        deadline = self._connection.deadline(self._timeout)
         with self._connection.write_lock(deadline):
             ping = self._connection.write(self._session.ping, deadline)
         self._wait_for(ping, deadline)
 
     def ping(self) -> float:
         """Measure the round trip to the server, in seconds."""
-        start = time.monotonic()
+        start = self._connection.monotonic()
         self.flush()
-        return time.monotonic() - start
+        return self._connection.monotonic() - start
 
     def receive(self, timeout: float | None = None) -> Message:
         """Wait for the next message.
@@ -205,7 +204,9 @@ class Client:
         Args:
             timeout: Seconds to wait; None for ever.
         """
-        return self._connection.wait_for(self._session.take_message, Deadline(timeout))
+        return self._connection.wait_for(
+            self._session.take_message, self._connection.deadline(timeout)
+        )
 
     def receive_item(self, timeout: float | None = None) -> Item:
         """Wait for the next message, or for other news.
@@ -221,7 +222,10 @@ class Client:
             when it is back.
         """
         # mypy infers `object` for a union.
-        return cast("Item", self._connection.wait_for(self._session.take_item, Deadline(timeout)))
+        return cast(
+            "Item",
+            self._connection.wait_for(self._session.take_item, self._connection.deadline(timeout)),
+        )
 
     def items(self) -> Iterator[Item]:
         """Iterate over what `receive_item` returns, until this client logs out."""
@@ -238,7 +242,9 @@ class Client:
         Args:
             timeout: Seconds to wait; None for ever.
         """
-        return self._connection.wait_for(self._session.take_notice, Deadline(timeout))
+        return self._connection.wait_for(
+            self._session.take_notice, self._connection.deadline(timeout)
+        )
 
     def take_notices(self) -> list[Notice]:
         """The notices since the last call, without waiting. Call `flush` before."""
@@ -261,7 +267,7 @@ class Client:
         connection is lost already, this raises nothing. What was received before can still be
         taken.
         """
-        deadline = Deadline(self._session.LOGOUT_TIMEOUT)
+        deadline = self._connection.deadline(self._session.LOGOUT_TIMEOUT)
         try:
             with contextlib.suppress(ChatProtocolError):
                 self._connection.log_out(deadline)
@@ -273,12 +279,12 @@ class Client:
         self._connection.close()
 
     def _send(self, command: Command) -> None:
-        deadline = Deadline(self._timeout)
+        deadline = self._connection.deadline(self._timeout)
         with self._connection.write_lock(deadline):
             self._connection.write(lambda: (self._session.send(command), None), deadline)
 
     def _request(self, *words: str) -> list[str]:
-        deadline = Deadline(self._timeout)
+        deadline = self._connection.deadline(self._timeout)
         with self._connection.write_lock(deadline):
             request = self._connection.write(lambda: self._session.request(*words), deadline)
         self._wait_for(request.ping, deadline)

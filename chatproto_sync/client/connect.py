@@ -16,7 +16,7 @@ from chatproto import Backoff, ChatSession, LineLimits
 from ..sockets.addresses import DEFAULT_PORT, Endpoint, make_endpoint
 from .client import Client
 from .connection import ClientConnection
-from .deadline import Deadline
+from .runtime import Runtime, current_runtime
 
 
 def connect(
@@ -90,7 +90,7 @@ def connect(
     # Wrong arguments raise now, not when the block is entered.
     make_session()
     backoff = Backoff() if reconnect is True else reconnect or None
-    return _Connecting(make_session, endpoint, timeout, backoff)
+    return _Connecting(make_session, endpoint, timeout, backoff, current_runtime())
 
 
 def _new_token() -> bytes:
@@ -106,11 +106,13 @@ class _Connecting:
         endpoint: Endpoint[socket.socket],
         timeout: float | None,
         backoff: Backoff | None,
+        runtime: Runtime,
     ) -> None:
         self._make_session = make_session
         self._endpoint = endpoint
         self._timeout = timeout
         self._backoff = backoff
+        self._runtime = runtime
         self._client: Client | None = None
         # Held from entering to the end of the block.
         self._entered = threading.Lock()
@@ -124,8 +126,10 @@ class _Connecting:
                 raise RuntimeError("its transport is used up: call connect again with a new one")
             self._is_used = True
             session = self._make_session()
-            connection = ClientConnection(session, self._endpoint, self._timeout, self._backoff)
-            connection.log_in(Deadline(self._timeout))
+            connection = ClientConnection(
+                session, self._endpoint, self._timeout, self._backoff, self._runtime
+            )
+            connection.log_in(connection.deadline(self._timeout))
             self._client = Client(session, connection, self._timeout)
         except BaseException:
             self._entered.release()

@@ -2,10 +2,7 @@
 
 import contextlib
 import socket
-import threading
-import time
 from collections.abc import Callable, Iterator
-from random import random
 from typing import Literal, TypeVar
 
 from chatproto import (
@@ -22,7 +19,7 @@ from chatproto import (
 from ..sockets.addresses import Endpoint
 from ..sockets.errors import login_lost
 from .deadline import DAY, Deadline
-from .stream import SocketStream
+from .runtime import Runtime, Stream
 
 _T = TypeVar("_T")
 _AnswerT = TypeVar("_AnswerT", Ping, GroupRequest, None)
@@ -36,6 +33,7 @@ class ClientConnection:
         endpoint: Where to connect to.
         timeout: Seconds that an attempt to connect and log in may take; None for no limit.
         backoff: When to connect again; None for never.
+        runtime: What to take from the system.
     """
 
     def __init__(
@@ -44,21 +42,31 @@ class ClientConnection:
         endpoint: Endpoint[socket.socket],
         timeout: float | None,
         backoff: Backoff | None,
+        runtime: Runtime,
     ) -> None:
         self._session = session
+        self._runtime = runtime
         self._endpoint = endpoint
         self._timeout = timeout
-        self._reconnect_state = ReconnectState(backoff, random)
-        self._stream: SocketStream | None = None
+        self._reconnect_state = ReconnectState(backoff, runtime.random)
+        self._stream: Stream | None = None
         # The stream of an attempt to connect, so that `close` can end the attempt.
-        self._attempt: SocketStream | None = None
+        self._attempt: Stream | None = None
         self._connecting = False
         # The stream that a thread waits for. That thread reads, and tells the others.
-        self._awaited: SocketStream | None = None
+        self._awaited: Stream | None = None
         # Guards the session and all of the above, and tells threads of changes. `_take`, `_events`,
         # `_read` and `_lose` need it.
-        self._changed = threading.Condition(threading.Lock())
-        self._write_lock = threading.Lock()
+        self._changed = runtime.condition()
+        self._write_lock = runtime.lock()
+
+    def monotonic(self) -> float:
+        """The time in seconds, on a clock that does not run backwards."""
+        return self._runtime.monotonic()
+
+    def deadline(self, seconds: float | None) -> Deadline:
+        """The deadline of a call that may take that many seconds; None for no limit."""
+        return self._runtime.deadline(seconds)
 
     @contextlib.contextmanager
     def write_lock(self, deadline: Deadline) -> Iterator[None]:
@@ -94,7 +102,7 @@ class ClientConnection:
                 if answer is None:
                     # The heartbeat goes in front of the line: if only a part of both is written,
                     # the line is written again. A line that has an answer needs no heartbeat.
-                    data = self._session.take_heartbeat(time.monotonic()) + data
+                    data = self._session.take_heartbeat(self._runtime.monotonic()) + data
             try:
                 self._send(stream, data, deadline)
             except ConnectionLostError as error:
@@ -140,7 +148,7 @@ class ClientConnection:
 
     def log_in(self, deadline: Deadline) -> None:
         """Connect, and wait until the server has accepted or refused the name."""
-        stream = SocketStream()
+        stream = self._runtime.stream()
         with self._changed:
             if self._reconnect_state.error is not None:
                 raise self._reconnect_state.error.copy()
@@ -156,7 +164,7 @@ class ClientConnection:
             stream.close()
             raise
 
-    def _start(self, stream: SocketStream, deadline: Deadline) -> None:
+    def _start(self, stream: Stream, deadline: Deadline) -> None:
         """Use a stream if the server accepts the login."""
         with self._changed:
             data, ping = self._session.start()
@@ -166,7 +174,7 @@ class ClientConnection:
             if (reason := ping.error or self._session.error) is not None:
                 raise reason.copy()
             self._stream = stream
-            self._session.tick(time.monotonic())
+            self._session.tick(self._runtime.monotonic())
 
     def log_out(self, deadline: Deadline) -> None:
         """Send LOGOUT if there is a connection, and wait until the server has closed it."""
@@ -211,7 +219,7 @@ class ClientConnection:
                 self._awaited.watch(self._events(self._awaited))
         return result
 
-    def _send(self, stream: SocketStream, data: bytes, deadline: Deadline) -> None:
+    def _send(self, stream: Stream, data: bytes, deadline: Deadline) -> None:
         """Write all of `data`.
 
         While the system takes no data, read what arrives: the server may take nothing more from
@@ -226,9 +234,7 @@ class ClientConnection:
 
         self._read_until(stream, send_rest, deadline)
 
-    def _read_until(
-        self, stream: SocketStream, take: Callable[[], _T | None], deadline: Deadline
-    ) -> _T:
+    def _read_until(self, stream: Stream, take: Callable[[], _T | None], deadline: Deadline) -> _T:
         """Read from a stream until `take` returns something.
 
         Args:
@@ -270,7 +276,7 @@ class ClientConnection:
                         self._awaited = None
                     self._changed.notify_all()
 
-    def _look(self, stream: SocketStream) -> None:
+    def _look(self, stream: Stream) -> None:
         """Read once, unless another thread does, and apply the heartbeat."""
         if self._awaited is not stream:
             try:
@@ -279,22 +285,22 @@ class ClientConnection:
                 self._lose(stream, error)
             self._tick(stream)
 
-    def _tick(self, stream: SocketStream) -> None:
+    def _tick(self, stream: Stream) -> None:
         """Apply the heartbeat. Call this after reading what has arrived."""
         session = self._session
         if session.heartbeat is not None and stream is self._stream and session.wants_data:
-            session.tick(time.monotonic())
+            session.tick(self._runtime.monotonic())
             if session.error is not None:
                 self._lose(stream, session.error)
 
-    def _until_tick(self, stream: SocketStream, left: float | None) -> float | None:
+    def _until_tick(self, stream: Stream, left: float | None) -> float | None:
         """How long to wait, for at most `left` seconds, until the heartbeat needs a look."""
         if self._session.heartbeat is None or stream is not self._stream:
             return left
-        until_tick = max(0.0, self._session.next_tick - time.monotonic())
+        until_tick = max(0.0, self._session.next_tick - self._runtime.monotonic())
         return min(until_tick, DAY if left is None else left)
 
-    def _begin_heartbeat(self, stream: SocketStream) -> bytes:
+    def _begin_heartbeat(self, stream: Stream) -> bytes:
         """Apply the heartbeat. Call this after reading what has arrived.
 
         Returns:
@@ -309,9 +315,9 @@ class ClientConnection:
         # heartbeat.
         if not self._write_lock.acquire(blocking=False):
             return b""
-        return self._session.take_heartbeat(time.monotonic())
+        return self._session.take_heartbeat(self._runtime.monotonic())
 
-    def _finish_heartbeat(self, stream: SocketStream, data: bytes, deadline: Deadline) -> None:
+    def _finish_heartbeat(self, stream: Stream, data: bytes, deadline: Deadline) -> None:
         """Write a heartbeat, and release the `write_lock`."""
         try:
             self._send(stream, data, deadline)
@@ -324,11 +330,11 @@ class ClientConnection:
         finally:
             self._write_lock.release()
 
-    def _events(self, stream: SocketStream) -> int:
+    def _events(self, stream: Stream) -> int:
         """The events to wait for: data to read, and room for data that is left to send."""
         return (stream.receive_event if self._session.wants_data else 0) | stream.send_event
 
-    def _read(self, stream: SocketStream) -> bool:
+    def _read(self, stream: Stream) -> bool:
         """Read what has arrived, if there is room for it.
 
         Returns:
@@ -348,19 +354,19 @@ class ClientConnection:
         self._changed.notify_all()
         return True
 
-    def _lose(self, stream: SocketStream, error: ChatProtocolError) -> None:
+    def _lose(self, stream: Stream, error: ChatProtocolError) -> None:
         """Close a stream, and report that if it was the current one."""
         if stream is self._stream:
             self._stream = None
             self._session.connection_lost(error)
             reason = self._session.error or error
-            self._reconnect_state.connection_lost(reason, time.monotonic())
+            self._reconnect_state.connection_lost(reason, self._runtime.monotonic())
             if self._reconnect_state.error is None:
                 self._session.disconnected(reason)
             self._changed.notify_all()
         stream.close()
 
-    def _connected(self, deadline: Deadline) -> SocketStream:
+    def _connected(self, deadline: Deadline) -> Stream:
         """Wait for a connection. One thread makes it, the others wait."""
         while True:
             with self._changed:
@@ -383,7 +389,9 @@ class ClientConnection:
         """Make one attempt, when it is time for it."""
         state = self._reconnect_state
         with self._changed:
-            while state.error is None and (wait := state.next_attempt - time.monotonic()) > 0:
+            while (
+                state.error is None and (wait := state.next_attempt - self._runtime.monotonic()) > 0
+            ):
                 left = deadline.left()
                 self._changed.wait(wait if left is None else min(wait, left))
             if state.error is not None:
@@ -392,10 +400,10 @@ class ClientConnection:
             self.log_in(deadline.at_most(self._timeout))
         except ChatProtocolError as error:
             with self._changed:
-                state.attempt_failed(error, time.monotonic())
+                state.attempt_failed(error, self._runtime.monotonic())
             if deadline.passed:
                 # Other callers may still get what they wait for, but not this one.
                 raise
         else:
             with self._changed:
-                self._session.reconnected(state.connected(time.monotonic()))
+                self._session.reconnected(state.connected(self._runtime.monotonic()))

@@ -2,6 +2,7 @@
 
 import math
 import time
+from collections.abc import Callable
 from typing import Final
 
 from chatproto import ChatTimeoutError
@@ -15,22 +16,24 @@ class Deadline:
 
     Args:
         seconds: How long from now; None for ever.
+        monotonic: The clock; None for the system's.
     """
 
-    def __init__(self, seconds: float | None) -> None:
+    def __init__(self, seconds: float | None, monotonic: Callable[[], float] | None = None) -> None:
         self._seconds = math.inf if seconds is None else seconds
-        self._end = time.monotonic() + self._seconds
+        self._monotonic = monotonic or time.monotonic
+        self._end = self._monotonic() + self._seconds
         self._is_last_pass = False
 
     def at_most(self, seconds: float | None) -> "Deadline":
         """This deadline, or the one that many seconds from now if that is sooner."""
-        other = Deadline(seconds)
+        other = Deadline(seconds, self._monotonic)
         return other if other._end < self._end else self
 
     @property
     def passed(self) -> bool:
         """Whether the time is over."""
-        return time.monotonic() >= self._end
+        return self._monotonic() >= self._end
 
     def left(self) -> float | None:
         """Seconds that are left, a day at the most; None for ever.
@@ -42,7 +45,7 @@ class Deadline:
         Raises:
             ChatTimeoutError: The last pass is over too.
         """
-        left = self._end - time.monotonic()
+        left = self._end - self._monotonic()
         if left <= 0:
             if self._is_last_pass:
                 raise ChatTimeoutError(f"it took longer than {self._seconds:g} s")

@@ -25,7 +25,7 @@ from chatproto import (
     LocalProtocolError,
     Message,
 )
-from chatproto_sync.client import connection, stream
+from chatproto_sync.client import runtime, stream
 from chatproto_sync.client.stream import SocketStream
 from chatproto_sync.sockets.addresses import prepare
 
@@ -344,7 +344,7 @@ def test_closing_ends_an_attempt_at_a_silent_server(monkeypatch: pytest.MonkeyPa
 
 @pytest.mark.parametrize(
     ("module", "step"),
-    [(connection, "SocketStream"), (stream, "resolve")],
+    [(runtime, "SocketStream"), (stream, "resolve")],
     ids=["before anything", "before there is a socket"],
 )
 def test_closing_as_an_attempt_begins_ends_it(
