@@ -37,7 +37,7 @@ LIVE: Final = "↻"
 
 GROUPS: Final = {
     "The command itself": ("config", "check", "backend"),
-    "Where it listens": ("host", "port", "unix", "unix-mode", "proxy-protocol"),
+    "Where it listens": ("host", "port", "reuse-port", "unix", "unix-mode", "proxy-protocol"),
     "TLS": ("tls-cert", "tls-key", "tls-key-password-file", "tls-client-ca"),
     "Rules": ("policy", "duplicate-login", "broadcasting", "names", "adding", "no-notices"),
     "Groups that survive a restart": ("state",),

@@ -41,6 +41,7 @@ class Server:
         host: str | Sequence[str] | None = None,
         port: int = DEFAULT_PORT,
         *,
+        reuse_port: bool = False,
         unix: Path | Sequence[Path] | None = None,
         unix_mode: int | None = None,
         sockets: Sequence[socket.socket] = (),
@@ -69,7 +70,7 @@ class Server:
                 groups=() if self._writer is None else self._writer.read(),
                 note_changes=self._writer is not None,
             )
-            listeners = open_listeners(host, port, unix, unix_mode, sockets)
+            listeners = open_listeners(host, port, unix, unix_mode, sockets, reuse_port)
             self._driver = Driver(broker, listeners, ssl, proxies)
             stack.pop_all()
         if self._writer is not None:
@@ -229,6 +230,7 @@ async def serve(
     host: str | Sequence[str] | None = None,
     port: int = DEFAULT_PORT,
     *,
+    reuse_port: bool = False,
     unix: Path | Sequence[Path] | None = None,
     unix_mode: int | None = None,
     sockets: Sequence[socket.socket] = (),
@@ -254,6 +256,7 @@ async def serve(
         Server,
         host,
         port,
+        reuse_port=reuse_port,
         unix=unix,
         unix_mode=unix_mode,
         sockets=sockets,

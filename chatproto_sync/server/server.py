@@ -27,6 +27,8 @@ class Server:
         host: The host name or IP address to listen on, or several; `*` for all addresses of the
             machine, IPv4 and IPv6. None for 127.0.0.1, or for no TCP if there is `unix`.
         port: The TCP port; 0 for a free one.
+        reuse_port: Whether other servers of the same user may listen on the same TCP port, if they
+            ask for that too. Linux spreads the connections over them (socket(7), SO_REUSEPORT).
         unix: The path of a Unix socket to listen on, or several; None for none.
         unix_mode: The file mode of these sockets; None for the one that the umask yields.
         sockets: Sockets to use instead of all these, which listen already. The server closes them.
@@ -51,8 +53,8 @@ class Server:
         StateError: The file can't be used: another server uses it, or it is damaged, for example.
         OSError: The server cannot listen there. The error has the address as `filename`.
         ValueError: There is no such port, a host or a path is empty, `host` and `unix` are both
-            empty, `unix_mode` has no use, one of the sockets does not listen, the context is for
-            clients, or a part of `proxy_protocol` is not a network.
+            empty, `unix_mode` or `reuse_port` has no use, one of the sockets does not listen, the
+            context is for clients, or a part of `proxy_protocol` is not a network.
     """
 
     def __init__(
@@ -60,6 +62,7 @@ class Server:
         host: str | Sequence[str] | None = None,
         port: int = DEFAULT_PORT,
         *,
+        reuse_port: bool = False,
         unix: Path | Sequence[Path] | None = None,
         unix_mode: int | None = None,
         sockets: Sequence[socket.socket] = (),
@@ -88,7 +91,7 @@ class Server:
                 groups=() if self._writer is None else self._writer.read(),
                 note_changes=self._writer is not None,
             )
-            listeners = open_listeners(host, port, unix, unix_mode, sockets)
+            listeners = open_listeners(host, port, unix, unix_mode, sockets, reuse_port)
             self._driver = Driver(broker, listeners, ssl, proxies)
             stack.pop_all()
         if self._writer is not None:
@@ -198,6 +201,7 @@ def serve(
     host: str | Sequence[str] | None = None,
     port: int = DEFAULT_PORT,
     *,
+    reuse_port: bool = False,
     unix: Path | Sequence[Path] | None = None,
     unix_mode: int | None = None,
     sockets: Sequence[socket.socket] = (),
@@ -220,6 +224,7 @@ def serve(
     server = Server(
         host,
         port,
+        reuse_port=reuse_port,
         unix=unix,
         unix_mode=unix_mode,
         sockets=sockets,

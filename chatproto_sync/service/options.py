@@ -241,6 +241,14 @@ OPTIONS: Final = (
         toml=int,
     ),
     Option(
+        "reuse-port",
+        "let other processes of the same user listen on the same TCP port; Linux spreads the"
+        " connections over them",
+        default=False,
+        is_flag=True,
+        toml=bool,
+    ),
+    Option(
         "unix",
         "Unix socket to listen on; repeat it for several",
         _not_empty,

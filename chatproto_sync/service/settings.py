@@ -157,11 +157,13 @@ def _check_together(options: Iterable[Option], settings: Settings) -> None:
     for key, name in needs.items():
         if key in places and name.replace("-", "_") not in places:
             raise ValueError(f"{places[key]} has no use without --{name}")
-    if "unix" in places and "port" in places and "host" not in places:
-        raise ValueError(
-            f"{places['port']} has no use: with {places['unix']} and without --host, the server"
-            " listens on no TCP port"
-        )
+    if "unix" in places and "host" not in places:
+        for key in ("port", "reuse_port"):
+            if key in places and settings.values[key] is not False:
+                raise ValueError(
+                    f"{places[key]} has no use: with {places['unix']} and without --host, the"
+                    " server listens on no TCP port"
+                )
     if "port" in places and settings.values["metrics_port"] == settings.values["port"] != 0:
         hosts = {*settings.values["host"], settings.values["metrics_host"]}
         if len(hosts) == 1 or hosts & _WILDCARDS:

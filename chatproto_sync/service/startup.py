@@ -70,6 +70,7 @@ def parameters_of(settings: Settings) -> dict[str, Any]:
     return {
         "host": values["host"] or None,
         "port": values["port"],
+        "reuse_port": values["reuse_port"],
         "unix": values["unix"] or None,
         "unix_mode": values["unix_mode"],
         "ssl": context,
@@ -88,7 +89,7 @@ def sockets_of(settings: Settings) -> list[socket.socket]:
         StartError: systemd has passed something else.
     """
     sockets = inherited_sockets()
-    for key in ("host", "port", "unix"):
+    for key in ("host", "port", "reuse_port", "unix"):
         if sockets and key in settings.places:
             logger.warning(
                 "%s has no use: systemd has passed the sockets to listen on", settings.places[key]

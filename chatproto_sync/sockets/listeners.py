@@ -62,6 +62,7 @@ def open_listeners(
     unix: Path | Sequence[Path] | None = None,
     unix_mode: int | None = None,
     sockets: Sequence[socket.socket] = (),
+    reuse_port: bool = False,
 ) -> Listeners:
     """Listen on all addresses of hosts and on Unix sockets, or use sockets that listen already.
 
@@ -75,12 +76,14 @@ def open_listeners(
         unix: The path of a Unix socket, or several; None for none.
         unix_mode: The file mode of these sockets; None for the one that the umask yields.
         sockets: Sockets that listen already, in place of all these.
+        reuse_port: Whether other processes of the same user may listen on the same TCP port, if
+            they ask for that too.
 
     Raises:
         OSError: An address does not resolve, or is not available. The error has it as `filename`.
             Nothing stays open.
         ValueError: There is no such port, a host or a path is empty, there is nothing to listen on,
-            or one of the sockets does not listen.
+            `unix_mode` or `reuse_port` has no use, or one of the sockets does not listen.
     """
     hosts = [host] if isinstance(host, str) else [*(host or ())]
     paths = [unix] if isinstance(unix, str | os.PathLike) else [*(unix or ())]
@@ -92,6 +95,8 @@ def open_listeners(
         raise ValueError("a host is not empty; * stands for all addresses")
     if unix_mode is not None and not paths:
         raise ValueError("unix_mode has no use without unix")
+    if reuse_port and not hosts:
+        raise ValueError("reuse_port has no use without a host")
     if sockets:
         for sock in sockets:
             try:
@@ -107,7 +112,7 @@ def open_listeners(
     listeners = Listeners(opened, made)
     with contextlib.ExitStack() as stack:
         stack.callback(listeners.close)
-        opened += _open_hosts(hosts, port)
+        opened += _open_hosts(hosts, port, reuse_port=reuse_port)
         # Absolute, because the process may change its directory before it removes the socket.
         for path in dict.fromkeys(os.path.abspath(each) for each in paths):  # noqa: PTH100
             with _naming(f"unix:{path}"):
@@ -117,7 +122,7 @@ def open_listeners(
     return listeners
 
 
-def _open_hosts(hosts: Sequence[str], port: int) -> list[socket.socket]:
+def _open_hosts(hosts: Sequence[str], port: int, *, reuse_port: bool) -> list[socket.socket]:
     """Listen on all addresses of some hosts."""
     by_host: dict[str, list[_Address]] = {}
     for host in hosts:
@@ -125,7 +130,7 @@ def _open_hosts(hosts: Sequence[str], port: int) -> list[socket.socket]:
             by_host[host] = _addresses_of(host, port)
     for left in reversed(range(ATTEMPTS)):
         try:
-            return _open_addresses(by_host)
+            return _open_addresses(by_host, reuse_port=reuse_port)
         except OSError as error:
             # The port that was free on one address may be in use on the next.
             if port or error.errno != errno.EADDRINUSE or not left:
@@ -139,7 +144,9 @@ def _addresses_of(host: str, port: int) -> list[_Address]:
     return [*resolve(host, port)]
 
 
-def _open_addresses(by_host: Mapping[str, Sequence[_Address]]) -> list[socket.socket]:
+def _open_addresses(
+    by_host: Mapping[str, Sequence[_Address]], *, reuse_port: bool
+) -> list[socket.socket]:
     wanted = dict.fromkeys(each for addresses in by_host.values() for each in addresses)
     # The wildcard of a family covers all its addresses, and each can have only one socket.
     wild = {family: address for family, address in wanted if _is_wildcard(family, address)}
@@ -154,7 +161,8 @@ def _open_addresses(by_host: Mapping[str, Sequence[_Address]]) -> list[socket.so
                 port = next(iter(opened.values())).getsockname()[1]
             try:
                 with _naming(describe(address, family)):
-                    listener = _open_tcp(family, (address[0], port, *address[2:]))
+                    where = (address[0], port, *address[2:])
+                    listener = _open_tcp(family, where, reuse_port=reuse_port)
             except OSError as error:
                 if not _is_missing(family, error):
                     raise
@@ -228,14 +236,27 @@ def check_listening(sock: socket.socket) -> None:
         raise ValueError("it does not listen; in a unit of systemd, leave Accept=no as it is")
 
 
-def _open_tcp(family: int, address: Any) -> socket.socket:
+def _open_tcp(family: int, address: Any, *, reuse_port: bool) -> socket.socket:
     with _closing_on_error(socket.socket(family, socket.SOCK_STREAM)) as listener:
         listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if reuse_port:
+            _share_port(listener)
         if family == socket.AF_INET6:
             listener.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
         listener.bind(address)
         _listen(listener)
     return listener
+
+
+def _share_port(listener: socket.socket) -> None:
+    """Let other sockets listen on the port too.
+
+    Raises:
+        OSError: The system can't do that.
+    """
+    if not hasattr(socket, "SO_REUSEPORT"):
+        raise OSError(errno.ENOPROTOOPT, "this system has no SO_REUSEPORT")
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEPORT, 1)
 
 
 def _open_unix(path: str, mode: int | None) -> socket.socket:

@@ -5,6 +5,7 @@ import logging
 import queue
 import re
 import socket
+import sys
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -100,6 +101,28 @@ def test_port_in_use(start: Start) -> None:
         port = int(server.addresses[0].rpartition(":")[2])
         with pytest.raises(OSError, match="in use"), start(port=port):
             pass
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="others do not spread the connections")
+def test_two_servers_on_one_port(start: Start) -> None:
+    """Linux spreads the connections over them. Those who come later go to the one that is left."""
+    with start(port=0, reuse_port=True) as first:
+        [address] = first.addresses
+        port = int(address.rpartition(":")[2])
+        with start(port=port, reuse_port=True) as second:
+            # It is as likely as 200 heads in a row that one of them gets none of so many.
+            for _ in range(200):
+                with SocketClient(address) as client:
+                    client.login("alice")
+                if first.snapshot().logins and second.snapshot().logins:
+                    break
+            assert first.snapshot().logins
+            assert second.snapshot().logins
+        before = first.snapshot().logins
+        for _ in range(5):
+            with SocketClient(address) as client:
+                client.login("alice")
+        assert first.snapshot().logins == before + 5
 
 
 def test_queue_larger_than_the_sockets_buffers(start: Start) -> None:

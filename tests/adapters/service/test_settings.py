@@ -83,6 +83,7 @@ def test_what_kubernetes_sets_is_ignored_with_a_warning(key: str, text: str) -> 
         ([], {"tls_client_ca": "ca"}, "CHATPROTO_TLS_CLIENT_CA has no use without --tls-cert"),
         (["unix=/x", "port=1"], {}, "--port has no use: with --unix and without --host, "),
         (["unix=/x"], {"port": "1"}, "CHATPROTO_PORT has no use: with --unix and without --host"),
+        (["unix=/x", "reuse_port=yes"], {}, "--reuse-port has no use: with --unix and without "),
         (["port=1", "metrics_port=1"], {}, "--metrics-port: the chat has that port (--port)"),
         (["port=1"], {"metrics_port": "1", "host": "*"}, "CHATPROTO_METRICS_PORT: the chat has "),
         (["port=1", "host=::1", "metrics_port=1", "metrics_host=::"], {}, "--metrics-port: the "),
@@ -102,6 +103,7 @@ def test_an_error_about_two_limits_names_both() -> None:
 
 def test_a_port_beside_a_unix_socket_has_a_use_if_there_is_a_host() -> None:
     assert read("unix=/x", "port=1", "host=::1").values["port"] == 1
+    assert read("unix=/x", reuse_port="no").values["reuse_port"] is False
 
 
 @pytest.mark.parametrize(

@@ -225,6 +225,26 @@ def test_an_error_names_the_host(host: str, where: str) -> None:
     assert caught.value.strerror
 
 
+@pytest.mark.skipif(not hasattr(socket, "SO_REUSEPORT"), reason="this system has no SO_REUSEPORT")
+def test_a_port_is_shared_only_by_those_who_all_ask_for_it() -> None:
+    with listening("*", 0, reuse_port=True) as addresses:
+        port = int(addresses[0].rpartition(":")[2])
+        with listening("*", port, reuse_port=True) as others:
+            assert others == addresses
+        with pytest.raises(OSError, match="in use") as caught:
+            open_listeners("*", port)
+        assert caught.value.filename == addresses[0]
+    with listening("127.0.0.1", 0) as [address], pytest.raises(OSError, match="in use"):
+        open_listeners("127.0.0.1", int(address.rpartition(":")[2]), reuse_port=True)
+
+
+def test_a_system_whose_ports_can_not_be_shared(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(socket, "SO_REUSEPORT", raising=False)
+    with pytest.raises(OSError, match="this system has no SO_REUSEPORT") as caught:
+        open_listeners(None, 7, reuse_port=True)
+    assert caught.value.filename == "127.0.0.1:7"
+
+
 def test_an_error_names_the_path(tmp_path: Path) -> None:
     for path in (tmp_path, tmp_path / "no" / "folder", tmp_path / ("x" * 200)):
         with pytest.raises(OSError, match="unix:") as caught:
@@ -244,6 +264,7 @@ def test_an_error_names_the_path(tmp_path: Path) -> None:
         ({"unix": ["/x", ""]}, "is not empty"),
         ({"unix": "\0x"}, "no zero bytes"),
         ({"unix_mode": 0o600}, "unix_mode has no use without unix"),
+        ({"unix": "/x", "reuse_port": True}, "reuse_port has no use without a host"),
     ],
 )
 def test_values_that_make_no_sense(options: dict[str, Any], words: str) -> None:
