@@ -111,10 +111,14 @@ def encode_data(data: str | BytesLike) -> bytes:
 
     Raises:
         LocalProtocolError: MALFORMED, for text with a lone surrogate.
+        TypeError: It is neither text nor bytes.
     """
     if not isinstance(data, str):
-        # Other types stay as they are, and `Send` refuses them: `bytes(5)` would be five NULs.
-        return bytes(data) if isinstance(data, bytearray | memoryview) else data
+        if isinstance(data, bytes | bytearray | memoryview):
+            return bytes(data)
+        # `bytes(5)` would be five NULs, and `str` of a dict is nothing that others can read.
+        hint = "; json.dumps makes a str of it" if isinstance(data, dict | list | tuple) else ""
+        raise TypeError(f"data is str or bytes, not {type(data).__name__}{hint}")
     try:
         return data.encode()
     except UnicodeEncodeError:

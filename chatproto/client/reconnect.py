@@ -20,6 +20,7 @@ class Backoff:
     restarts do not all connect at once.
 
     Raises:
+        TypeError: A field has another type.
         ValueError: A field makes no sense.
     """
 
@@ -34,7 +35,15 @@ class Backoff:
     """Seconds without a connection after which the client makes no more attempts; `math.inf` to
     try for ever."""
 
+    at_start: bool = False
+    """Whether the first connection is tried again too, for a server that is not there yet. Then
+    `timeout` holds for each attempt, and `give_up` for all of them."""
+
     def __post_init__(self) -> None:
+        for name in ("first", "cap", "give_up"):
+            if not isinstance(value := getattr(self, name), int | float):
+                hint = "; math.inf is for ever" if name == "give_up" else ""
+                raise TypeError(f"{name} is a number of seconds, not {value!r}{hint}")
         # The conditions are written so that NaN fails them.
         if not 0 < self.first <= self.cap:
             raise ValueError("first is more than 0 and at most cap")
@@ -45,9 +54,9 @@ class Backoff:
 class ReconnectState:
     """Decides whether and when a client connects again.
 
-    Report each loss of the connection and how each attempt ended. Then `error` tells whether to
-    make another attempt, and `next_attempt` when. All times are seconds on one clock that does not
-    run backwards.
+    Report when the first attempt begins, each loss of the connection, and how each attempt ended.
+    Then `error` tells whether to make another attempt, and `next_attempt` when. All times are
+    seconds on one clock that does not run backwards.
 
     Args:
         backoff: How long to wait and when to give up; None to make no attempt at all.
@@ -58,6 +67,7 @@ class ReconnectState:
         "_attempts",
         "_backoff",
         "_connected_at",
+        "_is_first",
         "_lost_at",
         "_random",
         "error",
@@ -70,10 +80,21 @@ class ReconnectState:
         self._attempts = 0
         self._connected_at = float("-inf")
         self._lost_at = 0.0
+        # Whether there has been no connection so far.
+        self._is_first = False
         self.next_attempt: float = 0.0
         """When to make the next attempt."""
         self.error: ChatProtocolError | None = None
         """Why there will be no further attempt; None as long as there may be one."""
+
+    def begin(self, now: float) -> None:
+        """Report that the first attempt begins.
+
+        Args:
+            now: The time.
+        """
+        self._is_first = True
+        self._lost_at = self.next_attempt = now
 
     def connection_lost(self, error: ChatProtocolError, now: float) -> None:
         """Report that the connection is lost.
@@ -108,6 +129,7 @@ class ReconnectState:
             Seconds without a connection.
         """
         self._connected_at = now
+        self._is_first = False
         return now - self._lost_at
 
     def stop(self, error: ChatProtocolError) -> None:
@@ -120,6 +142,8 @@ class ReconnectState:
 
     def _plan(self, error: ChatProtocolError, now: float) -> None:
         backoff = self._backoff
+        if backoff is not None and self._is_first and not backoff.at_start:
+            backoff = None
         if backoff is not None and _may_succeed_after(error):
             # The exponent is bounded, because a float can't hold 2.0 ** 1024.
             longest = min(backoff.cap, backoff.first * 2.0 ** min(self._attempts, 64))

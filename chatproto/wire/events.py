@@ -192,7 +192,8 @@ Event: TypeAlias = Command | Invalid | ConnectionClosed
 def _checked(data: BytesLike) -> bytes:
     if not isinstance(data, bytes):
         if not isinstance(data, bytearray | memoryview):
-            raise TypeError(f"data is bytes, not {type(data).__name__}")
+            hint = "; encode() makes bytes of it" if isinstance(data, str) else ""
+            raise TypeError(f"data is bytes, not {type(data).__name__}{hint}")
         # A copy, because the caller may change its buffer later.
         data = bytes(data)
     if b"\n" in data or data.endswith(b"\r"):

@@ -103,8 +103,7 @@ class _Connecting:
             connection = ClientConnection(
                 session, self._endpoint, self._timeout, self._backoff, self._runtime
             )
-            with connection.time_limit(self._timeout):
-                await connection.log_in()
+            await connection.open()
             self._client = Client(session, connection, self._timeout)
         except BaseException:
             self._is_entered = False

@@ -148,6 +148,25 @@ class ClientConnection:
                 return result
             await self._read_or_wait(stream)
 
+    async def open(self) -> None:
+        """Make the first connection, and log in. If the backoff says so, try again until then.
+
+        Raises:
+            ChatProtocolError: The last attempt has failed: see `chatproto_sync.connect`.
+        """
+        state = self._reconnect_state
+        state.begin(self.current_time())
+        while self._stream is None:
+            await self._wait_for_next_attempt()
+            try:
+                with self.time_limit(self._timeout):
+                    await self.log_in()
+            except ChatProtocolError as error:
+                state.attempt_failed(error, self.current_time())
+                if state.error is not None:
+                    raise
+        state.connected(self.current_time())
+
     async def log_in(self) -> None:
         """Connect, and wait until the server has accepted or refused the name."""
         stream = await self._runtime.open_stream(self._endpoint)
@@ -355,11 +374,7 @@ class ClientConnection:
     async def _reconnect(self) -> None:
         """Make one attempt, when it is time for it."""
         state = self._reconnect_state
-        while (
-            state.error is None and (wait := state.next_attempt - self._runtime.current_time()) > 0
-        ):
-            with self._runtime.move_on_after(wait):
-                await self._changed.wait()
+        await self._wait_for_next_attempt()
         if state.error is not None:
             return
         try:
@@ -376,3 +391,12 @@ class ClientConnection:
             # There is no stream if `close` has cancelled the attempt.
             if self._stream is not None:
                 self._session.reconnected(state.connected(self._runtime.current_time()))
+
+    async def _wait_for_next_attempt(self) -> None:
+        """Wait until it is time for an attempt, or `close` is called."""
+        state = self._reconnect_state
+        while (
+            state.error is None and (wait := state.next_attempt - self._runtime.current_time()) > 0
+        ):
+            with self._runtime.move_on_after(wait):
+                await self._changed.wait()

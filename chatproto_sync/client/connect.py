@@ -58,9 +58,9 @@ def connect(
         groups: Whether to ask the server to say which group each message was sent to. Servers that
             do not know this request ignore it.
         reconnect: Whether, or how, to connect and log in again when the connection is lost. The
-            methods that are called after the loss do that. The first connection is tried only once.
-            An error that further attempts cannot mend ends the attempts: see `Backoff`. Lines that
-            were written just before a loss may be lost too.
+            methods that are called after the loss do that. The first connection is tried only once,
+            unless `Backoff.at_start` is set. An error that further attempts cannot mend ends the
+            attempts: see `Backoff`. Lines that were written just before a loss may be lost too.
         heartbeat: After this many seconds without anything from the server, the client sends itself
             a message. If nothing comes for as long again, the connection is lost. The client checks
             this while a method waits, and in each method that sends. None for no heartbeat: then
@@ -129,7 +129,7 @@ class _Connecting:
             connection = ClientConnection(
                 session, self._endpoint, self._timeout, self._backoff, self._runtime
             )
-            connection.log_in(connection.deadline(self._timeout))
+            connection.open()
             self._client = Client(session, connection, self._timeout)
         except BaseException:
             self._entered.release()

@@ -146,6 +146,24 @@ class ClientConnection:
                 with self._changed:
                     self._lose(stream, error)
 
+    def open(self) -> None:
+        """Make the first connection, and log in. If the backoff says so, try again until then.
+
+        Raises:
+            ChatProtocolError: The last attempt has failed: see `connect`.
+        """
+        state = self._reconnect_state
+        state.begin(self.monotonic())
+        while self._stream is None:
+            self._wait_for_next_attempt(self.deadline(None))
+            try:
+                self.log_in(self.deadline(self._timeout))
+            except ChatProtocolError as error:
+                state.attempt_failed(error, self.monotonic())
+                if state.error is not None:
+                    raise
+        state.connected(self.monotonic())
+
     def log_in(self, deadline: Deadline) -> None:
         """Connect, and wait until the server has accepted or refused the name."""
         stream = self._runtime.stream()
@@ -388,14 +406,9 @@ class ClientConnection:
     def _reconnect(self, deadline: Deadline) -> None:
         """Make one attempt, when it is time for it."""
         state = self._reconnect_state
-        with self._changed:
-            while (
-                state.error is None and (wait := state.next_attempt - self._runtime.monotonic()) > 0
-            ):
-                left = deadline.left()
-                self._changed.wait(wait if left is None else min(wait, left))
-            if state.error is not None:
-                return
+        self._wait_for_next_attempt(deadline)
+        if state.error is not None:
+            return
         try:
             self.log_in(deadline.at_most(self._timeout))
         except ChatProtocolError as error:
@@ -407,3 +420,13 @@ class ClientConnection:
         else:
             with self._changed:
                 self._session.reconnected(state.connected(self._runtime.monotonic()))
+
+    def _wait_for_next_attempt(self, deadline: Deadline) -> None:
+        """Wait until it is time for an attempt, or `close` is called."""
+        state = self._reconnect_state
+        with self._changed:
+            while (
+                state.error is None and (wait := state.next_attempt - self._runtime.monotonic()) > 0
+            ):
+                left = deadline.left()
+                self._changed.wait(wait if left is None else min(wait, left))

@@ -15,7 +15,6 @@ from chatproto import (
     Message,
     Notice,
     Reconnected,
-    Send,
     encode_data,
 )
 from chatproto.client.messages import read_notice
@@ -148,8 +147,14 @@ def test_buffers_become_bytes(kind: type[Any]) -> None:
     assert (type(data), data) == (bytes, b"x")
 
 
-@pytest.mark.parametrize("data", [None, 5, [1]])
-def test_data_of_the_wrong_type_is_a_type_error(data: Any) -> None:
-    """It is for `Send` itself too."""
-    with pytest.raises(TypeError):
-        Send("bob", encode_data(data))
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        (None, "data is str or bytes, not NoneType"),
+        (5, "data is str or bytes, not int"),
+        ({"a": 1}, "data is str or bytes, not dict; json.dumps makes a str of it"),
+    ],
+)
+def test_data_of_the_wrong_type_is_a_type_error(data: Any, text: str) -> None:
+    with pytest.raises(TypeError, match=f"^{text}$"):
+        encode_data(data)

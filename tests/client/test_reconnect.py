@@ -63,6 +63,14 @@ def test_the_time_to_give_up_is_not_negative(give_up: float) -> None:
         Backoff(give_up=give_up)
 
 
+@pytest.mark.parametrize("field", ["first", "cap", "give_up"])
+def test_a_backoff_holds_numbers(field: str) -> None:
+    fields: dict[str, Any] = {field: None}
+    hint = "; math.inf is for ever" if field == "give_up" else ""
+    with pytest.raises(TypeError, match=f"^{field} is a number of seconds, not None{hint}$"):
+        Backoff(**fields)
+
+
 @pytest.mark.parametrize(
     "fields",
     [{"first": 30}, {"cap": 0.5}, {"cap": math.inf}, {"give_up": 0}, {"give_up": math.inf}],
@@ -236,3 +244,38 @@ def test_a_last_attempt_that_took_too_long_means_that_there_is_no_connection() -
     assert state.error.code == ""
     assert state.error.text == "can't connect again: it took longer than 30 s"
     assert state.error.__cause__ is error
+
+
+@pytest.mark.parametrize("backoff", [None, DEFAULT], ids=["none", "default"])
+def test_the_first_attempt_is_the_only_one(backoff: Backoff | None) -> None:
+    state = state_of(backoff)
+    state.begin(100)
+    assert state.next_attempt == 100
+    state.attempt_failed(CABLE, 101)
+    assert state.error is CABLE
+
+
+def test_the_first_attempt_may_be_followed_by_others() -> None:
+    state = state_of(Backoff(at_start=True, give_up=3))
+    state.begin(100)
+    for now, wait in ((100, 0.5), (101, 1)):
+        state.attempt_failed(CABLE, now)
+        assert (state.error, state.next_attempt) == (None, now + wait)
+    state.attempt_failed(CABLE, 102)
+    assert state.error is CABLE
+
+
+def test_after_the_first_connection_every_backoff_makes_further_attempts() -> None:
+    state = state_of()
+    state.begin(100)
+    assert state.connected(100) == 0
+    state.connection_lost(CABLE, 101)
+    assert (state.error, state.next_attempt) == (None, 101.5)
+
+
+def test_what_ends_the_attempts_ends_those_at_the_start() -> None:
+    state = state_of(Backoff(at_start=True))
+    state.begin(100)
+    refused = LoginRefusedError(ErrorCode.AUTH_FAILED, "wrong password")
+    state.attempt_failed(refused, 100)
+    assert state.error is refused

@@ -153,9 +153,17 @@ def test_data_may_be_in_any_buffer(make: Callable[[str, Any], Event], kind: type
 
 
 @with_data
-@pytest.mark.parametrize("data", ["hi", 2, [104, 105], None])
-def test_data_is_bytes(make: Callable[[str, Any], Event], data: Any) -> None:
-    with pytest.raises(TypeError, match="data is bytes"):
+@pytest.mark.parametrize(
+    ("data", "text"),
+    [
+        ("hi", "str; encode\\(\\) makes bytes of it"),
+        (2, "int"),
+        ([104, 105], "list"),
+        (None, "NoneType"),
+    ],
+)
+def test_data_is_bytes(make: Callable[[str, Any], Event], data: Any, text: str) -> None:
+    with pytest.raises(TypeError, match=f"^data is bytes, not {text}$"):
         make("bob", data)
 
 

@@ -181,3 +181,27 @@ def test_a_server_is_started_again(connect: Connect, tmp_path: Path) -> None:
             codes = [notice.code for notice in chat.take_notices()]
             assert codes == [ErrorCode.SHUTTING_DOWN]
             stack.close()
+
+
+def test_it_waits_for_a_server_that_is_not_there_yet(connect: Connect) -> None:
+    at_start = Backoff(first=0.001, cap=0.01, give_up=TIMEOUT, at_start=True)
+    with (
+        ScriptedServer([], [Player.asked_in], [Player.login, Player.serve]) as server,
+        connect(name="alice", reconnect=at_start, **where(server)) as chat,
+    ):
+        chat.send("alice", "hi")
+        # The attempts before are no outages.
+        assert chat.receive_item(TIMEOUT) == Message("alice", b"hi")
+
+
+@pytest.mark.parametrize(
+    "backoff", [QUICK, Backoff(give_up=0, at_start=True)], ids=["not at start", "give up"]
+)
+def test_it_gives_up_at_the_start(connect: Connect, backoff: Backoff) -> None:
+    with ScriptedServer([]) as server:
+        with (
+            pytest.raises(ConnectionLostError, match="without an answer to the login"),
+            connect(name="alice", reconnect=backoff, **where(server)),
+        ):
+            pytest.fail("connected")
+        assert len(server.players) == 1
