@@ -76,6 +76,7 @@ __all__ = [
     "ChatProtocolError",
     "ChatSession",
     "ChatTimeoutError",
+    "ChatURL",
     "CloseReason",
     "Command",
     "ConnectionClosed",

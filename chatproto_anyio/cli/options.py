@@ -9,7 +9,7 @@ from typing import Any, Final, TypedDict
 
 import click
 
-from chatproto import LocalProtocolError, Login
+from chatproto import ChatURL, LocalProtocolError, Login
 from chatproto_sync.service.certificates import CertificateError, CertificateFiles, read_ca
 from chatproto_sync.service.environment import why_ignored
 from chatproto_sync.sockets.addresses import (
@@ -44,6 +44,9 @@ class ServerOptions:
     has_certificate: bool
     """Whether the client sends a certificate."""
 
+    try_tls: str
+    """What to write to turn TLS on."""
+
 
 class ClientCommand(click.Command):
     """A command whose options take one value each. To repeat an option is an error."""
@@ -76,13 +79,19 @@ def connection_options(command: Callable[..., None]) -> Callable[..., None]:
         **others: Any,
     ) -> None:
         places = _places(click.get_current_context())
-        host = without_brackets(host)
+        url = _read_url(host, places, tls=tls or tls_ca is not None or tls_cert is not None)
+        if url is None:
+            host = without_brackets(host)
+        else:
+            host, port = url.host, url.port or port
         server = ConnectArguments(host=host, port=port, unix=unix, ssl=False, server_hostname=None)
         for key, value in (("tls_key", tls_key), ("tls_key_password_file", tls_key_password_file)):
             if value is not None and tls_cert is None:
                 raise click.UsageError(f"{places[key]} has no use without --tls-cert")
         given = {"tls": tls, "tls_ca": tls_ca is not None, "tls_cert": tls_cert is not None}
         tls_places = [places[key] for key, is_given in given.items() if is_given]
+        if url is not None and url.tls:
+            tls_places.insert(0, "chats://")
         if tls_places:
             pair = None
             if tls_cert is not None:
@@ -92,7 +101,9 @@ def connection_options(command: Callable[..., None]) -> Callable[..., None]:
             server["server_hostname"] = host
         if unix is not None:
             _check_unix(places, with_tls=bool(tls_places))
-        command(server=ServerOptions(server, tls_places, tls_cert is not None), **others)
+        try_tls = "--tls" if url is None else "chats://"
+        options = ServerOptions(server, tls_places, tls_cert is not None, try_tls)
+        command(server=options, **others)
 
     with_options: Callable[..., None] = call
     for option in reversed(_CONNECTION_OPTIONS):
@@ -167,6 +178,32 @@ def _places(context: click.Context) -> dict[str, str]:
     }
 
 
+def _read_url(host: str, places: Mapping[str, str], *, tls: bool) -> ChatURL | None:
+    """The URL that is given in place of a host; None if it is none.
+
+    Args:
+        host: What is given.
+        places: What has set each option.
+        tls: Whether another option turns TLS on.
+
+    Raises:
+        click.UsageError: It is no URL of a chat server, or another option contradicts it.
+    """
+    if "://" not in host:
+        return None
+    try:
+        url = ChatURL.parse(host)
+    except ValueError as error:
+        raise click.UsageError(f"{places['host']}: {error}") from None
+    source = click.get_current_context().get_parameter_source("port")
+    # A variable may be set for all commands, so a URL overrides it.
+    if url.port is not None and source is click.core.ParameterSource.COMMANDLINE:
+        raise click.UsageError(f"{places['host']} has a port already, so --port has no use")
+    if tls and not url.tls:
+        raise click.UsageError(f"{places['host']}: chat:// is without TLS, so write chats://")
+    return url
+
+
 def _check_unix(places: Mapping[str, str], *, with_tls: bool) -> None:
     """Refuse options on the command line that would be ignored because of a Unix socket.
 
@@ -228,7 +265,11 @@ _FILE: Final[dict[str, Any]] = {
 }
 
 _CONNECTION_OPTIONS: Final = (
-    _connection_option("host", "The server's name or address.", default="127.0.0.1"),
+    _connection_option(
+        "host",
+        "The server's name or address, or a URL: chat://HOST:PORT, or chats://HOST:PORT for TLS.",
+        default="127.0.0.1",
+    ),
     _connection_option(
         "port",
         "The server's TCP port.",

@@ -134,7 +134,7 @@ def advice(error: ChatProtocolError, server: ServerOptions) -> str:
     if not was_ended or (error.code and "TLS" not in error.text):
         return ""
     if not server.tls_places:
-        return "try --tls"
+        return f"try {server.try_tls}"
     words = f"try without {' and '.join(server.tls_places)}"
     if not isinstance(cause, SSLError) and not server.has_certificate:
         # The server may have ended the connection before its reason has arrived.

@@ -42,8 +42,9 @@ def connect(
     object makes a new client.
 
     Args:
-        host: The server's name or address.
-        port: Its TCP port.
+        host: The server's name or address. Or a URL: `chat://chat.example:3333`, or
+            `chats://chat.example` for TLS with the system's trusted CAs.
+        port: Its TCP port, if the URL has none.
         name: The name to log in under.
         unix: The path of the server's Unix socket, instead of `host` and `port`.
         transport: A connected socket, instead of either. The client closes it.

@@ -7,6 +7,8 @@ from dataclasses import dataclass
 from ssl import SSLContext, create_default_context
 from typing import Any, Final, Generic, TypeVar
 
+from chatproto import ChatURL
+
 TransportT = TypeVar("TransportT")
 
 DEFAULT_HOST: Final = "127.0.0.1"
@@ -55,8 +57,17 @@ def make_endpoint(
     """Combine the parameters of `connect` that say where to connect to.
 
     Raises:
-        ValueError: The parameters contradict each other.
+        ValueError: The parameters contradict each other, or the host is a URL of another form.
     """
+    if "://" in host:
+        if unix is not None or transport is not None:
+            raise ValueError("a URL, a Unix socket and a transport exclude one another")
+        url = ChatURL.parse(host)
+        if url.port is not None and port not in (DEFAULT_PORT, url.port):
+            raise ValueError(f"the port is in the URL already, so port={port} has no use")
+        if ssl and not url.tls:
+            raise ValueError("chat:// is without TLS, so write chats://, or leave out ssl")
+        host, port, ssl = url.host, url.port or port, ssl or url.tls
     check_address(port, unix)
     host = without_brackets(host)
     if unix is not None and transport is not None:

@@ -236,6 +236,8 @@ def test_where_the_server_is(invoke: Invoke, arguments: list[str], tmp_path: Pat
         ([], {"CHATPROTO_PORT": "1"}, "127.0.0.1:1"),
         (["--host=127.0.0.2"], {"CHATPROTO_PORT": "1"}, "127.0.0.2:1"),
         (["--port=2"], {"CHATPROTO_PORT": "1", "CHATPROTO_HOST": "127.0.0.3"}, "127.0.0.3:2"),
+        (["--host=chat://127.0.0.2:3"], {}, "127.0.0.2:3"),
+        (["--port=4"], {"CHATPROTO_HOST": "chats://[::1]"}, "[::1]:4"),
         ([f"--unix={path}"], {"CHATPROTO_PORT": "1"}, f"unix:{path}"),
         ([], {"CHATPROTO_UNIX": path}, f"unix:{path}"),
     ]:
@@ -323,6 +325,21 @@ def test_the_environment_of_a_container(invoke: Invoke, arguments: list[str]) ->
         (["--unix=chat", "--host=h"], {}, "--host has no use with --unix"),
         (["--unix=chat", "--tls", "--port=2"], {}, "--port has no use with --unix"),
         (["--port=2"], {"CHATPROTO_UNIX": "chat"}, "--port has no use with CHATPROTO_UNIX"),
+        (
+            ["--port=2"],
+            {"CHATPROTO_HOST": "chat://h:1"},
+            "CHATPROTO_HOST has a port already, so --port has no use",
+        ),
+        (
+            ["--host=chat://h", "--tls"],
+            {},
+            "--host: chat:// is without TLS, so write chats://",
+        ),
+        (
+            ["--host=http://h"],
+            {},
+            "--host: 'http://h' is not of the form chat://HOST, chats://HOST or chats://HOST:PORT",
+        ),
     ],
 )
 def test_options_that_do_not_go_together(

@@ -130,6 +130,8 @@ def test_they_trust_what_the_system_trusts(server: Running, files: Path) -> None
     system = str(files / "ca.pem")
     assert send(*at(server), "--tls", SSL_CERT_FILE=system) == (0, [])
     assert send(*at(server), CHATPROTO_TLS="1", SSL_CERT_FILE=system) == (0, [])
+    url = f"chats://{server.addresses[0]}"
+    assert send("--host", url, SSL_CERT_FILE=system) == (0, [])
 
 
 def test_they_trust_a_ca_instead_of_the_systems(server: Running, files: Path) -> None:
@@ -166,6 +168,8 @@ def test_the_environment_turns_tls_on_and_the_server_has_none() -> None:
 
 def test_a_server_with_tls_and_a_command_without(server: Running) -> None:
     assert error_of(*at(server)).endswith(": this server wants TLS here; try --tls")
+    url = f"chat://{server.addresses[0]}"
+    assert error_of("--host", url).endswith(": this server wants TLS here; try chats://")
 
 
 @pytest.mark.parametrize("answer", [b"", b"\x15\x03\x01\x00\x02\x02\x46"], ids=["end", "alert"])
@@ -300,7 +304,7 @@ def test_what_to_try(error: Exception, words: str) -> None:
     lost = ConnectionLostError("it is lost")
     lost.__cause__ = error
     arguments = ConnectArguments(host="", port=1, unix=None, ssl=True, server_hostname=None)
-    assert advice(lost, ServerOptions(arguments, ["--tls", "--tls-ca"], False)) == words
+    assert advice(lost, ServerOptions(arguments, ["--tls", "--tls-ca"], False, "")) == words
 
 
 # Files that can't be used

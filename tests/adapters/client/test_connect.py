@@ -52,6 +52,11 @@ on_linux = pytest.mark.skipif(
         # An ellipsis stands for a transport: its repr, the test's id, is the same in every process.
         (ValueError, {"unix": "/x", "transport": ...}),
         (ValueError, {"reconnect": True, "transport": ...}),
+        (ValueError, {"host": "http://chat.example"}),
+        (ValueError, {"host": "chat://chat.example", "unix": "/x"}),
+        (ValueError, {"host": "chat://chat.example", "transport": ...}),
+        (ValueError, {"host": "chat://chat.example:3334", "port": 3335}),
+        (ValueError, {"host": "chat://chat.example", "ssl": True}),
     ],
     ids=repr,
 )

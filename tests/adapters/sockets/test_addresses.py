@@ -1,11 +1,12 @@
 """`addresses`: addresses for people, and the options of connected sockets."""
 
 import socket
+import ssl
 import sys
 
 import pytest
 
-from chatproto_sync.sockets.addresses import describe, prepare
+from chatproto_sync.sockets.addresses import Endpoint, describe, make_endpoint, prepare
 
 
 @pytest.mark.parametrize(
@@ -20,6 +21,32 @@ from chatproto_sync.sockets.addresses import describe, prepare
 )
 def test_describe(address: object, family: int, words: str) -> None:
     assert describe(address, family) == words
+
+
+def endpoint(host: str, port: int = 3333, ssl: ssl.SSLContext | bool = False) -> Endpoint[object]:
+    return make_endpoint(host, port, None, None, ssl, None)
+
+
+@pytest.mark.parametrize(
+    ("url", "port", "words"),
+    [
+        ("chat://chat.example", 3333, "chat.example:3333"),
+        ("chat://chat.example", 3334, "chat.example:3334"),
+        ("chat://chat.example:3335", 3333, "chat.example:3335"),
+        ("chat://[::1]:3335", 3335, "[::1]:3335"),
+    ],
+)
+def test_a_url_in_place_of_a_host(url: str, port: int, words: str) -> None:
+    plain, over_tls = endpoint(url, port), endpoint(url.replace("chat:", "chats:"), port)
+    assert (str(plain), str(over_tls)) == (words, words)
+    assert (plain.ssl, plain.server_hostname) == (None, None)
+    assert over_tls.ssl is not None
+    assert over_tls.server_hostname == over_tls.host
+
+
+def test_a_url_for_tls_takes_a_context() -> None:
+    context = ssl.create_default_context()
+    assert endpoint("chats://chat.example", ssl=context).ssl is context
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="only Linux has all of the options")
