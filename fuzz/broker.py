@@ -1,16 +1,15 @@
 """Runs random worlds on two brokers, with the fast path and without, and judges what happens.
 
-    .venv/bin/python -m fuzz.broker [--seed N] [--worlds N] [--seconds S] [--coverage]
+    .venv/bin/python -m fuzz.broker [--seed N] [--worlds N] [--seconds S]
 
 Each world has a seed of its own: the first one that of the command line, each further one the next
 number. After a failure it is made as small as possible and printed; `--seed` with the printed
-number and `--worlds 1` run it again. The exit status is 1 then. `--coverage` lets Atheris, if it is
-installed, look for worlds that reach new code.
+number and `--worlds 1` run it again. The exit status is 1 then. With `fuzz.guided`, Atheris looks
+for worlds that reach new code.
 """
 
 import argparse
 import contextlib
-import importlib
 import signal
 import sys
 import time
@@ -64,13 +63,7 @@ def examine(world: World, make: Maker = ChatBroker) -> Counter[str]:
     Raises:
         Finding: Something is wrong.
     """
-    try:
-        with watched():
-            runs = [Adapter(world, make, fast_path=fast_path).run() for fast_path in (True, False)]
-    except Finding:
-        raise
-    except Exception as error:
-        raise Finding(f"crash ({type(error).__name__})", _place(error)) from error
+    runs = run_both(world, make)
     checks: Counter[str] = Counter()
     for run in runs:
         oracle = Oracle(run)
@@ -80,6 +73,25 @@ def examine(world: World, make: Maker = ChatBroker) -> Counter[str]:
     checks["worlds"] += 1
     checks["worlds compared to their end"] += min(run.comparable for run in runs) == inf
     return checks
+
+
+def run_both(world: World, make: Maker = ChatBroker) -> list[Run]:
+    """Run a world on a broker with a fast path and on one without.
+
+    Args:
+        world: What happens.
+        make: Makes the brokers.
+
+    Raises:
+        Finding: A broker has crashed, or has done something that is wrong in any world.
+    """
+    try:
+        with watched():
+            return [Adapter(world, make, fast_path=fast_path).run() for fast_path in (True, False)]
+    except Finding:
+        raise
+    except Exception as error:
+        raise Finding(f"crash ({type(error).__name__})", _place(error)) from error
 
 
 @contextlib.contextmanager
@@ -167,10 +179,10 @@ def smaller(world: World, finding: Finding, make: Maker) -> tuple[World, Finding
     before = None
     while before != world:
         before = world
-        _minimal(world.steps, lambda steps: fails(replace(world, steps=tuple(steps))))
+        minimal(world.steps, lambda steps: fails(replace(world, steps=tuple(steps))))
         for at, step in enumerate(world.steps):
             if isinstance(step, Say):
-                _minimal(step.lines, partial(fails_with, at, step))
+                minimal(step.lines, partial(fails_with, at, step))
     fails(replace(world, restored=()))
     # A limit that others have to keep to comes behind them.
     for field in reversed(fields(Limits)):
@@ -186,8 +198,12 @@ def _with_default(limits: Limits, name: str) -> Limits:
         return limits
 
 
-def _minimal(items: tuple[T, ...], fails: Callable[[list[T]], bool]) -> None:
-    """Leave out items, many at once at first, as long as it still fails."""
+def minimal(items: tuple[T, ...], fails: Callable[[list[T]], bool]) -> list[T]:
+    """Leave out items, many at once at first, as long as it still fails.
+
+    Returns:
+        What is left.
+    """
     kept = list(items)
     size = len(kept)
     while size:
@@ -199,6 +215,7 @@ def _minimal(items: tuple[T, ...], fails: Callable[[list[T]], bool]) -> None:
             else:
                 at += size
         size //= 2
+    return kept
 
 
 def failures(
@@ -222,43 +239,6 @@ def failures(
                 checks += done
 
 
-class Fed(Random):
-    """Chance that begins as a fuzzer wants it."""
-
-    data = b""
-    """What it wants, as far as it was not used yet."""
-
-    def getrandbits(self, k: int, /) -> int:
-        """The next bits."""
-        if not self.data:
-            return super().getrandbits(k)
-        size = (k + 7) // 8
-        piece, self.data = self.data[:size], self.data[size:]
-        return int.from_bytes(piece, "little") & ((1 << k) - 1)
-
-    def random(self) -> float:
-        """The next number from 0 to 1."""
-        return self.getrandbits(16) / (1 << 16)
-
-
-def cover() -> None:
-    """Let Atheris look for worlds that reach new code, for ever.
-
-    Short inputs are the beginnings of worlds too, so it need not begin with them.
-    """
-    atheris = importlib.import_module("atheris")
-    atheris.instrument_all()
-    random = Fed()
-
-    def try_one(data: bytes) -> None:
-        random.seed(0)
-        random.data = data
-        examine(random_world(random))
-
-    atheris.Setup([sys.argv[0], "-len_control=0", "-max_len=1000"], try_one)
-    atheris.Fuzz()
-
-
 def main() -> int:
     """Run worlds as the command line says."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
@@ -270,10 +250,7 @@ def main() -> int:
         "--seconds", type=float, default=60.0, help="stop after this many seconds (default: 60)"
     )
     parser.add_argument("--keep-going", action="store_true", help="go on after a failure")
-    parser.add_argument("--coverage", action="store_true", help="let Atheris choose the worlds")
     arguments = parser.parse_args()
-    if arguments.coverage:
-        cover()
     first = time.time_ns() // 1_000_000 if arguments.seed is None else arguments.seed
     start = time.monotonic()
     checks: Counter[str] = Counter()

@@ -32,6 +32,13 @@ class Step:
     kind: str
     text: str
 
+    @property
+    def data(self) -> bytes:
+        """The bytes that the client sends or receives; none if the step is about something else."""
+        if self.kind in ("<", ">"):
+            return _line(self.text)
+        return _bytes(self.text) if self.kind in ("<<", ">>") else b""
+
 
 @dataclass(frozen=True)
 class Transcript:
@@ -129,10 +136,8 @@ def replay(transcript: Transcript, connect: Callable[[], Client]) -> None:
             players[step.client] = _Player(step.client, connect())
         player = players[step.client]
         match step.kind:
-            case ">":
-                player.client.write(_line(step.text))
-            case ">>":
-                player.client.write(_bytes(step.text))
+            case ">" | ">>":
+                player.client.write(step.data)
             case ">|":
                 player.client.end()
             case ">!":
@@ -140,10 +145,8 @@ def replay(transcript: Transcript, connect: Callable[[], Client]) -> None:
                 player.gone = True
             case "=":
                 player.wait(step.text)
-            case "<":
-                assert player.next_line() == _line(step.text), step
-            case "<<":
-                assert player.next_line() == _bytes(step.text), step
+            case "<" | "<<":
+                assert player.next_line() == step.data, step
             case "<?":
                 notice = f"CHAT/1.0 RECEIVE *server* ERR {step.text} ".encode()
                 assert player.next_line().startswith(notice), step
