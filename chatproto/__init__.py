@@ -137,6 +137,7 @@ __all__ = [
     "__version__",
     "encode_data",
     "parse_proxy_header",
+    "split_text",
     "visible",
     "visible_name",
 ]

@@ -12,6 +12,7 @@ from .client.ping import Ping as Ping
 from .client.reconnect import Backoff as Backoff
 from .client.reconnect import ReconnectState as ReconnectState
 from .client.session import ChatSession as ChatSession
+from .client.split import split_text as split_text
 from .client.url import ChatURL as ChatURL
 from .routing.actions import Action as Action
 from .routing.actions import Answer as Answer
