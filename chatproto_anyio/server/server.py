@@ -12,6 +12,7 @@ from anyio.abc import ByteStream, TaskStatus
 from anyio.lowlevel import current_token
 
 from chatproto import ChatBroker, Counters, Limits, LoginRequest, Policy, ProxyNetworks
+from chatproto_sync.cluster.opening import check_cluster
 from chatproto_sync.sockets.addresses import DEFAULT_PORT
 from chatproto_sync.sockets.descriptors import fitted
 from chatproto_sync.sockets.driver import TICK, Driver, logger
@@ -52,7 +53,15 @@ class Server:
         limits: Limits = Limits(),
         notices: bool = True,
         state: Path | None = None,
+        cluster: str | None = None,
+        cluster_password: str | None = None,
+        node: str | None = None,
+        node_timeout: float = 10.0,
+        patience: float = 3.0,
     ) -> None:
+        redis = check_cluster(cluster, cluster_password, node, node_timeout, patience, state)
+        if redis is not None:
+            raise NotImplementedError("the cluster is on its way")
         proxies = ProxyNetworks(proxy_protocol)
         with contextlib.ExitStack() as stack:
             self._writer = None
@@ -241,6 +250,11 @@ async def serve(
     limits: Limits = Limits(),
     notices: bool = True,
     state: Path | None = None,
+    cluster: str | None = None,
+    cluster_password: str | None = None,
+    node: str | None = None,
+    node_timeout: float = 10.0,
+    patience: float = 3.0,
     task_status: TaskStatus[Server] = anyio.TASK_STATUS_IGNORED,
 ) -> None:
     """Run a chat server until cancelled, then shut it down.
@@ -267,6 +281,11 @@ async def serve(
         limits=limits,
         notices=notices,
         state=state,
+        cluster=cluster,
+        cluster_password=cluster_password,
+        node=node,
+        node_timeout=node_timeout,
+        patience=patience,
     )
     server = await anyio.to_thread.run_sync(make)
     await server.run(task_status=task_status)

@@ -10,6 +10,7 @@ from types import FrameType
 
 from chatproto import ChatBroker, Counters, Limits, LoginRequest, Policy, ProxyNetworks
 
+from ..cluster.opening import check_cluster
 from ..sockets.addresses import DEFAULT_PORT
 from ..sockets.descriptors import fitted
 from ..sockets.driver import TICK, Driver
@@ -48,13 +49,27 @@ class Server:
         notices: Whether to tell clients why something was refused (protocol.md, section 3).
         state: The path of a file to keep the groups in, so that they are there after a restart.
             None to keep them in memory only. The file is made if there is none.
+        cluster: The URL of a Redis or Valkey, 6.2 or newer, over which this server and others are
+            one chat: `redis://HOST:PORT/NAME`, `rediss://HOST:PORT/NAME` for TLS, or
+            `redis+unix:///PATH/OF/SOCKET?name=NAME`. NAME is the name of the chat. `USER:PASSWORD@`
+            or `:PASSWORD@` may stand before HOST or PATH. It also keeps the groups. The server
+            joins the chat before it listens. It needs the extra `cluster`. None for a server that
+            is a chat of its own.
+        cluster_password: The password of Redis, so that the URL need not have it; None for none.
+        node: The name of this server in the cluster, different for each; None for the name of the
+            machine and the port.
+        node_timeout: Seconds without a sign of life after which the other servers take this one for
+            dead, and its users are offline.
+        patience: Seconds that users wait while Redis does not answer, before what they send to
+            users of other servers is refused with UNAVAILABLE.
 
     Raises:
         StateError: The file can't be used: another server uses it, or it is damaged, for example.
         OSError: The server cannot listen there. The error has the address as `filename`.
         ValueError: There is no such port, a host or a path is empty, `host` and `unix` are both
-            empty, `unix_mode` or `reuse_port` has no use, one of the sockets does not listen, the
-            context is for clients, or a part of `proxy_protocol` is not a network.
+            empty, `unix_mode`, `reuse_port`, `node` or `cluster_password` has no use, `cluster` is
+            no such URL or excludes `state`, one of the sockets does not listen, the context is for
+            clients, or a part of `proxy_protocol` is not a network.
     """
 
     def __init__(
@@ -73,7 +88,15 @@ class Server:
         limits: Limits = Limits(),
         notices: bool = True,
         state: Path | None = None,
+        cluster: str | None = None,
+        cluster_password: str | None = None,
+        node: str | None = None,
+        node_timeout: float = 10.0,
+        patience: float = 3.0,
     ) -> None:
+        redis = check_cluster(cluster, cluster_password, node, node_timeout, patience, state)
+        if redis is not None:
+            raise NotImplementedError("the cluster is on its way")
         proxies = ProxyNetworks(proxy_protocol)
         with contextlib.ExitStack() as stack:
             self._writer = None
@@ -212,6 +235,11 @@ def serve(
     limits: Limits = Limits(),
     notices: bool = True,
     state: Path | None = None,
+    cluster: str | None = None,
+    cluster_password: str | None = None,
+    node: str | None = None,
+    node_timeout: float = 10.0,
+    patience: float = 3.0,
 ) -> None:
     """Run a chat server until SIGINT or SIGTERM, then shut it down.
 
@@ -235,6 +263,11 @@ def serve(
         limits=limits,
         notices=notices,
         state=state,
+        cluster=cluster,
+        cluster_password=cluster_password,
+        node=node,
+        node_timeout=node_timeout,
+        patience=patience,
     )
     with shutdown_on_signals(server):
         server.run()

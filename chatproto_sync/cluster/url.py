@@ -1,0 +1,144 @@
+"""The URL that says where the Redis of a cluster is, and which chat in it is meant."""
+
+import re
+from dataclasses import dataclass, field
+from typing import Final
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
+
+from chatproto import visible
+
+from ..sockets.addresses import PORT_MAX, join
+
+DEFAULT_REDIS_PORT: Final = 6379
+"""The TCP port of Redis."""
+
+_FORMS: Final = (
+    "redis://HOST:PORT/NAME, rediss://HOST:PORT/NAME (with TLS)"
+    " or redis+unix:///PATH/OF/SOCKET?name=NAME"
+)
+_NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+
+@dataclass(frozen=True, slots=True)
+class RedisURL:
+    """A Redis, and a chat in it."""
+
+    chat: str
+    """The name of the chat. One Redis can hold several."""
+    host: str = ""
+    """A host name or an IP address; empty for a Unix socket."""
+    port: int = DEFAULT_REDIS_PORT
+    """The TCP port."""
+    unix: str = ""
+    """The path of a Unix socket; empty for TCP."""
+    tls: bool = False
+    """Whether to use TLS."""
+    user: str = ""
+    """The user to authenticate as; empty for the default one."""
+    password: str = field(default="", repr=False)
+    """The password of that user; empty for none."""
+
+    @property
+    def address(self) -> str:
+        """Where Redis is, for people."""
+        return f"unix:{self.unix}" if self.unix else join(self.host, self.port)
+
+
+def parse_redis_url(url: str, password: str | None = None) -> RedisURL:
+    """Take a URL apart.
+
+    Args:
+        url: `redis://HOST:PORT/NAME`, `rediss://HOST:PORT/NAME` for TLS, or
+            `redis+unix:///PATH/OF/SOCKET?name=NAME`. `USER:PASSWORD@` or `:PASSWORD@` may stand
+            before HOST, or before the path; `%40` stands for an `@` there, and so on. NAME is the
+            name of the chat: letters, digits, `.`, `_` and `-`, and not digits alone.
+        password: The password, so that it need not stand in the URL; None for none.
+
+    Raises:
+        ValueError: It is not such a URL, or there are two passwords. The text names no password.
+    """
+    if not url.isprintable() or " " in url:
+        raise ValueError("the URL of the cluster has a space or a control character in it")
+    scheme, found, _ = url.partition("://")
+    scheme = scheme.lower()
+    if not found or scheme not in ("redis", "rediss", "redis+unix"):
+        raise ValueError(f"the URL of the cluster begins with none of the known schemes: {_FORMS}")
+    try:
+        parts = urlsplit(url)
+    except ValueError:
+        raise ValueError("the URL of the cluster has brackets without an IPv6 address") from None
+    if "#" in url:
+        raise ValueError("write %23 for each # in the URL of the cluster")
+    user, in_url = unquote(parts.username or ""), unquote(parts.password or "")
+    if password is not None and in_url:
+        raise ValueError(
+            "the cluster's password is given twice, in the URL and separately: remove one"
+        )
+    secret = in_url if password is None else password
+    if user and not secret:
+        raise ValueError(
+            "the URL of the cluster names a user without a password;"
+            " a password alone has a colon before it: redis://:PASSWORD@HOST/NAME"
+        )
+    if scheme == "redis+unix":
+        if parts.hostname is not None or len(parts.path) < 2 or "\0" in unquote(parts.path):
+            raise ValueError(
+                "the URL of the cluster has no path of a Unix socket:"
+                " redis+unix:///PATH/OF/SOCKET?name=NAME, with three slashes"
+            )
+        name = _name_of(_query(parts, known=("name",)).get("name", ""))
+        return RedisURL(name, unix=unquote(parts.path), user=user, password=secret)
+    _query(parts, known=())
+    return RedisURL(
+        _name_of(unquote(parts.path.removeprefix("/"))),
+        host=_host_of(parts),
+        port=_port_of(parts),
+        tls=scheme == "rediss",
+        user=user,
+        password=secret,
+    )
+
+
+def _query(parts: SplitResult, known: tuple[str, ...]) -> dict[str, str]:
+    found = dict(parse_qsl(parts.query, keep_blank_values=True))
+    for key in found:
+        if key not in known:
+            raise ValueError(
+                f"the URL of the cluster has the parameter {visible(key)}, which has no meaning;"
+                f" the URL is one of {_FORMS}"
+            )
+    return found
+
+
+def _name_of(text: str) -> str:
+    if not text:
+        raise ValueError(f"the URL of the cluster lacks the name of the chat: {_FORMS}")
+    if text.isdecimal():
+        raise ValueError(
+            f"the URL of the cluster ends with {text}, and the name of the chat has to be there"
+            " and has to have a letter; the number of a database can't be given: it is always 0"
+        )
+    if not _NAME.fullmatch(text):
+        raise ValueError(
+            f"the URL of the cluster ends with {visible(text)}, and the name of the chat there is 1"
+            " to 64 letters, digits, dots, underscores and hyphens"
+        )
+    return text
+
+
+def _host_of(parts: SplitResult) -> str:
+    if not parts.hostname:
+        raise ValueError(f"the URL of the cluster lacks the host: {_FORMS}")
+    return parts.hostname
+
+
+def _port_of(parts: SplitResult) -> int:
+    try:
+        port = parts.port
+    except ValueError:
+        port = 0
+    if port is None:
+        return DEFAULT_REDIS_PORT
+    if not 1 <= port <= PORT_MAX:
+        raise ValueError(f"the port in the URL of the cluster is a number from 1 to {PORT_MAX}")
+    return port
