@@ -14,6 +14,13 @@ from .client.reconnect import ReconnectState as ReconnectState
 from .client.session import ChatSession as ChatSession
 from .client.split import split_text as split_text
 from .client.url import ChatURL as ChatURL
+from .cluster.cluster import Cluster as Cluster
+from .cluster.counters import ClusterCounters as ClusterCounters
+from .cluster.errors import ClusterError as ClusterError
+from .cluster.events import ClusterEvent as ClusterEvent
+from .cluster.events import ClusterEventKind as ClusterEventKind
+from .cluster.snapshot import ClusterSnapshot as ClusterSnapshot
+from .cluster.standing import Standing as Standing
 from .routing.actions import Action as Action
 from .routing.actions import Answer as Answer
 from .routing.actions import ConnectionId as ConnectionId

@@ -100,6 +100,8 @@ AFTER_AN_ERROR: Final = {
     " `authenticate` accepts. If the text says that it was not decided, try again.",
     ErrorCode.SLOW_CONSUMER: "Read all the time. This package's servers send no notice with this"
     " code, because a client that does not read would not see it.",
+    ErrorCode.UNAVAILABLE: "Try again later: the servers of the chat are cut off from one another"
+    " for the moment.",
     ErrorCode.SHUTTING_DOWN: "Connect again later. Clients with `reconnect=True` do.",
 }
 """What whoever gets a code can do."""
@@ -117,6 +119,8 @@ AFTER_A_CLOSE: Final = {
     CloseReason.FULL_QUEUE: "The same. If the client is only far away, raise the limit.",
     CloseReason.FULL_QUEUES: "Look for clients that do not read. Raise the limit if the machine"
     " has the memory.",
+    CloseReason.UNAVAILABLE: "See whether the server reaches Redis, and whether Redis has lost"
+    " data.",
     CloseReason.SHUTTING_DOWN: "Nothing: the server was asked to stop.",
     CloseReason.TOO_MANY_CONNECTIONS: "Raise the limit, and the number of descriptors that the"
     " process may have (`LimitNOFILE=` in systemd).",

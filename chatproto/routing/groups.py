@@ -64,6 +64,8 @@ class Groups(Generic[ConnectionId]):
         """Where to note each change; None if nobody wants to know."""
         self.looked_up: int = 0
         """Names looked up so far to find room."""
+        self.copy_on_write: bool = False
+        """Whether to leave the records in `records` as they are, and to change copies."""
 
     def reconfigure(self, limits: GroupLimits) -> None:
         """Use other bounds from now on. Groups that exist stay until a new one needs room."""
@@ -127,6 +129,7 @@ class Groups(Generic[ConnectionId]):
             return f"a group has at most {self._limits.max_members} members", []
         text, expired = self._make_room(group.network, 0, 1)
         if not text:
+            group = self._writable(name)
             group.members[member] = None
             self._count(group, 1)
             self._note(MemberAdded(name, member))
@@ -134,7 +137,7 @@ class Groups(Generic[ConnectionId]):
 
     def leave(self, name: str, member: str) -> None:
         """Take a member off a group. The last one ends it."""
-        group = self._by_name[name]
+        group = self._writable(name)
         del group.members[member]
         self._count(group, -1)
         if group.members:
@@ -153,7 +156,35 @@ class Groups(Generic[ConnectionId]):
     def forget_maker(self, maker: ConnectionId) -> None:
         """Take the groups of a connection that has ended out of its quota."""
         for name in self._by_maker.pop(maker, ()):
-            self._by_name[name].maker = None
+            self._writable(name).maker = None
+
+    def records(self) -> dict[str, GroupRecord[ConnectionId]]:
+        """The groups by name, in the order in which they give way."""
+        return {name: self._by_name[name] for name in self._order}
+
+    def orders(self) -> dict[str, list[str]]:
+        """The order in which the groups from each network give way, if it has several."""
+        return {
+            network: list(names) for network, names in self._by_network.items() if len(names) > 1
+        }
+
+    def insert(self, name: str, group: GroupRecord[ConnectionId]) -> None:
+        """Add a group of another hub. It gives way after all others."""
+        self._insert(name, group)
+
+    def reorder(self, network: str, names: Iterable[str]) -> None:
+        """Have the groups from a network give way in another order."""
+        for name in names:
+            self._by_network[network].move_to_end(name)
+
+    def clear(self) -> None:
+        """Forget all groups."""
+        self._by_name.clear()
+        self._order.clear()
+        self._by_network.clear()
+        self._memberships.clear()
+        self._by_maker.clear()
+        self._total = 0
 
     def _make_room(self, network: str, groups: int, members: int) -> tuple[str, list[str]]:
         """End groups until there is room for more.
@@ -183,6 +214,14 @@ class Groups(Generic[ConnectionId]):
         for each in expired:
             self._remove(each)
         return "", expired
+
+    def _writable(self, name: str) -> GroupRecord[ConnectionId]:
+        """A group's record, to be changed."""
+        group = self._by_name[name]
+        if self.copy_on_write:
+            group = GroupRecord(group.creator, group.members, group.maker, group.network)
+            self._by_name[name] = group
+        return group
 
     def _insert(self, name: str, group: GroupRecord[ConnectionId]) -> None:
         self._by_name[name] = group

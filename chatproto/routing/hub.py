@@ -49,21 +49,27 @@ class ChatHub(Generic[ConnectionId]):
         self._networks: dict[ConnectionId, str] = {}
         # The last names of connections that have ended and are not forgotten yet.
         self._ended: dict[ConnectionId, str | None] = {}
-        # Dicts for sets that keep their order: messages go out in the same order each time.
-        self.online: dict[str, dict[ConnectionId, None]] = {}
-        """The connections that are logged in under each name; do not change it."""
+        # The connections that are logged in under each name. In one order, so that messages go out
+        # in the same order each time.
+        self._registered: dict[str, tuple[ConnectionId, ...]] = {}
+        self.online: Mapping[str, tuple[ConnectionId, ...]] = self._registered
+        """The connections of each name to which messages may go without a closer look. They are all
+        that are logged in, unless other servers have connections too."""
+        # Those of them that are registered, but to which nothing goes any more. Only a hub that is
+        # replicated has them.
+        self._leaving: dict[ConnectionId, bool] = {}
         # The names online by their folded form, with NameRule.DISTINCT only. One form may have
         # several names, which were online when the rule began.
         self._folded: dict[str, dict[str, None]] = {}
-        self._groups: Groups[ConnectionId] = Groups(limits, self.online.keys())
-        self._services: GroupServices[ConnectionId] = GroupServices(self._groups, self.online)
+        self._groups: Groups[ConnectionId] = Groups(limits, self._registered.keys())
+        self._services: GroupServices[ConnectionId] = GroupServices(self._groups, self.recipients)
         self.labelled: Mapping[ConnectionId, None] = self._services.labelled
         """The connections that want to know which group a message comes from."""
 
     @property
     def users(self) -> int:
         """How many names are online."""
-        return len(self.online)
+        return len(self._registered)
 
     @property
     def groups(self) -> int:
@@ -89,7 +95,7 @@ class ChatHub(Generic[ConnectionId]):
         """
         if policy.names is not self._policy.names:
             self._folded = {}
-            for name in self.online if policy.names is NameRule.DISTINCT else ():
+            for name in self._registered if policy.names is NameRule.DISTINCT else ():
                 self._folded.setdefault(_fold(name), {})[name] = None
         self._policy = policy
         self._limits = limits
@@ -124,8 +130,10 @@ class ChatHub(Generic[ConnectionId]):
 
         `handle` does it for each `Disconnect` that it returns.
         """
-        if cid not in self._names:
-            return
+        if cid in self._names:
+            self._end(cid)
+
+    def _end(self, cid: ConnectionId) -> None:
         self._ended[cid] = name = self._names.pop(cid)
         self._networks.pop(cid, None)
         self._services.labelled.pop(cid, None)
@@ -230,13 +238,22 @@ class ChatHub(Generic[ConnectionId]):
             or self._policy.broadcasting is Broadcasting.ANYONE
         ):
             return _not_a_member(cid, group)
-        online = self.online
+        registered = self._registered
         audience: list[ConnectionId] = []
         for member in there.members:
-            audience += online.get(member, ())
+            audience += registered.get(member, ())
         if is_member:
             audience.remove(cid)
+        if self._leaving:
+            return tuple([each for each in audience if each not in self._leaving])
         return tuple(audience)
+
+    def recipients(self, name: str) -> tuple[ConnectionId, ...]:
+        """The connections that a message to a user goes to; none when the user is not online."""
+        registered = self._registered.get(name, ())
+        if self._leaving:
+            return tuple([each for each in registered if each not in self._leaving])
+        return registered
 
     def members(self, group: str) -> int:
         """How many members a group has, online or not; 0 when it does not exist."""
@@ -246,9 +263,9 @@ class ChatHub(Generic[ConnectionId]):
     def _send(
         self, cid: ConnectionId, name: str, event: Send, again: bool
     ) -> list[Action[ConnectionId]]:
-        connections = self.online.get(event.to, ())
+        connections = self.recipients(event.to)
         if connections or (again and not is_reserved(event.to)):
-            return [Deliver(tuple(connections), _new_receive(name, event.data))]
+            return [Deliver(connections, _new_receive(name, event.data))]
         if is_reserved(event.to):
             if event.to != GROUPS_NAME or not self.answers_requests:
                 return []
@@ -303,7 +320,7 @@ class ChatHub(Generic[ConnectionId]):
             text = f"{lookalike} is logged in already, and looks much the same"
             return [Refuse(cid, ErrorCode.NAME_IN_USE, text)]
         actions: list[Action[ConnectionId]] = []
-        others = self.online.get(new_name, ())
+        others = self._registered.get(new_name, ())
         if (
             len(others) >= self._limits.max_connections_per_name
             and self._policy.duplicate_login is DuplicateLogin.SHARE
@@ -314,15 +331,13 @@ class ChatHub(Generic[ConnectionId]):
         if others and self._policy.duplicate_login is DuplicateLogin.REJECT:
             return [Refuse(cid, ErrorCode.NAME_IN_USE, f"{new_name} is logged in already")]
         if others and self._policy.duplicate_login is DuplicateLogin.REPLACE:
-            for other in list(others):
-                self.end(other)
+            for other in others:
+                self._end(other)
                 actions.append(Disconnect(other, ErrorCode.NAME_IN_USE))
         if name is not None:
             self._leave_name(cid, name)
         self._names[cid] = new_name
-        self.online.setdefault(new_name, {})[cid] = None
-        if self._policy.names is NameRule.DISTINCT:
-            self._folded.setdefault(_fold(new_name), {})[new_name] = None
+        self._enter_name(cid, new_name)
         return actions
 
     def _lookalike(self, cid: ConnectionId, name: str) -> str:
@@ -331,15 +346,21 @@ class ChatHub(Generic[ConnectionId]):
             return ""
         for other in self._folded.get(_fold(name), ()):
             # A connection may change the case of its own name.
-            if other != name and self.online[other].keys() != {cid}:
+            if other != name and self._registered[other] != (cid,):
                 return other
         return ""
 
+    def _enter_name(self, cid: ConnectionId, name: str) -> None:
+        self._registered[name] = (*self._registered.get(name, ()), cid)
+        if self._policy.names is NameRule.DISTINCT:
+            self._folded.setdefault(_fold(name), {})[name] = None
+
     def _leave_name(self, cid: ConnectionId, name: str) -> None:
-        connections = self.online[name]
-        del connections[cid]
-        if not connections:
-            del self.online[name]
+        connections = tuple([each for each in self._registered[name] if each != cid])
+        if connections:
+            self._registered[name] = connections
+        else:
+            del self._registered[name]
             if self._policy.names is NameRule.DISTINCT:
                 folded = _fold(name)
                 del self._folded[folded][name]

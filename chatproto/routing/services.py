@@ -12,7 +12,7 @@ A request of another form is dropped too. `added`, the only message that comes t
 not asked, has another form. So a program that sends everything back starts no loop here.
 """
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection
 from typing import Final, Generic
 
 from ..wire.errors import ErrorCode, LocalProtocolError
@@ -31,16 +31,16 @@ class GroupServices(Generic[ConnectionId]):
 
     Args:
         groups: The groups.
-        online: The connections that are logged in under each name.
+        recipients: Gives the connections that are online under a name.
     """
 
     def __init__(
         self,
         groups: Groups[ConnectionId],
-        online: Mapping[str, Collection[ConnectionId]],
+        recipients: Callable[[str], Collection[ConnectionId]],
     ) -> None:
         self._groups = groups
-        self._online = online
+        self._recipients = recipients
         self.labelled: dict[ConnectionId, None] = {}
         """The connections that want to know which group a message comes from."""
 
@@ -59,15 +59,7 @@ class GroupServices(Generic[ConnectionId]):
         Returns:
             What to do; an empty list if it is not a request.
         """
-        try:
-            # The longest request has this many words. To split all of a long line would take a
-            # thousand times as long.
-            words = data.decode().split(" ", MOST_WORDS)
-            for each in words:
-                check_name(each)
-        except (UnicodeDecodeError, LocalProtocolError):
-            return []
-        match words:
+        match parse_request(data):
             case ["on"]:
                 self.labelled[cid] = None
                 return [Answer(cid, "on", ())]
@@ -126,7 +118,7 @@ class GroupServices(Generic[ConnectionId]):
     ) -> Deliver[ConnectionId]:
         """Tell the connection that asked, and the new member."""
         text = f"added {group} {member} {name}"
-        to = tuple(dict.fromkeys([cid, *self._online.get(member, ())]))
+        to = tuple(dict.fromkeys([cid, *self._recipients(member)]))
         return Deliver(to, Receive(GROUPS_NAME, text.encode()))
 
     def _known(self, name: str, group: str) -> GroupRecord[ConnectionId] | None:
@@ -135,6 +127,19 @@ class GroupServices(Generic[ConnectionId]):
         if record is not None and (name in record.members or name == record.creator):
             return record
         return None
+
+
+def parse_request(data: bytes) -> list[str]:
+    """The words of a request; an empty list when it is certainly none."""
+    try:
+        # The longest request has this many words. To split all of a long line would take a thousand
+        # times as long.
+        words = data.decode().split(" ", MOST_WORDS)
+        for each in words:
+            check_name(each)
+    except (UnicodeDecodeError, LocalProtocolError):
+        return []
+    return words
 
 
 def _refused(cid: ConnectionId, code: ErrorCode, *words: str) -> Answer[ConnectionId]:

@@ -18,6 +18,7 @@ from .log_events import LogEvent
 from .logins import Question
 from .peer import Peer, Phase
 from .peers import Step
+from .replication import Replication
 
 
 class ChatBroker(Generic[ConnectionId]):
@@ -49,9 +50,11 @@ class ChatBroker(Generic[ConnectionId]):
         note_changes: Whether to note each change of a group for `take_group_changes`.
         fast_path: Whether messages that need no closer look take a faster path. The result is the
             same. Tests switch it off to compare.
+        cluster: What makes the server one node of a chat of many; None for a chat of its own.
 
     Raises:
-        ValueError: Two of the groups have the same name.
+        ValueError: Two of the groups have the same name, or there are both groups and a cluster,
+            which has groups of its own; or `cluster` belongs to another broker.
     """
 
     def __init__(
@@ -64,6 +67,7 @@ class ChatBroker(Generic[ConnectionId]):
         groups: Iterable[GroupMade] = (),
         note_changes: bool = False,
         fast_path: bool = True,
+        cluster: Replication | None = None,
     ) -> None:
         self._policy = policy
         self._limits = limits
@@ -74,7 +78,12 @@ class ChatBroker(Generic[ConnectionId]):
             notices=notices,
             ask=ask,
             fast_path=fast_path,
+            cluster=cluster,
         )
+        self._cluster = cluster
+        groups = list(groups)
+        if cluster is not None and (groups or note_changes):
+            raise ValueError("the groups of a cluster are in its ledger: they need no other place")
         self._dispatcher.hub.restore(groups)
         if note_changes:
             self._dispatcher.hub.note_changes()
@@ -311,7 +320,18 @@ class ChatBroker(Generic[ConnectionId]):
             policy: The choices that the protocol leaves open; None to leave them.
             limits: The bounds on one connection, and on all of them together; None to leave them.
             notices: Whether to tell clients why the server refuses something; None to leave that.
+
+        Raises:
+            ValueError: The other nodes of a cluster would not agree. Nothing has changed.
         """
+        if self._cluster is not None:
+            self._cluster.check_config(
+                _policy(
+                    self._policy if policy is None else policy,
+                    notices=self._notices if notices is None else notices,
+                ),
+                self._limits if limits is None else limits,
+            )
         self._policy = self._policy if policy is None else policy
         self._limits = self._limits if limits is None else limits
         self._notices = self._notices if notices is None else notices

@@ -30,6 +30,10 @@ class CloseReason(StrEnum):
     FULL_QUEUES = "slow consumer, all queues together are full"
     """All queues together exceeded `Limits.total_queue_bytes`. This was one of the longest."""
 
+    UNAVAILABLE = "cut off from the other servers"
+    """The servers of a chat of many could not reach one another, so nobody knows what has become of
+    what the client sent last."""
+
     SHUTTING_DOWN = "shutting down"
     """The server shuts down."""
 

@@ -25,7 +25,7 @@ alike. So even a thousand waits that end at once start no long piece of work.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from typing import Any, Final, TypeVar, assert_never
 
 from ..routing.actions import Action, Answer, Deliver, Disconnect, Expire, Joined, Refuse
@@ -49,6 +49,7 @@ from .notices import Notices, answer_lines
 from .peer import Peer, Phase, Waiting
 from .peers import Peers
 from .rate_limiter import RateLimiter
+from .replication import Proposal, Replication
 from .timers import Timers
 from .work import BYTES, ROUND, TURN, Work
 
@@ -64,6 +65,12 @@ MESSAGES: Final = (b"CHAT/1.0 SEND ", b"CHAT/1.0 BROADCAST ")
 """The beginnings of lines that the fast path may deliver."""
 
 
+UNREACHABLE: Final = "the servers of this chat can't reach one another now; try again later"
+
+UNFINISHED: Final = (Waiting.QUEUE, Waiting.ANSWER, Waiting.LEDGER)
+"""The waits in the middle of a line. Its connection was charged for it already."""
+
+
 class Dispatcher:
     """Executes events, and decides who waits.
 
@@ -73,22 +80,36 @@ class Dispatcher:
         notices: Whether to tell clients why the server refuses something.
         ask: Whether to ask a question about each LOGIN.
         fast_path: Whether messages may go the fast path.
+        cluster: The cluster that the server is a node of; None for none.
     """
 
     def __init__(
-        self, *, policy: Policy, limits: Limits, notices: bool, ask: bool, fast_path: bool
+        self,
+        *,
+        policy: Policy,
+        limits: Limits,
+        notices: bool,
+        ask: bool,
+        fast_path: bool,
+        cluster: Replication | None = None,
     ) -> None:
         self.now: float = 0.0
         """The time of the last `tick`, in seconds."""
         self.by_id: dict[Any, Peer] = {}
-        self.hub: ChatHub[Peer] = ChatHub(policy, limits)
-        self.flow: FlowControl[Peer] = FlowControl(limits, self._source)
+        self._cluster = cluster
+        self.hub: ChatHub[Peer]
+        self.flow: FlowControl[Peer]
+        if cluster is None:
+            self.hub, self.flow = ChatHub(policy, limits), FlowControl(limits, self._source)
+        else:
+            self.hub = cluster.new_hub(policy, limits)
+            self.flow = cluster.new_flow(limits, self._source)
         self.buffers: Buffers = Buffers(limits, self.flow, self.by_id)
         self.peers: Peers = Peers(limits, self.buffers, self.by_id)
         self.logins: Logins = Logins(limits, ask=ask)
         self.log: EventLog = EventLog(limits)
         self.work: Work = Work()
-        self._limits = limits
+        self.limits: Limits = limits
         self._notices = Notices(limits, enabled=notices)
         self._fast_path = FastPath(
             self.hub,
@@ -97,11 +118,14 @@ class Dispatcher:
             limits,
             self.log.counters,
             self.work,
+            cluster,
             enabled=fast_path,
         )
         # An OrderedDict, for the reason in `Timers`.
         self._runnable: OrderedDict[Peer, None] = OrderedDict()
         self._paused: Timers[Peer] = Timers(_pause(limits))
+        if cluster is not None:
+            cluster.attach(self)
 
     @property
     def busy(self) -> bool:
@@ -110,7 +134,7 @@ class Dispatcher:
 
     def reconfigure(self, policy: Policy, limits: Limits, *, notices: bool) -> None:
         """Use other choices and bounds from now on, for connections that exist too."""
-        before, self._limits = self._limits, limits
+        before, self.limits = self.limits, limits
         self.hub.reconfigure(policy, limits)
         self.flow.reconfigure(limits)
         self.buffers.reconfigure(limits)
@@ -153,6 +177,8 @@ class Dispatcher:
         self.now = now
         self.log.tick(now)
         self.work.round = 0
+        if self._cluster is not None:
+            self._cluster.tick(now)
         for peer in self._in_round(self.peers.tick(now)):
             self.peers.abort(peer)
         for peer in self._in_round(self.flow.tick(now)):
@@ -188,10 +214,19 @@ class Dispatcher:
         peer, name = answered
         if error:
             self.log.authenticate_failed(peer, name, error)
+        self.resume(peer)
+
+    def resume(self, peer: Peer) -> None:
+        """Resume a connection: what it waited for has come. It goes on now or in its turn."""
         if self.work.round < ROUND:
             self._resume(peer)
         else:
             self._runnable[peer] = None
+
+    def tell_gone(self, peer: Peer, name: str) -> None:
+        """Tell a connection that nobody has received a message, because the user has left."""
+        if peer.phase is Phase.OPEN:
+            self._refuse(peer, Send(name, b""), ErrorCode.NO_SUCH_USER, f"{name} is not online")
 
     def close(self, peer: Peer, reason: CloseReason) -> None:
         """Close a connection once its queue is written. From now on it gets no new messages."""
@@ -294,7 +329,7 @@ class Dispatcher:
                 return
             at += executed
             if waiting is not Waiting.NOTHING:
-                parsed = waiting in (Waiting.QUEUE, Waiting.ANSWER) and not executed
+                parsed = waiting in UNFINISHED and not executed
                 self._wait(peer, waiting, (unfinished if parsed else b"") + data[at:])
                 return
             begun, undelivered = False, ()
@@ -358,19 +393,33 @@ class Dispatcher:
         logged = type(event) in LOGGED
         name = self.hub.name_of(peer) if logged else None
         self.work.charge(self._cost(event))
-        actions: list[Action[Peer]] | None = None
+        actions: Sequence[Action[Peer]] | None = None
         verdict: Verdict = Decision.ALLOWED
-        if type(event) is Login:
+        outcome = None if self._cluster is None else self._cluster.take_outcome(peer)
+        if outcome is not None and outcome.actions is not None:
+            actions, name = outcome.actions, outcome.name
+        elif type(event) is Login:
             verdict = self.logins.check(peer, event.name, self.now)
             if verdict is Decision.UNDECIDED:
                 return Waiting.ANSWER
             if isinstance(verdict, Refusal):
                 actions = [Refuse(peer, *verdict)]
         if actions is None:
-            looked_up = self.hub.looked_up
-            actions = self.hub.handle(peer, event, again=bool(undelivered))
-            # Such a lookup takes a small part of what a line takes.
-            self.work.charge((self.hub.looked_up - looked_up) // 16)
+            proposal = Proposal.LOCAL
+            if self._cluster is not None and outcome is None and not undelivered:
+                proposal = self._cluster.propose(peer, event)
+            if proposal is Proposal.LOCAL:
+                looked_up = self.hub.looked_up
+                actions = self.hub.handle(peer, event, again=bool(undelivered))
+                # Such a lookup takes a small part of what a line takes.
+                self.work.charge((self.hub.looked_up - looked_up) // 16)
+                if self._cluster is not None and outcome is None and _refuses(event, actions):
+                    # Maybe another node knows better.
+                    proposal = self._cluster.confirm(peer)
+            if proposal is Proposal.WAITING:
+                return Waiting.LEDGER
+            if proposal is Proposal.UNAVAILABLE or actions is None:
+                actions = [Refuse(peer, ErrorCode.UNAVAILABLE, UNREACHABLE)]
         for action in actions:
             if isinstance(action, Deliver):
                 if not self._deliver(peer, event, action, undelivered):
@@ -423,7 +472,7 @@ class Dispatcher:
             Whether the sender can go on; otherwise it waits for the other recipients.
         """
         line = encode(action.message)
-        if has_long_line(line, self._limits.max_line):
+        if has_long_line(line, self.limits.max_line):
             text = "the line would be too long for its recipients"
             self._refuse(peer, event, ErrorCode.LINE_TOO_LONG, text)
             return True
@@ -431,6 +480,11 @@ class Dispatcher:
         if undelivered:
             left = set(undelivered)
             to = tuple(each for each in to if each in left)
+        if self._cluster is not None and not self._cluster.reachable:
+            local = self._cluster.split(to)[0]
+            if len(local) < len(to):
+                self._refuse(peer, event, ErrorCode.UNAVAILABLE, UNREACHABLE)
+                to = tuple(local)
         blockers = self.flow.blockers(to)
         if blockers:
             # Before the line is queued: that may close the sender, or a recipient that it waits
@@ -441,10 +495,41 @@ class Dispatcher:
             to = tuple(each for each in to if each not in blockers)
         else:
             self.log.counters.messages += 1
-        self.log.counters.deliveries += len(to)
         self.work.charge(len(to))
-        self._queue_message(to, line, action)
+        if self._cluster is None:
+            self.log.counters.deliveries += len(to)
+            self._queue_message(to, line, action)
+        else:
+            local, remote = self._cluster.split(to)
+            self.log.counters.deliveries += len(local)
+            self._queue_message(local, line, action)
+            sender = peer if type(event) is Send and event.to != GROUPS_NAME else None
+            self._send_message(remote, line, action, sender)
         return not blockers
+
+    def _send_message(
+        self,
+        remote: Mapping[Any, list[Any]],
+        line: bytes,
+        action: Deliver[Peer],
+        sender: Peer | None,
+    ) -> None:
+        """Send a message to connections of other nodes; see `_queue_message`."""
+        assert self._cluster is not None  # noqa: S101 - only a cluster has remote connections
+        labelled = self.hub.labelled
+        everybody = [each for connections in remote.values() for each in connections]
+        if action.group and labelled and not labelled.keys().isdisjoint(everybody):
+            label = with_label(line, action.group)
+            if not has_long_line(label, self.limits.max_line):
+                for node, connections in remote.items():
+                    for text, some in (
+                        (line, [each for each in connections if each not in labelled]),
+                        (label, [each for each in connections if each in labelled]),
+                    ):
+                        if some:
+                            self._cluster.send({node: some}, text)
+                return
+        self._cluster.send(remote, line, sender, len(action.to))
 
     def _queue_message(self, to: Collection[Peer], line: bytes, action: Deliver[Peer]) -> None:
         """Queue a message, with its group for those recipients that have asked for labels."""
@@ -453,7 +538,7 @@ class Dispatcher:
             label = with_label(line, action.group)
             # If the label makes it too long, the message goes without: what a recipient has chosen
             # is no reason to refuse it.
-            if not has_long_line(label, self._limits.max_line):
+            if not has_long_line(label, self.limits.max_line):
                 slow = [
                     *self.buffers.queue([each for each in to if each not in labelled], line),
                     *self.buffers.queue([each for each in to if each in labelled], label),
@@ -466,11 +551,11 @@ class Dispatcher:
     def _answer(self, peer: Peer, answer: Answer[Peer]) -> None:
         """Answer a request about groups."""
         self.work.charge(len(answer.names) // 16)
-        lines = b"".join(answer_lines(answer, self._limits.max_line))
-        if self.flow.high_water + len(lines) > self._limits.queue_bytes:
+        lines = b"".join(answer_lines(answer, self.limits.max_line))
+        if self.flow.high_water + len(lines) > self.limits.queue_bytes:
             # The long answer would close the connection, which has done nothing wrong.
             too_many = Answer(peer, f"refused {ErrorCode.TOO_MANY} {answer.head}", ())
-            [lines] = answer_lines(too_many, self._limits.max_line)
+            [lines] = answer_lines(too_many, self.limits.max_line)
         self._queue((peer,), lines)
 
     def _execute_eof(self, peer: Peer) -> None:
@@ -482,7 +567,10 @@ class Dispatcher:
 
     def _resume(self, peer: Peer) -> None:
         """End the wait of a connection: execute what it has sent up to now."""
-        begun = peer.waiting in (Waiting.QUEUE, Waiting.ANSWER)
+        if self._cluster is not None and type(peer) is not Peer:
+            self._cluster.released(peer)
+            return
+        begun = peer.waiting in UNFINISHED
         peer.waiting = Waiting.NOTHING
         self.work.charge(1)
         self.flow.start_age(peer)
@@ -523,6 +611,8 @@ class Dispatcher:
         self._runnable.pop(peer, None)
         self._paused.stop(peer)
         self.flow.forget(peer)
+        if self._cluster is not None:
+            self._cluster.forget(peer)
 
     def _source(self, peer: Peer) -> str | None:
         """Where a connection comes from: its network, or its name if it has none."""
@@ -559,6 +649,16 @@ class Dispatcher:
 def _pause(limits: Limits) -> float:
     """How many seconds a connection waits after it has sent more lines than it may."""
     return 1 / (limits.rate or 1.0)
+
+
+def _refuses(event: Event, actions: Sequence[Action[Peer]]) -> bool:
+    """Whether a message is refused because of who is online, or in which groups."""
+    return (
+        type(event) in (Send, Broadcast)
+        and len(actions) == 1
+        and isinstance(actions[0], Refuse)
+        and actions[0].code is not ErrorCode.NOT_LOGGED_IN
+    )
 
 
 def _reason(peer: Peer, event: Event) -> CloseReason:

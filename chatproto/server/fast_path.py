@@ -33,6 +33,7 @@ from .buffers import Buffers
 from .counters import Counters
 from .limits import Limits
 from .peer import Peer, Phase, Waiting
+from .replication import Replication
 from .work import FEW, TURN, Work
 
 SHORTEST: Final = len(b"CHAT/1.0 SEND b ")
@@ -49,6 +50,7 @@ class FastPath:
         limits: How long a line may be.
         counters: Where to count messages.
         work: Where to count work.
+        cluster: The cluster that the server is a node of; None for none.
         enabled: Whether there is a fast path.
     """
 
@@ -60,6 +62,7 @@ class FastPath:
         limits: Limits,
         counters: Counters,
         work: Work,
+        cluster: Replication | None,
         *,
         enabled: bool,
     ) -> None:
@@ -70,6 +73,7 @@ class FastPath:
         self._longest = limits.max_line + SHORTEST
         self._counters = counters
         self._work = work
+        self._cluster = cluster
         self._enabled = enabled
 
     def reconfigure(self, limits: Limits) -> None:
@@ -144,7 +148,7 @@ class FastPath:
         looked_up = 0
         to: Collection[Peer] | Refuse[Peer] = ()
         if command == b"SEND":
-            to = self._hub.online.get(name, ())
+            to = self._hub.online.get(name) or self._hub.recipients(name)
         elif command == b"BROADCAST":
             looked_up, to = self._hub.members(name), self._hub.audience(peer, name)
         if not to or isinstance(to, Refuse):
@@ -157,8 +161,16 @@ class FastPath:
         if size + len(prefix) > self._longest:
             return 0
         lines = prefix + (b"\n" + prefix).join(texts)
+        remote: Mapping[Any, list[Any]] | None = None
+        recipients = len(to)
+        if self._cluster is not None:
+            to, remote = self._cluster.split(to)
+            if remote and not (self._cluster.reachable and self._cluster.has_room(remote)):
+                return 0
         labelled = self._hub.labelled
         if labelled and command == b"BROADCAST" and not labelled.keys().isdisjoint(to):
+            if remote:
+                return 0
             label = with_label(prefix, name)
             queued = size + len(label) <= self._longest and self._buffers.queue_both_unless_full(
                 [each for each in to if each not in labelled],
@@ -170,6 +182,11 @@ class FastPath:
             queued = self._buffers.queue_unless_full(to, lines)
         if not queued:
             return 0
+        if remote and self._cluster is not None:
+            if command == b"SEND":
+                self._cluster.send(remote, lines, peer, recipients)
+            else:
+                self._cluster.send(remote, lines)
         self._counters.messages += len(texts)
         self._counters.deliveries += len(texts) * len(to)
         self._work.charge(1 + len(to) + looked_up)

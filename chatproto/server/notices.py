@@ -22,6 +22,10 @@ _CLOSE_NOTICES: Final = {
         ErrorCode.TOO_MANY,
         "too many connections from your address",
     ),
+    CloseReason.UNAVAILABLE: (
+        ErrorCode.UNAVAILABLE,
+        "this server was cut off from the others; log in again",
+    ),
     CloseReason.SHUTTING_DOWN: (ErrorCode.SHUTTING_DOWN, "the server is shutting down"),
 }
 

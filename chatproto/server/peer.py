@@ -45,6 +45,9 @@ class Waiting(Enum):
     QUEUE = auto()
     """The send queue of a recipient is full. The first unparsed line is partly executed."""
 
+    LEDGER = auto()
+    """The other nodes of the chat have to know of its first unparsed line."""
+
     ANSWER = auto()
     """A question about its first unparsed line is open: may it log in?"""
 

@@ -1,0 +1,7 @@
+"""What can go wrong between the nodes of a cluster."""
+
+from ..wire.errors import ChatProtocolError
+
+
+class ClusterError(ChatProtocolError):
+    """A node can't be part of its chat. The words say why, and what to do."""

@@ -1,0 +1,197 @@
+r"""Mail: what one node tells another, in order and once.
+
+Theory of operation
+===================
+
+Each node reads a mailbox of its own. The others append mails to it. A mail begins with a line
+
+    NODE SEQ ACK POSITION LF
+
+SEQ numbers the mails of one node to another. ACK is the SEQ of the last mail that this node has
+received from the other. POSITION is how many entries of the ledger the writer had applied: the
+reader waits with the mail until it has applied as many. So nobody can see an answer before the
+login that it depends on. A mail with SEQ 0 only acknowledges. After the line come frames:
+
+    NUMBERS LENGTH LF lines           a broadcast for these connections of the reader
+    NUMBERS LENGTH INDEX LF lines     messages for one user
+    F NUMBER LF                       this connection's queue is full: let senders wait
+    R NUMBER LF                       it has room again
+    S NUMBER LF                       it has stopped: let nobody wait for it
+    B SEQ INDEX LF                    nobody has received the messages with that INDEX in your mail
+
+The writer keeps each mail until it is acknowledged. After an interruption it appends all that it
+still has once more. The reader takes only the mail with the next number. So each mail is received
+once, whatever happened to the connections to Redis.
+"""
+
+from collections import deque
+from collections.abc import Iterator
+from typing import Any, Final, NamedTuple
+
+MAIL_SIZE: Final = 1 << 16
+"""Bytes after which a mail is finished. So one mail is little work for its reader."""
+
+
+class Mail(NamedTuple):
+    """A mail as its reader gets it."""
+
+    node: str
+    seq: int
+    ack: int
+    position: int
+    size: int
+    frames: list[tuple[bytes, ...]]
+    """Messages as (numbers, index or empty, lines), other frames as (letter, number...)."""
+
+
+def parse_mail(entry: bytes) -> Mail:
+    """Parse a mail.
+
+    Raises:
+        ValueError: It is none.
+    """
+    end = entry.index(b"\n")
+    name, seq, ack, position = entry[:end].split(b" ")
+    at = end + 1
+    frames: list[tuple[bytes, ...]] = []
+    while at < len(entry):
+        end = entry.index(b"\n", at)
+        words = entry[at:end].split(b" ")
+        at = end + 1
+        if words[0].isalpha():
+            frames.append(tuple(words))
+        else:
+            numbers, length, *index = words
+            end = at + int(length)
+            frames.append((numbers, index[0] if index else b"", entry[at:end]))
+            at = end
+    return Mail(name.decode(), int(seq), int(ack), int(position), len(entry), frames)
+
+
+class Tracked:
+    """Messages to a user whose sender is told if no connection of the user gets them.
+
+    Args:
+        sender: The sender's connection.
+        name: The user's name.
+        left: How many connections may still get them.
+    """
+
+    __slots__ = ("left", "name", "sender")
+
+    def __init__(self, sender: Any, name: str, left: int) -> None:
+        self.sender: Any = sender
+        self.name: str = name
+        self.left: int = left
+
+
+class OutgoingMail:
+    """The mails to one node: those being written, and those not acknowledged yet."""
+
+    __slots__ = ("_finished", "_pieces", "_seq", "_size", "_tracked", "_unacked", "size")
+
+    def __init__(self) -> None:
+        self.size: int = 0
+        """Bytes of all that is not acknowledged."""
+        self._seq = 0
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._tracked: list[Tracked] = []
+        # Finished mails that were not taken yet; mails that were taken.
+        self._finished: deque[tuple[int, bytes, list[Tracked]]] = deque()
+        self._unacked: deque[tuple[int, bytes, list[Tracked]]] = deque()
+
+    def add(self, *pieces: bytes) -> None:
+        """Add a frame to the mail that is being written."""
+        self._pieces += pieces
+        size = sum(map(len, pieces))
+        self._size += size
+        self.size += size
+        if self._size >= MAIL_SIZE:
+            self._finish()
+
+    def add_messages(self, numbers: bytes, lines: bytes, tracked: Tracked | None) -> None:
+        """Add messages.
+
+        Args:
+            numbers: The recipients' numbers, with commas between.
+            lines: The lines that each of them gets.
+            tracked: What to do if nobody gets them; None for a broadcast.
+        """
+        if tracked is None:
+            self.add(b"%s %d\n" % (numbers, len(lines)), lines)
+        else:
+            self._tracked.append(tracked)
+            self.add(b"%s %d %d\n" % (numbers, len(lines), len(self._tracked) - 1), lines)
+
+    def take(self, name: bytes, ack: int, position: int) -> Iterator[bytes]:
+        """The mails to append now; none when nothing is to be said.
+
+        Args:
+            name: The node that they come from.
+            ack: The number of the last mail received from the reader.
+            position: How many entries of the ledger have been applied.
+        """
+        if self._pieces:
+            self._finish()
+        while self._finished:
+            seq, body, tracked = self._finished.popleft()
+            entry = b"%s %d %d %d\n%s" % (name, seq, ack, position, body)
+            self._unacked.append((seq, entry, tracked))
+            yield entry
+
+    def again(self) -> list[bytes]:
+        """The mails that were taken and are not acknowledged, to be appended once more."""
+        return [entry for _, entry, _ in self._unacked]
+
+    @property
+    def is_empty(self) -> bool:
+        """Whether all is acknowledged."""
+        return not self.size
+
+    def acknowledge(self, ack: int) -> None:
+        """Forget the mails up to a number: the reader has them."""
+        while self._unacked and self._unacked[0][0] <= ack:
+            _, entry, _ = self._unacked.popleft()
+            self.size -= len(entry) - entry.index(b"\n") - 1
+
+    def tracked(self, seq: int, index: int) -> Tracked:
+        """Some messages of a mail that is not acknowledged.
+
+        Raises:
+            LookupError: There are no such messages.
+        """
+        for each, _, tracked in self._unacked:
+            if each == seq:
+                return tracked[index]
+        raise LookupError(seq)
+
+    def _finish(self) -> None:
+        self._seq += 1
+        self._finished.append((self._seq, b"".join(self._pieces), self._tracked))
+        self._pieces, self._size, self._tracked = [], 0, []
+
+
+class IncomingMail:
+    """What was received from one node."""
+
+    __slots__ = ("is_told", "received", "size")
+
+    def __init__(self) -> None:
+        self.received: int = 0
+        """The number of the last mail."""
+        self.size: int = 0
+        """Bytes that the writer does not know to be received."""
+        self.is_told: bool = True
+        """Whether the writer was told of all that was received."""
+
+    def receive(self, mail: Mail) -> None:
+        """Note that the next mail has come."""
+        self.received = mail.seq
+        self.size += mail.size
+        self.is_told = False
+
+    def note_told(self) -> None:
+        """Note that a mail to the writer acknowledges all that was received."""
+        self.size = 0
+        self.is_told = True

@@ -1,0 +1,270 @@
+"""Sends messages to other nodes and receives theirs."""
+
+from collections import deque
+from collections.abc import Callable, Collection, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+from ..server.peer import Peer, Phase
+from .counters import ClusterCounters
+from .flow import ClusterFlow
+from .mail import Mail, Tracked, parse_mail
+from .nodes import Hold, Node, Remote
+
+if TYPE_CHECKING:
+    from ..server.dispatcher import Dispatcher
+
+WINDOW: Final = 480 << 10
+"""Most bytes on their way to one node. What exceeds that waits at the senders."""
+
+NOWHERE: Final[Mapping[Node, list[Remote]]] = {}
+"""No recipients on other nodes."""
+
+
+class Mailroom:
+    """The mail of one node.
+
+    Args:
+        nodes: The nodes of the chat, by name.
+        flow: The flow control.
+        by_number: The local connections that other nodes know, by number.
+        counters: Where to count.
+    """
+
+    def __init__(
+        self,
+        nodes: Mapping[str, Node],
+        flow: ClusterFlow,
+        by_number: Mapping[int, Peer],
+        counters: ClusterCounters,
+    ) -> None:
+        self._nodes = nodes
+        self._flow = flow
+        self._by_number = by_number
+        self._counters = counters
+        self._dispatcher: Dispatcher
+        self._name_of: Callable[[Any], str | None]
+        self._position = 0
+        # Mails that came before the entries of the ledger that they build on.
+        self._early: deque[Mail] = deque()
+
+    def attach(self, dispatcher: "Dispatcher") -> None:
+        """Work for a dispatcher."""
+        self._dispatcher = dispatcher
+        self._name_of = dispatcher.hub.name_of
+
+    # Messages to other nodes
+
+    @staticmethod
+    def split(to: Collection[Any]) -> tuple[Collection[Peer], Mapping[Node, list[Remote]]]:
+        """Divide recipients into local ones and those of each other node."""
+        if Remote not in map(type, to):
+            return to, NOWHERE
+        local: list[Peer] = []
+        remote: dict[Node, list[Remote]] = {}
+        for each in to:
+            if type(each) is Remote:
+                remote.setdefault(each.node, []).append(each)
+            else:
+                local.append(each)
+        return local, remote
+
+    def has_room(self, remote: Mapping[Node, list[Remote]]) -> bool:
+        """Whether no sender has to wait for any of these recipients."""
+        full = self._flow.full
+        if not full:
+            return True
+        return full.keys().isdisjoint(remote) and all(
+            full.keys().isdisjoint(each) for each in remote.values()
+        )
+
+    def send(
+        self,
+        remote: Mapping[Node, list[Remote]],
+        lines: bytes,
+        sender: Peer | None = None,
+        recipients: int = 0,
+    ) -> None:
+        """Mail lines to connections of other nodes.
+
+        Args:
+            remote: The recipients.
+            lines: What each of them gets.
+            sender: Whom to tell if nobody gets it; None for nobody.
+            recipients: How many recipients there are in all, local ones included.
+        """
+        tracked = None
+        for node, connections in remote.items():
+            if sender is not None and tracked is None:
+                name = self._name_of(connections[0]) or ""
+                tracked = Tracked(sender, name, recipients)
+            numbers = (
+                connections[0].number
+                if len(connections) == 1
+                else b",".join([each.number for each in connections])
+            )
+            node.outgoing.add_messages(numbers, lines, tracked)
+            if node.outgoing.size > self._window and node not in self._flow.full:
+                self._flow.hold(node)
+
+    @property
+    def _window(self) -> int:
+        limits = self._dispatcher.limits
+        share = (limits.queue_bytes - self._flow.high_water) // max(1, len(self._nodes) - 1)
+        return max(min(WINDOW, share), limits.max_line)
+
+    # What goes to Redis, and what comes from there
+
+    def take_mails(self, name: str) -> Iterator[tuple[str, bytes]]:
+        """The mails to append now, each with the node that it goes to.
+
+        Args:
+            name: This node's name.
+        """
+        for node in self._nodes.values():
+            if node.name == name:
+                continue
+            incoming = node.incoming
+            for entry in node.outgoing.take(name.encode(), incoming.received, self._position):
+                incoming.note_told()
+                self._counters.mails_sent += 1
+                self._counters.mail_bytes_sent += len(entry)
+                yield node.name, entry
+            if incoming.size > self._window // 4:
+                yield node.name, self._acknowledgement(name, node)
+
+    def take_acknowledgements(self, name: str) -> Iterator[tuple[str, bytes]]:
+        """The mails that acknowledge what no other mail has acknowledged for a while."""
+        for node in self._nodes.values():
+            if not node.incoming.is_told:
+                yield node.name, self._acknowledgement(name, node)
+
+    def take_again(self) -> Iterator[tuple[str, bytes]]:
+        """The mails to append once more after an interruption."""
+        for node in self._nodes.values():
+            for entry in node.outgoing.again():
+                self._counters.resent += 1
+                yield node.name, entry
+
+    def receive(self, entry: bytes) -> None:
+        """Receive a mail."""
+        try:
+            mail = parse_mail(entry)
+        except ValueError:
+            self._counters.garbled += 1
+            return
+        if mail.position > self._position:
+            self._counters.waited += 1
+            self._early.append(mail)
+        else:
+            self._read(mail)
+
+    def ledger_applied(self, position: int) -> None:
+        """Read the mails that have waited for the ledger.
+
+        Args:
+            position: How many entries have been applied.
+        """
+        self._position = position
+        for _ in range(len(self._early)):
+            mail = self._early.popleft()
+            if mail.position > position:
+                self._early.append(mail)
+            else:
+                self._read(mail)
+
+    def reset(self, position: int) -> None:
+        """Begin anew, at a position of the ledger."""
+        self._position = position
+        self._early.clear()
+
+    def forget(self, node: Node) -> None:
+        """Forget a node that is down."""
+        for hold in list(node.holds.values()):
+            self._flow.forget(hold)
+        node.holds.clear()
+        for remote in node.remotes.values():
+            self._flow.release(remote)
+        self._flow.release(node)
+
+    def release_senders(self) -> None:
+        """Let the senders resume that wait for queues on other nodes."""
+        for queue in list(self._flow.full):
+            if type(queue) is not Peer:
+                self._flow.release_senders(queue)
+
+    def released(self, hold: Hold) -> None:
+        """Tell a node that its senders need not wait for a local queue any more."""
+        if hold.node.holds.pop(hold.peer, None) is not None:
+            has_room = hold.peer not in self._flow.full
+            hold.node.outgoing.add(b"%s %d\n" % (b"R" if has_room else b"S", hold.number))
+
+    def _acknowledgement(self, name: str, node: Node) -> bytes:
+        node.incoming.note_told()
+        return f"{name} 0 {node.incoming.received} {self._position}\n".encode()
+
+    def _read(self, mail: Mail) -> None:
+        node = self._nodes.get(mail.node)
+        if node is None:
+            # It is down, or has joined anew under another name.
+            return
+        if mail.seq == node.incoming.received + 1:
+            node.incoming.receive(mail)
+            self._counters.mails_received += 1
+            self._counters.mail_bytes_received += mail.size
+            for frame in mail.frames:
+                self._read_frame(node, mail.seq, frame)
+        elif mail.seq:
+            # It came before. Its writer may not know that.
+            node.incoming.is_told = False
+        outgoing = node.outgoing
+        outgoing.acknowledge(mail.ack)
+        if node in self._flow.full and outgoing.size <= self._window // 2:
+            self._flow.open(node)
+
+    def _read_frame(self, node: Node, seq: int, frame: tuple[bytes, ...]) -> None:
+        match frame:
+            case (numbers, index, lines):
+                if numbers == b"B":
+                    self._returned(node, int(index), int(lines))
+                    return
+                for number in numbers.split(b","):
+                    peer = self._by_number.get(int(number))
+                    if peer is not None and peer.phase is Phase.OPEN:
+                        self._deliver(node, int(number), peer, lines)
+                    elif index:
+                        node.outgoing.add(b"B %d %s\n" % (seq, index))
+            case (letter, number):
+                remote = node.remotes.get(int(number))
+                if remote is None:
+                    return
+                if letter == b"F":
+                    self._flow.hold(remote)
+                elif letter == b"R":
+                    self._flow.open(remote)
+                else:
+                    self._flow.release(remote)
+
+    def _deliver(self, node: Node, number: int, peer: Peer, lines: bytes) -> None:
+        """Queue lines for a local connection. The node that they come from may have to wait."""
+        dispatcher, flow = self._dispatcher, self._flow
+        dispatcher.log.counters.deliveries += lines.count(b"\n")
+        if dispatcher.buffers.queue_unless_full((peer,), lines):
+            return
+        for each, reason in dispatcher.buffers.queue((peer,), lines):
+            dispatcher.abort(each, reason)
+        if peer.phase is Phase.OPEN and peer not in node.holds and flow.blockers((peer,)):
+            self._counters.full_told += 1
+            hold = node.holds[peer] = Hold(node, peer, number)
+            flow.wait(hold, peer)
+            node.outgoing.add(b"F %d\n" % number)
+
+    def _returned(self, node: Node, seq: int, index: int) -> None:
+        """Tell a sender that nobody has received its messages."""
+        try:
+            tracked = node.outgoing.tracked(seq, index)
+        except LookupError:
+            return
+        tracked.left -= 1
+        if not tracked.left:
+            self._counters.returned += 1
+            self._dispatcher.tell_gone(tracked.sender, tracked.name)
