@@ -85,6 +85,7 @@ __all__ = [
     "ClusterEventKind",
     "ClusterSnapshot",
     "Command",
+    "Confirmation",
     "ConnectionClosed",
     "ConnectionId",
     "ConnectionLostError",

@@ -1,5 +1,6 @@
 """The public names outside the codec. `chatproto` loads this module on first use of one."""
 
+from .client.confirmation import Confirmation as Confirmation
 from .client.group_requests import GroupRequest as GroupRequest
 from .client.messages import Added as Added
 from .client.messages import Disconnected as Disconnected

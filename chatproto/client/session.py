@@ -14,11 +14,14 @@ from ..wire.errors import (
     RemoteProtocolError,
 )
 from ..wire.events import (
+    Broadcast,
     BytesLike,
     Command,
     ConnectionClosed,
     Event,
+    Group,
     Invalid,
+    Leave,
     Login,
     Logout,
     Receive,
@@ -27,6 +30,7 @@ from ..wire.events import (
 from ..wire.limits import LineLimits
 from ..wire.names import GROUPS_NAME, SERVER_NAME
 from ..wire.states import Role
+from .confirmation import Confirmation
 from .group_requests import GroupRequest, check_words, read_label, read_words
 from .heartbeat import Heartbeat
 from .messages import Added, Disconnected, Item, Message, Notice, Reconnected, read_notice
@@ -43,10 +47,10 @@ class ChatSession:
     """A client without its sockets, over one connection after another.
 
     An adapter calls `start` for each new connection. It writes the bytes that `start`, `login`,
-    `send`, `ping` and `request` return, all of them before it calls one of these methods again. It
-    reports what happens on the connection with `receive_data`, `receive_eof` and `connection_lost`,
-    and closes the connection once `error` is set. What was received before can still be taken. With
-    a heartbeat it also calls `tick`, and writes what `take_heartbeat` returns.
+    `send`, `confirm`, `ping` and `request` return, all of them before it calls one of these methods
+    again. It reports what happens on the connection with `receive_data`, `receive_eof` and
+    `connection_lost`, and closes the connection once `error` is set. What was received before can
+    still be taken. With a heartbeat it also calls `tick`, and writes what `take_heartbeat` returns.
 
     Args:
         name: The name to log in under.
@@ -117,6 +121,8 @@ class ChatSession:
         self._pings: deque[Ping] = deque()
         # In the same order. Those whose pings are done are removed later.
         self._requests: deque[GroupRequest] = deque()
+        # In the same order, without those that no caller waits for.
+        self._confirmations: list[Confirmation] = []
         # How many commands were sent, and how many of them are settled: a ping has proved that they
         # were handled, or they are known to be lost.
         self._sent = self._settled = 0
@@ -216,6 +222,32 @@ class ChatSession:
         self.logged_out = isinstance(command, Logout)
         return data
 
+    def confirm(self, command: Send | Broadcast | Group | Leave) -> tuple[bytes, Confirmation]:
+        """Send a command, and ask the server whether it refuses it.
+
+        Args:
+            command: The command.
+
+        Returns:
+            The bytes to write, and the confirmation. When its ping is done, it has a result. If it
+            is a refusal, `take_notice` does not return that notice.
+
+        Raises:
+            LocalProtocolError: As from `send`; or TOO_MANY, as from `request`.
+        """
+        self._check_requests()
+        line = self.send(command)
+        before, fence = b"", None
+        if self._sent > self._settled:
+            before, fence = self._send_ping(self.name)
+            fence.awaited = False
+        self._sent += 1
+        # Nothing changes by this request. Its answer shows that the server sends notices.
+        after, request = self._send_request(["on" if self.labels else "off"], self.name)
+        confirmation = Confirmation(command, request, fence)
+        self._confirmations.append(confirmation)
+        return before + line + after, confirmation
+
     def ping(self) -> tuple[bytes, Ping]:
         """Ask the server for a sign that it has handled everything that was sent before.
 
@@ -247,10 +279,7 @@ class ChatSession:
                 has logged out.
         """
         check_words(words)
-        self._drop_answered()
-        if len(self._requests) >= MOST_REQUESTS:
-            text = f"the server has not answered the last {MOST_REQUESTS} requests about groups"
-            raise LocalProtocolError(ErrorCode.TOO_MANY, text)
+        self._check_requests()
         return self._send_request(words, self.name)
 
     def close(self) -> LocalProtocolError:
@@ -272,6 +301,12 @@ class ChatSession:
         line = self.send(Send(name, data))
         self._pings.append(ping)
         return line, ping
+
+    def _check_requests(self) -> None:
+        self._drop_answered()
+        if len(self._requests) >= MOST_REQUESTS:
+            text = f"the server has not answered the last {MOST_REQUESTS} requests about groups"
+            raise LocalProtocolError(ErrorCode.TOO_MANY, text)
 
     def _send_request(
         self, words: Sequence[str], name: str, *, login: bool = False
@@ -355,6 +390,7 @@ class ChatSession:
     def forget(self, ping: Ping) -> None:
         """Drop a pending ping, for which no caller waits any more."""
         ping.awaited = False
+        self._confirmations = [each for each in self._confirmations if each.ping is not ping]
         # The ping of a request stays: the answer is still to come, and must not be taken for the
         # answer to the next request.
         if ping in self._pings and all(each.ping is not ping for each in self._requests):
@@ -394,6 +430,7 @@ class ChatSession:
             ping.finish(self.error)
         self._pings.clear()
         self._requests.clear()
+        self._confirmations.clear()
 
     def disconnected(self, error: ChatProtocolError) -> None:
         """Add a `Disconnected` to the items: there will be another connection.
@@ -491,6 +528,8 @@ class ChatSession:
         """Drop the requests whose answers are complete."""
         while self._requests and self._requests[0].ping.done:
             self._requests.popleft()
+        while self._confirmations and self._confirmations[0].ping.done:
+            del self._confirmations[0]
 
     def _add(self, item: Message | Added) -> None:
         """Add an item that was received."""
@@ -524,6 +563,9 @@ class ChatSession:
             return
         if notice.command == "SEND" and not self._logged_in:
             # It answers the ping after a login that was refused.
+            return
+        self._drop_answered()
+        if any(each.receive(notice) for each in self._confirmations):
             return
         if notice.command == "-":
             self._last_notice = notice

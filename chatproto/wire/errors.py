@@ -142,7 +142,7 @@ class NotSupportedError(ChatProtocolError):
 
 
 class RequestRefusedError(ChatProtocolError):
-    """The server refuses a request about groups (protocol.md, section 5).
+    """The server refuses a request about groups (section 5), or what was sent with `confirm`.
 
     Args:
         code: Why; an `ErrorCode` if this library knows it.

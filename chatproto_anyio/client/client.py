@@ -9,7 +9,6 @@ from chatproto import (
     BytesLike,
     ChatProtocolError,
     ChatSession,
-    Command,
     Group,
     Item,
     Leave,
@@ -55,28 +54,40 @@ class Client:
         """Whether the server says, on this connection, which group each message was sent to."""
         return self._session.labels
 
-    async def send(self, to: str, data: str | BytesLike) -> None:
-        """Send to one user. If nobody has that name, the server may say so in a notice."""
-        await self._send(Send(to, encode_data(data)))
+    async def send(self, to: str, data: str | BytesLike, *, confirm: bool = False) -> None:
+        """Send to one user. If nobody has that name, the server may say so in a notice.
 
-    async def broadcast(self, group: str, data: str | BytesLike) -> None:
-        """Send to all other members of a group."""
-        await self._send(Broadcast(group, encode_data(data)))
+        Args:
+            to: The user's name.
+            data: Text or bytes.
+            confirm: Whether to wait until the server has handled it, and to raise what it refuses.
 
-    async def group(self, name: str, members: Iterable[str] = ()) -> None:
-        """Make a group of exactly these members."""
-        await self._send(Group(name, members))
+        Raises:
+            RequestRefusedError: With `confirm`: the server has refused it.
+            NotSupportedError: With `confirm`: this server does not say what it refuses.
+        """
+        await self._send(Send(to, encode_data(data)), confirm)
 
-    async def leave(self, group: str) -> None:
-        """Leave a group."""
-        await self._send(Leave(group))
+    async def broadcast(self, group: str, data: str | BytesLike, *, confirm: bool = False) -> None:
+        """Send to all other members of a group; with `confirm` as in `send`."""
+        await self._send(Broadcast(group, encode_data(data)), confirm)
 
-    async def reply(self, message: Message, data: str | BytesLike) -> None:
+    async def group(self, name: str, members: Iterable[str] = (), *, confirm: bool = False) -> None:
+        """Make a group of exactly these members; with `confirm` as in `send`."""
+        await self._send(Group(name, members), confirm)
+
+    async def leave(self, group: str, *, confirm: bool = False) -> None:
+        """Leave a group; with `confirm` as in `send`."""
+        await self._send(Leave(group), confirm)
+
+    async def reply(
+        self, message: Message, data: str | BytesLike, *, confirm: bool = False
+    ) -> None:
         """Answer where a message came from: in its group, or to its sender."""
         if message.group is None:
-            await self.send(message.sender, data)
+            await self.send(message.sender, data, confirm=confirm)
         else:
-            await self.broadcast(message.group, data)
+            await self.broadcast(message.group, data, confirm=confirm)
 
     async def groups(self) -> list[str]:
         """Ask which groups this client is a member of (section 5).
@@ -200,10 +211,15 @@ class Client:
         """Close the connection at once, without a logout. Tasks that wait in methods raise."""
         await self._connection.close()
 
-    async def _send(self, command: Command) -> None:
+    async def _send(self, command: Send | Broadcast | Group | Leave, confirm: bool) -> None:
         with self._connection.time_limit(self._timeout):
             async with self._connection.write_lock:
-                await self._connection.write(lambda: (self._session.send(command), None))
+                if not confirm:
+                    await self._connection.write(lambda: (self._session.send(command), None))
+                    return
+                sent = await self._connection.write(lambda: self._session.confirm(command))
+            await self._wait_for(sent.ping)
+            sent.check()
 
     async def _request(self, *words: str) -> list[str]:
         with self._connection.time_limit(self._timeout):

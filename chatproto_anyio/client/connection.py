@@ -14,6 +14,7 @@ from chatproto import (
     ChatProtocolError,
     ChatSession,
     ChatTimeoutError,
+    Confirmation,
     ConnectionLostError,
     GroupRequest,
     Logout,
@@ -28,7 +29,7 @@ from .runtime import Runtime
 from .time_limit import MINIMUM
 
 _T = TypeVar("_T")
-_AnswerT = TypeVar("_AnswerT", Ping, GroupRequest, None)
+_AnswerT = TypeVar("_AnswerT", Ping, GroupRequest, Confirmation, None)
 
 
 class ClientConnection:
@@ -84,11 +85,11 @@ class ClientConnection:
         If it is cancelled while a line is being written, the connection ends.
 
         Args:
-            make: Called once there is a connection. Returns the bytes to write, and the ping or
-                the request in them; None if they hold neither.
+            make: Called once there is a connection. Returns the bytes to write, and the ping, the
+                request or the confirmation in them; None if they hold none of these.
 
         Returns:
-            The ping or the request; None if there is neither.
+            The ping, the request or the confirmation; None if there is none.
         """
         while True:
             stream = await self._connected()

@@ -9,7 +9,6 @@ from chatproto import (
     BytesLike,
     ChatProtocolError,
     ChatSession,
-    Command,
     Group,
     Item,
     Leave,
@@ -69,44 +68,61 @@ class Client:
         """Whether the server says, on this connection, which group each message was sent to."""
         return self._session.labels
 
-    def send(self, to: str, data: str | BytesLike) -> None:
+    def send(self, to: str, data: str | BytesLike, *, confirm: bool = False) -> None:
         """Send to one user. If nobody has that name, the server may say so in a notice.
 
-        It returns when the system has taken the line; `flush` waits for the server. While a client
-        that reconnects has no connection, it waits for the next one and uses that.
+        It returns when the system has taken the line; with `confirm`, when the server has handled
+        it. While a client that reconnects has no connection, it waits for the next one and uses
+        that. If the connection is lost before the server has confirmed it, `confirm` raises
+        `ConnectionLostError`: it was executed or not.
 
         Args:
             to: The user's name.
             data: Text, which is sent as UTF-8, or bytes, in any type that holds them: no LF, and no
                 CR at the end.
-        """
-        self._send(Send(to, encode_data(data)))
+            confirm: Whether to wait until the server has handled it, and to raise what it refuses.
 
-    def broadcast(self, group: str, data: str | BytesLike) -> None:
+        Raises:
+            RequestRefusedError: With `confirm`: the server has refused it, for example with
+                NO_SUCH_USER.
+            NotSupportedError: With `confirm`: it was sent, but this server does not say what it
+                refuses, because it has notices turned off or is another server.
+        """
+        self._send(Send(to, encode_data(data)), confirm)
+
+    def broadcast(self, group: str, data: str | BytesLike, *, confirm: bool = False) -> None:
         """Send to all other members of a group; otherwise like `send`.
 
         Args:
             group: The group's name.
             data: Text, which is sent as UTF-8, or bytes, in any type that holds them: no LF, and no
                 CR at the end.
+            confirm: See `send`. The server refuses it with NO_SUCH_GROUP or NOT_A_MEMBER, but not
+                because nobody else is there.
         """
-        self._send(Broadcast(group, encode_data(data)))
+        self._send(Broadcast(group, encode_data(data)), confirm)
 
-    def group(self, name: str, members: Iterable[str] = ()) -> None:
+    def group(self, name: str, members: Iterable[str] = (), *, confirm: bool = False) -> None:
         """Make a group of exactly these members.
 
         Args:
             name: The group's name.
             members: The members' names. This client may broadcast to the group in any case, but is
                 a member only if its name is among them.
+            confirm: See `send`. The server refuses it with GROUP_EXISTS or TOO_MANY.
         """
-        self._send(Group(name, members))
+        self._send(Group(name, members), confirm)
 
-    def leave(self, group: str) -> None:
-        """Leave a group."""
-        self._send(Leave(group))
+    def leave(self, group: str, *, confirm: bool = False) -> None:
+        """Leave a group.
 
-    def reply(self, message: Message, data: str | BytesLike) -> None:
+        Args:
+            group: The group's name.
+            confirm: See `send`. The server refuses it with NO_SUCH_GROUP or NOT_A_MEMBER.
+        """
+        self._send(Leave(group), confirm)
+
+    def reply(self, message: Message, data: str | BytesLike, *, confirm: bool = False) -> None:
         """Answer where a message came from: in its group, or to its sender.
 
         If the server has not said which group it was, the answer goes to the sender: see
@@ -116,11 +132,12 @@ class Client:
             message: The message.
             data: Text, which is sent as UTF-8, or bytes, in any type that holds them: no LF, and no
                 CR at the end.
+            confirm: See `send`.
         """
         if message.group is None:
-            self.send(message.sender, data)
+            self.send(message.sender, data, confirm=confirm)
         else:
-            self.broadcast(message.group, data)
+            self.broadcast(message.group, data, confirm=confirm)
 
     def groups(self) -> list[str]:
         """Ask which groups this client is a member of (section 5).
@@ -278,10 +295,15 @@ class Client:
         """Close the connection at once, without a logout. Threads that wait in methods raise."""
         self._connection.close()
 
-    def _send(self, command: Command) -> None:
+    def _send(self, command: Send | Broadcast | Group | Leave, confirm: bool) -> None:
         deadline = self._connection.deadline(self._timeout)
         with self._connection.write_lock(deadline):
-            self._connection.write(lambda: (self._session.send(command), None), deadline)
+            if not confirm:
+                self._connection.write(lambda: (self._session.send(command), None), deadline)
+                return
+            sent = self._connection.write(lambda: self._session.confirm(command), deadline)
+        self._wait_for(sent.ping, deadline)
+        sent.check()
 
     def _request(self, *words: str) -> list[str]:
         deadline = self._connection.deadline(self._timeout)

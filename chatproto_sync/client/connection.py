@@ -9,6 +9,7 @@ from chatproto import (
     Backoff,
     ChatProtocolError,
     ChatSession,
+    Confirmation,
     ConnectionLostError,
     GroupRequest,
     Logout,
@@ -22,7 +23,7 @@ from .deadline import DAY, Deadline
 from .runtime import Runtime, Stream
 
 _T = TypeVar("_T")
-_AnswerT = TypeVar("_AnswerT", Ping, GroupRequest, None)
+_AnswerT = TypeVar("_AnswerT", Ping, GroupRequest, Confirmation, None)
 
 
 class ClientConnection:
@@ -84,12 +85,12 @@ class ClientConnection:
         """Write a line, or several, on this connection or the next. Needs the `write_lock`.
 
         Args:
-            make: Called once there is a connection. Returns the bytes to write, and the ping or
-                the request that they contain, if they do.
+            make: Called once there is a connection. Returns the bytes to write, and the ping, the
+                request or the confirmation that they contain, if they do.
             deadline: When to stop. If only some of the bytes are written, the connection ends.
 
         Returns:
-            The ping or the request.
+            The ping, the request or the confirmation.
         """
         while True:
             stream = self._connected(deadline)

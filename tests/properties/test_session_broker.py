@@ -1,8 +1,10 @@
 """chatproto.client.session with a broker: messages arrive in order, and pings never lie."""
 
 from collections import deque
+from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 
+import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule
 
@@ -10,6 +12,8 @@ from chatproto import (
     Broadcast,
     ChatBroker,
     ChatSession,
+    Confirmation,
+    ConnectionLostError,
     DuplicateLogin,
     GroupRequest,
     Limits,
@@ -18,6 +22,7 @@ from chatproto import (
     Message,
     Ping,
     Policy,
+    RequestRefusedError,
     Send,
 )
 from chatproto.wire.codec import decode
@@ -41,6 +46,9 @@ class SentPing:
     refused: bool = False
     # The request before it, if it belongs to one.
     request: GroupRequest | None = None
+    # The confirmation that it belongs to, if any, and the data of its command.
+    confirmation: Confirmation | None = None
+    data: bytes | None = None
 
 
 @dataclass
@@ -113,14 +121,18 @@ class SessionMachine(RuleBasedStateMachine):
                 else:
                     person.known_as = name
             case Send(to, data) if data.startswith(b"\0chatproto echo "):
-                if person.known_as == to:
-                    sent = next(each for each in person.sent_pings if each.ping.data == data)
-                    sent.due = self.position(person)
+                # The pings in front of commands to confirm are nobody's.
+                for sent in person.sent_pings:
+                    if person.known_as == to and sent.ping.data == data:
+                        sent.due = self.position(person)
             case Send("*groups*", data):
                 # Its answer comes before that to the ping behind it, and is no item.
                 person.labels |= data == b"on" and person.known_as is not None
             case Send(to, data):
                 assert person.known_as is not None
+                for sent in person.sent_pings:
+                    if sent.data == data:
+                        sent.refused = all(other.known_as != to for other in self.people)
                 for other in self.people:
                     if other.known_as == to:
                         message = Message(person.known_as, data)
@@ -152,12 +164,26 @@ class SessionMachine(RuleBasedStateMachine):
         person = self.people[number]
         if person.may_send:
             person.unhandled += person.session.send(Send(to, data.encode()))
+            person.session.sent()
+
+    @rule(number=PEOPLE, to=NAMES)
+    def confirm(self, number: int, to: str) -> None:
+        person = self.people[number]
+        if person.may_send:
+            self.count += 1
+            data = b"confirm %d" % self.count
+            lines, confirmation = person.session.confirm(Send(to, data))
+            person.unhandled += lines
+            person.sent_pings.append(
+                SentPing(confirmation.ping, data=data, confirmation=confirmation)
+            )
 
     @rule(number=PEOPLE, data=st.binary(max_size=20).map(bytes.hex))
     def broadcast(self, number: int, data: str) -> None:
         person = self.people[number]
         if person.may_send:
             person.unhandled += person.session.send(Broadcast("tea", data.encode()))
+            person.session.sent()
 
     @rule(number=PEOPLE)
     def request(self, number: int) -> None:
@@ -171,9 +197,14 @@ class SessionMachine(RuleBasedStateMachine):
     def ping(self, number: int) -> None:
         person = self.people[number]
         if person.may_send:
-            data, ping = person.session.ping()
-            person.unhandled += data
-            person.sent_pings.append(SentPing(ping))
+            with suppress(ConnectionLostError):
+                # Once, if what was sent may be lost with an earlier connection.
+                self.send_ping(person)
+
+    def send_ping(self, person: Person) -> None:
+        data, ping = person.session.ping()
+        person.unhandled += data
+        person.sent_pings.append(SentPing(ping))
 
     @rule(number=PEOPLE, name=NAMES)
     def login(self, number: int, name: str) -> None:
@@ -240,6 +271,11 @@ class SessionMachine(RuleBasedStateMachine):
             if not is_due:
                 continue
             person.sent_pings.remove(sent)
+            if sent.confirmation is not None:
+                assert ping.error is None
+                with pytest.raises(RequestRefusedError) if sent.refused else nullcontext():
+                    sent.confirmation.check()
+                continue
             assert isinstance(ping.error, LoginRefusedError) is sent.refused
             assert ping.error is None or sent.refused
             if sent.request is not None:
