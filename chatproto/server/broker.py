@@ -324,6 +324,32 @@ class ChatBroker(Generic[ConnectionId]):
         Raises:
             ValueError: The other nodes of a cluster would not agree. Nothing has changed.
         """
+        self.check_configuration(policy=policy, limits=limits, notices=notices)
+        self._policy = self._policy if policy is None else policy
+        self._limits = self._limits if limits is None else limits
+        self._notices = self._notices if notices is None else notices
+        self._admission.reconfigure(self._limits)
+        self._dispatcher.reconfigure(
+            _policy(self._policy, notices=self._notices), self._limits, notices=self._notices
+        )
+
+    def check_configuration(
+        self,
+        *,
+        policy: Policy | None = None,
+        limits: Limits | None = None,
+        notices: bool | None = None,
+    ) -> None:
+        """Check that `reconfigure` would take a configuration. Other threads may call it.
+
+        Args:
+            policy: The choices that the protocol leaves open; None to leave them.
+            limits: The bounds on one connection, and on all of them together; None to leave them.
+            notices: Whether to tell clients why the server refuses something; None to leave that.
+
+        Raises:
+            ValueError: The other nodes of a cluster would not agree.
+        """
         if self._cluster is not None:
             self._cluster.check_config(
                 _policy(
@@ -332,13 +358,6 @@ class ChatBroker(Generic[ConnectionId]):
                 ),
                 self._limits if limits is None else limits,
             )
-        self._policy = self._policy if policy is None else policy
-        self._limits = self._limits if limits is None else limits
-        self._notices = self._notices if notices is None else notices
-        self._admission.reconfigure(self._limits)
-        self._dispatcher.reconfigure(
-            _policy(self._policy, notices=self._notices), self._limits, notices=self._notices
-        )
 
     def drain(self) -> None:
         """Begin the shutdown: tell everybody, and close each connection once its queue is written.

@@ -199,6 +199,10 @@ class Server:
             policy: The rules on which servers may differ; None to leave them.
             limits: The bounds on what clients can make the server hold or do; None to leave them.
             notices: Whether to tell clients why something was refused; None to leave that.
+
+        Raises:
+            ValueError: The other nodes of the cluster would not agree: the policy and the limits
+                on groups belong to the chat. Nothing will change.
         """
         self._driver.reconfigure(policy=policy, limits=limits, notices=notices)
         if limits is not None and self._authenticator is not None:

@@ -24,7 +24,11 @@ class ConfigurableServer(Protocol):
         limits: Limits | None = None,
         notices: bool | None = None,
     ) -> None:
-        """Use another policy, other limits, and notices or none, for all connections."""
+        """Use another policy, other limits, and notices or none, for all connections.
+
+        Raises:
+            ValueError: The other nodes of a cluster would not agree.
+        """
 
     def replace_ssl(self, context: SSLContext) -> None:
         """Use another context for the TLS of new connections."""
@@ -72,7 +76,8 @@ class Reloader:
         """Use other settings.
 
         Raises:
-            ValueError: The limits make no sense. Nothing has changed.
+            ValueError: The limits make no sense, or the other nodes of a cluster would not agree.
+                Nothing has changed.
         """
         before, limits = self._settings, limits_of(found)
         changed = [key for key, value in found.values.items() if value != before.values[key]]
@@ -84,11 +89,11 @@ class Reloader:
             if key not in self._live or (switches_tls and key.startswith("tls_"))
         ]
         live = [key for key in changed if key not in fixed]
-        kept = {key: before.values[key] for key in fixed}
-        self._settings = Settings({**found.values, **kept}, found.places, found.warnings)
         self._server.reconfigure(
             policy=policy_of(found), limits=limits, notices=not found.values["no_notices"]
         )
+        kept = {key: before.values[key] for key in fixed}
+        self._settings = Settings({**found.values, **kept}, found.places, found.warnings)
         logging.getLogger().setLevel(found.values["log_level"].upper())
         logger.info("the configuration was read again, changes: %s", _names(live))
         if fixed:

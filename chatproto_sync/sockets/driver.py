@@ -194,14 +194,14 @@ class Driver:
         """Have the broker use another configuration, see `ChatBroker.reconfigure`.
 
         It does so in the next round of a `step`. Other threads and signal handlers may call it too.
+
+        Raises:
+            ValueError: The other nodes of a cluster would not agree. Nothing will change.
         """
+        limits = None if limits is None else fitted(limits)
+        self.broker.check_configuration(policy=policy, limits=limits, notices=notices)
         self._calls.append(
-            partial(
-                self.broker.reconfigure,
-                policy=policy,
-                limits=None if limits is None else fitted(limits),
-                notices=notices,
-            )
+            partial(self.broker.reconfigure, policy=policy, limits=limits, notices=notices)
         )
         self.wake()
 

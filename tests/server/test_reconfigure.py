@@ -11,6 +11,7 @@ from chatproto import (
     Broadcasting,
     ChatBroker,
     CloseReason,
+    Cluster,
     DuplicateLogin,
     ErrorCode,
     Limits,
@@ -253,3 +254,19 @@ def test_a_change_while_everything_ends() -> None:
     # The end was fixed when it began.
     broker.tick(3.0)
     assert broker.next_step(1).close
+
+
+def test_a_node_of_a_cluster_keeps_what_all_nodes_have_to_agree_on() -> None:
+    broker: ChatBroker[str] = ChatBroker(cluster=Cluster("a", token="t"))
+    broker.reconfigure(limits=Limits(rate=5.0))
+    changes: list[dict[str, Any]] = [
+        {"policy": Policy(duplicate_login=DuplicateLogin.REJECT)},
+        {"limits": Limits(max_groups=7)},
+        # Without notices there are no services, which are a part of the policy.
+        {"notices": False},
+    ]
+    for change in changes:
+        with pytest.raises(ValueError, match="belong to the chat, not to one server: "):
+            broker.reconfigure(**change)
+        with pytest.raises(ValueError, match="belong to the chat, not to one server: "):
+            broker.check_configuration(**change)

@@ -23,6 +23,7 @@ class FakeServer:
         self.limits: Limits | None = None
         self.notices: bool | None = None
         self.contexts: list[SSLContext] = []
+        self.refusal = ""
 
     def reconfigure(
         self,
@@ -31,6 +32,8 @@ class FakeServer:
         limits: Limits | None = None,
         notices: bool | None = None,
     ) -> None:
+        if self.refusal:
+            raise ValueError(self.refusal)
         self.policy, self.limits, self.notices = policy, limits, notices
 
     def replace_ssl(self, context: SSLContext) -> None:
@@ -134,6 +137,18 @@ def test_a_file_with_an_error_changes_nothing(
     # The next one counts from what is in use.
     world.change(reloader, "no-notices = true")
     assert caplog.messages[-1].endswith("changes: no-notices")
+
+
+def test_what_the_other_nodes_of_a_cluster_do_not_agree_to_changes_nothing(
+    world: World, caplog: pytest.LogCaptureFixture
+) -> None:
+    reloader = world.start("")
+    world.server.refusal = "the policy belongs to the chat"
+    world.change(reloader, "max-groups = 7\ngrace = 2")
+    assert caplog.messages == ["the old configuration stays in use: the policy belongs to the chat"]
+    world.server.refusal = ""
+    world.change(reloader, "grace = 2")
+    assert caplog.messages[-1].endswith("changes: grace")
 
 
 def test_the_certificate_is_read_again_whatever_is_wrong_with_the_file(
