@@ -34,7 +34,8 @@ class Counters:
     """LOGINs executed."""
 
     messages: int = 0
-    """SENDs and BROADCASTs that had a recipient."""
+    """SENDs to others and BROADCASTs, if they had a recipient. A SEND to the sender's own name, as
+    clients use it to see whether the server answers, is only one of the deliveries."""
 
     deliveries: int = 0
     """Messages added to recipients' queues. A broadcast counts once for each recipient."""

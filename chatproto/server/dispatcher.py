@@ -493,7 +493,7 @@ class Dispatcher:
             if undelivered or len(blockers) < len(to):
                 self.buffers.keep(peer, b"", tuple(blockers))
             to = tuple(each for each in to if each not in blockers)
-        else:
+        elif type(event) is not Send or peer not in action.to:
             self.log.counters.messages += 1
         self.work.charge(len(to))
         if self._cluster is None:

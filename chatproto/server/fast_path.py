@@ -22,7 +22,8 @@ that the recipients get. It is empty while the general path has to look at each 
 connection. If the fast path is not enabled, it is empty for all connections.
 """
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
+from collections.abc import Collection, Generator, Iterable, Iterator, Mapping
+from contextlib import closing
 from typing import Any, Final
 
 from ..routing.actions import Refuse
@@ -94,7 +95,9 @@ class FastPath:
         else:
             peer.prefix = receive_prefix(name)
 
-    def deliver(self, received: Iterable[tuple[Any, bytes]]) -> Iterator[tuple[Peer, bytes]]:
+    def deliver(
+        self, received: Iterable[tuple[Any, bytes]]
+    ) -> Generator[tuple[Peer, bytes], None, None]:
         """Deliver SENDs that arrive alone, from any number of connections.
 
         `deliver_run` would do the same with them. One loop, with all that it needs in local
@@ -109,25 +112,31 @@ class FastPath:
         by_id, queue = self._by_id, self._buffers.queue_unless_full
         names, online = NAMES, self._hub.online
         longest, counters = self._longest, self._counters
-        for cid, data in received:
-            peer = by_id[cid]
-            prefix = peer.prefix
-            if prefix and len(data) + len(prefix) <= longest:
-                message = split_message(data)
-                if message is not None:
-                    _, command, name, rest = message
-                    # Nobody is online under a name that was never received.
-                    if (
-                        command == b"SEND"
-                        and (to := online.get(names.get(name, "")))
-                        and len(to) <= FEW
-                        and rest.find(b"\n") + 1 == len(rest)
-                        and queue(to, prefix + rest)
-                    ):
-                        counters.messages += 1
-                        counters.deliveries += len(to)
-                        continue
-            yield peer, data
+        # Counted here, and added in the end, which pays for the look at who the recipients are.
+        messages = 0
+        try:
+            for cid, data in received:
+                peer = by_id[cid]
+                prefix = peer.prefix
+                if prefix and len(data) + len(prefix) <= longest:
+                    message = split_message(data)
+                    if message is not None:
+                        _, command, name, rest = message
+                        # Nobody is online under a name that was never received.
+                        if (
+                            command == b"SEND"
+                            and (to := online.get(names.get(name, "")))
+                            and len(to) <= FEW
+                            and rest.find(b"\n") + 1 == len(rest)
+                            and queue(to, prefix + rest)
+                        ):
+                            if peer not in to:
+                                messages += 1
+                            counters.deliveries += len(to)
+                            continue
+                yield peer, data
+        finally:
+            counters.messages += messages
 
     def deliver_run(self, peer: Peer, data: bytes) -> int:
         """Deliver messages of one connection.
@@ -187,7 +196,8 @@ class FastPath:
                 self._cluster.send(remote, lines, peer, recipients)
             else:
                 self._cluster.send(remote, lines)
-        self._counters.messages += len(texts)
+        if command == b"BROADCAST" or peer not in to:
+            self._counters.messages += len(texts)
         self._counters.deliveries += len(texts) * len(to)
         self._work.charge(1 + len(to) + looked_up)
         return len(data)
@@ -205,7 +215,9 @@ class FastPath:
                 if work.turn == charged:
                     work.charge(1 + counters.deliveries - delivered)
 
-        for _, line in self.deliver(lines()):
-            if not self.deliver_run(peer, line):
-                return at - len(line)
+        # Closed at once, so that what it has delivered is counted now.
+        with closing(self.deliver(lines())) as rest:
+            for _, line in rest:
+                if not self.deliver_run(peer, line):
+                    return at - len(line)
         return at

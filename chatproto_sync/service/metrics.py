@@ -32,7 +32,7 @@ _GAUGES: Final = (
 _COUNTERS: Final = (
     ("accepted", "chatproto_accepted", "Connections accepted."),
     ("logins", "chatproto_logins", "Successful LOGINs."),
-    ("messages", "chatproto_messages", "SENDs and BROADCASTs that had a recipient."),
+    ("messages", "chatproto_messages", "SENDs to others and BROADCASTs that had a recipient."),
     ("deliveries", "chatproto_deliveries", "Messages put into the queues of recipients."),
     ("paused", "chatproto_paused", "Pauses of connections that exceeded their rate."),
     ("bytes_received", "chatproto_received_bytes", "Bytes read from connections."),

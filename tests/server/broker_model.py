@@ -186,7 +186,7 @@ class BrokerModel:
             self.waiters[full[0]].append(cid)
             peer.undelivered = full if partly else []
         else:
-            self.messages += bool(to)
+            self.messages += bool(to) and cid not in to
         self._accept(served, b"CHAT/1.0 RECEIVE %b %b\n" % (peer.name.encode(), data))
         return not full or peer.reason is not None
 

@@ -80,6 +80,29 @@ def test_messages_to_several_names(broker: ChatBroker[int]) -> None:
     assert (counters.messages, counters.deliveries) == (4, 4)
 
 
+@pytest.mark.parametrize("fast_path", [True, False])
+@pytest.mark.parametrize(
+    "chunks",
+    [
+        [b"SEND alice 1", b"SEND bob 2", b"SEND alice 3"],
+        [b"SEND alice 1\nCHAT/1.0 SEND alice 2\nCHAT/1.0 SEND bob 3"],
+        [b"SEND alice 1\nCHAT/1.0 SEND bob 2\nCHAT/1.0 SEND alice 3"],
+        [b"SEND alice 1", b"BROADCAST g 2", b"SEND alice 3"],
+    ],
+)
+def test_what_one_sends_to_oneself_is_a_delivery_only(fast_path: bool, chunks: list[bytes]) -> None:
+    broker: ChatBroker[int] = ChatBroker(fast_path=fast_path)
+    for cid, name in ((1, b"alice"), (2, b"bob"), (3, b"alice")):
+        broker.connect(cid, "")
+        broker.receive(cid, b"CHAT/1.0 LOGIN %b\n" % name)
+    broker.receive(2, b"CHAT/1.0 GROUP g alice bob\n")
+    broker.receive_all([(1, b"CHAT/1.0 %b\n" % chunk) for chunk in chunks])
+    counters = broker.snapshot()
+    # Each of the two connections of that name gets it.
+    others = 2 if b"BROADCAST" in b"".join(chunks) else 1
+    assert (counters.messages, counters.deliveries) == (1, 4 + others)
+
+
 def test_messages_longer_than_a_slice(broker: ChatBroker[int]) -> None:
     data = [b"%d" % number for number in range(SLICE // 10)]
     assert is_fast(broker, sends(*data))

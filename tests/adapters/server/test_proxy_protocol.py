@@ -248,7 +248,7 @@ def test_pieces_of_any_size(driver: Driver, header: bytes, size: int) -> None:
             # Not more: there may be nothing left to do but to wait for the next piece.
             driver.step(TIMEOUT)
         for _ in range(3):
-            if not driver.broker.snapshot().messages:
+            if not driver.broker.snapshot().deliveries:
                 driver.step(TIMEOUT)
         assert client.recv(100) == b"CHAT/1.0 RECEIVE alice hi\n"
     assert driver.broker.snapshot().refusals == {}
