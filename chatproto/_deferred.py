@@ -10,6 +10,8 @@ from .client.messages import Notice as Notice
 from .client.messages import Reconnected as Reconnected
 from .client.messages import encode_data as encode_data
 from .client.ping import Ping as Ping
+from .client.protocols import AsyncChatClient as AsyncChatClient
+from .client.protocols import ChatClient as ChatClient
 from .client.reconnect import Backoff as Backoff
 from .client.reconnect import ReconnectState as ReconnectState
 from .client.session import ChatSession as ChatSession

@@ -1,0 +1,136 @@
+"""The clock of a server in memory, for tasks: it moves once all of them wait."""
+
+import asyncio
+import contextlib
+import math
+from collections.abc import Callable, Coroutine, Iterator
+from typing import Final
+
+import anyio
+import anyio.lowlevel
+
+from chatproto import ChatTimeoutError
+from chatproto.testing.world import World
+
+_TURNS: Final = 10
+"""How often the other tasks run, without a change in the world, before the clock looks whether all
+of them wait. That look is slow on asyncio if one of them does not."""
+
+
+class TaskClock:
+    """The clock of a server in memory, for tasks.
+
+    It moves only while a task is in `time_limit` or `advance`, and once all tasks of the event loop
+    wait for something: to the next time at which one of them wakes up.
+
+    Args:
+        world: The server, and the clock.
+    """
+
+    def __init__(self, world: World) -> None:
+        self.world: World = world
+        """The server, and the clock."""
+        # How many tasks are in `time_limit` or `advance`.
+        self._driving = 0
+        # The task that moves the clock; None while none is needed.
+        self._mover: object = None
+        # Set when something changes in the world.
+        self._waiting: set[anyio.Event] = set()
+        # Set when all tasks wait.
+        self._settling: list[anyio.Event] = []
+        world.on_change = self._wake_all
+
+    @contextlib.contextmanager
+    def move_on_after(self, seconds: float) -> Iterator[anyio.CancelScope]:
+        """Cancel the block after that many seconds, and go on after it."""
+        with anyio.CancelScope() as scope:
+            timer = self.world.call_at(self.world.now + seconds, scope.cancel)
+            try:
+                yield scope
+            finally:
+                timer.cancel()
+
+    @contextlib.contextmanager
+    def time_limit(self, seconds: float | None) -> Iterator[None]:
+        """Cancel the block when it takes too long.
+
+        Args:
+            seconds: How long it may take; None for no limit. With 0 too, the block receives what
+                has arrived already.
+
+        Raises:
+            ChatTimeoutError: It has taken too long.
+        """
+        if seconds is None or seconds == math.inf:
+            yield
+            return
+        with self.move_on_after(seconds) as scope, self._drive():
+            yield
+        if scope.cancelled_caught:
+            raise ChatTimeoutError(f"it took longer than {seconds:g} s")
+
+    async def advance(self, seconds: float) -> None:
+        """Move the clock, and let other tasks do what they then can."""
+        over, settled = anyio.Event(), anyio.Event()
+        self.world.call_at(self.world.now + seconds, over.set)
+        with self._drive():
+            await over.wait()
+            self._settling.append(settled)
+            await settled.wait()
+
+    async def wait_for_change(self) -> None:
+        """Wait until something has changed in the world."""
+        event = anyio.Event()
+        self._waiting.add(event)
+        try:
+            await event.wait()
+        finally:
+            self._waiting.discard(event)
+
+    def _wake_all(self) -> None:
+        for event in self._waiting:
+            event.set()
+
+    @contextlib.contextmanager
+    def _drive(self) -> Iterator[None]:
+        self._driving += 1
+        if self._mover is None:
+            self._mover = _spawn(self._move)
+        try:
+            yield
+        finally:
+            self._driving -= 1
+
+    async def _move(self) -> None:
+        """Move the clock while somebody wants that."""
+        try:
+            while self._driving:
+                await self._let_others_run()
+                if self._settling:
+                    self._settling.pop().set()
+                elif self._driving:
+                    before = self.world.changes
+                    while self.world.changes == before and self.world.has_timers:
+                        self.world.step(math.inf)
+        finally:
+            self._mover = None
+
+    async def _let_others_run(self) -> None:
+        """Return once all other tasks wait."""
+        turns = 0
+        while turns < _TURNS:
+            before = self.world.changes
+            await anyio.lowlevel.checkpoint()
+            turns = turns + 1 if before == self.world.changes else 0
+        await anyio.wait_all_tasks_blocked()
+
+
+def _spawn(function: Callable[[], Coroutine[None, None, None]]) -> object:
+    """Run a function in a task that belongs to the event loop. Returns the task."""
+    try:
+        loop = asyncio.get_running_loop()
+    except RuntimeError:
+        from trio.lowlevel import spawn_system_task
+
+        return spawn_system_task(function)
+    return loop.create_task(function())

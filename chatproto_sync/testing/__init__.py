@@ -1,0 +1,5 @@
+"""The blocking client on a server in memory. Users take `chatproto.testing.MemoryServer`.
+
+May import: `client`, `sockets` and `chatproto`. Imported by: `chatproto.testing.memory`, when a
+test asks for a client.
+"""
