@@ -127,7 +127,9 @@ def test_the_codec_loads_neither_server_nor_client() -> None:
     assert "chatproto.server.broker" in loaded_after("from chatproto import ChatBroker")
 
 
-@pytest.mark.parametrize("package", ["chatproto", "chatproto_sync", "chatproto_anyio"])
+@pytest.mark.parametrize(
+    "package", ["chatproto", "chatproto_sync", "chatproto_anyio", "chatproto_pytest"]
+)
 def test_every_package_is_marked_as_typed(package: str) -> None:
     # As a file: AnyIO may not be installed.
     assert (ROOT / package / "py.typed").is_file()
@@ -136,11 +138,19 @@ def test_every_package_is_marked_as_typed(package: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("module", "package", "extra"),
-    [("chatproto_anyio", "anyio", "anyio"), ("chatproto.testing", "hypothesis", "testing")],
+    ("module", "what", "package", "extra"),
+    [
+        ("chatproto_anyio", "chatproto_anyio needs", "anyio", "anyio"),
+        (
+            "chatproto.testing.strategies",
+            "the strategies of chatproto.testing need",
+            "hypothesis",
+            "testing",
+        ),
+    ],
 )
 def test_import_says_which_extra_is_missing(
-    module: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
+    module: str, what: str, package: str, extra: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for each in [
         each
@@ -154,7 +164,7 @@ def test_import_says_which_extra_is_missing(
         importlib.import_module(module)
     assert caught.value.name == package
     assert str(caught.value) == (
-        f"{module} needs the package {package}: "
+        f"{what} the package {package}: "
         f"pip install 'chatproto-sansio[{extra}]', or '.[{extra}]' in a checkout"
     )
 
@@ -195,7 +205,7 @@ def test_the_wheel_has_the_packages_and_the_man_pages(distributions: Path) -> No
     assert wheel.name == f"{name}-py3-none-any.whl"
     with zipfile.ZipFile(wheel) as archive:
         files = archive.namelist()
-    packages = files_of("chatproto", "chatproto_sync", "chatproto_anyio")
+    packages = files_of("chatproto", "chatproto_sync", "chatproto_anyio", "chatproto_pytest")
     pages = {page.removeprefix("docs/man/") for page in files_of("docs/man")}
     metadata = {"METADATA", "RECORD", "WHEEL", "entry_points.txt", "licenses/LICENSE"}
     assert {"chatproto/py.typed", "chatproto_sync/py.typed"} < packages
@@ -213,7 +223,7 @@ def test_the_sdist_has_what_builds_and_tests_need(distributions: Path) -> None:
     assert sdist.name == f"{name}.tar.gz"
     with tarfile.open(sdist) as archive:
         files = {member.name.removeprefix(f"{name}/") for member in archive if member.isfile()}
-    packages = files_of("chatproto", "chatproto_sync", "chatproto_anyio")
+    packages = files_of("chatproto", "chatproto_sync", "chatproto_anyio", "chatproto_pytest")
     assert packages | files_of("tests", "docs", "examples", "fuzz", "benchmarks") <= files
     texts = {"README.md", "CHANGELOG.md", "CONTRIBUTING.md", "SECURITY.md", "LICENSE"}
     assert (

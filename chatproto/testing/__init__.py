@@ -1,6 +1,6 @@
-"""Hypothesis strategies for CHAT/1.0 and a connection in memory, for tests with chatproto.
+"""A server in memory, a connection in memory, and Hypothesis strategies, for tests with chatproto.
 
-The extra `testing` installs Hypothesis, which this needs:
+The strategies need Hypothesis, which the extra `testing` installs; the rest needs nothing:
 
     from hypothesis import given
     from chatproto import testing
@@ -11,43 +11,33 @@ The extra `testing` installs Hypothesis, which this needs:
 All valid lines fit into the default limit of 4,096 bytes.
 """
 
-from importlib.util import find_spec
+from typing import TYPE_CHECKING
 
-if find_spec("hypothesis") is None:
-    raise ModuleNotFoundError(
-        "chatproto.testing needs the package hypothesis: "
-        "pip install 'chatproto-sansio[testing]', or '.[testing]' in a checkout",
-        name="hypothesis",
-    )
-
+from .memory import MemoryServer
 from .pair import ConnectionPair
-from .strategies import (
-    DATA_MAX,
-    bad_names,
-    broadcasts,
-    chunkings,
-    client_commands,
-    commands,
-    data,
-    events,
-    groups,
-    hostile_bytes,
-    hostile_lines,
-    leaves,
-    logins,
-    logouts,
-    names,
-    near_valid_lines,
-    receives,
-    reserved_names,
-    sends,
-    streams,
-    valid_lines,
-)
+from .world import NothingWillArrive
+
+if TYPE_CHECKING:
+    from .strategies import *  # noqa: F403
+else:
+
+    def __getattr__(name: str) -> object:
+        if name not in __all__:
+            raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+        from . import strategies
+
+        value = globals()[name] = getattr(strategies, name)
+        return value
+
+    def __dir__() -> list[str]:
+        return sorted({*globals(), *__all__})
+
 
 __all__ = [
     "DATA_MAX",
     "ConnectionPair",
+    "MemoryServer",
+    "NothingWillArrive",
     "bad_names",
     "broadcasts",
     "chunkings",

@@ -55,7 +55,7 @@ class Link:
     @property
     def can_receive(self) -> bool:
         """Whether `receive` has something to return or to raise."""
-        return bool(self.to_client) or self.server_closed or self.lost
+        return bool(self.to_client) or self._has_ended or self.lost
 
     @property
     def can_send(self) -> bool:
@@ -73,7 +73,7 @@ class Link:
         """
         self._check()
         if not self.to_client:
-            return b"" if self.server_closed else None
+            return b"" if self._has_ended else None
         data = bytes(self.to_client[:max_size])
         del self.to_client[:max_size]
         self._settle()
@@ -99,6 +99,11 @@ class Link:
         self.client_closed = True
         self.to_client.clear()
         self._settle()
+
+    @property
+    def _has_ended(self) -> bool:
+        """Whether the end of the stream has arrived at the client."""
+        return self.server_closed and self._speed > 0
 
     def _check(self) -> None:
         if self.lost:

@@ -1,7 +1,15 @@
 """Hypothesis strategies for names, events, lines and streams of CHAT/1.0."""
 
+from importlib.util import find_spec
 from itertools import pairwise
 from typing import Final
+
+if find_spec("hypothesis") is None:
+    raise ModuleNotFoundError(
+        "the strategies of chatproto.testing need the package hypothesis: "
+        "pip install 'chatproto-sansio[testing]', or '.[testing]' in a checkout",
+        name="hypothesis",
+    )
 
 from hypothesis import strategies as st
 from hypothesis.strategies import DrawFn, SearchStrategy
@@ -22,6 +30,30 @@ from ..wire.events import (
     Send,
 )
 from ..wire.names import NAME_MAX, SERVER_NAME
+
+__all__ = [
+    "DATA_MAX",
+    "bad_names",
+    "broadcasts",
+    "chunkings",
+    "client_commands",
+    "commands",
+    "data",
+    "events",
+    "groups",
+    "hostile_bytes",
+    "hostile_lines",
+    "leaves",
+    "logins",
+    "logouts",
+    "names",
+    "near_valid_lines",
+    "receives",
+    "reserved_names",
+    "sends",
+    "streams",
+    "valid_lines",
+]
 
 DATA_MAX: Final = 4010
 """The most bytes of data that fit into a line of the default limit, whatever its command and name,

@@ -81,11 +81,6 @@ class World:
     # The server
 
     @property
-    def is_running(self) -> bool:
-        """Whether the server takes connections."""
-        return self._broker is not None
-
-    @property
     def names(self) -> list[str]:
         """The names of those who are logged in."""
         return sorted({link.name for link in self._links.values() if link.name is not None})
@@ -120,14 +115,13 @@ class World:
         return links
 
     def lose(self, links: list[Link]) -> None:
-        """Break connections."""
-        for link in links:
-            link.lose()
-            if self._broker is not None:
+        """Break connections, of which there are none while the server does not run."""
+        if self._broker is not None:
+            for link in links:
+                link.lose()
                 self._broker.disconnect(link.origin)
-            self._forget(link)
-        self._changed()
-        self.settle()
+                self._forget(link)
+            self._touched()
 
     def set_speed(self, links: list[Link], bytes_per_second: float) -> None:
         """Set how fast what the server writes reaches clients."""
@@ -207,7 +201,7 @@ class World:
         """Carry what there is to carry. Returns whether that was anything."""
         moved = False
         for link in self.links:
-            if broker.next_step(link.origin).read and (link.to_server or link.client_closed):
+            if (link.to_server or link.client_closed) and broker.next_step(link.origin).read:
                 data = bytes(link.to_server)
                 link.to_server.clear()
                 if data:
@@ -256,7 +250,7 @@ class World:
     def _read_log(self, broker: ChatBroker[str]) -> None:
         for event in broker.take_log_events():
             self.log.append(event)
-            link = self._links.get(event.peer)
+            link = self._links.get(event.peer or "")
             if link is not None:
                 match event.kind:
                     case EventKind.LOGGED_IN:

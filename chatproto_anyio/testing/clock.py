@@ -32,8 +32,10 @@ class TaskClock:
         """The server, and the clock."""
         # How many tasks are in `time_limit` or `advance`.
         self._driving = 0
-        # The task that moves the clock; None while none is needed.
-        self._mover: object = None
+        # Ends the task that moves the clock; None while there is none.
+        self._moving: anyio.CancelScope | None = None
+        # asyncio does not keep a reference to a task.
+        self._task: object = None
         # Set when something changes in the world.
         self._waiting: set[anyio.Event] = set()
         # Set when all tasks wait.
@@ -94,26 +96,28 @@ class TaskClock:
     @contextlib.contextmanager
     def _drive(self) -> Iterator[None]:
         self._driving += 1
-        if self._mover is None:
-            self._mover = _spawn(self._move)
+        if self._moving is None:
+            self._moving = anyio.CancelScope()
+            self._task = _spawn(self._move, self._moving)
         try:
             yield
         finally:
             self._driving -= 1
+            if not self._driving and self._moving is not None:
+                self._moving.cancel()
+                self._moving = None
 
-    async def _move(self) -> None:
+    async def _move(self, moving: anyio.CancelScope) -> None:
         """Move the clock while somebody wants that."""
-        try:
-            while self._driving:
+        with moving:
+            while not moving.cancel_called:
                 await self._let_others_run()
                 if self._settling:
                     self._settling.pop().set()
-                elif self._driving:
+                elif not moving.cancel_called:
                     before = self.world.changes
                     while self.world.changes == before and self.world.has_timers:
                         self.world.step(math.inf)
-        finally:
-            self._mover = None
 
     async def _let_others_run(self) -> None:
         """Return once all other tasks wait."""
@@ -125,12 +129,14 @@ class TaskClock:
         await anyio.wait_all_tasks_blocked()
 
 
-def _spawn(function: Callable[[], Coroutine[None, None, None]]) -> object:
+def _spawn(
+    function: Callable[[anyio.CancelScope], Coroutine[None, None, None]], scope: anyio.CancelScope
+) -> object:
     """Run a function in a task that belongs to the event loop. Returns the task."""
     try:
         loop = asyncio.get_running_loop()
     except RuntimeError:
         from trio.lowlevel import spawn_system_task
 
-        return spawn_system_task(function)
-    return loop.create_task(function())
+        return spawn_system_task(function, scope)
+    return loop.create_task(function(scope))
