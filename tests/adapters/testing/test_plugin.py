@@ -1,12 +1,19 @@
-"""`chatproto_pytest`: fixtures that cost nothing before a test uses one."""
+"""`chatproto_pytest`: fixtures that cost nothing before a test uses one. The page about tests."""
 
+import inspect
 import os
+import re
 import subprocess
 import sys
 import tomllib
 from pathlib import Path
 
+import anyio
+
 import chatproto
+from chatproto import Message
+
+from ...typing.fakes import FakeAsyncChat, FakeChat, run, run_async
 
 ROOT = Path(chatproto.__file__).parents[1]
 
@@ -16,7 +23,7 @@ import sys
 import anyio
 import pytest
 
-OURS = {name for name in sys.modules if name.split("_")[0].startswith(("chatproto", "hypothesis"))}
+OURS = {name for name in sys.modules if name.startswith(("chatproto", "hypothesis"))}
 
 
 def test_nothing_was_loaded():
@@ -56,11 +63,19 @@ def test_a_bot_on_an_event_loop(chat_server):
 """
 
 
-def test_the_fixtures(tmp_path: Path) -> None:
-    (tmp_path / "test_bot.py").write_text(TESTS, encoding="utf-8")
+PAGE = (ROOT / "docs" / "how-to" / "test-your-bot.md").read_text(encoding="utf-8")
+BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
+
+
+def test_the_fixtures_and_the_tests_of_the_page(tmp_path: Path) -> None:
+    (tmp_path / "test_a.py").write_text(TESTS, encoding="utf-8")
+    (tmp_path / "test_b.py").write_text("\n".join(BLOCKS), encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
-    run = subprocess.run(
-        [sys.executable, "-m", "pytest", "-q", "-p", "chatproto_pytest", "-p", "no:cacheprovider"],
+    tests = subprocess.run(
+        [
+            *(sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"),
+            *("-p", "chatproto_pytest", "-p", "anyio"),
+        ],
         cwd=tmp_path,
         # The plugins of other packages load packages of theirs.
         env={**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1", "PYTEST_ADDOPTS": ""},
@@ -68,9 +83,26 @@ def test_the_fixtures(tmp_path: Path) -> None:
         text=True,
         check=False,
     )
-    assert (run.returncode, run.stdout.splitlines()[-1].split(" in ")[0]) == (0, "4 passed"), (
-        run.stdout + run.stderr
-    )
+    # AnyIO runs the one of the page that is asynchronous on each event loop.
+    count = len(re.findall(r"^(?:async )?def test_", TESTS + "\n".join(BLOCKS), re.MULTILINE)) + 1
+    assert (tests.returncode, tests.stdout.splitlines()[-1].split(" in ")[0]) == (
+        0,
+        f"{count} passed",
+    ), tests.stdout + tests.stderr
+
+
+def test_the_page_has_the_fake_that_type_checkers_accept() -> None:
+    fake = inspect.getsource(FakeChat)
+    assert len([line for line in fake.splitlines() if line.strip()]) == 9
+    assert sum(fake in block for block in BLOCKS) == 1
+
+
+def test_bots_talk_to_fakes() -> None:
+    question = Message("alice", b"hi")
+    fake, fake_async = FakeChat(question), FakeAsyncChat(question)
+    run(fake)
+    anyio.run(run_async, fake_async)
+    assert fake.said == fake_async.said == [(question, "HI"), ("log", b"hi"), ("all", b"done")]
 
 
 def test_pytest_finds_the_fixtures() -> None:
