@@ -21,6 +21,7 @@ CONTRACTS = [
 # One line for each contract, in the same order: it breaks the contract.
 PLANTED = [
     ("chatproto/wire/codec.py", "from chatproto.routing import hub"),
+    ("chatproto/client/ping.py", "from chatproto.server import broker"),
     ("chatproto_sync/sockets/waker.py", "import chatproto_anyio.streams"),
     ("chatproto/routing/hub.py", "import time"),
     ("chatproto/client/session.py", "import hypothesis"),
