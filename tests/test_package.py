@@ -18,7 +18,7 @@ from typing import Any
 import pytest
 
 import chatproto
-import chatproto.testing
+import chatproto.testing.strategies
 from chatproto import _deferred
 
 from .test_purity import loaded_after
@@ -86,12 +86,20 @@ def test_all_has_every_name_that_is_imported_now_or_later() -> None:
     assert public - {"TYPE_CHECKING"} | {"__version__"} == set(chatproto.__all__)
 
 
-def test_dir_lists_names_that_are_not_loaded_yet() -> None:
-    assert set(chatproto.__all__) <= set(dir(chatproto))
+@pytest.mark.parametrize("module", [chatproto, chatproto.testing])
+def test_dir_lists_names_that_are_not_loaded_yet(module: ModuleType) -> None:
+    assert set(module.__all__) <= set(dir(module))
 
 
 def test_an_unknown_name_is_an_attribute_error() -> None:
     assert not hasattr(chatproto, "ChatBrocker")
+    assert not hasattr(chatproto.testing, "nmaes")
+
+
+def test_only_strategies_load_hypothesis() -> None:
+    loaded = loaded_after("from chatproto.testing import ConnectionPair, judge")
+    assert "chatproto.testing.grammar" in loaded
+    assert not any(each.partition(".")[0] == "hypothesis" for each in loaded)
 
 
 def test_all_of_testing_is_all_that_it_defines() -> None:
@@ -101,7 +109,8 @@ def test_all_of_testing_is_all_that_it_defines() -> None:
         if not name.startswith("_")
         and getattr(value, "__module__", "").startswith("chatproto.testing.")
     }
-    assert defined | {"DATA_MAX"} == set(chatproto.testing.__all__)
+    strategies = set(chatproto.testing.strategies.__all__)
+    assert defined | strategies == set(chatproto.testing.__all__)
 
 
 def test_promised_names_are_public() -> None:

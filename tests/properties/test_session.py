@@ -51,7 +51,8 @@ TO_THE_POINT = st.builds(
 @st.composite
 def server_streams(draw: st.DrawFn) -> bytes:
     """What a server may send: mostly lines that a session expects."""
-    others = testing.receives().map(encode) | testing.near_valid_lines() | testing.hostile_lines()
+    near_valid = testing.near_valid_lines().map(lambda judged: judged.line)
+    others = testing.receives().map(encode) | near_valid | testing.hostile_lines()
     lines = draw(st.lists(st.one_of(TO_THE_POINT, TO_THE_POINT, others), max_size=20))
     login = draw(st.sampled_from([b"CHAT/1.0 RECEIVE alice \0chatproto echo token 1\n", b""]))
     return login + b"".join(lines)

@@ -1,0 +1,44 @@
+"""Strategies for the data of messages."""
+
+from typing import Final
+
+from hypothesis import strategies as st
+from hypothesis.strategies import SearchStrategy
+
+DATA_MAX: Final = 4010
+"""The most bytes of data that fit into a line of the default limit, whatever its command and name,
+and with CR LF at its end."""
+
+_USUAL: Final = (b"", b"hi")
+
+_UNUSUAL: Final = (
+    b"  hi  there ",
+    b"\0",
+    b"\r.",
+    b"a\rb",
+    b"\xff\xfe",
+    b"\x1b[2J",
+    b"CHAT/1.0 LOGOUT",
+)
+
+# Hypothesis shrinks towards NUL, people write "a". No byte is lost.
+_LETTERS_FIRST: Final = bytes((byte + ord("a")) % 256 for byte in range(256))
+
+
+def data(max_size: int = DATA_MAX) -> SearchStrategy[bytes]:
+    """Data that a line can hold: any bytes without LF, the last one not CR.
+
+    Args:
+        max_size: The most bytes.
+    """
+    usual, unusual = (
+        st.sampled_from([each[:max_size].rstrip(b"\r") for each in some])
+        for some in (_USUAL, _UNUSUAL)
+    )
+    # The longest comes often.
+    long = st.integers(0, max_size + max_size // 2).map(lambda size: b"a" * min(size, max_size))
+    return st.one_of(usual, st.binary(max_size=max_size).map(_clean), unusual, long)
+
+
+def _clean(raw: bytes) -> bytes:
+    return raw.translate(_LETTERS_FIRST).replace(b"\n", b"").rstrip(b"\r")
