@@ -26,6 +26,7 @@ from .service.startup import (
     sockets_of,
 )
 from .service.systemd import Notifier
+from .service.units import HELP
 from .sockets.descriptors import use_all_descriptors
 from .sockets.driver import logger
 from .state.errors import StateError
@@ -63,7 +64,7 @@ def _run(arguments: Sequence[str], signals: Signals) -> int:
     except ValueError as error:
         parser.error(str(error))
     if settings.values["check"]:
-        confirm(settings)
+        confirm(OPTIONS, settings)
         return 0
     use_all_descriptors()
     with contextlib.ExitStack() as stack:
@@ -97,7 +98,8 @@ def _parser() -> argparse.ArgumentParser:
         prog="python -m chatproto_sync",
         usage="%(prog)s [OPTIONS]",
         description="Run a CHAT/1.0 server that needs only the standard library.",
-        epilog="Each option has an environment variable too: CHATPROTO_HOST for --host and so on.",
+        epilog=f"{HELP} Each option has an environment variable too: CHATPROTO_HOST for --host and"
+        " so on.",
         allow_abbrev=False,
         argument_default=argparse.SUPPRESS,
     )
@@ -114,12 +116,12 @@ def _add(parser: argparse.ArgumentParser, option: Option) -> None:
             f"--{option.name}", action="append_const", const="yes", help=option.help
         )
         return
-    shows_default = option.default and "default:" not in option.help
+    shows_default = option.default_words and "default:" not in option.help
     parser.add_argument(
         f"--{option.name}",
         action="append",
         metavar=option.metavar or f"{{{','.join(option.choices)}}}",
-        help=option.help + (f" (default: {option.default})" if shows_default else ""),
+        help=option.help + (f" (default: {option.default_words})" if shows_default else ""),
     )
 
 

@@ -250,9 +250,14 @@ def page_of_options() -> str:
             duplicate-login = "reject"
             no-notices = false
             max-connections = 5000
-            grace = 5.0
+            queue-bytes = "2M"
+            grace = "5s"
             log-level = "warning"
             ```
+
+            BYTES are a number, or one with `k`, `M` or `G`: `64k` is 65,536 bytes, because `1k` is
+            1024 bytes, `1M` is 1024 k, and `1G` is 1024 M. SECONDS are a number, or one with `ms`,
+            `s`, `m` or `h`: `10s`, `5m`. In the file, a text with such a suffix is in quotes.
 
             Relative paths start at the current directory, in the file too. A value that can't be
             right, an option that does not exist, and one that has no use beside the others are
@@ -285,14 +290,15 @@ def _server_option(option: Option) -> tuple[str, str, str]:
     rule = getattr(Policy(), option.key, None)
     text = option.metavar or (option.default if rule is None else rule.value)
     value = {bool: "true", int: "N", float: "X"}.get(option.toml, f'"{text}"')
+    if option.unit is not None:
+        value = f'"{option.default_words}"'
     if option.is_multiple:
         value = f"[{value}, …]"
     lines = [f'<a id="{option.name}"></a>`{name}`', f"`{option.variable}`"]
     lines.append(f"`{option.name} = {value}`" if option.in_file else "not in the file")
-    _, _, default = option.help.partition(" (default: ")
-    default = default.removesuffix(")")
-    if not default and not option.is_flag and option.default not in (None, ()):
-        default = f"`{option.default}`"
+    default = option.default_words
+    if default and "default:" not in option.help:
+        default = f"`{default}`"
     text = _what_for(option)
     return "<br>".join(lines), f"{text} {LIVE}" if option.is_live else text, default
 

@@ -1,5 +1,6 @@
 """Options that the client commands share: where the server is, and who logs in."""
 
+import os
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -11,7 +12,12 @@ import click
 
 from chatproto import ChatURL, LocalProtocolError, Login
 from chatproto_sync.service.certificates import CertificateError, CertificateFiles, read_ca
-from chatproto_sync.service.environment import why_ignored
+from chatproto_sync.service.environment import (
+    CLIENT_VARIABLES,
+    ELSEWHERE,
+    unknown_variables,
+    why_ignored,
+)
 from chatproto_sync.sockets.addresses import (
     DEFAULT_PORT,
     PORT_MAX,
@@ -78,6 +84,7 @@ def connection_options(command: Callable[..., None]) -> Callable[..., None]:
         tls_key_password_file: str | None,
         **others: Any,
     ) -> None:
+        _warn_of_variables()
         places = _places(click.get_current_context())
         url = _read_url(host, places, tls=tls or tls_ca is not None or tls_cert is not None)
         if url is None:
@@ -109,6 +116,17 @@ def connection_options(command: Callable[..., None]) -> Callable[..., None]:
     for option in reversed(_CONNECTION_OPTIONS):
         with_options = option(with_options)
     return with_options
+
+
+def _warn_of_variables() -> None:
+    """Warn of variables that no command knows."""
+    if any(unknown_variables(os.environ, CLIENT_VARIABLES)):
+        # Imported here, because it takes time, and is rarely needed.
+        from chatproto_sync.service.options import OPTIONS
+
+        known = {ELSEWHERE, *CLIENT_VARIABLES, *(option.variable for option in OPTIONS)}
+        for warning in unknown_variables(os.environ, known):
+            click.echo(f"Warning: {warning}", err=True)
 
 
 def validate_name(_context: click.Context, _param: click.Parameter, value: str) -> str:

@@ -49,8 +49,8 @@ def _server_options(command: Callable[..., None]) -> Callable[..., None]:
 
 def _click_option(option: Option) -> Callable[[Callable[..., None]], Callable[..., None]]:
     notes = [f"env var: {option.variable}"]
-    if option.default and "default:" not in option.help:
-        notes.append(f"default: {option.default}")
+    if option.default_words and "default:" not in option.help:
+        notes.append(f"default: {option.default_words}")
     text = f"{option.help[0].upper()}{option.help[1:]}.  [{'; '.join(notes)}]"
     if option.is_flag:
         return click.option(f"--{option.name}", is_flag=True, show_default=False, help=text)
@@ -98,7 +98,11 @@ def _logging_errors() -> Iterator[None]:
 @click.command(cls=_Serve)
 @_server_options
 def serve(**given: Any) -> None:
-    """Run a chat server until Ctrl-C or SIGTERM."""
+    """Run a chat server until Ctrl-C or SIGTERM.
+
+    BYTES may end with k, M or G, as in 64k: 1k is 1024 bytes, 1M is 1024k, 1G is 1024M. SECONDS may
+    end with ms, s, m or h, as in 10s or 5m.
+    """
     arguments = {key: ["yes"] if texts is True else texts for key, texts in given.items() if texts}
     with noting_signals() as signals:
         try:
@@ -120,7 +124,7 @@ def _start(arguments: dict[str, Any], signals: Signals) -> None:
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if settings.values["check"]:
-        confirm(settings)
+        confirm(SERVE_OPTIONS, settings)
         return
     use_all_descriptors()
     with contextlib.closing(Notifier()) as notifier:

@@ -68,9 +68,12 @@ def _texts(option: Option, value: Any) -> list[str]:
         raise ValueError("a file can't set this option")
     values: list[Any] = value if option.is_multiple and isinstance(value, list) else [value]
     # Not `isinstance`: to Python, a bool is an int.
-    allowed = (int, float) if option.toml is float else (option.toml,)
+    allowed: set[type] = {int, float} if option.toml is float else {option.toml}
+    words = _WORDS[option.toml]
+    if option.unit is not None:
+        allowed.add(str)
+        words += f', or a text such as "{option.unit.example}"'
     if not values or any(type(each) not in allowed for each in values):
-        words = _WORDS[option.toml]
         raise ValueError(f"write {words}{', or an array of such' if option.is_multiple else ''}")
     if option.is_flag:
         return ["yes" if each else "no" for each in values]

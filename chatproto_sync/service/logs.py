@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from pathlib import Path
 from types import TracebackType
+from typing import Any
 
 from chatproto import LogEvent
 
@@ -21,12 +22,13 @@ class JsonFormatter(logging.Formatter):
     """Formats each record as one line with a JSON object, for programs.
 
     The object has `time` (RFC 3339), `level`, `logger`, `message`, and `exception` if there is one.
-    If the record has a `LogEvent` as its attribute `event`, the object has the event's fields too.
+    If the record has a `LogEvent` as its attribute `event`, the object has the event's fields too;
+    if it has `options`, it has these.
     """
 
     def format(self, record: logging.LogRecord) -> str:
         """See `logging.Formatter`."""
-        entry: dict[str, str | int | float] = {
+        entry: dict[str, Any] = {
             "time": time.strftime("%Y-%m-%dT%H:%M:%S", time.gmtime(record.created))
             + f".{int(record.msecs):03}Z",
             "level": record.levelname.lower(),
@@ -36,6 +38,8 @@ class JsonFormatter(logging.Formatter):
         event = getattr(record, "event", None)
         if isinstance(event, LogEvent):
             entry |= event.as_dict()
+        if options := getattr(record, "options", None):
+            entry["options"] = options
         if record.exc_info:
             entry["exception"] = self.formatException(record.exc_info)
         return json.dumps(entry)

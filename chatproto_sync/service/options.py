@@ -14,6 +14,7 @@ from chatproto import Limits, Policy, ProxyNetworks
 
 from ..sockets.addresses import DEFAULT_PORT, PORT_MAX
 from .logs import JsonFormatter
+from .units import SIZE, TIME, Unit
 
 POLICIES: Final = {"default": Policy(), "reference": Policy.reference()}
 LOG_LEVELS: Final = ("debug", "info", "warning", "error")
@@ -21,6 +22,10 @@ LOG_FORMATS: Final[dict[str, logging.Formatter]] = {
     "text": logging.Formatter("%(asctime)s %(levelname)s %(message)s"),
     "json": JsonFormatter(),
 }
+
+
+_MODE: Final = "MODE"
+"""What the help calls the text of a file mode."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,6 +52,9 @@ class Option:
     default."""
     needs: str = ""
     """The name of the option without which this one has no use; empty for none."""
+    unit: Unit | None = None
+    """What the number counts. Its text may have a suffix then, in a configuration file too. None
+    for a plain number, or if it is no number."""
     toml: type = str
     """The type of the value in a configuration file, an array of it if `is_multiple`. A float may
     be written as an integer there."""
@@ -64,6 +72,26 @@ class Option:
     def variable(self) -> str:
         """The environment variable that does the same."""
         return f"CHATPROTO_{self.key.upper()}"
+
+    def text_of(self, value: Any) -> str:
+        """A text that stands for a value; empty for None, and for no values."""
+        if value is None:
+            return ""
+        if self.is_multiple:
+            return ",".join(value)
+        if self.is_flag:
+            return "yes" if value else "no"
+        if self.metavar == _MODE:
+            return f"{value:o}"
+        return str(value) if self.unit is None else self.unit.text_of(value)
+
+    @property
+    def default_words(self) -> str:
+        """What an option is that is not given, for people; empty for nothing to tell."""
+        _, _, words = self.help.partition(" (default: ")
+        if words or self.is_flag:
+            return words.removesuffix(")")
+        return self.text_of(self.default)
 
     def value_of(self, text: str) -> Any:
         """The value that a text stands for. Those of flags and choices may be in any case.
@@ -178,12 +206,19 @@ def _limit_option(field: Field[Any], docs: str) -> Option:
     text = _first_sentence(docs)
     if of_none := re.search(r"None for (.+?)\.", docs):
         text += f" (default: {of_none[1]})"
+    unit = None
+    if docs.startswith("Seconds "):
+        unit = TIME
+    elif re.search(r"\bbytes\b", text):
+        unit = SIZE
+    metavar, parse = ("N", _integer) if is_whole else ("X", _number)
     return Option(
         field.name.replace("_", "-"),
         text,
-        _integer if is_whole else _number,
+        parse if unit is None else unit.value_of,
         field.default,
-        "N" if is_whole else "SECONDS" if docs.startswith("Seconds ") else "X",
+        metavar if unit is None else unit.metavar,
+        unit=unit,
         toml=int if is_whole else float,
         is_live=True,
     )
@@ -218,7 +253,7 @@ OPTIONS: Final = (
     ),
     Option(
         "check",
-        "check the configuration, and exit without serving",
+        "check the configuration, show the value of each option and where it comes from, and exit",
         default=False,
         is_flag=True,
         in_file=False,
@@ -260,7 +295,7 @@ OPTIONS: Final = (
         "unix-mode",
         "file mode of the Unix sockets, such as 660",
         _mode,
-        metavar="MODE",
+        metavar=_MODE,
         needs="unix",
     ),
     Option(

@@ -12,7 +12,7 @@ from chatproto import Limits, Policy
 
 from ..sockets.listeners import EVERYWHERE
 from .config_file import read_config
-from .environment import why_ignored
+from .environment import CLIENT_VARIABLES, ELSEWHERE, unknown_variables, why_ignored
 from .options import POLICIES, Option
 
 
@@ -76,9 +76,54 @@ def read_settings(
         if option.key == "config" and values["config"] is not None:
             path = values["config"]
             in_file = read_config(path, options)
+    known = {ELSEWHERE, *CLIENT_VARIABLES, *(option.variable for option in options)}
+    warnings += unknown_variables(environment, known)
     settings = Settings(values, places, warnings)
     _check_together(options, settings)
     return settings
+
+
+class Use(NamedTuple):
+    """What a server uses for an option."""
+
+    name: str
+    """The name of the option."""
+    text: str
+    """The value, as people write it; or what it stands for, in words."""
+    place: str
+    """Where it was set, see `Settings.places`; `default` for nowhere."""
+
+
+def in_use(options: Iterable[Option], settings: Settings) -> list[Use]:
+    """What a server with these settings uses.
+
+    An option that another one decides has the value and the place of that. Options without a use
+    are left out.
+    """
+    values, places = settings.values, settings.places
+    policy = policy_of(settings)
+    uses: list[Use] = []
+    for option in options:
+        value, place = values[option.key], places.get(option.key, "default")
+        if option.key == "check" or (option.needs and not _is_set(option.needs, values)):
+            continue
+        if value is None and hasattr(policy, option.key):
+            value = getattr(policy, option.key).value
+            place = places.get("policy", "default")
+        text = option.text_of(value)
+        if not values["host"] and values["unix"]:
+            # Then it listens on no TCP port.
+            if option.key in ("port", "reuse_port"):
+                continue
+            text = "none" if option.key == "host" else text
+        elif option.key == "host" and not value:
+            text = "127.0.0.1"
+        uses.append(Use(option.name, text or option.default_words or "none", place))
+    return uses
+
+
+def _is_set(name: str, values: Mapping[str, Any]) -> bool:
+    return values[name.replace("-", "_")] not in (None, ())
 
 
 def limits_of(settings: Settings) -> Limits:

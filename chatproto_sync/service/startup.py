@@ -6,7 +6,7 @@ import os
 import shlex
 import socket
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
 from ssl import CERT_NONE, SSLContext
 from typing import Any
@@ -20,8 +20,8 @@ from ..state.errors import StateError
 from .certificates import CertificateError, CertificateFiles
 from .errors import StartError
 from .logs import log_to_stderr, logs_json
-from .options import LOG_FORMATS
-from .settings import Settings, limits_of, policy_of
+from .options import LOG_FORMATS, Option
+from .settings import Settings, in_use, limits_of, policy_of
 from .systemd import Notifier, inherited_sockets
 
 
@@ -97,8 +97,12 @@ def sockets_of(settings: Settings) -> list[socket.socket]:
     return sockets
 
 
-def confirm(settings: Settings) -> None:
-    """Say that the configuration is good. A server may run with it meanwhile.
+def confirm(options: Iterable[Option], settings: Settings) -> None:
+    """Say that the configuration is good, and show it. A server may run with it meanwhile.
+
+    Args:
+        options: The options.
+        settings: Their values.
 
     Raises:
         StartError: The state file can't be used.
@@ -111,10 +115,16 @@ def confirm(settings: Settings) -> None:
             check_state_file(settings.values["state"])
         except StateError as error:
             raise cannot_start(error) from None
+    uses = in_use(options, settings)
     if logs_json():
-        logger.info("the configuration is good")
-    else:
-        print("The configuration is good.")
+        shown = {each.name: {"value": each.text, "from": each.place} for each in uses}
+        logger.info("the configuration is good", extra={"options": shown})
+        return
+    rows = [(each.name, visible(each.text), visible(each.place)) for each in uses]
+    widths = [max(len(row[column]) for row in rows) for column in (0, 1)]
+    _print("The configuration is good. It uses:\n")
+    for name, text, place in rows:
+        _print(f"{name:{widths[0]}}  {text:{widths[1]}}  {place}")
 
 
 def announce(addresses: Sequence[str], notifier: Notifier, tls: SSLContext | None) -> None:
@@ -134,14 +144,18 @@ def greet(addresses: Sequence[str], tls: SSLContext | None) -> None:
         # It was closed when Python started.
         return
     try:
-        # Characters that the encoding does not have are escaped.
-        text = greeting(addresses, tls).encode(sys.stdout.encoding, "backslashreplace")
-        print(text.decode(sys.stdout.encoding), flush=True)
+        _print(greeting(addresses, tls))
     except OSError as error:
         logger.warning("can't print the greeting: %s", reason_of(error))
         # Otherwise Python would try to write the text again at exit, and fail again.
         with contextlib.suppress(OSError):
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
+def _print(text: str) -> None:
+    """Print a text. Characters that the encoding does not have are escaped."""
+    encoding = sys.stdout.encoding
+    print(text.encode(encoding, "backslashreplace").decode(encoding), flush=True)
 
 
 def greeting(addresses: Sequence[str], tls: SSLContext | None) -> str:

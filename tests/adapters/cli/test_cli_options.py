@@ -318,6 +318,17 @@ def test_the_environment_of_a_container(invoke: Invoke, arguments: list[str]) ->
 
 
 @each_client
+def test_a_misspelt_variable_of_clients(invoke: Invoke, arguments: list[str]) -> None:
+    variables = {"CHATPROTO_HOTS": "192.0.2.1", "CHATPROTO_MAX_LINE": "600"}
+    result = invoke("chatproto", *arguments, "--port=1", **variables)
+    warning, error = result.stderr.splitlines()
+    assert warning == (
+        "Warning: ignoring CHATPROTO_HOTS: there is no such option; is it CHATPROTO_HOST?"
+    )
+    assert error.startswith("Error: can't connect to 127.0.0.1:1: ")
+
+
+@each_client
 @pytest.mark.parametrize(
     ("options", "variables", "message"),
     [

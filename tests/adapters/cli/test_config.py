@@ -49,15 +49,19 @@ def test_sighup_reads_the_file_again(command: list[str], path: Path, tmp_path: P
 
 def test_check(command: list[str], path: Path) -> None:
     path.write_text("port = 1", encoding="utf-8")
-    result = run(*command, "--config", str(path), "--check")
-    assert (result.returncode, result.stdout, result.stderr) == (
-        0,
-        "The configuration is good.\n",
-        "",
-    )
+    result = run(*command, "--config", str(path), "--check", CHATPROTO_QUEUE_BYTES="2048k")
+    assert (result.returncode, result.stderr) == (0, "")
+    first, empty, *rows = result.stdout.splitlines()
+    assert (first, empty) == ("The configuration is good. It uses:", "")
+    cells = {row.split()[0]: row.split(maxsplit=2)[1:] for row in rows}
+    assert cells["port"] == ["1", f"port in {path}"]
+    assert cells["queue-bytes"] == ["2M", "CHATPROTO_QUEUE_BYTES"]
+    assert cells["grace"] == ["10s", "default"]
     result = run(*command, "--check", CHATPROTO_CONFIG=str(path), CHATPROTO_LOG_FORMAT="JSON")
     assert (result.returncode, result.stdout) == (0, "")
-    assert json.loads(result.stderr)["message"] == "the configuration is good"
+    entry = json.loads(result.stderr)
+    assert entry["message"] == "the configuration is good"
+    assert entry["options"]["port"] == {"value": "1", "from": f"port in {path}"}
 
 
 @pytest.mark.parametrize(

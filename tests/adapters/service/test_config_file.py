@@ -77,8 +77,10 @@ def test_an_empty_file_and_comments(path: Path) -> None:
         ("port = [1]", "port in {}: write a whole number"),
         # It would be 432, which is another mode.
         ("unix-mode = 0o660", "unix-mode in {}: write a text in quotes"),
-        ('grace = "5"', "grace in {}: write a number"),
-        ("grace = 2025-01-31", "grace in {}: write a number"),
+        ("rate = '5'", "rate in {}: write a number"),
+        ("grace = true", 'grace in {}: write a number, or a text such as "10s"'),
+        ("max-line = 1e3", 'max-line in {}: write a whole number, or a text such as "64k"'),
+        ("grace = 2025-01-31", "grace in {}: write a number, or "),
         ("no-notices = 1", "no-notices in {}: write true or false"),
         ("host = 1", "host in {}: write a text in quotes, or an array of such"),
         ('host = ["a", 1]', "host in {}: write a text in quotes, or an array of such"),

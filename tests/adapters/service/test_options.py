@@ -15,7 +15,7 @@ BY_KEY = {each.key: each for each in OPTIONS}
     ("key", "words", "metavar"),
     [
         # A field of a base class.
-        ("max_line", "longest line in bytes, its LF included, in both directions", "N"),
+        ("max_line", "longest line in bytes, its LF included, in both directions", "BYTES"),
         ("login_timeout", "seconds that a connection has to log in", "SECONDS"),
         (
             "max_connections",

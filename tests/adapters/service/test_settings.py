@@ -8,7 +8,7 @@ import pytest
 
 from chatproto import DuplicateLogin, Limits, NameRule, Policy
 from chatproto_sync.service.options import OPTIONS
-from chatproto_sync.service.settings import Settings, limits_of, policy_of, read_settings
+from chatproto_sync.service.settings import Settings, in_use, limits_of, policy_of, read_settings
 
 
 def read(*arguments: str, **environment: str) -> Settings:
@@ -66,6 +66,13 @@ def test_what_kubernetes_sets_is_ignored_with_a_warning(key: str, text: str) -> 
     assert key not in settings.places
     [warning] = settings.warnings
     assert warning.startswith(f"ignoring CHATPROTO_{key.upper()}={text}: Kubernetes ")
+
+
+def test_a_misspelt_variable_is_warned_of() -> None:
+    settings = read(max_lien="1", backend="trio", tls="1")
+    assert settings.warnings == [
+        "ignoring CHATPROTO_MAX_LIEN: there is no such option; is it CHATPROTO_MAX_LINE?"
+    ]
 
 
 @pytest.mark.parametrize(
@@ -150,6 +157,55 @@ def test_a_file_comes_last(path: Path) -> None:
         "max_line": f"max-line in {path}",
         "host": f"host in {path}",
     }
+
+
+def test_sizes_and_times_may_have_a_suffix_everywhere(path: Path) -> None:
+    path.write_text('max-line = "8k"\nlogin-timeout = 30\ngrace = "5m"\n', encoding="utf-8")
+    settings = read(f"config={path}", "queue_bytes=2M", queue_age="500ms", auth_timeout="7")
+    assert limits_of(settings) == Limits(
+        max_line=8192,
+        login_timeout=30.0,
+        grace=300.0,
+        queue_bytes=2 << 20,
+        queue_age=0.5,
+        auth_timeout=7.0,
+    )
+    path.write_text('grace = "soon"', encoding="utf-8")
+    with pytest.raises(ValueError, match=r"^grace in .*: 'soon' is not a time: write "):
+        read(f"config={path}")
+
+
+def test_what_is_in_use_and_where_it_was_set(path: Path) -> None:
+    path.write_text('policy = "reference"\nmax-line = 8192\n', encoding="utf-8")
+    settings = read(
+        f"config={path}", "unix=/a", "unix=/b", "unix_mode=600", "names=VISIBLE", no_notices="1"
+    )
+    uses = {name: (text, place) for name, text, place in in_use(OPTIONS, settings)}
+    in_file = f"policy in {path}"
+    for name, text, place in [
+        ("config", str(path), "--config"),
+        ("host", "none", "default"),
+        ("unix", "/a,/b", "--unix"),
+        ("unix-mode", "600", "--unix-mode"),
+        ("policy", "reference", in_file),
+        ("duplicate-login", "share", in_file),
+        ("names", "visible", "--names"),
+        ("no-notices", "yes", "CHATPROTO_NO_NOTICES"),
+        ("max-line", "8k", f"max-line in {path}"),
+        ("grace", "10s", "default"),
+        ("rate", "no limit", "default"),
+        ("state", "none", "default"),
+    ]:
+        assert uses[name] == (text, place)
+    # These have no use: a port without a host, a key without a certificate.
+    assert not uses.keys() & {"check", "port", "tls-key", "metrics-host"}
+
+
+def test_defaults_in_use() -> None:
+    uses = {name: text for name, text, place in in_use(OPTIONS, read()) if place == "default"}
+    assert (uses["host"], uses["port"], uses["no-notices"]) == ("127.0.0.1", "3333", "no")
+    assert uses["adding"] == Policy().adding.value
+    assert "" not in uses.values()
 
 
 def test_the_environment_may_name_the_file(path: Path) -> None:
