@@ -207,6 +207,16 @@ OTHER_LINES: Final = {
     " while it could not write. The file has the groups of before.",
     "leaving the state file …: the disk takes too long": "The server has ended without waiting"
     " longer for the disk.",
+    "joined the chat … as node …, over Redis at …": "The server is one node of a cluster now, and"
+    " listens next.",
+    "lost Redis at …, connecting again: …": "Redis has ended, or something cuts its connections."
+    " Until it is back, what needs other nodes waits, and then is refused with UNAVAILABLE.",
+    "can't use Redis at …, trying again: …": "The node goes on trying, and says so once a minute."
+    " Start Redis again, or correct what the line names.",
+    "connected to Redis at … again, after … seconds": "Nothing: the node goes on where it was.",
+    "the ledger of the chat … has a gap: …; this node joins anew, and its users have to log in"
+    " again": "Redis has lost data: somebody has removed them, or a replica that was behind has"
+    " taken over. See [how safely it keeps them](https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/).",
     "unhandled exception": "A defect: please report it with the traceback.",
     "unhandled exception in thread …": "The same.",
 }

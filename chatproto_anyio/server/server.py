@@ -11,8 +11,16 @@ import anyio
 from anyio.abc import ByteStream, TaskStatus
 from anyio.lowlevel import current_token
 
-from chatproto import ChatBroker, Counters, Limits, LoginRequest, Policy, ProxyNetworks
-from chatproto_sync.cluster.opening import check_cluster
+from chatproto import (
+    ChatBroker,
+    ClusterError,
+    Counters,
+    Limits,
+    LoginRequest,
+    Policy,
+    ProxyNetworks,
+)
+from chatproto_sync.cluster.opening import check_cluster, default_node, make_transport
 from chatproto_sync.sockets.addresses import DEFAULT_PORT
 from chatproto_sync.sockets.descriptors import fitted
 from chatproto_sync.sockets.driver import TICK, Driver, logger
@@ -60,8 +68,6 @@ class Server:
         patience: float = 3.0,
     ) -> None:
         redis = check_cluster(cluster, cluster_password, node, node_timeout, patience, state)
-        if redis is not None:
-            raise NotImplementedError("the cluster is on its way")
         proxies = ProxyNetworks(proxy_protocol)
         with contextlib.ExitStack() as stack:
             self._writer = None
@@ -71,6 +77,12 @@ class Server:
 
                 self._writer = StateWriter(state)
                 stack.callback(self._writer.close)
+            transport = None
+            if redis is not None:
+                transport = make_transport(
+                    redis, node or default_node(port), node_timeout, patience
+                )
+                stack.callback(transport.close)
             broker: ChatBroker[Transport] = ChatBroker(
                 policy=policy,
                 limits=fitted(limits),
@@ -78,9 +90,12 @@ class Server:
                 ask=authenticate is not None,
                 groups=() if self._writer is None else self._writer.read(),
                 note_changes=self._writer is not None,
+                cluster=None if transport is None else transport.cluster,
             )
+            if transport is not None:
+                transport.join(broker)
             listeners = open_listeners(host, port, unix, unix_mode, sockets, reuse_port)
-            self._driver = Driver(broker, listeners, ssl, proxies)
+            self._driver = Driver(broker, listeners, ssl, proxies, cluster=transport)
             stack.pop_all()
         if self._writer is not None:
             self._driver.keep = self._writer.keep
@@ -96,12 +111,14 @@ class Server:
         """Serve until cancelled, then tell all clients, write what is queued, and close.
 
         Shutting down takes `Limits.grace` and a second at most, and ten seconds more if the disk
-        of the state file hangs. It is shielded from the cancellation that starts it.
+        of the state file hangs, and two seconds more if the Redis of the cluster does. It is
+        shielded from the cancellation that starts it.
 
         Args:
             task_status: Gets this server when it accepts connections.
 
         Raises:
+            ClusterError: The cluster takes this server no longer. It has shut down.
             RuntimeError: The server has run already, or is closed.
         """
         driver = self._driver
@@ -113,10 +130,11 @@ class Server:
                 tasks.start_soon(self._tick)
                 task_status.started(self)
                 try:
-                    await _drive(driver, until=lambda: False)
+                    await _drive(driver, until=lambda: driver.refusal != "")
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._drain()
+                tasks.cancel_scope.cancel()
         finally:
             driver.close()
             if self._writer is not None:
@@ -124,6 +142,8 @@ class Server:
                 limiter = anyio.CapacityLimiter(1)
                 with anyio.CancelScope(shield=True):
                     await anyio.to_thread.run_sync(self._writer.close, limiter=limiter)
+        if driver.refusal:
+            raise ClusterError(driver.refusal)
 
     def abort(self) -> None:
         """Close all connections at once: now if `run` is cancelled already, else when it is."""
@@ -223,7 +243,7 @@ class Server:
             decisions.cancel()
 
         def over() -> bool:
-            if driver.broker.connections:
+            if not driver.drained:
                 return False
             return not self._deciding() or driver.aborting or driver.now() >= end
 

@@ -1,9 +1,16 @@
 """Making a server one node of a chat of many, as the parameters of `Server` say."""
 
 import os
+import secrets
 import socket
+from typing import TYPE_CHECKING
+
+from chatproto import Cluster, ClusterError
 
 from .url import RedisURL, parse_redis_url
+
+if TYPE_CHECKING:
+    from .transport import RedisTransport
 
 
 def check_cluster(
@@ -45,3 +52,34 @@ def default_node(port: int) -> str:
             its place.
     """
     return f"{socket.gethostname()}:{port or os.getpid()}"
+
+
+def make_transport(
+    url: RedisURL, node: str, node_timeout: float, patience: float
+) -> "RedisTransport":
+    """Make a cluster of this node, and what connects it to Redis. Its `join` connects.
+
+    Args:
+        url: Where Redis is, and which chat is meant.
+        node: The name of the node.
+        node_timeout: See `Cluster`.
+        patience: See `Cluster`.
+
+    Raises:
+        ClusterError: hiredis is not installed.
+        ValueError: There can't be a node of that name.
+    """
+    try:
+        # Imported here, because a server without a cluster does not need hiredis.
+        from .transport import RedisTransport
+    except ModuleNotFoundError as error:
+        if error.name != "hiredis":
+            raise
+        raise ClusterError(
+            "a cluster needs the package hiredis: pip install 'chatproto-sansio[cluster]', or"
+            " '.[cluster]' in a checkout"
+        ) from None
+    cluster = Cluster(
+        node, token=secrets.token_hex(8), node_timeout=node_timeout, patience=patience
+    )
+    return RedisTransport(cluster, url, node_timeout)

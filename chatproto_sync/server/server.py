@@ -8,9 +8,17 @@ from collections.abc import Callable, Iterator, Sequence
 from ssl import SSLContext
 from types import FrameType
 
-from chatproto import ChatBroker, Counters, Limits, LoginRequest, Policy, ProxyNetworks
+from chatproto import (
+    ChatBroker,
+    ClusterError,
+    Counters,
+    Limits,
+    LoginRequest,
+    Policy,
+    ProxyNetworks,
+)
 
-from ..cluster.opening import check_cluster
+from ..cluster.opening import check_cluster, default_node, make_transport
 from ..sockets.addresses import DEFAULT_PORT
 from ..sockets.descriptors import fitted
 from ..sockets.driver import TICK, Driver
@@ -64,6 +72,8 @@ class Server:
             users of other servers is refused with UNAVAILABLE.
 
     Raises:
+        ClusterError: Redis can't be used, the chat does not take this server, or the extra is
+            missing.
         StateError: The file can't be used: another server uses it, or it is damaged, for example.
         OSError: The server cannot listen there. The error has the address as `filename`.
         ValueError: There is no such port, a host or a path is empty, `host` and `unix` are both
@@ -95,8 +105,6 @@ class Server:
         patience: float = 3.0,
     ) -> None:
         redis = check_cluster(cluster, cluster_password, node, node_timeout, patience, state)
-        if redis is not None:
-            raise NotImplementedError("the cluster is on its way")
         proxies = ProxyNetworks(proxy_protocol)
         with contextlib.ExitStack() as stack:
             self._writer = None
@@ -106,6 +114,12 @@ class Server:
 
                 self._writer = StateWriter(state)
                 stack.callback(self._writer.close)
+            transport = None
+            if redis is not None:
+                transport = make_transport(
+                    redis, node or default_node(port), node_timeout, patience
+                )
+                stack.callback(transport.close)
             broker: ChatBroker[Transport] = ChatBroker(
                 policy=policy,
                 limits=fitted(limits),
@@ -113,9 +127,12 @@ class Server:
                 ask=authenticate is not None,
                 groups=() if self._writer is None else self._writer.read(),
                 note_changes=self._writer is not None,
+                cluster=None if transport is None else transport.cluster,
             )
+            if transport is not None:
+                transport.join(broker)
             listeners = open_listeners(host, port, unix, unix_mode, sockets, reuse_port)
-            self._driver = Driver(broker, listeners, ssl, proxies)
+            self._driver = Driver(broker, listeners, ssl, proxies, cluster=transport)
             stack.pop_all()
         if self._writer is not None:
             self._driver.keep = self._writer.keep
@@ -133,9 +150,10 @@ class Server:
         """Serve until `shutdown`, then tell all clients, write what is queued, and close.
 
         Shutting down takes `Limits.grace` and a second at most, and ten seconds more if the disk
-        of the state file hangs.
+        of the state file hangs, and two seconds more if the Redis of the cluster does.
 
         Raises:
+            ClusterError: The cluster takes this server no longer. It has shut down.
             RuntimeError: The server has run already, or is closed.
         """
         driver = self._driver
@@ -143,13 +161,15 @@ class Server:
         try:
             if self._writer is not None:
                 self._writer.start()
-            while not self._stopping:
+            while not self._stopping and not driver.refusal:
                 driver.step(TICK)
             driver.drain()
-            while driver.broker.connections:
+            while not driver.drained:
                 driver.step(TICK)
         finally:
             self.close()
+        if driver.refusal:
+            raise ClusterError(driver.refusal)
 
     def shutdown(self) -> None:
         """Have `run` shut down and return; a second call closes all connections at once.

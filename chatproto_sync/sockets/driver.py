@@ -11,7 +11,7 @@ from math import inf
 from random import shuffle
 from ssl import SSLContext
 from traceback import format_exception_only
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 from chatproto import (
     ChatBroker,
@@ -68,6 +68,42 @@ NO_PROXIES: Final = ProxyNetworks(())
 logger: Final = logging.getLogger("chatproto.server")
 
 
+class ClusterTransport(Handler, Protocol):
+    """What connects the broker of a driver to those of other nodes of its cluster.
+
+    The driver watches its descriptor like a socket. After each round of serving sockets it calls
+    `receive`, and writes to the connections of the broker in between, until there is no more. Each
+    time when all that the broker has decided is done, it calls `flush`.
+    """
+
+    @property
+    def refusal(self) -> str:
+        """Why the cluster does not take this node, which then has to end; empty while it does."""
+        ...
+
+    @property
+    def left(self) -> bool:
+        """After `leave`: whether there is no need to wait any longer."""
+        ...
+
+    def fileno(self) -> int:
+        """The descriptor that is readable while there is something to receive."""
+        ...
+
+    def receive(self) -> bool:
+        """Give the broker a part of what has come. Returns whether there was something."""
+        ...
+
+    def flush(self) -> None:
+        """Send what the cluster has for other nodes."""
+
+    def tick(self, now: float) -> None:
+        """Advance the clock, after the broker's."""
+
+    def leave(self) -> None:
+        """Begin to leave the cluster."""
+
+
 class Driver:
     """Moves bytes between sockets and a broker, and decides nothing.
 
@@ -81,6 +117,8 @@ class Driver:
         ssl: The context for TLS; None for no TLS.
         proxies: The networks whose connections begin with a PROXY header.
         clock: Returns seconds that do not run backwards.
+        cluster: What connects the broker to other nodes; None for a server that is alone. `close`
+            closes it.
 
     Raises:
         ValueError: `ssl` is a context for clients. The listeners are closed.
@@ -93,6 +131,7 @@ class Driver:
         ssl: SSLContext | None = None,
         proxies: ProxyNetworks = NO_PROXIES,
         clock: Callable[[], float] = time.monotonic,
+        cluster: ClusterTransport | None = None,
     ) -> None:
         if ssl is not None:
             try:
@@ -132,6 +171,22 @@ class Driver:
         self.poller: Poller[Handler] = new_poller()
         self._waker = Waker()
         self.poller.register(self._waker, READ, self._waker)
+        self._cluster = cluster
+        self._is_leaving = False
+        if cluster is not None:
+            self.poller.register(cluster, READ, cluster)
+
+    @property
+    def refusal(self) -> str:
+        """Why the server has to shut down: its cluster does not take it. Empty if it does."""
+        return "" if self._cluster is None else self._cluster.refusal
+
+    @property
+    def drained(self) -> bool:
+        """Whether a drain is over: nobody is connected, and the other nodes know that we leave."""
+        if self.broker.connections:
+            return False
+        return self._cluster is None or self._cluster.left or self.aborting
 
     def listen(self) -> None:
         """Begin to accept connections.
@@ -206,7 +261,7 @@ class Driver:
         self.wake()
 
     def drain(self) -> None:
-        """Begin to shut down. Call `step` from then on until the broker has no connections."""
+        """Begin to shut down. Call `step` from then on until `drained` is true."""
         for acceptor in self._acceptors:
             acceptor.close()
         self._acceptors = []
@@ -270,6 +325,17 @@ class Driver:
                 self.settle()
             if self._handshakes.ready:
                 self.wake()
+        if self._cluster is not None:
+            self._receive_from(self._cluster, now)
+
+    def _receive_from(self, cluster: ClusterTransport, now: float) -> None:
+        # Not in the loop above: what comes may close connections that the poller has just reported.
+        while cluster.receive():
+            # After each part, so that no queue fills although its client reads.
+            self.settle()
+            if self._clock() - now > STEP_BUDGET:
+                self.wake()
+                return
 
     def _poll(self, spins: int) -> list[tuple[int, int]]:
         for _ in range(spins):
@@ -313,6 +379,11 @@ class Driver:
             acceptor.tick(now)
         if self._draining and self.aborting:
             self.broker.abort()
+        if self._cluster is not None:
+            if self._draining and not self._is_leaving and not self.broker.connections:
+                self._is_leaving = True
+                self._cluster.leave()
+            self._cluster.tick(now)
 
     def settle(self) -> None:
         """Do what the broker has decided: write, ask, log. What is left is for the next round."""
@@ -344,6 +415,8 @@ class Driver:
             logger.log(level, "%s", event, extra={"event": event})
         if writes >= MAX_WRITES or self.broker.busy:
             self.wake()
+        if self._cluster is not None:
+            self._cluster.flush()
 
     def fileno(self) -> int:
         """The descriptor that is readable while `step` has something to do."""
