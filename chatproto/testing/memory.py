@@ -99,6 +99,9 @@ class MemoryServer:
         Args:
             function: The bot.
             arguments: What it is called with.
+
+        Raises:
+            TypeError: The function is asynchronous.
         """
         return self._for_threads().scheduler.running(function, *arguments)
 
@@ -110,11 +113,16 @@ class MemoryServer:
         return self._world.now
 
     def advance(self, seconds: float) -> None:
-        """Move the clock. What is due on the way happens in order; bots of `running` run."""
+        """Move the clock. What is due on the way happens in order; bots of `running` run.
+
+        A bot of `running` only waits in it. So a test can put it in the place of `time.sleep`.
+        """
         self._for_threads().scheduler.advance(seconds)
 
     async def advance_async(self, seconds: float) -> None:
         """Move the clock, and let other tasks run until all of them wait.
+
+        A test can put it in the place of `anyio.sleep`, `asyncio.sleep` or `trio.sleep`.
 
         On asyncio and trio, the clock also moves on its own when all tasks wait, and one of them
         for a client's method that has a timeout. A task that waits for something else, such as a

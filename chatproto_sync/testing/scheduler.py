@@ -1,5 +1,6 @@
 """Runs threads one at a time, so that a test with them goes the same way each time."""
 
+import inspect
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -118,7 +119,10 @@ class Scheduler:
 
         Raises:
             BaseException: What the function has raised.
+            TypeError: The function is asynchronous.
         """
+        if inspect.iscoroutinefunction(function):
+            raise TypeError("running is for blocking bots: start this one in a task group")
         self.check_thread()
         turn = _Turn()
 

@@ -1,6 +1,7 @@
 """`MemoryServer` with blocking clients: the real ones, on a clock that the test moves."""
 
 import threading
+import time
 from collections.abc import Callable
 
 import pytest
@@ -370,6 +371,36 @@ def test_installed_without_anyio(monkeypatch: pytest.MonkeyPatch) -> None:
     server = MemoryServer()
     with server.installed(), chatproto_sync.connect(name="alice"):
         assert server.names == ["alice"]
+
+
+def test_a_bot_sleeps_on_the_clock_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = MemoryServer()
+    monkeypatch.setattr(time, "sleep", server.advance)
+
+    def remind(chat: Client) -> None:
+        while True:
+            time.sleep(60)
+            chat.send("alice", f"it is {server.now:g}")
+
+    with (
+        server.connect(name="alice") as alice,
+        server.connect(name="bot") as bot,
+        server.running(remind, bot),
+    ):
+        server.advance(130)
+        assert [alice.receive().text for _ in range(2)] == ["it is 60", "it is 120"]
+        assert alice.receive(timeout=100).text == "it is 180"
+        with pytest.raises(NothingWillArrive):
+            alice.receive()
+    assert server.now == 180.0
+
+
+def test_running_is_for_blocking_bots() -> None:
+    async def main() -> None:
+        raise AssertionError
+
+    with pytest.raises(TypeError, match="task group"), MemoryServer().running(main):
+        pass
 
 
 def test_other_threads_are_refused() -> None:

@@ -98,6 +98,29 @@ async def test_bots_go_on_as_the_clock_moves() -> None:
 
 
 @each_backend
+async def test_a_bot_sleeps_on_the_clock_of_the_test(monkeypatch: pytest.MonkeyPatch) -> None:
+    server = MemoryServer()
+    monkeypatch.setattr(anyio, "sleep", server.advance_async)
+
+    async def remind(chat: Client) -> None:
+        while True:
+            await anyio.sleep(60)
+            await chat.send("alice", f"it is {server.now:g}")
+
+    async with (
+        anyio.create_task_group() as tasks,
+        server.connect_async(name="alice") as alice,
+        server.connect_async(name="bot") as bot,
+    ):
+        tasks.start_soon(remind, bot)
+        assert [(await alice.receive()).text for _ in range(2)] == ["it is 60", "it is 120"]
+        with pytest.raises(ChatTimeoutError):
+            await alice.receive(timeout=59)
+        assert (await alice.receive(timeout=2)).text == "it is 180"
+        tasks.cancel_scope.cancel()
+
+
+@each_backend
 async def test_a_bot_comes_back_after_a_restart() -> None:
     async def main() -> None:
         async with chatproto_anyio.connect("chat.example", name="echo", reconnect=True) as chat:
