@@ -63,13 +63,27 @@ def test_a_bot_on_an_event_loop(chat_server):
 """
 
 
+# As in `tests/conftest.py`: the machine may be busy.
+PROFILE = """
+from hypothesis import HealthCheck, settings
+
+settings.register_profile(
+    "busy",
+    derandomize=True,
+    deadline=None,
+    max_examples=20,
+    suppress_health_check=[HealthCheck.too_slow],
+)
+settings.load_profile("busy")
+"""
+
 PAGE = (ROOT / "docs" / "how-to" / "test-your-bot.md").read_text(encoding="utf-8")
 BLOCKS = re.findall(r"^```python\n(.*?)^```$", PAGE, re.MULTILINE | re.DOTALL)
 
 
 def test_the_fixtures_and_the_tests_of_the_page(tmp_path: Path) -> None:
     (tmp_path / "test_a.py").write_text(TESTS, encoding="utf-8")
-    (tmp_path / "test_b.py").write_text("\n".join(BLOCKS), encoding="utf-8")
+    (tmp_path / "test_b.py").write_text("\n".join([PROFILE, *BLOCKS]), encoding="utf-8")
     (tmp_path / "pytest.ini").write_text("[pytest]\n", encoding="utf-8")
     tests = subprocess.run(
         [
