@@ -19,6 +19,7 @@ from chatproto import (
     Limits,
     LocalProtocolError,
     Login,
+    Logout,
     Receive,
     Role,
     Send,
@@ -69,6 +70,23 @@ def test_the_end_of_the_stream_closes_the_connection_whatever_arrived(
         assert not isinstance(event, ConnectionClosed) or connection.state is State.CLOSED
     assert connection.receive_eof()[-1] == ConnectionClosed()
     assert connection.state is State.CLOSED
+
+
+@pytest.mark.parametrize("role", Role)
+@given(stream=testing.streams())
+def test_each_line_is_read_as_the_grammar_says(role: Role, stream: bytes) -> None:
+    connection = ChatConnection(role, Limits(bad_lines=10_000))
+    connection.receive_data(b"CHAT/1.0 LOGIN me\n" if role is Role.SERVER else b"")
+    events = connection.receive_data(stream) + connection.receive_eof()
+    for line, event in zip(re.findall(rb"[^\n]*\n|[^\n]+", stream), events, strict=False):
+        judged = testing.judge(line, role.peer)
+        if isinstance(event, Invalid):
+            assert event.code in judged.codes
+        else:
+            assert event == judged.event
+            if isinstance(event, Logout):
+                return
+    assert events[-1] == ConnectionClosed()
 
 
 @given(testing.valid_lines())
