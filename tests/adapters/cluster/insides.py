@@ -186,14 +186,17 @@ class Played:
         self.listener.settimeout(TIMEOUT)
         self.port: int = self.listener.getsockname()[1]
         self.url = f"redis://127.0.0.1:{self.port}/tea"
+        self._sockets = [self.listener]
 
     def accept(self) -> "Conversation":
         sock, _ = self.listener.accept()
         sock.settimeout(TIMEOUT)
+        self._sockets.append(sock)
         return Conversation(sock)
 
     def close(self) -> None:
-        self.listener.close()
+        for each in self._sockets:
+            each.close()
 
 
 class Conversation:
@@ -218,6 +221,10 @@ class Conversation:
     def greet(self) -> None:
         assert self.read()[:2] == [b"HELLO", b"2"]
         self.answer(HELLO)
+
+    def expect(self, *words: bytes) -> None:
+        """Read commands that begin with these words."""
+        assert tuple(self.read()[0] for _ in words) == words
 
     def close(self) -> None:
         self.socket.close()

@@ -3,14 +3,16 @@
 import errno
 import select
 import socket
+from collections.abc import Iterator
 from contextlib import ExitStack
 
 import pytest
 
-from chatproto import LagHistogram
+from chatproto import ChatBroker, LagHistogram
 from chatproto_sync.sockets.driver import MAX_ROUNDS, Driver
+from chatproto_sync.sockets.listeners import open_listeners
 from chatproto_sync.sockets.poller import MAX_READY, READ
-from chatproto_sync.sockets.transport import READ_SIZE
+from chatproto_sync.sockets.transport import READ_SIZE, Transport
 
 from ..servers import TIMEOUT
 from .conftest import FakeClock
@@ -170,3 +172,114 @@ def test_each_round_counts_as_lag(driver: Driver, clock: FakeClock) -> None:
     lag = driver.broker.snapshot().lag
     assert lag.total == 3.0
     assert lag.counts[LagHistogram.BOUNDS.index(5.0)] == 1
+
+
+class FakeTransport:
+    """Connects the broker to other nodes that never say anything, but in `parts`."""
+
+    def __init__(self, clock: FakeClock) -> None:
+        self.clock = clock
+        self.refusal = ""
+        self.left = False
+        self.calls: list[str] = []
+        self.parts: list[float] = []
+        self._reader, self._writer = socket.socketpair()
+
+    def fileno(self) -> int:
+        return self._reader.fileno()
+
+    def ready(self, _events: int) -> None:
+        self._reader.recv(1)
+        self.calls.append("ready")
+
+    def receive(self) -> bool:
+        """Take the seconds of the next part, if there is one."""
+        if not self.parts:
+            return False
+        self.clock.now += self.parts.pop(0)
+        self.calls.append("receive")
+        return True
+
+    def flush(self) -> None:
+        self.calls.append("flush")
+
+    def tick(self, now: float) -> None:
+        assert now == self.clock.now
+
+    def leave(self) -> None:
+        self.calls.append("leave")
+
+    def close(self) -> None:
+        self._reader.close()
+        self._writer.close()
+
+    def be_ready(self) -> None:
+        self._writer.send(b"\0")
+
+    def take(self) -> list[str]:
+        calls, self.calls = self.calls, []
+        return calls
+
+
+@pytest.fixture
+def cluster(clock: FakeClock) -> FakeTransport:
+    return FakeTransport(clock)
+
+
+@pytest.fixture
+def node(clock: FakeClock, cluster: FakeTransport) -> Iterator[Driver]:
+    broker: ChatBroker[Transport] = ChatBroker()
+    driver = Driver(broker, open_listeners("127.0.0.1", 0), clock=clock, cluster=cluster)
+    driver.listen()
+    yield driver
+    driver.close()
+
+
+def test_parts_from_other_nodes_are_settled_one_by_one(
+    node: Driver, cluster: FakeTransport
+) -> None:
+    cluster.be_ready()
+    cluster.parts = [0.0, 0.0]
+    node.step(TIMEOUT)
+    assert cluster.take()[:6] == ["ready", "flush", "receive", "flush", "receive", "flush"]
+
+
+def test_other_nodes_do_not_use_up_the_time_of_an_event_loop(
+    node: Driver, cluster: FakeTransport
+) -> None:
+    cluster.be_ready()
+    cluster.parts = [1.0, 1.0]
+    node.step(TIMEOUT)
+    assert cluster.take() == ["ready", "flush", "receive", "flush"]
+    # The rest is next, and needs no event.
+    assert select.select([node], [], [], 0)[0] == [node]
+    node.step(0)
+    assert "receive" in cluster.take()
+
+
+@pytest.mark.parametrize("ending", ["left", "aborted"])
+def test_a_node_leaves_when_nobody_is_connected_any_more(
+    node: Driver, cluster: FakeTransport, ending: str
+) -> None:
+    with socket.create_connection(node.listeners.sockets[0].getsockname(), TIMEOUT):
+        node.step(TIMEOUT)
+        node.drain()
+        node.step(0)
+        assert not node.drained
+        assert "leave" not in cluster.take()
+    while node.broker.connections:
+        node.step(TIMEOUT)
+    node.step(0)
+    node.step(0)
+    assert cluster.take().count("leave") == 1
+    assert not node.drained
+    if ending == "left":
+        cluster.left = True
+    else:
+        node.abort()
+    assert node.drained
+
+
+def test_a_drain_without_a_cluster(driver: Driver) -> None:
+    driver.drain()
+    assert driver.drained
