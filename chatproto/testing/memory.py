@@ -24,10 +24,9 @@ class MemoryServer:
     The clients are the real ones, and so are the server's decisions. `connect` gives a blocking
     client, `connect_async` one for asyncio and trio. Each test goes the same way each time.
 
-    The clock starts at 0.0, and each timeout of a client or the server is on it. It moves by
-    `advance`, and while everybody waits: for a blocking client, up to the `timeout` of the call
-    that waits, with one without a timeout it stands still. So a `receive(timeout=5)` takes
-    microseconds.
+    The clock starts at 0.0, and all timeouts of clients and the server are on it. `advance` moves
+    it. It also moves while everybody waits, up to the `timeout` of the call that waits; for a call
+    without a timeout it stands still. So a `receive(timeout=5)` takes less than a millisecond.
 
     Args:
         policy: The choices that the protocol leaves open.
@@ -90,8 +89,8 @@ class MemoryServer:
         """Run a blocking bot beside the test.
 
         The function runs on a thread of its own, but only when the test waits: in a method of a
-        client, in `advance`, and at the begin and end of the block. So either the test or a bot
-        runs, never both.
+        client, in `advance`, and at the beginning and the end of the block. So either the test or
+        a bot runs, never both.
 
         At the end of the block, `NothingWillArrive` is raised where the bot waits. What the bot has
         raised is raised in the test.
