@@ -71,7 +71,7 @@ settings.register_profile(
     "busy",
     derandomize=True,
     deadline=None,
-    max_examples=20,
+    max_examples=10,
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile("busy")
