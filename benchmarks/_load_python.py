@@ -126,7 +126,7 @@ def run_load(
 def main() -> None:
     """Run the load on the server that the command line names."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("-p", type=int, default=3333)
+    parser.add_argument("-p", type=lambda text: [*map(int, text.split(","))], default=[3333])
     parser.add_argument("-H", default="127.0.0.1")
     parser.add_argument("-m", choices=("pairs", "group"), default="pairs")
     parser.add_argument("-t", type=float, default=50.0)
@@ -137,7 +137,10 @@ def main() -> None:
     data = b"|".ljust(given.s, b"x")
     number = (given.c + 1 if given.m == "group" else 2 * given.c) + given.i
     with selectors.DefaultSelector() as selector:
-        conns = [Conn(selector, (given.H, given.p), f"{given.u}{at}", data) for at in range(number)]
+        conns = [
+            Conn(selector, (given.H, given.p[at % len(given.p)]), f"{given.u}{at}", data)
+            for at in range(number)
+        ]
         while number:
             ready = selector.select(given.t)
             if not ready:

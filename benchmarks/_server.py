@@ -40,6 +40,12 @@ def use_all_descriptors() -> None:
     resource.setrlimit(resource.RLIMIT_NOFILE, (most, most))
 
 
+def cpu_of(pid: int) -> float:
+    """Seconds of CPU time that a process has used."""
+    words = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8").rpartition(")")[2].split()
+    return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+
+
 class Server:
     """A running server, which ends with the context.
 
@@ -125,9 +131,7 @@ class Server:
 
     def cpu(self) -> float:
         """Seconds of CPU time that it has used."""
-        stat = Path(f"/proc/{self._popen.pid}/stat").read_text(encoding="utf-8")
-        words = stat.rpartition(")")[2].split()
-        return (int(words[11]) + int(words[12])) / os.sysconf("SC_CLK_TCK")
+        return cpu_of(self._popen.pid)
 
     def running(self) -> float:
         """Seconds that its main thread has run, as of its last wait or time slice of some ms."""

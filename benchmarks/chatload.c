@@ -1,6 +1,7 @@
 /* chatload: a load for line-based chat servers. It sends the next message when one has arrived.
  *
- *     chatload -p PORT [-H 127.0.0.1] [-P chat|irc|nats] -m pairs|group
+ *     chatload -p PORT[,PORT]... [-H 127.0.0.1] [-P chat|irc|nats] -m pairs|group
+ *         -p PORTS   where the connections go, in turns: with two, each pair is at two servers
  *         -c N       pairs of connections, or members of the group besides the sender
  *         -w N       messages of each sender that are on their way (1: ping-pong)
  *         -n TOTAL   deliveries to wait for
@@ -31,6 +32,7 @@
 #include <unistd.h>
 
 #define SAMPLES 2000000
+#define PORTS 8
 
 typedef struct {
     int fd, watched;
@@ -41,7 +43,7 @@ typedef struct {
 } Conn;
 
 static const char *host = "127.0.0.1", *protocol = "chat", *mode = "pairs", *prefix = "u";
-static int port = 3333, count = 10, idle, size = 32, redial;
+static int ports[PORTS] = {3333}, servers = 1, count = 10, idle, size = 32, redial;
 static long window = 100, total = 100000, sampled;
 static double limit = 50, *samples;
 static char *text, to_group[32];
@@ -102,6 +104,7 @@ static void queue_message(Conn *from, const char *command, const char *to) {
 
 static void open_conn(Conn *conn) {
     int one = 1;
+    int port = ports[(conn - conns) % servers];
     struct sockaddr_in address = {.sin_family = AF_INET, .sin_port = htons(port)};
     inet_pton(AF_INET, host, &address.sin_addr);
     conn->fd = socket(AF_INET, SOCK_STREAM, 0);
@@ -253,10 +256,16 @@ static double quantile(int permille) {
     return sampled ? samples[sampled * permille / 1000] * 1e6 : 0;
 }
 
+static void set_ports(char *list) {
+    servers = 0;
+    for (char *word = strtok(list, ","); word && servers < PORTS; word = strtok(NULL, ","))
+        ports[servers++] = atoi(word);
+}
+
 int main(int argc, char **argv) {
     for (int option; (option = getopt(argc, argv, "p:P:H:m:c:w:n:s:i:t:u:r")) != -1;)
         switch (option) {
-        case 'p': port = atoi(optarg); break; case 'H': host = optarg; break;
+        case 'p': set_ports(optarg); break; case 'H': host = optarg; break;
         case 'P': protocol = optarg; break; case 'm': mode = optarg; break;
         case 'c': count = atoi(optarg); break; case 'w': window = atol(optarg); break;
         case 'n': total = atol(optarg); break; case 's': size = atoi(optarg); break;

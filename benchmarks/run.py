@@ -26,6 +26,7 @@ PARTS: Final = (
     "pieces",
     "memory",
     "cores",
+    "cluster",
 )
 
 
