@@ -163,13 +163,16 @@ class ReconnectState:
 # from the client that has taken it over, and that client would then do the same.
 _FINAL = (ErrorCode.NAME_IN_USE, ErrorCode.AUTH_FAILED)
 
+# The server may take a while to notice that the connection before is dead, and to reach the other
+# servers of its chat.
+_PASSING = (ErrorCode.NAME_IN_USE, ErrorCode.UNAVAILABLE)
+
 
 def _may_succeed_after(error: ChatProtocolError) -> bool:
     """Whether a further attempt may succeed after a connection or an attempt ended with this."""
     match error:
         case LoginRefusedError():
-            # The server may take a while to notice that the connection before is dead.
-            return error.code == ErrorCode.NAME_IN_USE
+            return error.code in _PASSING
         case ConnectionLostError():
             return error.code not in _FINAL
         case ChatTimeoutError():

@@ -202,7 +202,12 @@ ENDS: list[tuple[ChatProtocolError, bool]] = [
     # It may be in use by the connection before.
     (LoginRefusedError(ErrorCode.NAME_IN_USE, "it is taken"), True),
     (LoginRefusedError("NAME_IN_USE", "it is taken"), True),
-    *((LoginRefusedError(code, "no"), False) for code in ErrorCode if code != "NAME_IN_USE"),
+    (LoginRefusedError(ErrorCode.UNAVAILABLE, "cut off"), True),
+    *(
+        (LoginRefusedError(code, "no"), False)
+        for code in ErrorCode
+        if code not in ("NAME_IN_USE", "UNAVAILABLE")
+    ),
     (LoginRefusedError("", "no"), False),
     (LoginRefusedError("NEW", "no"), False),
     *((kind(code, "no"), False) for kind in ProtocolError.__subclasses__() for code in ErrorCode),
