@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import NoReturn
 
-from chatproto import __version__
+from chatproto import ClusterError, __version__
 
 from .server.server import Server
 from .service.errors import StartError
@@ -71,7 +71,7 @@ def _run(arguments: Sequence[str], signals: Signals) -> int:
         notifier = stack.enter_context(contextlib.closing(Notifier()))
         try:
             server = Server(**parameters, sockets=sockets_of(settings))
-        except (OSError, StateError) as error:
+        except (OSError, StateError, ClusterError) as error:
             raise cannot_start(error) from None
         stack.callback(server.close)
         if settings.values["metrics_port"] is not None:
@@ -79,7 +79,10 @@ def _run(arguments: Sequence[str], signals: Signals) -> int:
         reloader = Reloader(OPTIONS, read, settings, server)
         server.on_tick(lambda: attend(signals, notifier, server.shutdown, reloader.reload))
         announce(server.addresses, notifier, parameters["ssl"])
-        server.run()
+        try:
+            server.run()
+        except ClusterError as error:
+            raise cannot_start(error) from None
     return 0
 
 

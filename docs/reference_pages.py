@@ -21,7 +21,17 @@ from prometheus_client.metrics_core import Metric
 
 import chatproto_anyio
 import chatproto_sync
-from chatproto import CloseReason, Counters, ErrorCode, EventKind, Limits, LogEvent, Policy
+from chatproto import (
+    CloseReason,
+    ClusterCounters,
+    Counters,
+    ErrorCode,
+    EventKind,
+    Limits,
+    LogEvent,
+    Policy,
+    Standing,
+)
 from chatproto.server.notices import Notices
 from chatproto_anyio.cli.main import cli
 from chatproto_anyio.cli.serve import SERVE_OPTIONS
@@ -35,12 +45,25 @@ FOLDER: Final = Path(__file__).with_name("reference")
 LIVE: Final = "↻"
 """Marks the options that SIGHUP changes."""
 
+OF_A_CLUSTER: Final = "chatproto_cluster_"
+"""What the names of the metrics of a cluster begin with."""
+
+METRIC_HEADS: Final = ("metric", "type", "label", "what it counts")
+"""The heads of the tables of metrics."""
+
 GROUPS: Final = {
     "The command itself": ("config", "check", "backend"),
     "Where it listens": ("host", "port", "reuse-port", "unix", "unix-mode", "proxy-protocol"),
     "TLS": ("tls-cert", "tls-key", "tls-key-password-file", "tls-client-ca"),
     "Rules": ("policy", "duplicate-login", "broadcasting", "names", "adding", "no-notices"),
     "Groups that survive a restart": ("state",),
+    "Many servers as one chat": (
+        "cluster",
+        "cluster-password-file",
+        "node",
+        "node-timeout",
+        "patience",
+    ),
     "Limits on lines": ("max-line", "bad-lines", "rate"),
     "Limits on connections": (
         "max-connections",
@@ -455,10 +478,16 @@ class _NothingYet:
         """See `MetricsSource`."""
         return Counters()
 
+    def cluster_snapshot(self) -> ClusterCounters:
+        """See `MetricsSource`."""
+        return ClusterCounters(unacknowledged={"a": 0})
+
 
 def page_of_metrics() -> str:
     """What Prometheus reads."""
-    rows = [_metric(each) for each in Collector(_NothingYet()).collect()]
+    metrics = list(Collector(_NothingYet()).collect())
+    rows = [_metric(each) for each in metrics if not each.name.startswith(OF_A_CLUSTER)]
+    cluster_rows = [_metric(each) for each in metrics if each.name.startswith(OF_A_CLUSTER)]
     return (
         _head(
             "Metrics",
@@ -470,7 +499,7 @@ def page_of_metrics() -> str:
             """,
         )
         + "\n\n"
-        + _table(("metric", "type", "label", "what it counts"), rows)
+        + _table(METRIC_HEADS, rows)
         + "\n\n"
         + dedent(
             """\
@@ -481,8 +510,19 @@ def page_of_metrics() -> str:
             ```promql
             histogram_quantile(0.99, rate(chatproto_lag_seconds_bucket[5m]))
             ```
+
+            ## Of a cluster
+
+            A server with [`--cluster`](options.md#cluster) has these too. From Python,
+            `Server.cluster_snapshot` returns the same numbers as
+            [`ClusterCounters`](../api/cluster.md#chatproto.ClusterCounters).
+            [Run several servers as one chat](../how-to/run-a-cluster.md#watch-it) says which of
+            them tell most.
+
             """
         )
+        + _table(METRIC_HEADS, cluster_rows)
+        + "\n"
     )
 
 
@@ -491,6 +531,9 @@ def _metric(metric: Metric) -> tuple[str, str, str, str]:
         "chatproto_refusals": "`code`: see [error codes](error-codes.md)",
         "chatproto_closes": "`reason`: see [close reasons](close-reasons.md)",
         "chatproto_lag_seconds": "`le`",
+        "chatproto_cluster_standing": "`standing`: " + ", ".join(f"`{each}`" for each in Standing),
+        "chatproto_cluster_unacknowledged_bytes": "`node`",
+        "chatproto_cluster_full": "`node`",
     }
     has_labels = any(sample.labels for sample in metric.samples)
     label = labels[metric.name] if has_labels else ""

@@ -250,7 +250,9 @@ class Cluster:
         return events
 
     def snapshot(self) -> ClusterCounters:
-        """The counters as they stand now."""
+        """The counters as they stand now. Other threads may call it."""
+        # Copied in one step, because nodes come and go meanwhile.
+        others = [node for node in list(self._nodes.values()) if node.name != self.name]
         return replace(
             self._counters,
             standing=self.standing,
@@ -258,8 +260,8 @@ class Cluster:
             far_users=self._hub.remotes,
             ledger_position=self._position,
             ledger_lag=self._liveness.lag,
-            unacknowledged={node.name: node.outgoing.size for node in self._others()},
-            full=tuple(node.name for node in self._others() if node in self._flow.full),
+            unacknowledged={node.name: node.outgoing.size for node in others},
+            full=tuple(node.name for node in others if node in self._flow.full),
         )
 
     # For the broker; see `Replication`

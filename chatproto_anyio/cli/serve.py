@@ -10,6 +10,7 @@ from typing import Any, Final
 import anyio
 import click
 
+from chatproto import ClusterError
 from chatproto_sync.service.errors import StartError
 from chatproto_sync.service.logs import JsonFormatter, log_to_stderr, logs_json, wants_json
 from chatproto_sync.service.options import OPTIONS, Option
@@ -152,7 +153,7 @@ async def _run(
         # else runs here yet.
         try:
             server = Server(**parameters, sockets=sockets_of(settings))
-        except (OSError, StateError) as error:
+        except (OSError, StateError, ClusterError) as error:
             raise cannot_start(error) from None
         stack.callback(server.close)
         if settings.values["metrics_port"] is not None:
@@ -172,4 +173,7 @@ async def _run(
             reloader = Reloader(SERVE_OPTIONS, read, settings, server)
             server.on_tick(lambda: attend(signals, notifier, stop, reloader.reload))
             announce(server.addresses, notifier, parameters["ssl"])
-            await server.run()
+            try:
+                await server.run()
+            except ClusterError as error:
+                raise cannot_start(error) from None

@@ -13,6 +13,7 @@ from anyio.lowlevel import current_token
 
 from chatproto import (
     ChatBroker,
+    ClusterCounters,
     ClusterError,
     Counters,
     Limits,
@@ -83,6 +84,7 @@ class Server:
                     redis, node or default_node(port), node_timeout, patience
                 )
                 stack.callback(transport.close)
+            self._cluster = None if transport is None else transport.cluster
             broker: ChatBroker[Transport] = ChatBroker(
                 policy=policy,
                 limits=fitted(limits),
@@ -90,7 +92,7 @@ class Server:
                 ask=authenticate is not None,
                 groups=() if self._writer is None else self._writer.read(),
                 note_changes=self._writer is not None,
-                cluster=None if transport is None else transport.cluster,
+                cluster=self._cluster,
             )
             if transport is not None:
                 transport.join(broker)
@@ -199,6 +201,10 @@ class Server:
     def snapshot(self) -> Counters:
         """A copy of the counters. Other threads may call it."""
         return self._driver.broker.snapshot()
+
+    def cluster_snapshot(self) -> ClusterCounters | None:
+        """A copy of the counters of the cluster; None without one. Other threads may call it."""
+        return None if self._cluster is None else self._cluster.snapshot()
 
     def on_tick(self, function: Callable[[], None]) -> None:
         """Call a function several times a second in the loop that serves, while `run` runs.

@@ -99,6 +99,11 @@ def parse_redis_url(url: str, password: str | None = None) -> RedisURL:
     )
 
 
+def hide_password(url: str) -> str:
+    """A URL for people: with stars in place of a password."""
+    return re.sub(r"^([^:]*://[^/@]*?:).*@", r"\1***@", url)
+
+
 def _query(parts: SplitResult, known: tuple[str, ...]) -> dict[str, str]:
     found = dict(parse_qsl(parts.query, keep_blank_values=True))
     for key in found:

@@ -10,6 +10,7 @@ from types import FrameType
 
 from chatproto import (
     ChatBroker,
+    ClusterCounters,
     ClusterError,
     Counters,
     Limits,
@@ -66,8 +67,8 @@ class Server:
         cluster_password: The password of Redis, so that the URL need not have it; None for none.
         node: The name of this server in the cluster, different for each; None for the name of the
             machine and the port.
-        node_timeout: Seconds without a sign of life after which the other servers take this one for
-            dead, and its users are offline.
+        node_timeout: Seconds without a sign of life after which another server counts as dead, and
+            its users as offline.
         patience: Seconds that users wait while Redis does not answer, before what they send to
             users of other servers is refused with UNAVAILABLE.
 
@@ -120,6 +121,7 @@ class Server:
                     redis, node or default_node(port), node_timeout, patience
                 )
                 stack.callback(transport.close)
+            self._cluster = None if transport is None else transport.cluster
             broker: ChatBroker[Transport] = ChatBroker(
                 policy=policy,
                 limits=fitted(limits),
@@ -127,7 +129,7 @@ class Server:
                 ask=authenticate is not None,
                 groups=() if self._writer is None else self._writer.read(),
                 note_changes=self._writer is not None,
-                cluster=None if transport is None else transport.cluster,
+                cluster=self._cluster,
             )
             if transport is not None:
                 transport.join(broker)
@@ -231,6 +233,10 @@ class Server:
     def snapshot(self) -> Counters:
         """A copy of the counters. Other threads may call it."""
         return self._driver.broker.snapshot()
+
+    def cluster_snapshot(self) -> ClusterCounters | None:
+        """A copy of the counters of the cluster; None without one. Other threads may call it."""
+        return None if self._cluster is None else self._cluster.snapshot()
 
     def on_tick(self, function: Callable[[], None]) -> None:
         """Have the loop that serves call a function several times a second, while `run` runs.

@@ -1,6 +1,7 @@
 """Metrics for Prometheus. Needs `prometheus_client`, which the extra `server` installs."""
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from itertools import accumulate
 from typing import Final, Protocol
@@ -13,7 +14,14 @@ from prometheus_client.core import (
     Metric,
 )
 
-from chatproto import CloseReason, Counters, ErrorCode, LagHistogram
+from chatproto import (
+    CloseReason,
+    ClusterCounters,
+    Counters,
+    ErrorCode,
+    LagHistogram,
+    Standing,
+)
 
 from ..sockets.addresses import join
 from ..sockets.driver import logger
@@ -39,12 +47,72 @@ _COUNTERS: Final = (
     ("bytes_sent", "chatproto_sent_bytes", "Bytes written to connections."),
 )
 
+# The same of `ClusterCounters`, for a server that is a node of a cluster.
+_CLUSTER_GAUGES: Final = (
+    ("nodes", "chatproto_cluster_nodes", "Nodes of the chat, this one included."),
+    (
+        "far_users",
+        "chatproto_cluster_far_users",
+        "Connections of other nodes that are logged in.",
+    ),
+    (
+        "ledger_position",
+        "chatproto_cluster_ledger_position",
+        "Entries of the ledger that the node has applied, since the chat began.",
+    ),
+    (
+        "ledger_lag",
+        "chatproto_cluster_ledger_lag_seconds",
+        "Seconds since the last entry of the node came back from the ledger.",
+    ),
+)
+_CLUSTER_COUNTERS: Final = (
+    (
+        "syncs",
+        "chatproto_cluster_syncs",
+        "Refusals and requests that waited until the node had read the ledger.",
+    ),
+    ("mails_sent", "chatproto_cluster_mails_sent", "Mails to other nodes, each once."),
+    ("mails_received", "chatproto_cluster_mails_received", "Mails from other nodes, each once."),
+    ("mail_bytes_sent", "chatproto_cluster_mail_sent_bytes", "Bytes in mails to other nodes."),
+    (
+        "mail_bytes_received",
+        "chatproto_cluster_mail_received_bytes",
+        "Bytes in mails from other nodes.",
+    ),
+    (
+        "resent",
+        "chatproto_cluster_resent",
+        "Entries and mails appended once more after an interruption.",
+    ),
+    (
+        "waited",
+        "chatproto_cluster_mails_waited",
+        "Mails that waited until the node had read the ledger as far as their writers.",
+    ),
+    (
+        "full_told",
+        "chatproto_cluster_full_told",
+        "Times that another node was told to let its senders wait for a slow reader.",
+    ),
+    (
+        "returned",
+        "chatproto_cluster_returned",
+        "Messages whose recipient had left before they came.",
+    ),
+    ("garbled", "chatproto_cluster_garbled", "Entries and mails that could not be read."),
+)
+
 
 class MetricsSource(Protocol):
     """The part of a server that the metrics come from."""
 
     def snapshot(self) -> Counters:
         """A copy of the counters."""
+        ...
+
+    def cluster_snapshot(self) -> ClusterCounters | None:
+        """A copy of the counters of the cluster; None without one."""
         ...
 
 
@@ -80,6 +148,44 @@ class Collector:
             buckets=list(_buckets(counters.lag)),
             sum_value=counters.lag.total,
         )
+        cluster = self._source.cluster_snapshot()
+        if cluster is not None:
+            yield from _of_cluster(cluster)
+
+
+def _of_cluster(counters: ClusterCounters) -> Iterator[Metric]:
+    standing = GaugeMetricFamily(
+        "chatproto_cluster_standing",
+        "How the node stands with the others: 1 for that, 0 for each other way.",
+        labels=["standing"],
+    )
+    for each in Standing:
+        standing.add_metric([each], counters.standing is each)
+    yield standing
+    for field, name, text in _CLUSTER_GAUGES:
+        yield GaugeMetricFamily(name, text, getattr(counters, field))
+    for field, name, text in _CLUSTER_COUNTERS:
+        yield CounterMetricFamily(name, text, getattr(counters, field))
+    unacknowledged = GaugeMetricFamily(
+        "chatproto_cluster_unacknowledged_bytes",
+        "Bytes of mail that another node has not acknowledged.",
+        labels=["node"],
+    )
+    full = GaugeMetricFamily(
+        "chatproto_cluster_full",
+        "1 while senders wait for another node, else 0.",
+        labels=["node"],
+    )
+    # One that has ended, and one that has begun, may have the same ID for a moment.
+    sizes, waits = Counter[str](), Counter[str]()
+    for node, size in counters.unacknowledged.items():
+        sizes[node.partition("#")[0]] += size
+        waits[node.partition("#")[0]] |= node in counters.full
+    for node, size in sizes.items():
+        unacknowledged.add_metric([node], size)
+        full.add_metric([node], waits[node])
+    yield unacknowledged
+    yield full
 
 
 def _buckets(lag: LagHistogram) -> Iterator[tuple[str, int]]:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from dataclasses import Field, dataclass, fields
 from enum import Enum
 from itertools import pairwise
+from math import isfinite
 from typing import Any, Final
 
 from chatproto import Limits, Policy, ProxyNetworks
@@ -150,6 +151,12 @@ def _network(text: str) -> str:
     return text
 
 
+def _node(text: str) -> str:
+    if not text or not text.isprintable() or set(text) & set(" #"):
+        raise ValueError(f"{text!r} is no name of a server: use letters, digits, - and .")
+    return text
+
+
 def _integer(text: str) -> int:
     try:
         return int(text)
@@ -162,6 +169,13 @@ def _number(text: str) -> float:
         return float(text)
     except ValueError:
         raise ValueError(f"{text!r} is not a number") from None
+
+
+def _pause(text: str) -> float:
+    seconds: float = TIME.value_of(text)
+    if not (isfinite(seconds) and seconds > 0):
+        raise ValueError(f"{text!r} is not more than 0 seconds")
+    return seconds
 
 
 def _policy_options() -> tuple[Option, ...]:
@@ -355,6 +369,49 @@ OPTIONS: Final = (
         "file to keep the groups in, so that they survive a restart",
         _not_empty,
         metavar="PATH",
+    ),
+    Option(
+        "cluster",
+        "URL of the Redis or Valkey over which several servers are one chat, such as"
+        " redis://HOST:6379/NAME; rediss:// and redis+unix:// are possible too",
+        _not_empty,
+        metavar="URL",
+    ),
+    Option(
+        "cluster-password-file",
+        "file whose first line is the password of that Redis",
+        _not_empty,
+        metavar="PATH",
+        needs="cluster",
+    ),
+    Option(
+        "node",
+        "name of this server in the cluster, different for each (default: host name and port)",
+        _node,
+        metavar="ID",
+        needs="cluster",
+    ),
+    Option(
+        "node-timeout",
+        "seconds without a sign of life after which another server counts as dead, and its users"
+        " as offline",
+        _pause,
+        10.0,
+        TIME.metavar,
+        needs="cluster",
+        unit=TIME,
+        toml=float,
+    ),
+    Option(
+        "patience",
+        "seconds that clients wait while Redis does not answer, before the server refuses what"
+        " needs the other servers",
+        _pause,
+        3.0,
+        TIME.metavar,
+        needs="cluster",
+        unit=TIME,
+        toml=float,
     ),
     *_limit_options(),
     Option(

@@ -10,6 +10,7 @@ from typing import Any, Final, NamedTuple
 
 from chatproto import Limits, Policy
 
+from ..cluster.url import hide_password
 from ..sockets.listeners import EVERYWHERE
 from .config_file import read_config
 from .environment import CLIENT_VARIABLES, ELSEWHERE, unknown_variables, why_ignored
@@ -111,6 +112,8 @@ def in_use(options: Iterable[Option], settings: Settings) -> list[Use]:
             value = getattr(policy, option.key).value
             place = places.get("policy", "default")
         text = option.text_of(value)
+        if option.key == "cluster" and value is not None:
+            text = hide_password(value)
         if not values["host"] and values["unix"]:
             # Then it listens on no TCP port.
             if option.key in ("port", "reuse_port"):
@@ -202,6 +205,16 @@ def _check_together(options: Iterable[Option], settings: Settings) -> None:
     for key, name in needs.items():
         if key in places and name.replace("-", "_") not in places:
             raise ValueError(f"{places[key]} has no use without --{name}")
+    if "state" in places and "cluster" in places:
+        raise ValueError(
+            f"{places['state']} has no use with {places['cluster']}: a cluster keeps its groups in"
+            " Redis"
+        )
+    if "cluster" in places and settings.values["reuse_port"] and "node" not in places:
+        raise ValueError(
+            f"{places['reuse_port']} with {places['cluster']} needs --node, different for each"
+            " process: all of them have the same port"
+        )
     if "unix" in places and "host" not in places:
         for key in ("port", "reuse_port"):
             if key in places and settings.values[key] is not False:

@@ -8,11 +8,13 @@ import socket
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import UTC, datetime
+from pathlib import Path
 from ssl import CERT_NONE, SSLContext
 from typing import Any
 
-from chatproto import visible
+from chatproto import ClusterError, visible
 
+from ..cluster.url import parse_redis_url
 from ..sockets.addresses import join
 from ..sockets.driver import logger
 from ..sockets.errors import reason_of
@@ -79,7 +81,59 @@ def parameters_of(settings: Settings) -> dict[str, Any]:
         "limits": limits_of(settings),
         "notices": not values["no_notices"],
         "state": values["state"],
+        **_cluster_parameters(settings),
     }
+
+
+def _cluster_parameters(settings: Settings) -> dict[str, Any]:
+    """The parameters of a `Server` that concern the cluster; none without one.
+
+    Raises:
+        ValueError: The URL is wrong, or the file with the password can't be used.
+    """
+    values = settings.values
+    if values["cluster"] is None:
+        return {}
+    password = None
+    if values["cluster_password_file"] is not None:
+        try:
+            password = _first_line(values["cluster_password_file"])
+        except ValueError as error:
+            raise ValueError(f"{settings.name_of('cluster_password_file')}: {error}") from None
+    place = settings.name_of("cluster")
+    try:
+        url = parse_redis_url(values["cluster"], password)
+    except ValueError as error:
+        raise ValueError(f"{place}: {error}") from None
+    if place == "--cluster" and url.password and password is None:
+        raise ValueError(
+            "--cluster: everybody on this machine can see a password in a command line; use"
+            " --cluster-password-file, or the variable CHATPROTO_CLUSTER"
+        )
+    return {
+        "cluster": values["cluster"],
+        "cluster_password": password,
+        "node": values["node"],
+        "node_timeout": values["node_timeout"],
+        "patience": values["patience"],
+    }
+
+
+def _first_line(path: str) -> str:
+    """The first line of a file.
+
+    Raises:
+        ValueError: The file can't be read, or the line is empty.
+    """
+    try:
+        line = Path(path).read_text(encoding="utf-8").partition("\n")[0]
+    except OSError as error:
+        raise ValueError(f"can't read {path}: {error.strerror}") from None
+    except UnicodeDecodeError:
+        raise ValueError(f"can't read {path}: it is not UTF-8") from None
+    if not line:
+        raise ValueError(f"the first line of {path} is empty")
+    return line
 
 
 def sockets_of(settings: Settings) -> list[socket.socket]:
@@ -185,13 +239,13 @@ def greeting(addresses: Sequence[str], tls: SSLContext | None) -> str:
     )
 
 
-def cannot_start(error: OSError | StateError) -> StartError:
-    """The error of a server that cannot listen, or cannot use its state file.
+def cannot_start(error: OSError | StateError | ClusterError) -> StartError:
+    """The error of a server that cannot listen, use its state file, or be a node of its cluster.
 
     Args:
         error: The cause. Errors of `open_listeners` have the address.
     """
-    if isinstance(error, StateError):
+    if isinstance(error, StateError | ClusterError):
         return StartError(str(error))
     if error.filename is None:
         return StartError(f"can't start: {reason_of(error)}")

@@ -53,8 +53,10 @@ def example(option: Option) -> str:
     return f"{option.name} = {value}\n"
 
 
-def test_each_option_can_be_in_a_file(path: Path) -> None:
-    options = [each for each in OPTIONS if each.in_file]
+@pytest.mark.parametrize("other", ["state", "cluster"])
+def test_each_option_can_be_in_a_file(path: Path, other: str) -> None:
+    """Those of a cluster and the path of a state file exclude each other."""
+    options = [each for each in OPTIONS if each.in_file and other not in (each.name, each.needs)]
     path.write_text("".join(map(example, options)), encoding="utf-8")
     found = read_settings(OPTIONS, {"config": [str(path)]}, {"CHATPROTO_METRICS_PORT": "778"})
     for option in options:

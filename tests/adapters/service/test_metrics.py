@@ -2,10 +2,18 @@
 
 import re
 from collections.abc import Iterator
+from dataclasses import fields
 
 import pytest
 
-from chatproto import CloseReason, Counters, ErrorCode, LagHistogram
+from chatproto import (
+    CloseReason,
+    ClusterCounters,
+    Counters,
+    ErrorCode,
+    LagHistogram,
+    Standing,
+)
 
 pytest.importorskip("prometheus_client")
 
@@ -19,6 +27,10 @@ class Source:
 
     def __init__(self) -> None:
         self.counters = Counters()
+        self.cluster: ClusterCounters | None = None
+
+    def cluster_snapshot(self) -> ClusterCounters | None:
+        return self.cluster
 
     def snapshot(self) -> Counters:
         return self.counters
@@ -86,3 +98,41 @@ def test_bytes_are_in_the_names_of_what_counts_bytes(source: Source) -> None:
         "chatproto_received_bytes_total",
         "chatproto_sent_bytes_total",
     }
+
+
+def test_a_node_of_a_cluster_has_series_of_it(source: Source) -> None:
+    alone = page(source)
+    source.cluster = ClusterCounters(
+        standing=Standing.LATE,
+        nodes=3,
+        far_users=7,
+        ledger_lag=2.6,
+        mails_sent=5,
+        mail_bytes_sent=640,
+        unacknowledged={"b#old.1": 10, "b#new.1": 2, "c#x.1": 0},
+        full=("b#old.1",),
+    )
+    series = page(source)
+    assert {name for name in alone if "cluster" in name} == set()
+    assert {name: value for name, value in series.items() if value and name not in alone} == {
+        'chatproto_cluster_standing{standing="late"}': 1.0,
+        "chatproto_cluster_nodes": 3.0,
+        "chatproto_cluster_far_users": 7.0,
+        "chatproto_cluster_ledger_lag_seconds": 2.6,
+        "chatproto_cluster_mails_sent_total": 5.0,
+        "chatproto_cluster_mail_sent_bytes_total": 640.0,
+        'chatproto_cluster_unacknowledged_bytes{node="b"}': 12.0,
+        'chatproto_cluster_full{node="b"}': 1.0,
+    }
+    for each in Standing:
+        assert f'chatproto_cluster_standing{{standing="{each}"}}' in series
+    assert series['chatproto_cluster_full{node="c"}'] == 0.0
+
+
+def test_each_counter_of_a_cluster_has_a_series(source: Source) -> None:
+    source.cluster = ClusterCounters()
+    numbers = [each.name for each in fields(ClusterCounters) if each.type in (int, float)]
+    assert len(numbers) >= 14
+    for value, name in enumerate(numbers, start=100):
+        setattr(source.cluster, name, value)
+    assert set(range(100, 100 + len(numbers))) <= set(page(source).values())

@@ -1,0 +1,47 @@
+"""`--cluster`: what operators see of it."""
+
+import signal
+import urllib.request
+from pathlib import Path
+
+import pytest
+
+from ..processes import COMMANDS, run, spawn
+from ..servers import TIMEOUT, SocketClient, clients, reserved_port
+from .insides import Redis
+
+
+@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+def test_a_node(command: list[str], redis: Redis, tmp_path: Path) -> None:
+    pytest.importorskip("prometheus_client")
+    config, port = tmp_path / "chat.toml", reserved_port()
+    text = f'port = 0\ncluster = "{redis.url}"\nnode = "a"\nmetrics-port = {port}\n'
+    config.write_text(text, encoding="utf-8")
+    with spawn([*command, "--config", str(config)], tmp_path / "log") as process:
+        with (
+            SocketClient(process.address) as alice,
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT) as page,
+        ):
+            alice.login("alice")
+            lines = page.read().decode().splitlines()
+        assert 'chatproto_cluster_standing{standing="up"} 1.0' in lines
+        assert "chatproto_cluster_nodes 1.0" in lines
+        config.write_text(f'{text}max-groups = 7\nnames = "any"\n', encoding="utf-8")
+        process.popen.send_signal(signal.SIGHUP)
+        process.wait_for_log(
+            "ERROR the old configuration stays in use: the policy and the limits on groups belong"
+            " to the chat, not to one server: "
+        )
+        with clients(process.address, "bob"):
+            pass
+        assert process.end(signal.SIGTERM) == 0
+    assert "INFO joined the chat" in process.log
+
+
+@pytest.mark.parametrize("kind", ["sync", "asyncio"])
+def test_a_redis_that_is_not_there(kind: str) -> None:
+    url = f"redis://127.0.0.1:{reserved_port()}/tea"
+    result = run(*COMMANDS[kind], "--port", "0", "--cluster", url)
+    assert (result.returncode, result.stdout) == (1, "")
+    assert result.stderr.startswith("Error: can't use Redis at 127.0.0.1:")
+    assert "Connection refused" in result.stderr
