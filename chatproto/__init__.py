@@ -60,6 +60,7 @@ else:
 __all__ = [
     "GROUPS_NAME",
     "NAME_MAX",
+    "PING_PREFIX",
     "SERVER_NAME",
     "TRANSITIONS",
     "Action",

@@ -9,6 +9,7 @@ from .client.messages import Message as Message
 from .client.messages import Notice as Notice
 from .client.messages import Reconnected as Reconnected
 from .client.messages import encode_data as encode_data
+from .client.ping import PING_PREFIX as PING_PREFIX
 from .client.ping import Ping as Ping
 from .client.protocols import AsyncChatClient as AsyncChatClient
 from .client.protocols import ChatClient as ChatClient

@@ -39,7 +39,7 @@ COMMAND: Final = "chatproto chat alice"
 
 PROGRAM: Final = """
 from chatproto_anyio.cli.chat import command, conversation
-conversation.WAIT_INFO_DELAY = command.HEARTBEAT = 3600.0
+conversation.SHOW_DELAY = conversation.WAIT_INFO_DELAY = command.HEARTBEAT = 3600.0
 from chatproto.__main__ import main
 main()
 """
@@ -69,6 +69,7 @@ max-width:100%;height:auto}
 .chat-terminal .button{fill:#6e7681}
 .chat-terminal .title{fill:#b1bac4;text-anchor:middle}
 .chat-terminal .bold{font-weight:700}
+.chat-terminal .underline{text-decoration:underline}
 .chat-terminal .cursor{fill:#e6edf3}
 .chat-terminal .green{fill:#56d364}
 .chat-terminal .blue{fill:#79c0ff}
@@ -235,7 +236,8 @@ def _row(screen: pyte.Screen, row: int) -> list[str]:
         cell = screen.buffer[row][column]
         # A space looks the same in every style, and which one it has may differ.
         is_space = character == " " and styles
-        styles.append(styles[-1] if is_space else (CLASSES[cell.fg], "bold" * cell.bold))
+        looks = (CLASSES[cell.fg], "bold" * cell.bold, "underline" * cell.underscore)
+        styles.append(styles[-1] if is_space else looks)
     line = re.sub(r"^\d\d:\d\d(?= )", TIME, line)
     parts = []
     column = 0

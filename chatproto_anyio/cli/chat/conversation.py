@@ -1,18 +1,22 @@
 """A conversation: executes what the user types, and shows what the client receives."""
 
+import math
 from collections import deque
 from collections.abc import AsyncIterator, Sequence
 from typing import Final, Protocol, assert_never
 
 import anyio
+from anyio.abc import TaskGroup
 
 from chatproto import (
+    PING_PREFIX,
     Added,
     Broadcast,
     ChatProtocolError,
     ChatTimeoutError,
     ConnectionLostError,
     Disconnected,
+    ErrorCode,
     Group,
     Leave,
     LocalProtocolError,
@@ -28,27 +32,40 @@ from chatproto import (
 )
 
 from ...client.client import Client
-from ...client.time_limit import time_limit
 from ..running import NO_LABELS, format_disconnected, format_reconnected
 from .lines import OutputLine
 from .parsing import (
     USAGES,
     AddMember,
     Hint,
+    LastMessage,
     ListGroups,
     ListMembers,
-    OutgoingCommand,
     ParsedInput,
     Recipient,
     ServiceRequest,
     SetRecipient,
     SimpleCommand,
-    parse,
+    parse_lines,
 )
 from .vocabulary import RecentNames, Vocabulary
 
 WAIT_INFO_DELAY: Final = 2.0
 """Seconds without an answer before the user is told that the program waits."""
+
+SHOW_DELAY: Final = 0.3
+"""Seconds without an answer before the user sees what was sent. Usually the answer comes first, and
+a line that the server has refused is marked when it is shown."""
+
+FLUSH_TIMEOUT: Final = 2.0
+"""Seconds without an answer after which the program gives up when the user has quit."""
+
+RETRY_TIME: Final = 10.0
+"""For how many seconds after an outage messages to users who are not online are tried again: others
+need some time to come back too."""
+
+RETRY_INTERVAL: Final = 0.5
+"""Seconds between two such attempts."""
 
 _WIDTH: Final = max(len(f"{name} {usage.arguments}") for name, usage in USAGES.items())
 
@@ -67,20 +84,16 @@ HELP: Final = [
 class UserInterface(Protocol):
     """Where the user types, and where lines are shown."""
 
-    @property
-    def flush_timeout(self) -> float | None:
-        """Seconds that the server has at the end to confirm the last messages.
-
-        None to wait as long as for any other answer.
-        """
-        ...
-
     def read(self) -> AsyncIterator[str]:
         """Read what the user types: each time one line, or several lines that were pasted."""
         ...
 
     def take_unread(self) -> list[str]:
         """Take what the user has typed and nobody has read: see `read`."""
+        ...
+
+    async def wait_until_ended(self) -> None:
+        """Wait until the user has quit, and waits for the program to end."""
         ...
 
     async def show(self, line: OutputLine) -> None:
@@ -99,15 +112,28 @@ class Conversation:
     def __init__(self, client: Client, recipient: Recipient | None) -> None:
         self._client = client
         self._recipient = recipient
-        self._replying_to: Recipient | None = None
-        # The line that is being executed, until something is sent for it; and the lines after it.
+        self.last_message: LastMessage | None = None
+        """What `/reply` and `/r` answer. It changes with each message that arrives."""
+        # The line that is being executed, as it was typed, until the server has handled it; and the
+        # lines after it, with what they ask for.
         self._current: str | None = None
-        self._waiting: deque[str] = deque()
-        # What was sent, and is not confirmed yet.
-        self._unconfirmed: list[OutputLine] = []
-        self._has_unconfirmed = anyio.Event()
-        self._all_confirmed = anyio.Event()
-        # Why some of it may be lost, until the connection is back.
+        self._waiting: deque[tuple[str, ParsedInput]] = deque()
+        # What shows the line that is being executed; and the same until it is shown.
+        self._line = OutputLine.info("")
+        self._unshown: OutputLine | None = None
+        # Whether it may have been sent.
+        self._may_be_sent = False
+        # How many lines were executed.
+        self._executed = 0
+        # Whether the server confirms what is sent.
+        self._confirms = client.labels
+        # Until when messages to users who are not online are tried again.
+        self._retry_until = -math.inf
+        # The groups that this user is known to be in.
+        self._own_groups = RecentNames()
+        # The name that the user was warned of.
+        self._warned_of: str | None = None
+        # Why what was sent last may be lost, until the connection is back.
         self._loss: ChatProtocolError | None = None
         # Each entry is the maker's name, a space and the group's name.
         self._made_groups = RecentNames()
@@ -124,14 +150,6 @@ class Conversation:
         name = visible_name(self._client.name)
         return f"{name}: " if self._recipient is None else f"{name} -> {self._recipient}: "
 
-    @property
-    def reply_command(self) -> str | None:
-        """The command that `/reply` stands for now, up to its text; None before the first message.
-
-        It changes with each message that arrives.
-        """
-        return None if self._replying_to is None else self._replying_to.command
-
     async def run(self, interface: UserInterface) -> None:
         """Run until the input ends or the user quits, then log out.
 
@@ -143,22 +161,19 @@ class Conversation:
             await interface.show(OutputLine.info(NO_LABELS))
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._receive, interface)
-            confirming = anyio.CancelScope()
-            tasks.start_soon(self._confirm, interface, confirming)
             try:
                 await self._execute_all(interface)
-                await self._wait_until_confirmed(interface)
                 if self._loss is not None:
                     raise self._loss
             except BaseException:
-                lines = "\n".join([*self._waiting, *interface.take_unread()]).split("\n")
+                waiting = [line for line, _ in self._waiting]
+                lines = "\n".join([*waiting, *interface.take_unread()]).split("\n")
                 await self._show_unsent(interface, *lines)
                 raise
             finally:
                 with anyio.CancelScope(shield=True):
                     # Ends the tasks that receive, once they have shown what arrived before.
                     await self._client.logout()
-                confirming.cancel()
 
     async def _receive(self, interface: UserInterface) -> None:
         """Show what arrives, until logout.
@@ -169,28 +184,32 @@ class Conversation:
         lost = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._receive_notices, interface)
+            if self._client.labels:
+                tasks.start_soon(self._compare_groups, interface)
             try:
-                await self._receive_messages(interface)
+                await self._receive_messages(interface, tasks)
             except ChatProtocolError as error:
                 # Raised below, when the notices that came before it are shown.
                 lost = error
         if lost is not None:
             raise lost
 
-    async def _receive_messages(self, interface: UserInterface) -> None:
+    async def _receive_messages(self, interface: UserInterface, tasks: TaskGroup) -> None:
         async for item in self._client.items():
             match item:
                 case Message(sender, _, group):
                     self.vocabulary.users.add(sender)
-                    if group is None:
-                        self._replying_to = Recipient(sender)
-                    else:
-                        self._replying_to = Recipient(group, group=True)
+                    source = user = Recipient(sender)
+                    if group is not None:
+                        source = Recipient(group, group=True)
                         self.vocabulary.groups.add(group)
-                    await interface.show(OutputLine.received(item))
+                        self._own_groups.add(group)
+                    self.last_message = LastMessage(user, source)
+                    await interface.show(OutputLine.received(item, self._client.name))
                 case Added(group, _, by):
                     self.vocabulary.users.add(by)
                     self.vocabulary.groups.add(group)
+                    self._own_groups.add(group)
                     await interface.show(OutputLine.added(item))
                 case Disconnected():
                     self.is_connected = False
@@ -198,7 +217,13 @@ class Conversation:
                 case Reconnected():
                     self.is_connected = True
                     self._loss = None
+                    self._confirms = self._client.labels
+                    # What waited for the connection is on its way.
+                    self._may_be_sent = True
+                    self._retry_until = anyio.current_time() + RETRY_TIME
                     await interface.show(OutputLine.info(format_reconnected(item)))
+                    if self._confirms:
+                        tasks.start_soon(self._compare_groups, interface)
 
     async def _receive_notices(self, interface: UserInterface) -> None:
         while True:
@@ -209,26 +234,74 @@ class Conversation:
                 return
             await interface.show(OutputLine.notice(notice))
 
+    async def _compare_groups(self, interface: UserInterface) -> None:
+        """Ask which groups this user is in, and tell which of those before are gone."""
+        before = list(self._own_groups)
+        try:
+            names = await self._client.groups()
+        except ChatProtocolError:
+            # There is another outage, or the list is too long.
+            return
+        self.vocabulary.groups.fill(names)
+        gone = [name for name in before if name not in names]
+        for name in gone:
+            self._own_groups.pop(name, None)
+        self._own_groups.fill(names)
+        if gone:
+            text = f"the server does not know these groups any more: {_join(gone)}"
+            await interface.show(OutputLine.info(f"{text}; /group makes one again"))
+
     async def _execute_all(self, interface: UserInterface) -> None:
-        async for text in interface.read():
-            self._waiting.extend(text.split("\n"))
-            while self._waiting:
-                line = self._waiting.popleft()
-                try:
-                    parsed = parse(line, self._recipient, self._replying_to)
-                except LocalProtocolError as error:
-                    await interface.show(OutputLine.error(visible(str(error))))
-                    continue
-                if parsed is SimpleCommand.QUIT:
-                    return
-                if parsed is not None:
-                    if isinstance(parsed, Send | Broadcast | Group | Leave):
-                        self._current = line
-                    await self._execute(parsed, interface)
+        """Execute what the user types, one line after the other.
+
+        Raises:
+            ConnectionLostError: The user has quit, and the server does not answer.
+        """
+        with anyio.CancelScope() as scope:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(self._limit_end, interface, scope)
+                async for text in interface.read():
+                    if not await self._execute_lines(text, interface):
+                        break
+                tasks.cancel_scope.cancel()
+        if scope.cancelled_caught:
+            raise _not_confirmed()
+
+    async def _limit_end(self, interface: UserInterface, scope: anyio.CancelScope) -> None:
+        """Cancel a scope when the user has quit and nothing is executed any more."""
+        await interface.wait_until_ended()
+        executed = -1
+        while executed != self._executed:
+            executed = self._executed
+            await anyio.sleep(FLUSH_TIMEOUT)
+        scope.cancel()
+
+    async def _execute_lines(self, text: str, interface: UserInterface) -> bool:
+        """Execute a line, or several that were pasted.
+
+        Returns:
+            Whether to go on: false when the user wants to quit.
+        """
+        try:
+            commands = parse_lines(text, self._recipient, self.last_message)
+        except LocalProtocolError as error:
+            await interface.show(OutputLine.error(visible(str(error))))
+            return True
+        lines = text.split("\n")
+        self._waiting.extend(zip(lines, commands, strict=False))
+        while self._waiting:
+            line, parsed = self._waiting.popleft()
+            if parsed is SimpleCommand.QUIT:
+                return False
+            if isinstance(parsed, Send | Broadcast | Group | Leave):
+                self._current = line
+            await self._execute(parsed, interface)
+            self._executed += 1
+        return True
 
     async def _execute(self, parsed: ParsedInput, interface: UserInterface) -> None:
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_show_wait_info, interface)
+            tasks.start_soon(self._show_progress, interface)
             try:
                 await self._execute_parsed(parsed, interface)
             except LocalProtocolError as error:
@@ -238,8 +311,25 @@ class Conversation:
                 # When the connection is lost for good, `_receive_messages` raises the same.
                 if not isinstance(error, ConnectionLostError | RemoteProtocolError):
                     await interface.show(OutputLine.error(visible(str(error))))
+                if self._current is not None and self._may_be_sent:
+                    self._loss = _not_confirmed() if isinstance(error, ChatTimeoutError) else error
                 await self._show_unsent(interface)
             tasks.cancel_scope.cancel()
+
+    async def _show_progress(self, interface: UserInterface) -> None:
+        """Show what was sent if there is no answer so far, and then that the program waits."""
+        await anyio.sleep(SHOW_DELAY)
+        if self.is_connected:
+            await self._show_line(interface)
+        await anyio.sleep(max(0.0, WAIT_INFO_DELAY - SHOW_DELAY))
+        await interface.show(OutputLine.info("no answer from the server so far: waiting"))
+
+    async def _show_line(self, interface: UserInterface) -> None:
+        """Show what was sent, unless it is shown already."""
+        line, self._unshown = self._unshown, None
+        if line is not None:
+            with anyio.CancelScope(shield=True):
+                await interface.show(line)
 
     async def _execute_parsed(self, parsed: ParsedInput, interface: UserInterface) -> None:
         match parsed:
@@ -261,44 +351,146 @@ class Conversation:
                 await interface.show(OutputLine.info(f"you talk to {recipient or 'nobody'}"))
             case ListMembers() | AddMember() | ListGroups():
                 await interface.show(await self._request(parsed, interface))
+            case Login(name):
+                await interface.show(await self._rename(name))
             case _:
-                await interface.show(await self._send(parsed))
+                await self._send(parsed, interface)
 
-    async def _send(self, command: OutgoingCommand) -> OutputLine:
-        """Send a command to the server.
+    async def _rename(self, name: str) -> OutputLine:
+        """Log in under another name, but warn of a name that somebody else has.
 
         Returns:
             What to show for it.
         """
+        shown = visible_name(name)
+        if name not in (self._warned_of, self._client.name) and await self._is_in_use(name):
+            self._warned_of = name
+            return OutputLine.error(
+                f"somebody else is {shown}, and gets what is sent to that name:"
+                f" to take it all the same, type /nick {shown} again"
+            )
+        self._warned_of = None
+        await self._client.login(name)
+        # Membership goes by name.
+        self._own_groups.clear()
+        return OutputLine.info(f"you are {shown}")
+
+    async def _is_in_use(self, name: str) -> bool:
+        """Whether somebody is logged in under a name, if the server says so."""
+        if not self._confirms:
+            return False
+        try:
+            # The login will send the same to all who have the name. Clients do not show it.
+            await self._client.send(name, PING_PREFIX, confirm=True)
+        except (NotSupportedError, RequestRefusedError):
+            return False
+        return True
+
+    async def _send(
+        self, command: Send | Broadcast | Group | Leave, interface: UserInterface
+    ) -> None:
+        """Send a command to the server, and show it when the server has handled it."""
+        self._line = self._unshown = self._describe(command)
+        try:
+            await self._transmit(command, interface)
+        except LocalProtocolError:
+            self._unshown = None
+            raise
+        except RequestRefusedError as error:
+            self._current = self._unshown = None
+            await interface.show(self._line.failed())
+            await interface.show(OutputLine.error(visible(str(error))))
+        else:
+            self._current = self._loss = None
+            await self._show_line(interface)
+            self._note(command)
+
+    async def _transmit(
+        self, command: Send | Broadcast | Group | Leave, interface: UserInterface
+    ) -> None:
+        """Send a command, and wait until the server has handled it.
+
+        After an outage, try again for some time what is for a user who is not back yet.
+
+        Raises:
+            RequestRefusedError: The server refuses it.
+        """
+        is_first = True
+        while True:
+            try:
+                await self._confirmed(command)
+            except RequestRefusedError as error:
+                left = self._retry_until - anyio.current_time()
+                if error.code != ErrorCode.NO_SUCH_USER or left <= 0:
+                    raise
+            else:
+                return
+            self._may_be_sent = False
+            if is_first and isinstance(command, Send):
+                to = Recipient(command.to)
+                text = f"{to} is not back yet: trying again for {left:.0f} s"
+                await interface.show(OutputLine.info(text))
+            is_first = False
+            await anyio.sleep(RETRY_INTERVAL)
+
+    async def _confirmed(self, command: Send | Broadcast | Group | Leave) -> None:
+        # Without a connection, nothing is sent before there is one: see `_receive_messages`.
+        confirm = self._confirms
+        self._may_be_sent = confirm and self.is_connected
+        try:
+            match command:
+                case Send(to, data):
+                    await self._client.send(to, data, confirm=confirm)
+                case Broadcast(group, data):
+                    await self._client.broadcast(group, data, confirm=confirm)
+                case Group(name, members):
+                    await self._client.group(name, members, confirm=confirm)
+                case Leave(name):
+                    await self._client.leave(name, confirm=confirm)
+                case _:
+                    assert_never(command)
+        except NotSupportedError:
+            # After an outage, another server may be there.
+            return
+        if not confirm:
+            self._may_be_sent = True
+            await self._client.flush()
+
+    def _describe(self, command: Send | Broadcast | Group | Leave) -> OutputLine:
+        """What to show for a command. Its names are remembered for Tab."""
         match command:
-            case Send(to, data):
+            case Send(to):
                 self._remember(Recipient(to))
-                await self._client.send(to, data)
-                return self._sent(OutputLine.sent(command))
-            case Broadcast(group, data):
-                self._remember(Recipient(group, group=True))
-                await self._client.broadcast(group, data)
-                return self._sent(OutputLine.sent(command))
+                return OutputLine.sent(command)
+            case Broadcast(name):
+                self._remember(Recipient(name, group=True))
+                return OutputLine.sent(command)
             case Group(name, members):
-                recipient = Recipient(name, group=True)
-                self._remember(recipient)
+                group = Recipient(name, group=True)
+                self._remember(group)
                 for member in members:
                     self._remember(Recipient(member))
-                await self._client.group(name, members)
-                self._made_groups.add(f"{self._client.name} {name}")
-                return self._sent(OutputLine.info(f"asked for {recipient} of {_join(members)}"))
+                return OutputLine.info(f"asked for {group} of {_join(members)}")
             case Leave(name):
-                await self._client.leave(name)
                 text = f"asked to leave {Recipient(name, group=True)}"
                 if f"{self._client.name} {name}" in self._made_groups:
                     # Section 4 of protocol.md: BROADCAST by someone not a member.
                     text += "; you made it, so you can send to it while others are in it"
-                return self._sent(OutputLine.info(text))
-            case Login(name):
-                await self._client.login(name)
-                return OutputLine.info(f"you are {visible_name(name)}")
+                return OutputLine.info(text)
             case _:
                 assert_never(command)
+
+    def _note(self, command: Send | Broadcast | Group | Leave) -> None:
+        """Note what the server has executed."""
+        match command:
+            case Group(name, members):
+                self._made_groups.add(f"{self._client.name} {name}")
+                if self._client.name in members:
+                    self._own_groups.add(name)
+            case Leave(name):
+                self._own_groups.pop(name, None)
+            case _:
+                pass
 
     async def _request(self, request: ServiceRequest, interface: UserInterface) -> OutputLine:
         """Ask the service for groups.
@@ -331,77 +523,26 @@ class Conversation:
             case ListGroups():
                 names = await self._client.groups()
                 self.vocabulary.groups.fill(names)
+                self._own_groups.fill(names)
                 return OutputLine.info(f"your groups: {_join(names)}")
             case _:
                 assert_never(request)
 
-    def _sent(self, line: OutputLine) -> OutputLine:
-        """Note that something was sent. `line` shows it."""
-        self._current = None
-        if not self._unconfirmed:
-            self._all_confirmed = anyio.Event()
-        self._unconfirmed.append(line)
-        self._has_unconfirmed.set()
-        return line
-
-    async def _confirm(self, interface: UserInterface, scope: anyio.CancelScope) -> None:
-        """Flush what was sent, until the scope is cancelled, and note what the server has handled.
-
-        When a connection is lost, what was sent last may be lost with it. Then this shows it.
-        """
-        with scope:
-            while True:
-                await self._has_unconfirmed.wait()
-                count = len(self._unconfirmed)
-                try:
-                    await self._client.flush()
-                except LocalProtocolError:
-                    # This client has logged out.
-                    return
-                except ChatProtocolError as error:
-                    self._loss = _not_confirmed() if isinstance(error, ChatTimeoutError) else error
-                    await self._show_unconfirmed(interface, count)
-                else:
-                    self._loss = None
-                    del self._unconfirmed[:count]
-                if not self._unconfirmed:
-                    self._has_unconfirmed = anyio.Event()
-                    self._all_confirmed.set()
-
-    async def _show_unconfirmed(self, interface: UserInterface, count: int | None = None) -> None:
-        """Show what may be lost: all that is not confirmed, or the first of it."""
-        lines = self._unconfirmed[:count]
-        del self._unconfirmed[:count]
-        with anyio.CancelScope(shield=True):
-            for line in lines:
-                await interface.show(OutputLine.error(f"this may be lost: {line}"))
-
     async def _show_unsent(self, interface: UserInterface, *others: str) -> None:
-        """Show the current line if nothing was sent for it, and other lines that stay unsent."""
-        lines = [self._current or "", *others]
-        self._current = None
+        """Show what becomes of the current line, and other lines that stay unsent."""
+        current, lines = self._current, list(others)
+        self._current = self._unshown = None
         with anyio.CancelScope(shield=True):
+            if current is not None and self._may_be_sent:
+                await interface.show(OutputLine.error(f"this may be lost: {self._line}"))
+            elif current is not None:
+                lines.insert(0, current)
             for line in filter(str.strip, lines):
                 await interface.show(OutputLine.error(f"this is not sent: {visible(line)}"))
 
     def _remember(self, recipient: Recipient) -> None:
         names = self.vocabulary.groups if recipient.group else self.vocabulary.users
         names.add(recipient.name)
-
-    async def _wait_until_confirmed(self, interface: UserInterface) -> None:
-        """Wait until the server has handled everything, or it is known what may be lost.
-
-        Raises:
-            ConnectionLostError: The time for it is over.
-        """
-        if not self._unconfirmed:
-            return
-        try:
-            with time_limit(interface.flush_timeout):
-                await self._all_confirmed.wait()
-        except ChatTimeoutError:
-            await self._show_unconfirmed(interface)
-            raise _not_confirmed() from None
 
 
 def _join(names: Sequence[str]) -> str:
@@ -411,8 +552,3 @@ def _join(names: Sequence[str]) -> str:
 
 def _not_confirmed() -> ConnectionLostError:
     return ConnectionLostError("the server has not confirmed the last messages in time")
-
-
-async def _show_wait_info(interface: UserInterface) -> None:
-    await anyio.sleep(WAIT_INFO_DELAY)
-    await interface.show(OutputLine.info("no answer from the server so far: waiting"))

@@ -1,5 +1,6 @@
 """The lines that a conversation shows, on a terminal or without one, and those of `listen`."""
 
+import re
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Self
@@ -15,7 +16,9 @@ class LineKind(StrEnum):
 
     RECEIVED = "received"
     RECEIVED_IN_GROUP = "received-in-group"
+    MENTIONED = "mentioned"
     SENT = "sent"
+    FAILED = "failed"
     ERROR = "error"
     INFO = "info"
 
@@ -26,7 +29,8 @@ class OutputLine:
 
     The prefixes are `<bob>`, `#tea <bob>`, `-> bob:`, `!` and `*`. Their first characters differ.
     Names come after those, and have no spaces. So even without colours, no name and no text can
-    make a line look like one of another kind, or from another sender or group.
+    make a line look like one of another kind, or from another sender or group. A `!` in front of
+    another prefix marks what has failed.
     """
 
     kind: LineKind
@@ -39,12 +43,19 @@ class OutputLine:
     """The rest of the line."""
 
     @classmethod
-    def received(cls, message: Message) -> Self:
-        """A message from another user, with its group if it was sent to one."""
+    def received(cls, message: Message, name: str | None = None) -> Self:
+        """A message from another user, with its group if it was sent to one.
+
+        Args:
+            message: The message.
+            name: This user's name: lines of messages to groups that mention it differ in kind. None
+                if it does not matter.
+        """
         kind, prefix = LineKind.RECEIVED, f"<{visible_name(message.sender)}>"
         if message.group is not None:
+            mentioned = name is not None and mentions(message.text, name)
+            kind = LineKind.MENTIONED if mentioned else LineKind.RECEIVED_IN_GROUP
             # The group comes first: behind the sender, a text could look like it.
-            kind = LineKind.RECEIVED_IN_GROUP
             prefix = f"#{visible_name(message.group)} {prefix}"
         return cls(kind, prefix, visible(message.text))
 
@@ -87,6 +98,11 @@ class OutputLine:
         """
         return cls(LineKind.INFO, "*", text)
 
+    def failed(self) -> "OutputLine":
+        """The same line, marked: the server has refused what it shows."""
+        prefix = "!" if self.kind is LineKind.INFO else f"! {self.prefix}"
+        return OutputLine(LineKind.FAILED, prefix, self.text)
+
     def __str__(self) -> str:
         """The line without its time."""
         return f"{self.prefix} {self.text}"
@@ -105,3 +121,9 @@ class OutputLine:
             (f"class:head {style}", f"{self.prefix} "),
             ("" if is_message else style, self.text),
         ]
+
+
+def mentions(text: str, name: str) -> bool:
+    """Whether a text has a name in it as a word of its own, in upper or lower case."""
+    word = rf"(?<!\w){re.escape(name)}(?!\w)"
+    return re.search(word, text, re.IGNORECASE) is not None

@@ -71,10 +71,13 @@ class Hint:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """Send a message to where the last one came from."""
+    """Send a message to where the last one came from, or to its sender alone."""
 
     text: str
     """The message."""
+
+    to_sender: bool
+    """Whether it is for the sender alone."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,15 +159,75 @@ def without_controls(text: str) -> str:
     return _CONTROLS.sub("", text).expandtabs(TAB_SIZE)
 
 
+@dataclass(frozen=True, slots=True)
+class LastMessage:
+    """Who has sent the last message, and to whom."""
+
+    sender: Recipient
+    """The user who has sent it."""
+
+    source: Recipient
+    """The group that it was sent to; the sender if it was sent to this user alone."""
+
+    def command(self, line: str) -> str | None:
+        """What `/reply` or `/r` stands for now, up to its text; None for any other line."""
+        match line:
+            case "/reply ":
+                return self.source.command
+            case "/r ":
+                return self.sender.command
+            case _:
+                return None
+
+
+def parse_lines(
+    text: str, recipient: Recipient | None, last: LastMessage | None = None
+) -> list[ParsedInput]:
+    """Parse one line, or several that were pasted.
+
+    Several lines are text, whatever they look like: they go where the first one goes, blank ones
+    too. Only the first one may begin with a command, such as `/msg bob`.
+
+    Args:
+        text: What the user typed or pasted.
+        recipient: See `parse`.
+        last: See `parse`.
+
+    Returns:
+        What the lines ask for, one for each line; or a hint alone; or nothing for a blank line.
+
+    Raises:
+        LocalProtocolError: As from `parse`. Nothing of the text is to be executed.
+    """
+    first, *rest = text.split("\n")
+    parsed = parse(first, recipient, last)
+    if not rest:
+        return [] if parsed is None else [parsed]
+    if parsed is None and recipient is not None:
+        parsed = recipient.message(without_controls(first))
+    match parsed:
+        case Send(to):
+            recipient = Recipient(to)
+        case Broadcast(group):
+            recipient = Recipient(group, group=True)
+        case Hint():
+            return [parsed]
+        case None:
+            return [_NO_RECIPIENT]
+        case _:
+            return [Hint("only messages have several lines: none of these is executed")]
+    return [parsed, *(recipient.message(without_controls(line)) for line in rest)]
+
+
 def parse(
-    line: str, recipient: Recipient | None, replying_to: Recipient | None = None
+    line: str, recipient: Recipient | None, last: LastMessage | None = None
 ) -> ParsedInput | None:
     """Parse a line.
 
     Args:
         line: What the user typed, without the end of the line.
         recipient: Who gets messages at present; None for nobody.
-        replying_to: Where the last message came from; None when there is none so far.
+        last: The last message that came from others; None when there is none so far.
 
     Returns:
         What the line asks for; None if it is blank. A message has no control characters: see
@@ -179,16 +242,21 @@ def parse(
         name, _, rest = line.partition(" ")
         usage = USAGES.get(name)
         if usage is None:
+            if name in _ELSEWHERE:
+                return _ELSEWHERE[name]
             shown = visible_name(name)
             return Hint(f"there is no command {shown}: see /help, or type // for a message")
-        parsed = usage.parse(rest.lstrip(" ")) or Hint(f"type {name} {usage.arguments}".rstrip())
+        parsed = usage.parse(rest.lstrip(" "))
+        if parsed is None:
+            usual = Hint(f"type {name} {usage.arguments}".rstrip())
+            return usual if rest.strip() else _WITHOUT_ARGUMENTS.get(name, usual)
         if not isinstance(parsed, Reply):
             return parsed
-        if replying_to is None:
+        if last is None:
             return Hint("nobody has written to you so far")
-        return replying_to.message(parsed.text)
+        return (last.sender if parsed.to_sender else last.source).message(parsed.text)
     if recipient is None:
-        return Hint("nobody would get that: first type /to NAME or /to-group GROUP")
+        return _NO_RECIPIENT
     return recipient.message(without_controls(line.removeprefix("/")))
 
 
@@ -198,9 +266,9 @@ def _message(rest: str, *, group: bool) -> ParsedInput | None:
     return Recipient(name, group).message(text) if text.strip() else None
 
 
-def _reply(rest: str) -> Reply | None:
+def _reply(rest: str, *, to_sender: bool) -> Reply | None:
     text = without_controls(rest)
-    return Reply(text) if text.strip() else None
+    return Reply(text, to_sender) if text.strip() else None
 
 
 def _add(rest: str) -> ParsedInput | None:
@@ -258,7 +326,16 @@ USAGES: Final = {
     "/say": Usage(
         "GROUP TEXT", "send a message to a group", lambda rest: _message(rest, group=True)
     ),
-    "/reply": Usage("TEXT", "answer where the last message came from", _reply),
+    "/reply": Usage(
+        "TEXT",
+        "answer where the last message came from",
+        lambda rest: _reply(rest, to_sender=False),
+    ),
+    "/r": Usage(
+        "TEXT",
+        "answer the sender of the last message alone",
+        lambda rest: _reply(rest, to_sender=True),
+    ),
     "/to": Usage("[NAME]", "talk to one user from now on, or to nobody", _to),
     "/to-group": Usage(
         "GROUP",
@@ -282,3 +359,20 @@ USAGES: Final = {
     "/quit": Usage("", "log out", _no_arguments(SimpleCommand.QUIT)),
 }
 """All commands, by name."""
+
+_NO_RECIPIENT: Final = Hint("nobody would get that: first type /to NAME or /to-group GROUP")
+
+_NO_USERS: Final = Hint("CHAT/1.0 has no list of who is online; /names GROUP lists a group")
+
+_ELSEWHERE: Final = {
+    "/who": _NO_USERS,
+    "/whois": _NO_USERS,
+    "/list": Hint("CHAT/1.0 has no list of all groups; /groups lists those that you are in"),
+    "/join": Hint(
+        "CHAT/1.0 has no /join: who has made a group adds you to it; /group makes a new one"
+    ),
+}
+"""Commands of other chat programs for what CHAT/1.0 does not have."""
+
+_WITHOUT_ARGUMENTS: Final = {"/names": _NO_USERS}
+"""The same for commands that have another meaning without arguments elsewhere."""

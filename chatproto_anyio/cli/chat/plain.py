@@ -5,6 +5,8 @@ from collections import deque
 from collections.abc import AsyncIterator
 from time import strftime
 
+import anyio
+
 from ..stdio import InputLine, StandardInput, StandardOutput
 from .lines import OutputLine
 
@@ -17,8 +19,6 @@ class PlainInterface:
     """
 
     def __init__(self) -> None:
-        self.flush_timeout: None = None
-        """No user waits at the terminal, so the client's own timeout is enough."""
         self._input = StandardInput()
         self._output = StandardOutput()
         self._unread: deque[InputLine] = deque()
@@ -39,6 +39,10 @@ class PlainInterface:
         lines = [_decode(line) for line in self._unread if isinstance(line, bytes)]
         self._unread.clear()
         return lines
+
+    async def wait_until_ended(self) -> None:
+        """Wait for ever: no user waits, so the client's own timeout is enough."""
+        await anyio.sleep_forever()
 
     async def show(self, line: OutputLine) -> None:
         """Print a line.

@@ -42,8 +42,14 @@ from chatproto import visible, visible_name
 
 from .conversation import Conversation
 from .lines import LineKind, OutputLine
-from .parsing import USAGES, is_slash_command, length_of_names, without_controls
+from .parsing import (
+    USAGES,
+    is_slash_command,
+    length_of_names,
+    without_controls,
+)
 from .vocabulary import Vocabulary
+from .wrapping import wrap
 
 QUEUE_SIZE: Final = 1000
 """The most inputs that wait to be executed, and the most lines that wait to be shown."""
@@ -54,23 +60,29 @@ PRINT_INTERVAL: Final = 0.02
 NO_CONNECTION: Final = "(offline) "
 """What stands in front of the prompt during an outage."""
 
-FLUSH_TIMEOUT: Final = 2.0
-"""Seconds that a user waits in the end for the server to confirm the last messages."""
-
 STYLE: Final = Style.from_dict(
     {
         "prompt": "bold",
         # Bold even without colours. A text is never bold: a long one that goes on in another row
         # cannot pass for the head of another line.
         "head": "bold",
-        LineKind.RECEIVED: "ansigreen",
+        # What is for this user in particular stands out, even without colours.
+        LineKind.RECEIVED: "ansigreen underline",
         LineKind.RECEIVED_IN_GROUP: "ansibrightblue",
+        LineKind.MENTIONED: "ansiyellow reverse",
         LineKind.SENT: "ansicyan",
+        LineKind.FAILED: "ansired",
         LineKind.ERROR: "ansired",
         LineKind.INFO: "ansimagenta",
     }
 )
 
+
+MOST_PASTED: Final = 5
+"""The most lines that are sent at once without asking."""
+
+NARROWEST: Final = 20
+"""The fewest columns in which a text is wrapped beside the head of its line."""
 
 # What ends a line in pasted text, for example from a word processor (UAX 14, class BK, and NEL).
 _LINE_ENDS: Final = re.compile(r"\r\n|[\n\v\f\r\x85\u2028\u2029]")
@@ -100,13 +112,14 @@ class TerminalInterface:
     """A `UserInterface` on a terminal. `open_terminal` makes one."""
 
     def __init__(self, conversation: Conversation) -> None:
-        self.flush_timeout = FLUSH_TIMEOUT
-        """A user waits at the terminal."""
+        self._ended = anyio.Event()
         self._input_in, self._input_out = anyio.create_memory_object_stream[str](QUEUE_SIZE)
         self._lines_in, self._lines_out = anyio.create_memory_object_stream[StyleAndTextTuples](
             QUEUE_SIZE
         )
         self._job_control = anyio.CancelScope()
+        # The lines of which the user was asked whether to send them.
+        self._asked_for: str | None = None
         self._keyboard = RawInput(sys.stdin)
         self._session = PromptSession[str](
             partial(self._make_prompt, conversation),
@@ -134,9 +147,13 @@ class TerminalInterface:
                 unread.append(self._input_out.receive_nowait())
         return unread
 
+    async def wait_until_ended(self) -> None:
+        """Wait until the prompt has ended."""
+        await self._ended.wait()
+
     async def show(self, line: OutputLine) -> None:
         """Show a line above the prompt."""
-        await self._lines_in.send([*line.fragments(strftime("%H:%M")), ("", "\n")])
+        await self._lines_in.send(self._fragments(line))
 
     async def run_prompt(self, *, task_status: TaskStatus[None]) -> None:
         """Show the prompt and take keys, until the user quits or `close` is called."""
@@ -148,6 +165,7 @@ class TerminalInterface:
             await self._session.prompt_async(
                 pre_run=task_status.started, handle_sigint=False, set_exception_handler=False
             )
+        self._ended.set()
 
     async def print_lines(self) -> None:
         """Print lines above the prompt, until `close` is called."""
@@ -178,10 +196,13 @@ class TerminalInterface:
     def close(self) -> None:
         """End the prompt, and end printing once all lines are printed."""
         self._job_control.cancel()
+        self._end_prompt()
+        self._lines_in.close()
+
+    def _end_prompt(self) -> None:
         app = self._session.app
         if app.is_running and not app.is_done:
             app.exit()
-        self._lines_in.close()
 
     def _forget_screen(self) -> None:
         """Treat the cursor's line as a new one, because the shell has used the terminal."""
@@ -207,6 +228,15 @@ class TerminalInterface:
             prompt = prompt[1:]
         return f"...{prompt}"
 
+    def _fragments(self, line: OutputLine) -> StyleAndTextTuples:
+        """A line with its time, wrapped for the terminal as it is now."""
+        *head, (style, text) = line.fragments(strftime("%H:%M"))
+        width = self._session.app.output.get_size().columns
+        indent = sum(get_cwidth(each) for _, each in head)
+        if width - indent >= NARROWEST:
+            text = wrap(text, width, indent, get_cwidth)
+        return [*head, (style, text), ("", "\n")]
+
     def _print(self, fragments: StyleAndTextTuples) -> None:
         app = self._session.app
         # Text is printed as it is: an `OutputLine` has no escape sequences.
@@ -217,8 +247,20 @@ class TerminalInterface:
         """Queue the input.
 
         Returns:
-            Whether the input stays at the prompt, because the queue is full.
+            Whether the input stays at the prompt: the queue is full, or the user has to confirm
+            that so many lines are to be sent.
         """
+        if buffer.text.rstrip() == "/quit":
+            # As Ctrl-D does. What was typed before is still executed.
+            self._end_prompt()
+            return False
+        lines = buffer.text.count("\n") + 1
+        if lines > MOST_PASTED and self._asked_for != buffer.text:
+            self._asked_for = buffer.text
+            text = f"these are {lines} lines: Enter once more sends them, Ctrl-C clears them"
+            with contextlib.suppress(anyio.WouldBlock):
+                self._lines_in.send_nowait(self._fragments(OutputLine.info(text)))
+            return True
         try:
             self._input_in.send_nowait(buffer.text)
         except anyio.WouldBlock:
@@ -330,11 +372,12 @@ def _shown_characters(line: str) -> Iterator[str]:
 
 
 def _name_recipient(conversation: Conversation, buffer: Buffer) -> None:
-    """Turn `/reply` into what it stands for, as soon as a space follows.
+    """Turn `/reply` or `/r` into what it stands for, as soon as a space follows.
 
     So the user sees who will get the text, and what arrives while the user types can't change it.
     """
-    if buffer.text == "/reply " and (command := conversation.reply_command) is not None:
+    last = conversation.last_message
+    if last is not None and (command := last.command(buffer.text)) is not None:
         buffer.document = Document(command)
 
 
@@ -360,8 +403,15 @@ def _key_bindings() -> KeyBindings:
 
     @bindings.add(Keys.BracketedPaste)
     def paste(event: KeyPressEvent) -> None:
-        lines = _LINE_ENDS.split(event.data)
-        event.current_buffer.insert_text("\n".join(map(without_controls, lines)))
+        first, *rest = map(without_controls, _LINE_ENDS.split(event.data))
+        if rest and not rest[-1]:
+            # The end of the last line.
+            rest.pop()
+        buffer = event.current_buffer
+        if rest and not buffer.cursor_position and first.startswith("/"):
+            # Several lines are text, whatever they begin with.
+            first = f"/{first}"
+        buffer.insert_text("\n".join([first, *rest]))
 
     @bindings.add("tab", filter=has_focus(DEFAULT_BUFFER) & ~has_completions)
     def complete(event: KeyPressEvent) -> None:

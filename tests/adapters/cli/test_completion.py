@@ -69,7 +69,7 @@ def find_shell(name: str) -> str:
     [
         ([""], set(subcommands())),
         (["se"], {"send", "serve"}),
-        (["chat", "--"], {"--to", "--to-group", "--help"} | CONNECTION),
+        (["chat", "--"], {"--to", "--to-group", "--log", "--help"} | CONNECTION),
         (["listen", "--"], {"--as", "--json", "--help"} | CONNECTION),
         (["send", "--"], {"--as", "--group", "--help"} | CONNECTION),
         (["send", "--as", "alice", "bob", "--g"], {"--group"}),

@@ -22,13 +22,21 @@ from ..commands import CHATPROTO
 CHAT = [*CHATPROTO, "chat"]
 
 IMPATIENT = """
-from chatproto_anyio.cli.chat import conversation, terminal
-conversation.WAIT_INFO_DELAY = terminal.FLUSH_TIMEOUT = 0.1
+from chatproto_anyio.cli.chat import conversation
+conversation.WAIT_INFO_DELAY = conversation.FLUSH_TIMEOUT = 0.1
 from chatproto.__main__ import main
 main()
 """
 IMPATIENT_CHAT = [sys.executable, "-c", IMPATIENT, "chat"]
 """Waits a tenth of a second where `CHAT` waits two seconds."""
+
+STUBBORN_CHAT = [
+    sys.executable,
+    "-c",
+    IMPATIENT.replace("main()", "conversation.FLUSH_TIMEOUT = 3600.0\nmain()"),
+    "chat",
+]
+"""As `IMPATIENT_CHAT`, but does not give up after Ctrl-D."""
 
 HASTY = f"""
 from chatproto_anyio.cli.chat import command

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from chatproto import Added, Broadcast, Message, Notice, Send, visible, visible_name
 from chatproto.testing import data, names
-from chatproto_anyio.cli.chat.lines import OutputLine
+from chatproto_anyio.cli.chat.lines import LineKind, OutputLine, mentions
 
 
 @pytest.mark.parametrize(
@@ -104,3 +104,38 @@ def test_no_name_looks_like_another_kind_of_line(name: str) -> None:
         OutputLine.info(""),
     )
     assert len({line.prefix[0] for line in lines}) == len(lines)
+
+
+@pytest.mark.parametrize(
+    ("text", "is_mentioned"),
+    [
+        ("alice", True),
+        ("hi, Alice!", True),
+        ("@alice: tea?", True),
+        ("malice", False),
+        ("alice2", False),
+        ("alicé alices", False),
+        ("", False),
+    ],
+)
+def test_mentions(text: str, is_mentioned: bool) -> None:
+    line = OutputLine.received(Message("bob", text.encode(), "tea"), "alice")
+    assert (line.kind is LineKind.MENTIONED) is is_mentioned
+    assert str(line) == f"#tea <bob> {text}"
+    # In private, all is for this user.
+    private = OutputLine.received(Message("bob", text.encode()), "alice")
+    assert private.kind is LineKind.RECEIVED
+
+
+def test_a_name_is_no_pattern() -> None:
+    assert mentions("hi, *a.b*", "*a.b*")
+    assert not mentions("hi, aab", "a.b")
+
+
+def test_what_has_failed_is_marked() -> None:
+    for line, text in (
+        (OutputLine.sent(Send("bob", b"hi")), "! -> bob: hi"),
+        (OutputLine.info("asked to leave group tea"), "! asked to leave group tea"),
+    ):
+        assert str(line.failed()) == text
+        assert line.failed().kind is LineKind.FAILED

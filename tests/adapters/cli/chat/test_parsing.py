@@ -20,6 +20,7 @@ from chatproto_anyio.cli.chat.parsing import (
     USAGES,
     AddMember,
     Hint,
+    LastMessage,
     ListGroups,
     ListMembers,
     ParsedInput,
@@ -28,11 +29,14 @@ from chatproto_anyio.cli.chat.parsing import (
     SimpleCommand,
     length_of_names,
     parse,
+    parse_lines,
     without_controls,
 )
 
 BOB = Recipient("bob")
+CAROL = Recipient("carol")
 TEAM = Recipient("team", group=True)
+IN_TEAM = LastMessage(CAROL, TEAM)
 
 
 @pytest.mark.parametrize(
@@ -89,18 +93,24 @@ def test_lines(line: str, expected: ParsedInput | None) -> None:
         ("/reply \tx\x1a", Broadcast("team", b"    x")),
         ("/reply \udcff", Broadcast("team", b"\xff")),
         ("/reply", Hint("type /reply TEXT")),
+        ("/r", Hint("type /r TEXT")),
         ("/reply \x1b", Hint("type /reply TEXT")),
         ("hi", Send("bob", b"hi")),
     ],
 )
 def test_a_reply(line: str, expected: ParsedInput) -> None:
-    assert parse(line, BOB, TEAM) == expected
+    assert parse(line, BOB, IN_TEAM) == expected
     if isinstance(expected, Broadcast):
-        assert parse(line, BOB, BOB) == Send("bob", expected.data)
+        private = LastMessage(CAROL, CAROL)
+        assert parse(line, BOB, private) == Send("carol", expected.data)
+        to_sender = line.replace("/reply", "/r", 1)
+        for last in (private, IN_TEAM):
+            assert parse(to_sender, BOB, last) == Send("carol", expected.data)
 
 
 def test_a_reply_to_nobody() -> None:
     assert parse("/reply hi", BOB) == Hint("nobody has written to you so far")
+    assert parse("/r hi", BOB) == Hint("nobody has written to you so far")
     assert parse("/reply", BOB) == Hint("type /reply TEXT")
 
 
@@ -180,7 +190,6 @@ def test_a_message_to_nobody(line: str) -> None:
         "/add",
         "/add a",
         "/add a b c",
-        "/names",
         "/names a b",
         "/groups a",
         "/reply",
@@ -246,3 +255,72 @@ def test_any_arguments(arguments: str, command: str) -> None:
     except LocalProtocolError:
         return
     assert parsed is not None
+
+
+@pytest.mark.parametrize("line", ["/who", "/who bob", "/whois bob", "/names", "/names "])
+def test_there_is_no_list_of_users(line: str) -> None:
+    hint = parse(line, BOB)
+    assert isinstance(hint, Hint)
+    assert hint.text.startswith("CHAT/1.0 has no list of who is online")
+
+
+@pytest.mark.parametrize(("line", "try_this"), [("/join tea", "/group"), ("/list", "/groups")])
+def test_commands_for_what_there_is_not(line: str, try_this: str) -> None:
+    hint = parse(line, BOB)
+    assert isinstance(hint, Hint)
+    assert hint.text.startswith("CHAT/1.0 has no ")
+    assert try_this in hint.text
+
+
+@pytest.mark.parametrize(
+    ("line", "command"),
+    [
+        ("/reply ", "/say team "),
+        ("/r ", "/msg carol "),
+        ("/reply", None),
+        ("/r x", None),
+        ("/say ", None),
+    ],
+)
+def test_what_a_reply_stands_for(line: str, command: str | None) -> None:
+    assert IN_TEAM.command(line) == command
+
+
+# Several lines
+
+
+def test_one_line_is_a_command_or_a_message_or_nothing() -> None:
+    assert parse_lines("/quit", BOB) == [SimpleCommand.QUIT]
+    assert parse_lines("hi", BOB) == [Send("bob", b"hi")]
+    assert parse_lines(" ", BOB) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("one\n\n  two", [b"one", b"", b"  two"]),
+        ("\n/quit\n//x\n/msg carol hi", [b"", b"/quit", b"//x", b"/msg carol hi"]),
+        ("//quit\n\tx\x1b", [b"/quit", b"    x"]),
+        ("/msg bob one\n/quit", [b"one", b"/quit"]),
+        ("/r one\ntwo", [b"one", b"two"]),
+    ],
+)
+def test_several_lines_are_text(text: str, expected: list[bytes]) -> None:
+    last = LastMessage(BOB, TEAM)
+    assert parse_lines(text, BOB, last) == [Send("bob", data) for data in expected]
+    in_team = [Broadcast("team", data) for data in expected]
+    in_team_text = text.replace("/msg bob", "/say team", 1).replace("/r ", "/reply ", 1)
+    assert parse_lines(in_team_text, TEAM, last) == in_team
+
+
+@pytest.mark.parametrize("text", ["hi\nthere", "\nthere", "/x\nthere", "/msg bob\nthere"])
+def test_several_lines_to_nobody(text: str) -> None:
+    [hint] = parse_lines(text, None)
+    assert isinstance(hint, Hint)
+
+
+@pytest.mark.parametrize("text", ["/quit\nx", "/to bob\nx", "/group tea bob\nx"])
+def test_no_command_has_several_lines(text: str) -> None:
+    assert parse_lines(text, BOB) == [
+        Hint("only messages have several lines: none of these is executed")
+    ]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -87,13 +87,15 @@ def test_everything_is_handled_before_it_ends(bob: SocketClient, path: str) -> N
         assert bob.read_line() == b"CHAT/1.0 RECEIVE alice %d\n" % number
 
 
-def test_answers_are_shown_before_it_ends(bob: SocketClient, path: str) -> None:
-    lines = chat(path, b"/msg carol hi\n/msg alice hi\n/msg alice me")
-    assert sorted(lines) == [
-        "! NO_SUCH_USER: carol is not online",
+def test_answers_are_shown_before_it_ends(bob: SocketClient, path: str, tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    lines = chat(path, b"/msg carol hi\n/msg alice hi\n/msg alice me", "--log", str(log))
+    assert [line[20:] for line in log.read_text().splitlines()] == lines
+    # What was refused is marked, and the reason follows.
+    assert lines[:2] == ["! -> carol: hi", "! NO_SUCH_USER: carol is not online"]
+    assert sorted(lines[2:]) == [
         "-> alice: hi",
         "-> alice: me",
-        "-> carol: hi",
         "<alice> hi",
         "<alice> me",
     ]
@@ -112,7 +114,8 @@ def test_messages_before_the_confirmation_are_shown() -> None:
     with ScriptedServer([Player.login, confirm]) as server:
         status, output, errors = run("chat", "alice", *at(server), "--to=bob", stdin=b"hi\n")
     assert (status, errors) == (0, "")
-    assert [line[6:] for line in output.splitlines()] == [NO_LABELS, "-> bob: hi", "<bob> late"]
+    first, *others = [line[6:] for line in output.splitlines()]
+    assert (first, sorted(others)) == (NO_LABELS, ["-> bob: hi", "<bob> late"])
 
 
 def test_groups(bob: SocketClient, path: str) -> None:
@@ -127,7 +130,7 @@ def test_groups(bob: SocketClient, path: str) -> None:
     bob.write(b"CHAT/1.0 GROUP bobs bob\n")
     bob.flush("bob")
     assert chat(path, b"two\n", "--to-group", "bobs") == [
-        "-> group bobs: two",
+        "! -> group bobs: two",
         "! NOT_A_MEMBER: you are not a member of bobs",
     ]
 
@@ -233,8 +236,8 @@ def test_only_who_made_a_group_is_told_what_leaving_leaves(bob: SocketClient, pa
     lines = [line for line in chat(path, data) if "leave" in line]
     assert lines == [
         "* asked to leave group tea",
-        # Groups keep the name of who made them.
-        "* asked to leave group team",
+        # Groups keep the name of who made them, and of their members.
+        "! asked to leave group team",
         "* asked to leave group team; you made it, so you can send to it while others are in it",
     ]
 
@@ -346,12 +349,60 @@ def test_what_may_be_lost_with_a_connection() -> None:
     ):
         write(popen, b"hi\n")
         assert read_line(popen) == NO_LABELS
-        assert read_line(popen) == "-> bob: hi"
         assert "! this may be lost: -> bob: hi" in (read_line(popen), read_line(popen))
         status, output, errors = finish(popen, b"hi again\n")
     assert (status, errors) == (0, "")
     assert "-> bob: hi again" in output
     assert "may be lost" not in output
+
+
+def test_what_was_sent_is_shown_even_if_there_is_no_answer() -> None:
+    def answer_late(player: Player) -> None:
+        assert player.read_line() == b"CHAT/1.0 SEND bob hi\n"
+        answer = player.asked()
+        player.wait()
+        player.write(answer)
+
+    with (
+        ScriptedServer([Player.login, answer_late, Player.serve]) as server,
+        start("chat", "alice", *at(server), "--to=bob", stdin=subprocess.PIPE) as popen,
+    ):
+        write(popen, b"hi\n")
+        assert read_line(popen) == NO_LABELS
+        assert read_line(popen) == "-> bob: hi"
+        server.go.set()
+        status, output, errors = finish(popen)
+    assert (status, errors) == (0, "")
+    assert "bob" not in output
+
+
+def test_an_outage_in_which_the_server_forgets_groups_and_users(path: str) -> None:
+    """What was typed meanwhile waits for those who are not back yet."""
+    with ExitStack() as stack:
+        with run_sync(unix=path), SocketClient(f"unix:{path}") as bob:
+            popen = stack.enter_context(alice(path))
+            write(popen, b"/group tea alice bob\n")
+            assert read_line(popen) == "* asked for group tea of alice, bob"
+            bob.login("bob")
+            bob.write(b"CHAT/1.0 GROUP board alice bob\nCHAT/1.0 BROADCAST board hi\n")
+            assert read_line(popen) == "#board <bob> hi"
+        while "connecting again" not in read_line(popen):
+            pass
+        write(popen, b"/msg bob hi\n/say tea hi\n")
+        stack.enter_context(run_sync(unix=path))
+        lines = [read_line(popen)]
+        while not lines[-1].startswith("* bob is not back yet: trying again for "):
+            lines.append(read_line(popen))
+        bob = stack.enter_context(SocketClient(f"unix:{path}"))
+        bob.login("bob")
+        lines += finish(popen)[1].splitlines()
+    text = "\n".join(lines)
+    assert "* the server does not know these groups any more: tea, board; /group makes one" in text
+    assert [line[6:] for line in lines[-3:]] == [
+        "-> bob: hi",
+        "! -> group tea: hi",
+        "! NO_SUCH_GROUP: there is no group tea",
+    ]
 
 
 def read_request(player: Player) -> None:
@@ -483,6 +534,7 @@ def test_a_connection_that_is_lost_for_good(path: str) -> None:
         ["alice", "--to-group", "*g"],
         ["alice", "--to", "bob", "--to-group", "g"],
         ["alice", "--unix", ""],
+        ["alice", "--log", "/nowhere/log"],
         [],
     ],
 )

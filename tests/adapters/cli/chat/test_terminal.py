@@ -63,10 +63,12 @@ def test_the_heads_of_lines_are_bold_and_no_text_is(
     with open_chat(path, NO_COLOR=no_color) as terminal:
         terminal.wait_for_prompt("alice:")
         forged = "12:34 #tea <carol> hi"
-        text = f"{'x' * (80 - len('12:34 <bob> '))}{forged}"
+        indent = " " * len("12:34 <bob> ")
+        text = f"{'x' * (80 - len(indent))}{forged}"
         bob.write(b"CHAT/1.0 GROUP tea alice bob\nCHAT/1.0 BROADCAST tea hi\n")
+        bob.write(b"CHAT/1.0 BROADCAST tea Alice?\n")
         bob.write(b"CHAT/1.0 SEND alice %b\n" % text.encode())
-        terminal.wait_for(lambda lines: forged in lines)
+        terminal.wait_for(lambda lines: f"{indent}{forged}" in lines)
         terminal.type("/msg bob hi\r/msg carol hi\r")
         terminal.wait_for_line("! NO_SUCH_USER: carol is not online")
         terminal.wait_for_prompt("alice:")
@@ -75,8 +77,12 @@ def test_the_heads_of_lines_are_bold_and_no_text_is(
             "".join(row[x].data for x in range(80) if row[x].bold).strip()[6:]
             for row in (terminal.screen.buffer[y] for y in range(len(terminal.lines) - 1))
         ]
-    # The server's notice is shown by another task than what it answers.
-    assert sorted(bold) == ["", "!", "#tea <bob>", "*", "-> bob:", "-> carol:", "<bob>"]
+        heads = ["*", "#tea <bob>", "#tea <bob>", "<bob>", "", "-> bob:", "! -> carol:", "!"]
+        assert bold == heads
+        # What is for this user in particular stands out.
+        cells = [terminal.screen.buffer[y][6] for y in range(len(heads))]
+        assert [cell.reverse for cell in cells] == [y == 2 for y in range(len(heads))]
+        assert [cell.underscore for cell in cells] == [y == 3 for y in range(len(heads))]
 
 
 def test_recipients(bob: SocketClient, path: str) -> None:
@@ -119,9 +125,9 @@ def test_tab_completes_names(bob: SocketClient, path: str) -> None:
         terminal.type("/msg b\tyou, too\r")
         terminal.wait_for_line("-> bob: you, too")
         terminal.type("/say team x\r")
-        terminal.wait_for_line("-> group team: x")
+        terminal.wait_for_line("! -> group team: x")
         terminal.type("/leave t\t\r")
-        terminal.wait_for_line(r"\* asked to leave group team")
+        terminal.wait_for_line("! asked to leave group team")
 
 
 def test_groups(bob: SocketClient, path: str) -> None:
@@ -246,7 +252,7 @@ def test_the_input_shows_names_strictly_and_text_as_it_is(bob: SocketClient, pat
         terminal.wait_for_prompt(r"alice: /msg b\ufe0f\\b ab \u200d\ \u202e")
         # To the start of the text, one character at a time, and to its end.
         terminal.type("\x1b[D" * 8 + "<\x05>\r")
-        terminal.wait_for_line(re.escape(r"-> b\ufe0f\\b: <ab \u200d\ \u202e>"))
+        terminal.wait_for_line(re.escape(r"! -> b\ufe0f\\b: <ab \u200d\ \u202e>"))
         bob.flush("bob")
 
 
@@ -278,16 +284,37 @@ def test_other_scripts(bob: SocketClient, path: str, text: str, cells: int) -> N
 def test_pasting_several_lines(bob: SocketClient, path: str) -> None:
     with open_chat(path, "--to", "bob") as terminal:
         terminal.wait_for_prompt("alice -> bob:")
-        terminal.paste("one\n\n  two\r\n//three\n")
+        terminal.paste("/quit\n\n  two\r\n\t/msg carol x\n//three\n")
         # Nothing is sent before the user presses Enter.
         terminal.wait_for(lambda lines: lines[-1].strip() == "//three")
         terminal.type("\r")
         terminal.wait_for_prompt("alice -> bob:")
-        terminal.wait_for_line("-> bob: /three")
-    received = [bob.read_line() for _ in range(3)]
+        terminal.wait_for_line("-> bob: //three")
+    received = [bob.read_line() for _ in range(5)]
     assert received == [
-        b"CHAT/1.0 RECEIVE alice %b\n" % line for line in (b"one", b"  two", b"/three")
+        b"CHAT/1.0 RECEIVE alice %b\n" % line
+        for line in (b"/quit", b"", b"  two", b"    /msg carol x", b"//three")
     ]
+
+
+def test_many_lines_are_sent_when_the_user_says_so_twice(bob: SocketClient, path: str) -> None:
+    lines = "one\ntwo\nthree\nfour\nfive\nsix"
+    with open_chat(path) as terminal:
+        terminal.wait_for_prompt("alice:")
+        terminal.type("/msg bob ")
+        terminal.paste(lines)
+        terminal.type("\r")
+        terminal.wait_for_line(r"\* these are 6 lines: Enter once more sends them, Ctrl-C .*")
+        terminal.type("\x03")
+        terminal.wait_for_prompt("alice:")
+        terminal.type("/msg bob ")
+        terminal.paste(lines)
+        # What was asked is not asked again.
+        terminal.type(" and a half\r")
+        terminal.wait_for(lambda shown: sum("6 lines" in line for line in shown) == 2)
+        terminal.type("\r")
+        terminal.wait_for_line("-> bob: six and a half")
+    assert bob.read_line() == b"CHAT/1.0 RECEIVE alice one\n"
 
 
 def test_no_control_character_leaves(bob: SocketClient, path: str) -> None:
@@ -335,6 +362,9 @@ def test_nick(path: str) -> None:
     with run_sync(unix=path, policy=policy), SocketClient(f"unix:{path}") as bob:
         bob.login("bob")
         with open_chat(path) as terminal:
+            terminal.wait_for_prompt("alice:")
+            terminal.type("/nick bob\r")
+            terminal.wait_for_line("! somebody else is bob, and gets what is sent to that name.*")
             terminal.wait_for_prompt("alice:")
             terminal.type("/nick bob\r")
             terminal.wait_for_line("! NAME_IN_USE: .*")

@@ -12,7 +12,14 @@ from chatproto import DuplicateLogin, Policy
 from ...client.scripted import Player, ScriptedServer
 from ...servers import SocketClient, run_sync
 from ..commands import at
-from .terminal import CHAT, HASTY_CHAT, IMPATIENT_CHAT, open_chat, spawn_in_terminal
+from .terminal import (
+    CHAT,
+    HASTY_CHAT,
+    IMPATIENT_CHAT,
+    STUBBORN_CHAT,
+    open_chat,
+    spawn_in_terminal,
+)
 
 REPORTING = """
 import asyncio
@@ -97,7 +104,7 @@ def test_signals(path: str, number: int) -> None:
 def test_a_signal_while_it_waits(path: str) -> None:
     with ExitStack() as stack:
         with run_sync(unix=path):
-            terminal = stack.enter_context(open_chat(path, "--to=bob", command=IMPATIENT_CHAT))
+            terminal = stack.enter_context(open_chat(path, "--to=bob", command=STUBBORN_CHAT))
             terminal.wait_for_prompt("alice -> bob:")
         terminal.wait_for_line("! SHUTTING_DOWN: .*")
         terminal.type("hi\r")
@@ -108,6 +115,20 @@ def test_a_signal_while_it_waits(path: str) -> None:
         terminal.kill(signal.SIGINT)
         assert terminal.wait_for_end() == 0
         assert terminal.is_as_before
+
+
+def test_quitting_while_there_is_no_connection(path: str) -> None:
+    with ExitStack() as stack:
+        with run_sync(unix=path):
+            terminal = stack.enter_context(open_chat(path, "--to=bob", command=IMPATIENT_CHAT))
+            terminal.wait_for_prompt("alice -> bob:")
+        terminal.wait_for_prompt("(offline) alice -> bob:")
+        terminal.type("one\rtwo\r/quit\r")
+        assert terminal.wait_for_end() == 1
+        assert terminal.is_as_before
+        *_, one, two, error = terminal.lines
+        assert (one[6:], two[6:]) == ("! this is not sent: one", "! this is not sent: two")
+        assert error == "Error: the server has not confirmed the last messages in time"
 
 
 def test_what_a_signal_keeps_from_being_sent(path: str) -> None:
