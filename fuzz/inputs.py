@@ -8,7 +8,7 @@ small change of what happens, and the lines stand in it as they are on the wire.
 from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from tests.conformance.transcript import load
+from chatproto.conformance import Kind, Step, load
 
 END: Final = b"\xfe"
 """Ends a record. It is no part of any UTF-8."""
@@ -67,12 +67,19 @@ def cut(data: bytes, number: int) -> list[bytes]:
 
 def transcripts() -> Iterator[list[tuple[str, bool, bytes]]]:
     """The transcripts: for each of them, who sends or gets what."""
-    for transcript in load():
+    for transcript in load().transcripts:
         yield [
-            (step.client, step.kind in (">", ">>"), data)
+            (step.client, step.kind in (Kind.LOGIN, Kind.WRITE), data)
             for step in transcript.steps
-            if (data := step.data)
+            if (data := _lines(step))
         ]
+
+
+def _lines(step: Step) -> bytes:
+    """What a client sends or gets in a step; nothing if the step is about something else."""
+    if step.kind is Kind.LOGIN:
+        return b"CHAT/1.0 LOGIN %b\n" % step.data
+    return step.data if step.kind in (Kind.WRITE, Kind.READ, Kind.UNORDERED) else b""
 
 
 def beginnings(target: str) -> Iterator[bytes]:

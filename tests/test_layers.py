@@ -25,6 +25,7 @@ PLANTED = [
     ("chatproto_sync/sockets/waker.py", "import chatproto_anyio.streams"),
     ("chatproto/routing/hub.py", "import time"),
     ("chatproto/client/session.py", "import hypothesis"),
+    ("chatproto/conformance/play.py", "from chatproto.wire import codec"),
     ("chatproto_sync/client/client.py", "from chatproto_sync.server import server"),
     ("chatproto_anyio/server/server.py", "from chatproto_anyio.client import client"),
     ("chatproto_anyio/client/client.py", "from chatproto_sync.client import deadline"),

@@ -25,7 +25,7 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """The names of all subcommands."""
-        return ["chat", "listen", "send", "serve"]
+        return ["chat", "check", "listen", "send", "serve"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a subcommand; None if there is none of that name."""
@@ -34,6 +34,10 @@ class Commands(click.Group):
                 from .chat.command import chat
 
                 return chat
+            case "check":
+                from .check import check
+
+                return check
             case "listen":
                 from .listen import listen
 
@@ -53,4 +57,4 @@ class Commands(click.Group):
 @click.group(cls=Commands, context_settings={"show_default": True}, epilog=COMPLETION)
 @click.version_option(__version__, prog_name="chatproto", message="%(prog)s %(version)s")
 def cli() -> None:
-    """Run a server for CHAT/1.0, or a client."""
+    """Run a server for CHAT/1.0, or a client, or check one."""
