@@ -87,7 +87,7 @@ def option(param: click.Parameter) -> Iterator[str]:
     # The help of the options of `serve` ends with them.
     if param.envvar:
         notes = [f"env var: {param.envvar}"]
-        if isinstance(param.default, str | int) and not param.is_flag:
+        if isinstance(param.default, str | int | float) and not param.is_flag:
             notes.append(f"default: {param.default}")
         help_text += f"  [{'; '.join(notes)}]"
     if param.required:

@@ -311,7 +311,7 @@ def page_of_options() -> str:
         )
     parts.append(_limits_for_programs())
     context = click.Context(cli)
-    commands = [cli.get_command(context, name) for name in ("chat", "listen", "send")]
+    commands = [cli.get_command(context, name) for name in ("chat", "check", "listen", "send")]
     parts.append(_client_options([each for each in commands if each is not None]))
     return "\n\n".join(parts) + "\n"
 
@@ -380,7 +380,7 @@ def _client_options(commands: list[click.Command]) -> str:
     shared = set.intersection(*(set(options) for options in by_command.values()))
     first = next(iter(by_command.values()))
     parts = [
-        "## `chatproto chat`, `listen` and `send`\n",
+        "## `chatproto chat`, `check`, `listen` and `send`\n",
         "These say where the server is. An option on the command line comes before its variable.\n",
         _table(
             ("option, variable", "what it is for", "default"),
@@ -402,7 +402,7 @@ def _client_option(option: click.Option, prefix: str) -> tuple[str, str, str]:
     cell = f'<a id="{prefix}{name.removeprefix("--")}"></a>`{name}{metavar}`'
     if option.envvar:
         cell += f"<br>`{option.envvar}`"
-    has_default = isinstance(option.default, str | int) and not option.is_flag
+    has_default = isinstance(option.default, str | int | float) and not option.is_flag
     default = f"`{option.default}`" if has_default else "required" if option.required else ""
     return cell, str(option.help), default
 

@@ -1,9 +1,11 @@
 """Lets `chatproto check --client` check the client of chatproto_sync.
 
-    chatproto check --client 'python examples/checked_client.py {host} {port}'
+    python examples/checked_client.py 127.0.0.1 3333
 
-It reads lines of CHAT/1.0 from standard input, and does with the client under test what they say.
-It prints each message that the client receives as the line that it came in.
+It reads lines of CHAT/1.0 from standard input, the first of which is a LOGIN, and does with the
+client what they say. It prints each message that the client receives as the line that it came in.
+
+    chatproto check --client 'python examples/checked_client.py {host} {port}'
 """
 
 import sys

@@ -27,7 +27,6 @@ OF_OTHER_PROGRAMS = {
     "--quick",
     "--build-arg",
     "--env",
-    "--format",
     "--volume",
 }
 """Options of tools that the documents mention."""
@@ -56,7 +55,7 @@ def commands(line: str) -> Iterator[list[str]]:
 def problem(words: list[str]) -> str | None:
     """What is wrong with a command of ours; None for nothing, and for commands of others."""
     match words:
-        case [program, "serve" | "chat" | "listen" | "send" as name, *arguments] if (
+        case [program, "serve" | "chat" | "check" | "listen" | "send" as name, *arguments] if (
             Path(program).name == "chatproto"
         ):
             command = subcommands()[name]

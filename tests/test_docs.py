@@ -19,6 +19,7 @@ from anyio import create_task_group, to_thread
 import chatproto_anyio
 import chatproto_sync
 from chatproto import TRANSITIONS, ChatBroker, ErrorCode
+from chatproto.conformance import Kind, Side, load
 from chatproto_anyio.cli.chat.parsing import USAGES
 
 from .adapters.cli.commands import subcommands
@@ -219,14 +220,21 @@ def test_readme_session_is_what_the_server_says() -> None:
 
 
 @pytest.mark.parametrize(
-    "module", ["chatproto", "chatproto_sync", "chatproto_anyio", "chatproto.testing"]
+    "module",
+    [
+        "chatproto",
+        "chatproto_sync",
+        "chatproto_anyio",
+        "chatproto.testing",
+        "chatproto.conformance",
+    ],
 )
 def test_reference_has_every_public_name(module: str) -> None:
     documented = [
         name for path in (DOCS / "api").glob("*.md") for name in DIRECTIVE.findall(text_of(path))
     ]
     public = [f"{module}.{name}" for name in importlib.import_module(module).__all__]
-    others = {"chatproto.testing"}  # A page, not a name.
+    others = {"chatproto.testing", "chatproto.conformance"}  # Pages, not names.
     assert sorted(public) == sorted(
         name for name in documented if name.rpartition(".")[0] == module and name not in others
     )
@@ -389,6 +397,20 @@ def section(number: int) -> str:
 def test_protocol_has_the_sections_that_docstrings_cite() -> None:
     numbers = re.findall(r"^## (.*)$", text_of(DOCS / "protocol.md"), re.MULTILINE)
     assert [each.split(". ")[0] for each in numbers] == ["1", "2", "3", "4", "5"]
+
+
+def test_page_about_clients_has_the_rows_that_are_checked() -> None:
+    rows = re.findall(
+        r"^\| ([KFP]) \| (.+?) \|", text_of(DOCS / "how-to" / "check-a-client.md"), re.MULTILINE
+    )
+    assert rows == [(each.label, each.text) for each in load(Side.CLIENT).rows]
+
+
+def test_page_about_transcripts_has_each_kind_of_step() -> None:
+    kinds = re.findall(
+        r"^\| \S.* \| `([a-z-]+)` \|", text_of(DOCS / "reference" / "transcripts.md"), re.MULTILINE
+    )
+    assert set(kinds) == {each.value for each in Kind}
 
 
 def test_conformance_table_labels_each_case() -> None:

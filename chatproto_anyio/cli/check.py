@@ -73,15 +73,7 @@ def check(
         if unused:
             raise click.UsageError(f"--{min(unused)} has no use beside {target}")
         arguments = _with_target(arguments, target, with_hostname="host" not in given)
-    endpoint: Endpoint[Any] = make_endpoint(
-        arguments["host"],
-        arguments["port"],
-        arguments["unix"],
-        None,
-        arguments["ssl"],
-        arguments["server_hostname"],
-    )
-    sys.exit(_run(endpoint, output_format, timeout))
+    sys.exit(_run(_endpoint(arguments), output_format, timeout))
 
 
 def _with_target(
@@ -100,8 +92,16 @@ def _with_target(
         raise click.UsageError(str(error)) from None
     arguments = {**arguments, "host": host or arguments["host"], "port": port, "unix": unix}
     if with_hostname and host and arguments["server_hostname"] is not None:
-        arguments["server_hostname"] = host
+        arguments["server_hostname"] = None if "://" in host else host
     return arguments
+
+
+def _endpoint(arguments: ConnectArguments) -> Endpoint[Any]:
+    host, port, unix = arguments["host"], arguments["port"], arguments["unix"]
+    try:
+        return make_endpoint(host, port, unix, None, arguments["ssl"], arguments["server_hostname"])
+    except ValueError as error:
+        raise click.UsageError(str(error)) from None
 
 
 def _run(subject: Endpoint[Any] | str, output_format: str, timeout: float) -> int:

@@ -48,7 +48,8 @@ def _subject(given: argparse.Namespace) -> Endpoint[Any] | str:
         if given.host is not None:
             raise ValueError("--host has no use without TLS")
         return make_endpoint(host, port, unix, None, ssl=False, server_hostname=None)
-    return make_endpoint(host, port, unix, None, context, given.host or host or None)
+    hostname = given.host or (None if "://" in host else host or None)
+    return make_endpoint(host, port, unix, None, context, hostname)
 
 
 def _tls_context(given: argparse.Namespace) -> ssl.SSLContext | None:
@@ -84,7 +85,7 @@ def _parser() -> argparse.ArgumentParser:
         "target",
         nargs="?",
         metavar="HOST:PORT",
-        help=f"the server, or unix:PATH (default: {join(DEFAULT_HOST, DEFAULT_PORT)})",
+        help=f"The server, unix:PATH, or a URL (default: {join(DEFAULT_HOST, DEFAULT_PORT)}).",
     )
     add("--client", metavar="COMMAND", help=HELP["client"])
     add("--format", choices=FORMATS, default="table", help=HELP["format"])

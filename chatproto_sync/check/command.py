@@ -40,14 +40,16 @@ CLIENT_CONNECTS: Final = (
 
 
 def parse_target(target: str) -> tuple[str, int, str | None]:
-    """Parse `HOST:PORT`, `HOST` or `unix:PATH`.
+    """Parse `HOST:PORT`, `HOST`, `unix:PATH` or a URL.
 
     Returns:
-        The host, the port, and the path of a Unix socket or None.
+        The host or the URL, the port, and the path of a Unix socket or None.
 
     Raises:
         ValueError: There is no such address. The error has words for people.
     """
+    if "://" in target:
+        return target, DEFAULT_PORT, None
     kind, colon, path = target.partition(":")
     if colon and kind == "unix":
         check_address(DEFAULT_PORT, path)

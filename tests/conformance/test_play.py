@@ -115,8 +115,10 @@ def test_nobody_answers() -> None:
         (
             ["alice <? BAD_NAME LOGIN"],
             b"CHAT/1.0 RECEIVE *server* ERR BAD_NAME LOGINS no\n",
-            ("alice should receive a notice with BAD_NAME LOGIN, and receives"
-            ' "RECEIVE *server* ERR BAD_NAME LOGINS no"'),
+            (
+                "alice should receive a notice with BAD_NAME LOGIN, and receives"
+                ' "RECEIVE *server* ERR BAD_NAME LOGINS no"'
+            ),
         ),
         (
             ["alice <|"],
@@ -171,8 +173,10 @@ def test_lines_of_senders_in_any_order() -> None:
     [
         (
             ["alice < RECEIVE bob° yes"],
-            ('alice should receive "RECEIVE bob yes", and the connection ends (why); alice has'
-            ' received "half"'),
+            (
+                'alice should receive "RECEIVE bob yes", and the connection ends (why); alice has'
+                ' received "half"'
+            ),
         ),
         (
             ["alice = alice°"],

@@ -167,8 +167,10 @@ def test_no_server() -> None:
     check = check_server(PROBE, at(address), TIMEOUT, ignore)
     assert failures(check) == [
         (
-            ("not played, because the server does not answer:"
-            f" can't connect to {address}: Connection refused"),
+            (
+                "not played, because the server does not answer:"
+                f" can't connect to {address}: Connection refused"
+            ),
         )
     ]
 
@@ -196,7 +198,9 @@ def test_certificates_that_are_not_accepted() -> None:
 def test_tls_host_that_no_certificate_can_be_for() -> None:
     with run_sync(port=0, ssl=server_context()) as server:
         port = int(server.addresses[0].rpartition(":")[2])
-        endpoint: Endpoint[Any] = make_endpoint("127.0.0.1", port, None, None, client_context(), "a..b")
+        endpoint: Endpoint[Any] = make_endpoint(
+            "127.0.0.1", port, None, None, client_context(), "a..b"
+        )
         check = check_server(PROBE, endpoint, TIMEOUT, ignore)
     assert "'a..b' is not a host name" in failures(check)[0][0]
 
@@ -224,10 +228,12 @@ ONE = Suite(Side.CLIENT, CLIENTS.rows[:1], CLIENTS.transcripts)
         ("raise SystemExit('what is wrong')", "and the program ends (what is wrong)"),
         # Two connections: only the first one counts. It is reset.
         (
-            ("import os, socket, struct; a = ('127.0.0.1', int(os.environ['CHATPROTO_PORT']));"
-            " s = socket.create_connection(a); socket.create_connection(a).recv(1);"
-            " s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0));"
-            " s.close(); input(); input()"),
+            (
+                "import os, socket, struct; a = ('127.0.0.1', int(os.environ['CHATPROTO_PORT']));"
+                " s = socket.create_connection(a); socket.create_connection(a).recv(1);"
+                " s.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack('ii', 1, 0));"
+                " s.close(); input(); input()"
+            ),
             "and the connection ends",
         ),
     ],

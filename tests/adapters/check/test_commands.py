@@ -70,6 +70,7 @@ def run(
         ("[::1]", ("[::1]", 3333, None)),
         ("[::1]:1", ("[::1]", 1, None)),
         ("unix:/run/chat:1", ("", 3333, "/run/chat:1")),
+        ("chats://localhost:1", ("chats://localhost:1", 3333, None)),
     ],
 )
 def test_targets(target: str, parsed: object) -> None:
@@ -104,6 +105,16 @@ def test_table(run: Run) -> None:
     assert lines == [f"checking {server.addresses[0]}, which sends notices", "  K  pass  r"]
     assert last.startswith("passed: K 1 of 1, in ")
     assert result.stderr == ""
+
+
+def test_url(run: Run, files: dict[str, str]) -> None:
+    with run_sync(port=0, ssl=server_context()) as server:
+        url = f"chats://{server.addresses[0]}"
+        assert run(url, "--tls-ca", files["ca"]).status == 0
+        assert "is not accepted" in run(url).stdout
+        result = run(f"chat://{server.addresses[0]}", "--tls-ca", files["ca"])
+    assert result.status == 2
+    assert "write chats://" in result.stderr
 
 
 def test_unix_socket(run: Run, tmp_path: Path) -> None:
