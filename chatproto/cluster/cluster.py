@@ -645,7 +645,7 @@ class Cluster:
         self._written = []
 
     def _abandon_snapshot(self) -> None:
-        self._writer, self._written = None, []
+        self._writer, self._written, self._snapshot = None, [], None
         self._hub.table.copy_on_write = False
 
 

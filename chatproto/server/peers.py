@@ -71,6 +71,8 @@ class Peers:
         """
         peer = self._by_id.pop(cid, None)
         if peer is not None:
+            # Other nodes of a chat may still know it.
+            peer.phase = Phase.ABORTED
             self._buffers.forget(peer)
             self._stop_timers(peer)
         return peer

@@ -40,6 +40,8 @@ class TestNode:
         self.read = 0
         self.mail_read: defaultdict[str, int] = defaultdict(int)
         self.cut = False
+        # How much of what it has read the ledger has lost.
+        self.seen_cut = 0
         self.output: defaultdict[str, bytearray] = defaultdict(bytearray)
         self.closed: set[str] = set()
         self.load()
