@@ -291,7 +291,9 @@ class Cluster:
         if self.name:
             raise ValueError("a cluster belongs to one broker")
         self._dispatcher = dispatcher
-        self._mailroom = Mailroom(self._nodes, self._flow, self._by_number, self._counters)
+        self._mailroom = Mailroom(
+            self._nodes, self._flow, self._numbers, self._by_number, self._counters
+        )
         self._mailroom.attach(dispatcher)
         self._join()
 
@@ -588,10 +590,9 @@ class Cluster:
         """Refuse what waits for other nodes. What may have been executed there ends."""
         refused = self._author.take_back()
         refused += [peer for peer, wait in self._waiting.items() if wait is Wait.SYNC]
-        for peer in refused:
-            if self._waiting.pop(peer, None) is None:
-                # It has been closed meanwhile.
-                continue
+        # Some may have ended meanwhile.
+        for peer in [each for each in refused if each in self._waiting]:
+            del self._waiting[peer]
             name = self._hub.name_of(peer)
             if name is None:
                 self._drop_number(peer)

@@ -74,12 +74,7 @@ class ReplicatedHub(ChatHub[Any]):
 
     def depart(self, cid: Any) -> None:
         """Take a connection off its name: the ledger says that it is gone."""
-        if cid in self._names:
-            self._end(cid)
-
-    def is_ended(self, cid: Any) -> bool:
-        """Whether the ledger, or another connection's LOGIN, has ended a connection."""
-        return cid not in self._names
+        self._end(cid)
 
     def reset(self) -> None:
         """Forget all groups, and the connections that the other nodes have or know."""

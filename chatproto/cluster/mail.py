@@ -13,11 +13,11 @@ reader waits with the mail until it has applied as many. So nobody can see an an
 login that it depends on. A mail with SEQ 0 only acknowledges. After the line come frames:
 
     NUMBERS LENGTH LF lines           a broadcast for these connections of the reader
-    NUMBERS LENGTH INDEX LF lines     messages for one user
+    NUMBERS LENGTH KEY LF lines     messages for one user
     F NUMBER LF                       this connection's queue is full: let senders wait
     R NUMBER LF                       it has room again
     S NUMBER LF                       it has stopped: let nobody wait for it
-    B SEQ INDEX LF                    nobody has received the messages with that INDEX in your mail
+    B SEQ KEY LF                      nobody has received the messages with that KEY in your mail
 
 The writer keeps each mail until it is acknowledged. After an interruption it appends all that it
 still has once more. The reader takes only the mail with the next number. So each mail is received
@@ -32,6 +32,29 @@ MAIL_SIZE: Final = 1 << 16
 """Bytes after which a mail is finished. So one mail is little work for its reader."""
 
 
+class Messages(NamedTuple):
+    """A frame: lines for some of the reader's connections."""
+
+    numbers: list[bytes]
+    key: bytes
+    """What to return if nobody gets them; empty for a broadcast."""
+    lines: bytes
+
+
+class Signal(NamedTuple):
+    """A frame: the queue of one of the writer's connections is full, has room, or has stopped."""
+
+    letter: bytes
+    number: int
+
+
+class Returned(NamedTuple):
+    """A frame: nobody has received some messages."""
+
+    seq: int
+    key: int
+
+
 class Mail(NamedTuple):
     """A mail as its reader gets it."""
 
@@ -40,8 +63,7 @@ class Mail(NamedTuple):
     ack: int
     position: int
     size: int
-    frames: list[tuple[bytes, ...]]
-    """Messages as (numbers, index or empty, lines), other frames as (letter, number...)."""
+    frames: list[Messages | Signal | Returned]
 
 
 def parse_mail(entry: bytes) -> Mail:
@@ -51,21 +73,26 @@ def parse_mail(entry: bytes) -> Mail:
         ValueError: It is none.
     """
     end = entry.index(b"\n")
-    name, seq, ack, position = entry[:end].split(b" ")
+    name, *counts = entry[:end].split(b" ")
+    mail_seq, ack, position = map(int, counts)
     at = end + 1
-    frames: list[tuple[bytes, ...]] = []
+    frames: list[Messages | Signal | Returned] = []
     while at < len(entry):
         end = entry.index(b"\n", at)
         words = entry[at:end].split(b" ")
         at = end + 1
-        if words[0].isalpha():
-            frames.append(tuple(words))
-        else:
-            numbers, length, *index = words
-            end = at + int(length)
-            frames.append((numbers, index[0] if index else b"", entry[at:end]))
-            at = end
-    return Mail(name.decode(), int(seq), int(ack), int(position), len(entry), frames)
+        match words:
+            case [b"B", seq, key]:
+                frames.append(Returned(int(seq), int(key)))
+            case [b"F" | b"R" | b"S" as letter, number]:
+                frames.append(Signal(letter, int(number)))
+            case [numbers, length, *key]:
+                end = at + int(length)
+                frames.append(Messages(numbers.split(b","), b"".join(key), entry[at:end]))
+                at = end
+            case _:
+                raise ValueError(f"{words} begin no frame")
+    return Mail(name.decode(), mail_seq, ack, position, len(entry), frames)
 
 
 class Tracked:
@@ -155,7 +182,7 @@ class OutgoingMail:
             _, entry, _ = self._unacked.popleft()
             self.size -= len(entry) - entry.index(b"\n") - 1
 
-    def tracked(self, seq: int, index: int) -> Tracked:
+    def tracked(self, seq: int, key: int) -> Tracked:
         """Some messages of a mail that is not acknowledged.
 
         Raises:
@@ -163,7 +190,7 @@ class OutgoingMail:
         """
         for each, _, tracked in self._unacked:
             if each == seq:
-                return tracked[index]
+                return tracked[key]
         raise LookupError(seq)
 
     def _finish(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 from ..server.peer import Peer, Phase
 from .counters import ClusterCounters
 from .flow import ClusterFlow
-from .mail import Mail, Tracked, parse_mail
+from .mail import Mail, Messages, Returned, Signal, Tracked, parse_mail
 from .nodes import Hold, Node, Remote
 
 if TYPE_CHECKING:
@@ -26,7 +26,8 @@ class Mailroom:
     Args:
         nodes: The nodes of the chat, by name.
         flow: The flow control.
-        by_number: The local connections that other nodes know, by number.
+        numbers: The local connections that other nodes know, with their numbers.
+        by_number: The same by number.
         counters: Where to count.
     """
 
@@ -34,11 +35,13 @@ class Mailroom:
         self,
         nodes: Mapping[str, Node],
         flow: ClusterFlow,
+        numbers: Mapping[Peer, int],
         by_number: Mapping[int, Peer],
         counters: ClusterCounters,
     ) -> None:
         self._nodes = nodes
         self._flow = flow
+        self._numbers = numbers
         self._by_number = by_number
         self._counters = counters
         self._dispatcher: Dispatcher
@@ -179,7 +182,7 @@ class Mailroom:
 
     def forget(self, node: Node) -> None:
         """Forget a node that is down."""
-        for hold in list(node.holds.values()):
+        for hold in node.holds.values():
             self._flow.forget(hold)
         node.holds.clear()
         for remote in node.remotes.values():
@@ -194,9 +197,9 @@ class Mailroom:
 
     def released(self, hold: Hold) -> None:
         """Tell a node that its senders need not wait for a local queue any more."""
-        if hold.node.holds.pop(hold.peer, None) is not None:
-            has_room = hold.peer not in self._flow.full
-            hold.node.outgoing.add(b"%s %d\n" % (b"R" if has_room else b"S", hold.number))
+        del hold.node.holds[hold.peer]
+        letter = b"S" if hold.peer in self._flow.full else b"R"
+        hold.node.outgoing.add(b"%s %d\n" % (letter, hold.number))
 
     def _acknowledgement(self, name: str, node: Node) -> bytes:
         node.incoming.note_told()
@@ -221,20 +224,12 @@ class Mailroom:
         if node in self._flow.full and outgoing.size <= self._window // 2:
             self._flow.open(node)
 
-    def _read_frame(self, node: Node, seq: int, frame: tuple[bytes, ...]) -> None:
+    def _read_frame(self, node: Node, seq: int, frame: Messages | Signal | Returned) -> None:
         match frame:
-            case (numbers, index, lines):
-                if numbers == b"B":
-                    self._returned(node, int(index), int(lines))
-                    return
-                for number in numbers.split(b","):
-                    peer = self._by_number.get(int(number))
-                    if peer is not None and peer.phase is Phase.OPEN:
-                        self._deliver(node, int(number), peer, lines)
-                    elif index:
-                        node.outgoing.add(b"B %d %s\n" % (seq, index))
-            case (letter, number):
-                remote = node.remotes.get(int(number))
+            case Messages(numbers, key, lines):
+                self._deliver(node, seq, numbers, key, lines)
+            case Signal(letter, number):
+                remote = node.remotes.get(number)
                 if remote is None:
                     return
                 if letter == b"F":
@@ -243,25 +238,37 @@ class Mailroom:
                     self._flow.open(remote)
                 else:
                     self._flow.release(remote)
+            case Returned():
+                self._returned(node, frame)
 
-    def _deliver(self, node: Node, number: int, peer: Peer, lines: bytes) -> None:
-        """Queue lines for a local connection. The node that they come from may have to wait."""
+    def _deliver(
+        self, node: Node, seq: int, numbers: list[bytes], key: bytes, lines: bytes
+    ) -> None:
+        """Queue lines for local connections. The node that they come from may have to wait."""
         dispatcher, flow = self._dispatcher, self._flow
-        dispatcher.log.counters.deliveries += lines.count(b"\n")
-        if dispatcher.buffers.queue_unless_full((peer,), lines):
+        to: list[Peer] = []
+        for number in numbers:
+            peer = self._by_number.get(int(number))
+            if peer is not None and peer.phase is Phase.OPEN:
+                to.append(peer)
+            elif key:
+                node.outgoing.add(b"B %d %s\n" % (seq, key))
+        dispatcher.log.counters.deliveries += lines.count(b"\n") * len(to)
+        if dispatcher.buffers.queue_unless_full(to, lines):
             return
-        for each, reason in dispatcher.buffers.queue((peer,), lines):
+        for each, reason in dispatcher.buffers.queue(to, lines):
             dispatcher.abort(each, reason)
-        if peer.phase is Phase.OPEN and peer not in node.holds and flow.blockers((peer,)):
-            self._counters.full_told += 1
-            hold = node.holds[peer] = Hold(node, peer, number)
-            flow.wait(hold, peer)
-            node.outgoing.add(b"F %d\n" % number)
+        for peer in flow.blockers(tuple(to)):
+            if peer not in node.holds:
+                self._counters.full_told += 1
+                hold = node.holds[peer] = Hold(node, peer, self._numbers[peer])
+                flow.wait(hold, peer)
+                node.outgoing.add(b"F %d\n" % hold.number)
 
-    def _returned(self, node: Node, seq: int, index: int) -> None:
+    def _returned(self, node: Node, frame: Returned) -> None:
         """Tell a sender that nobody has received its messages."""
         try:
-            tracked = node.outgoing.tracked(seq, index)
+            tracked = node.outgoing.tracked(frame.seq, frame.key)
         except LookupError:
             return
         tracked.left -= 1

@@ -22,7 +22,10 @@ from .actions import Action, Answer, ConnectionId, Deliver, Expire, Joined
 from .groups import GroupRecord, Groups
 from .policy import Adding, Policy
 
-MOST_WORDS: Final = 3
+_WORDS: Final = {"on": 1, "off": 1, "list": 1, "members": 2, "add": 3}
+"""The requests, and how many words each has."""
+
+MOST_WORDS: Final = max(_WORDS.values())
 """Words of the longest request."""
 
 
@@ -130,7 +133,7 @@ class GroupServices(Generic[ConnectionId]):
 
 
 def parse_request(data: bytes) -> list[str]:
-    """The words of a request; an empty list when it is certainly none."""
+    """The words of a request; an empty list when it is none."""
     try:
         # The longest request has this many words. To split all of a long line would take a thousand
         # times as long.
@@ -139,7 +142,7 @@ def parse_request(data: bytes) -> list[str]:
             check_name(each)
     except (UnicodeDecodeError, LocalProtocolError):
         return []
-    return words
+    return words if _WORDS.get(words[0]) == len(words) else []
 
 
 def _refused(cid: ConnectionId, code: ErrorCode, *words: str) -> Answer[ConnectionId]:

@@ -345,10 +345,16 @@ class Chaos:
             text = line.removeprefix("CHAT/1.0 RECEIVE ")
             if text.startswith("*server* ERR"):
                 words = text.split(" ")
-                assert (
-                    words[2]
-                    in ["NO_SUCH_USER", "NO_SUCH_GROUP", "NOT_A_MEMBER", "NAME_IN_USE", "GROUP_EXISTS", "TOO_MANY", "UNAVAILABLE", "NOT_LOGGED_IN"]
-                ), line
+                assert words[2] in [
+                    "NO_SUCH_USER",
+                    "NO_SUCH_GROUP",
+                    "NOT_A_MEMBER",
+                    "NAME_IN_USE",
+                    "GROUP_EXISTS",
+                    "TOO_MANY",
+                    "UNAVAILABLE",
+                    "NOT_LOGGED_IN",
+                ], line
                 client.refused += words[3] == "SEND"
                 self.seen[words[2]] += 1
                 continue
@@ -398,7 +404,7 @@ class Chaos:
 
     def check_settled(self) -> None:
         """Nothing is held, and all hubs are equal."""
-        states = [describe(node) for node in self.nodes]
+        states = [describe(node) for node in (self.observer(), *self.nodes)]
         for state in states[1:]:
             assert state == states[0]
         for node in self.nodes:
@@ -414,10 +420,17 @@ class Chaos:
             cluster: Any = node.cluster
             assert not cluster._outcomes
             assert not cluster._waiting
-            known = {peer for peer in cluster._numbers}
+            known = set(cluster._numbers)
             assert not cluster._ending
             assert known <= set(dispatcher.by_id.values())
             assert not any(each.holds for each in cluster._nodes.values())
+
+    def observer(self) -> TestNode:
+        """A node that has read the whole ledger, and has said nothing."""
+        streams = Streams(ledger=list(self.streams.ledger))
+        if self.streams.snapshot is not None and self.streams.snapshot[0] == 0:
+            streams.snapshot = self.streams.snapshot
+        return TestNode(streams, "observer", policy=self.policy, limits=self.limits, token="t")
 
     def check_nothing_lost(self) -> None:
         """Without faults and ends, each SEND has arrived somewhere, or was refused."""

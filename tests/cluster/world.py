@@ -44,6 +44,9 @@ class TestNode:
         self.seen_cut = 0
         self.output: defaultdict[str, bytearray] = defaultdict(bytearray)
         self.closed: set[str] = set()
+        # The clients that do not read.
+        self.slow: set[str] = set()
+        self.stopped: set[str] = set()
         self.load()
 
     def load(self) -> None:
@@ -66,23 +69,34 @@ class TestNode:
 
     def hear(self) -> None:
         """Read what is new in the streams."""
-        while not self.cut and self.read < len(self.streams.ledger):
-            self.read += 1
-            self.cluster.receive_ledger(self.streams.ledger[self.read - 1], str(self.read))
-        box = self.cluster.name
-        while not self.cut and self.mail_read[box] < len(self.streams.mail[box]):
-            self.mail_read[box] += 1
-            self.cluster.receive_mail(self.streams.mail[box][self.mail_read[box] - 1])
+        self.hear_ledger()
+        self.hear_mail()
         snapshot = self.cluster.take_snapshot()
         if snapshot is not None:
             self.streams.snapshot = int(snapshot.id), snapshot.data
 
+    def hear_ledger(self) -> None:
+        while not self.cut and self.read < len(self.streams.ledger):
+            self.read += 1
+            self.cluster.receive_ledger(self.streams.ledger[self.read - 1], str(self.read))
+
+    def hear_mail(self) -> None:
+        box = self.cluster.name
+        while not self.cut and self.mail_read[box] < len(self.streams.mail[box]):
+            self.mail_read[box] += 1
+            self.cluster.receive_mail(self.streams.mail[box][self.mail_read[box] - 1])
+            self.settle()
+
     def settle(self) -> None:
         """Write to the clients."""
-        while ready := self.broker.take_ready():
+        while ready := [*self.broker.take_ready(), *self.waiting()]:
             for cid in ready:
                 step = self.broker.next_step(cid)
-                if step.write:
+                if step.write and cid in self.slow:
+                    self.broker.sent(cid, 0)
+                    self.stopped.add(cid)
+                    continue
+                while step.write:
                     self.output[cid] += step.write
                     self.broker.sent(cid, len(step.write))
                     step = self.broker.next_step(cid)
@@ -94,8 +108,14 @@ class TestNode:
                     self.broker.disconnect(cid)
                     self.closed.add(cid)
 
-    def connect(self, cid: str) -> None:
-        self.broker.connect(cid, cid)
+    def waiting(self) -> list[str]:
+        """The clients that read again, and for whom something is left."""
+        ready = [cid for cid in self.stopped if cid not in self.slow]
+        self.stopped = self.stopped & self.slow
+        return ready
+
+    def connect(self, cid: str, address: str = "") -> None:
+        self.broker.connect(cid, cid, address=address)
 
     def take(self, cid: str) -> list[str]:
         """The lines that a client has received since the last call."""
@@ -107,12 +127,18 @@ class TestNode:
 class World:
     """Several nodes and their streams."""
 
-    def __init__(self, *names: str, policy: Policy = Policy(), limits: Limits = Limits()) -> None:
+    def __init__(
+        self,
+        *names: str,
+        policy: Policy = Policy(),
+        limits: Limits = Limits(),
+        fast_path: bool = True,
+    ) -> None:
         self.streams = Streams()
         self.now = 0.0
         self.nodes: dict[str, TestNode] = {}
         for name in names:
-            self.add(name, policy=policy, limits=limits)
+            self.add(name, policy=policy, limits=limits, fast_path=fast_path)
 
     def add(
         self,
@@ -120,10 +146,12 @@ class World:
         *,
         policy: Policy = Policy(),
         limits: Limits = Limits(),
-        token: str = "t",
+        fast_path: bool = True,
     ) -> TestNode:
         """Start a node."""
-        node = TestNode(self.streams, name, policy=policy, limits=limits, token=token)
+        node = TestNode(
+            self.streams, name, policy=policy, limits=limits, fast_path=fast_path, token="t"
+        )
         self.nodes[name] = node
         node.broker.tick(self.now)
         self.run()

@@ -1,0 +1,644 @@
+"""Nodes of one chat, with the ledger and the mailboxes in memory: what users see."""
+
+from dataclasses import replace
+
+import pytest
+
+from chatproto import (
+    ChatBroker,
+    Cluster,
+    ClusterError,
+    DuplicateLogin,
+    GroupMade,
+    Limits,
+    Policy,
+    Standing,
+)
+from chatproto.cluster import cluster as cluster_module
+from chatproto.cluster.mailroom import WINDOW
+
+from .world import TestNode, World
+
+GONE = "*server* ERR NO_SUCH_USER SEND {} is not online"
+UNREACHABLE = "the servers of this chat can't reach one another now; try again later"
+
+
+@pytest.fixture
+def world() -> World:
+    """Two nodes with alice at one and bob at the other."""
+    world = World("a", "b")
+    world.client("a", "alice")
+    world.client("b", "bob")
+    return world
+
+
+def events(node: TestNode) -> list[str]:
+    return [str(event) for event in node.cluster.take_events()]
+
+
+# Messages
+
+
+def test_messages_reach_users_of_other_nodes(world: World) -> None:
+    world.do("a", "alice", "SEND bob hi", "SEND bob there")
+    world.do("b", "bob", "SEND alice hello")
+    assert world.take("b", "bob") == ["alice hi", "alice there"]
+    assert world.take("a", "alice") == ["bob hello"]
+
+
+def test_a_refusal_waits_until_the_ledger_confirms_it(world: World) -> None:
+    world.nodes["b"].connect("carol")
+    world.nodes["b"].broker.receive("carol", b"CHAT/1.0 LOGIN carol\n")
+    world.nodes["b"].say()
+    # The login is in the ledger, and this node has not read it yet.
+    world.do("a", "alice", "SEND carol hi", "SEND dan hi")
+    assert world.take("b", "carol") == ["alice hi"]
+    assert world.take("a", "alice") == [GONE.format("dan")]
+    assert world.nodes["a"].cluster.snapshot().syncs == 2
+
+
+def test_a_broadcast_is_one_frame_for_each_node() -> None:
+    world = World("a", "b")
+    for name in ("ann", "bob", "cyd", "dan"):
+        world.client("a" if name == "ann" else "b", name)
+    world.do("a", "ann", "GROUP tea ann bob cyd dan")
+    before = world.nodes["a"].cluster.snapshot().mail_bytes_sent
+    world.do("a", "ann", "BROADCAST tea " + "x" * 1000)
+    assert world.nodes["a"].cluster.snapshot().mail_bytes_sent - before < 1200
+    for name in ("bob", "cyd", "dan"):
+        assert world.take("b", name) == ["ann " + "x" * 1000]
+
+
+@pytest.mark.parametrize("fast_path", [True, False])
+def test_labels_reach_those_who_asked_on_any_node(fast_path: bool) -> None:
+    world = World("a", "b", fast_path=fast_path)
+    for node, name in (("a", "ann"), ("b", "bob"), ("b", "cyd")):
+        world.client(node, name)
+    world.do("b", "bob", "SEND *groups* on")
+    world.do("a", "ann", "GROUP tea ann bob cyd", "BROADCAST tea hi", "BROADCAST tea " + "x" * 4067)
+    assert world.take("b", "bob") == ["*groups* on", "*groups* in tea ann hi", "ann " + "x" * 4067]
+    assert world.take("b", "cyd") == ["ann hi", "ann " + "x" * 4067]
+    world.do("b", "bob", "SEND *groups* off")
+    world.do("a", "ann", "BROADCAST tea again")
+    assert world.take("b", "bob") == ["*groups* off", "ann again"]
+
+
+def test_a_user_of_two_nodes_gets_messages_at_both() -> None:
+    world = World("a", "b")
+    world.client("a", "bob")
+    world.nodes["b"].connect("bob2")
+    world.do("b", "bob2", "LOGIN bob")
+    world.do("b", "bob2", "SEND bob hi")
+    assert world.take("a", "bob") == ["bob hi"]
+    assert world.take("b", "bob2") == ["bob hi"]
+    # One of them has left, and the other gets it: nobody is told.
+    world.nodes["a"].broker.disconnect("bob")
+    world.nodes["b"].broker.receive("bob2", b"CHAT/1.0 SEND bob again\n")
+    world.run()
+    assert world.take("b", "bob2") == ["bob again"]
+
+
+@pytest.mark.parametrize("lines", [1, 30])
+def test_a_sender_is_told_when_the_recipient_had_left(world: World, lines: int) -> None:
+    world.nodes["b"].broker.disconnect("bob")
+    # This node has not heard of it.
+    data = b"CHAT/1.0 SEND bob hi\n" * lines
+    world.nodes["a"].broker.receive("alice", data)
+    world.run()
+    assert world.take("a", "alice")[0] == GONE.format("bob")
+    assert world.nodes["a"].cluster.snapshot().returned == 1
+
+
+def test_nobody_is_told_of_a_return_whose_sender_has_left(world: World) -> None:
+    world.nodes["b"].broker.disconnect("bob")
+    world.nodes["a"].broker.receive("alice", b"CHAT/1.0 SEND bob hi\nCHAT/1.0 LOGOUT\n")
+    world.run()
+    assert world.take("a", "alice") == []
+
+
+def test_an_answer_never_overtakes_the_login_that_it_needs() -> None:
+    world = World("a", "b", "c")
+    world.client("a", "alice")
+    world.client("b", "bob")
+    c = world.nodes["c"]
+    c.connect("carol")
+    c.broker.receive("carol", b"CHAT/1.0 LOGIN carol\nCHAT/1.0 SEND bob hi\n")
+    for _ in range(2):
+        c.say()
+        c.hear()
+    # The mailbox is read before the ledger.
+    b = world.nodes["b"]
+    b.hear_mail()
+    assert world.take("b", "bob") == []
+    assert b.cluster.snapshot().waited == 1
+    world.run()
+    assert world.take("b", "bob") == ["carol hi"]
+
+
+# Names and groups
+
+
+@pytest.mark.parametrize("policy", [DuplicateLogin.REJECT, DuplicateLogin.REPLACE])
+def test_two_logins_of_one_name_at_once(policy: DuplicateLogin) -> None:
+    world = World("a", "b", policy=Policy(duplicate_login=policy))
+    for node in ("a", "b"):
+        world.nodes[node].connect("x")
+        world.nodes[node].broker.receive("x", b"CHAT/1.0 LOGIN bob\n")
+    world.run()
+    first, second = world.take("a", "x"), world.take("b", "x")
+    if policy is DuplicateLogin.REJECT:
+        assert (first, second) == ([], ["*server* ERR NAME_IN_USE LOGIN bob is logged in already"])
+    else:
+        assert first == ["*server* ERR NAME_IN_USE - somebody else has logged in under your name"]
+        assert second == []
+        assert world.nodes["a"].closed == {"x"}
+    world.client("a", "ann")
+    world.do("a", "ann", "SEND bob hi")
+    assert world.take("a" if policy is DuplicateLogin.REJECT else "b", "x") == ["ann hi"]
+
+
+def test_a_name_is_free_when_its_connection_ends(world: World) -> None:
+    world.do("b", "bob", "LOGOUT")
+    world.do("a", "alice", "SEND bob hi", "LOGIN bob", "SEND bob me")
+    assert world.take("a", "alice") == [GONE.format("bob"), "bob me"]
+
+
+def test_a_refused_login_leaves_nothing_behind() -> None:
+    world = World("a", "b", policy=Policy(duplicate_login=DuplicateLogin.REJECT))
+    world.client("a", "bob")
+    world.nodes["b"].connect("x")
+    world.do("b", "x", "LOGIN bob", "LOGIN bob", "LOGIN cyd", "SEND bob hi")
+    assert world.take("a", "bob") == ["cyd hi"]
+    assert len(world.take("b", "x")) == 2
+    assert world.nodes["a"].cluster.snapshot().far_users == 1
+
+
+def test_what_no_other_node_can_decide_needs_no_ledger(world: World) -> None:
+    world.nodes["a"].connect("x")
+    before = len(world.streams.ledger)
+    world.do("a", "x", "GROUP tea ann", "LEAVE tea", "LOGIN a\u200bb", "SEND bob hi")
+    world.do("a", "alice", "LOGIN alice", "GROUP t\u200bea bob", "SEND *groups* \xff", "SEND *x* y")
+    assert len(world.streams.ledger) == before
+    assert [line.split()[2] for line in world.take("a", "x")] == [
+        *["NOT_LOGGED_IN"] * 2,
+        "BAD_NAME",
+        "NOT_LOGGED_IN",
+    ]
+    assert [line.split()[2] for line in world.take("a", "alice")] == ["BAD_NAME"]
+
+
+def test_groups_are_the_same_everywhere(world: World) -> None:
+    world.do("a", "alice", "GROUP tea alice bob")
+    world.do("b", "bob", "GROUP tea bob", "SEND *groups* members tea", "LEAVE tea")
+    world.do("a", "alice", "BROADCAST tea hi", "SEND *groups* add tea bob", "SEND *groups* add x y")
+    assert world.take("b", "bob") == [
+        "*server* ERR GROUP_EXISTS GROUP there is a group tea already",
+        "*groups* members tea alice bob",
+        "*groups* added tea bob alice",
+    ]
+    assert world.take("a", "alice") == [
+        "*groups* added tea bob alice",
+        "*groups* refused NO_SUCH_GROUP add x y",
+    ]
+
+
+def test_a_new_member_has_gone_when_the_answer_is_written() -> None:
+    world = World("a")
+    world.client("a", "alice")
+    world.client("a", "bob")
+    world.do("a", "alice", "GROUP tea alice")
+    a = world.nodes["a"]
+    a.broker.receive("alice", b"CHAT/1.0 SEND *groups* add tea bob\n")
+    # The answer waits for its turn, and meanwhile bob leaves.
+    for number in range(900):
+        a.connect(f"x{number}")
+        a.broker.receive(f"x{number}", f"CHAT/1.0 LOGIN x{number}\n".encode())
+    a.say()
+    a.hear_ledger()
+    a.broker.receive("bob", b"CHAT/1.0 LOGOUT\n")
+    world.run()
+    assert world.take("a", "alice") == ["*groups* added tea bob alice"]
+
+
+def test_a_cluster_has_its_groups_in_the_ledger_alone() -> None:
+    made = GroupMade("tea", "ann", ("ann",))
+    with pytest.raises(ValueError, match="they need no other place"):
+        ChatBroker(cluster=Cluster("a", token="t"), groups=[made])
+    with pytest.raises(ValueError, match="they need no other place"):
+        ChatBroker(cluster=Cluster("a", token="t"), note_changes=True)
+
+
+def test_a_cluster_belongs_to_one_broker() -> None:
+    cluster = Cluster("a", token="t")
+    ChatBroker(cluster=cluster)
+    with pytest.raises(ValueError, match="belongs to one broker"):
+        ChatBroker(cluster=cluster)
+
+
+@pytest.mark.parametrize("name", ["", "a b", "a#b", "a\n"])
+def test_names_of_nodes(name: str) -> None:
+    with pytest.raises(ValueError, match="no name of a node"):
+        Cluster(name, token="t")
+    with pytest.raises(ValueError, match="no name of a node"):
+        Cluster("a", token=name)
+
+
+@pytest.mark.parametrize("seconds", [0.0, -1.0, float("nan")])
+def test_times_are_positive(seconds: float) -> None:
+    with pytest.raises(ValueError, match="positive"):
+        Cluster("a", token="t", node_timeout=seconds)
+    with pytest.raises(ValueError, match="positive"):
+        Cluster("a", token="t", patience=seconds)
+
+
+# Flow control
+
+
+def test_a_full_queue_holds_senders_on_other_nodes(world: World) -> None:
+    b = world.nodes["b"]
+    b.slow.add("bob")
+    line = "SEND bob " + "x" * 1000
+    for _ in range(200):
+        world.nodes["a"].broker.receive("alice", f"CHAT/1.0 {line}\n".encode())
+        world.run(1)
+    assert b.cluster.snapshot().full_told == 1
+    assert world.nodes["a"].broker.snapshot().waiting == 1
+    # While bob reads, others write to him without waiting for alice.
+    b.slow.clear()
+    world.tick(times=3)
+    assert world.take("b", "bob") == ["alice " + "x" * 1000] * 200
+    assert world.nodes["a"].broker.snapshot().waiting == 0
+
+
+def test_a_queue_that_has_stopped_holds_nobody(world: World) -> None:
+    b = world.nodes["b"]
+    b.slow.add("bob")
+    data = ("CHAT/1.0 SEND bob " + "x" * 1000 + "\n").encode()
+    world.nodes["a"].broker.receive("alice", data * 100)
+    world.run()
+    world.nodes["a"].broker.receive("alice", data)
+    assert world.nodes["a"].broker.snapshot().waiting == 1
+    world.tick(times=6)
+    assert world.nodes["a"].broker.snapshot().waiting == 0
+    # Rule 4 stays with the node of the reader.
+    world.tick(times=250)
+    assert "bob" in b.closed
+    world.do("a", "alice", "SEND bob hi")
+    assert GONE.format("bob") in world.take("a", "alice")
+
+
+def test_a_node_that_takes_nothing_holds_senders_to_it(world: World) -> None:
+    world.client("a", "cyd")
+    world.nodes["b"].cut = True
+    data = ("CHAT/1.0 SEND bob " + "x" * 4000 + "\n").encode()
+    for _ in range(WINDOW // 4000 + 20):
+        world.nodes["a"].broker.receive("alice", data)
+    world.run()
+    a = world.nodes["a"]
+    assert a.cluster.snapshot().full == ("b#t.1",)
+    assert a.broker.snapshot().waiting == 1
+    assert WINDOW < a.cluster.snapshot().unacknowledged["b#t.1"] < WINDOW + 5000
+    # Everybody else goes on.
+    world.do("a", "cyd", "SEND cyd hi")
+    assert world.take("a", "cyd") == ["cyd hi"]
+    world.nodes["b"].cut = False
+    world.run()
+    world.tick()
+    assert a.cluster.snapshot().full == ()
+    assert a.broker.snapshot().waiting == 0
+    assert len(world.take("b", "bob")) == WINDOW // 4000 + 20
+
+
+def test_a_broadcast_waits_for_a_full_node_too(world: World) -> None:
+    world.client("a", "cyd")
+    world.do("a", "alice", "GROUP tea alice bob cyd")
+    world.nodes["b"].cut = True
+    data = ("CHAT/1.0 BROADCAST tea " + "x" * 4000 + "\n").encode()
+    for _ in range(WINDOW // 4000 + 20):
+        world.nodes["a"].broker.receive("alice", data)
+        world.nodes["a"].settle()
+    assert world.nodes["a"].broker.snapshot().waiting == 1
+    world.nodes["b"].cut = False
+    world.tick(times=3)
+    assert len(world.take("a", "cyd")) == len(world.take("b", "bob")) == WINDOW // 4000 + 20
+
+
+# Interruptions
+
+
+def test_what_is_appended_twice_is_executed_once(world: World) -> None:
+    a = world.nodes["a"]
+    for _ in range(3):
+        a.cluster.set_connected(False)
+        world.do("a", "alice", "SEND bob hi", "GROUP tea alice bob")
+        a.cluster.set_connected(True)
+        a.say()
+        a.cluster.set_connected(True)
+    world.run()
+    world.tick(1.0)
+    assert world.take("b", "bob") == ["alice hi"] * 3
+    assert len(world.take("a", "alice")) == 2
+    assert a.cluster.snapshot().resent > 0
+    assert not a.cluster.is_broken
+    assert a.cluster.snapshot().unacknowledged == {"b#t.1": 0}
+
+
+def test_an_isolated_node_refuses_what_needs_others(world: World) -> None:
+    world.client("a", "cyd")
+    world.do("a", "alice", "GROUP tea alice bob cyd")
+    a = world.nodes["a"]
+    a.connect("x")
+    a.connect("y")
+    a.broker.receive("x", b"CHAT/1.0 LOGIN x\n")
+    a.say()
+    a.cut = True
+    a.cluster.set_connected(False)
+    a.broker.receive("y", b"CHAT/1.0 LOGIN y\n")
+    a.broker.receive("alice", b"CHAT/1.0 SEND nobody hi\n")
+    world.tick(1.0, times=3)
+    assert str(a.cluster.standing) == "late"
+    assert world.take("a", "alice") == []
+    world.tick(1.0, times=3)
+    assert str(a.cluster.standing) == "isolated"
+    # Nobody knows whether x is logged in. The others were refused.
+    assert a.closed == {"x"}
+    assert world.take("a", "x") == [
+        "*server* ERR UNAVAILABLE - this server was cut off from the others; log in again"
+    ]
+    assert world.take("a", "y") == [f"*server* ERR UNAVAILABLE LOGIN {UNREACHABLE}"]
+    assert world.take("a", "alice") == [f"*server* ERR UNAVAILABLE SEND {UNREACHABLE}"]
+    # The local chat goes on.
+    world.do("a", "alice", "SEND cyd hi", "SEND bob hi", "BROADCAST tea hi", "SEND nobody hi")
+    world.do("a", "alice", "SEND *groups* list", "LEAVE tea")
+    assert world.take("a", "cyd") == ["alice hi", "alice hi"]
+    refused = [line.split()[3] for line in world.take("a", "alice")]
+    assert refused == ["SEND", "BROADCAST", "SEND", "SEND", "LEAVE"]
+    a.cut = False
+    a.cluster.set_connected(True)
+    world.tick(0.1, times=2)
+    assert str(a.cluster.standing) == "up"
+    world.do("a", "alice", "SEND bob back", "SEND *groups* list")
+    assert world.take("b", "bob") == ["alice back"]
+    assert world.take("a", "alice") == ["*groups* list tea"]
+    world.do("a", "y", "LOGIN y", "SEND bob y")
+    assert world.take("b", "bob") == ["y y"]
+
+
+def test_senders_that_wait_for_a_node_are_refused_when_it_cannot_be_reached(world: World) -> None:
+    a = world.nodes["a"]
+    a.cut = True
+    a.cluster.set_connected(False)
+    data = ("CHAT/1.0 SEND bob " + "x" * 4000 + "\n").encode()
+    for _ in range(WINDOW // 4000 + 20):
+        a.broker.receive("alice", data)
+    assert a.broker.snapshot().waiting == 1
+    world.tick(1.0, times=6)
+    assert a.broker.snapshot().waiting == 0
+    refused = len(world.take("a", "alice"))
+    assert 0 < refused <= 20
+    # What was accepted arrives.
+    a.cut = False
+    a.cluster.set_connected(True)
+    world.tick(0.1, times=3)
+    assert len(world.take("b", "bob")) == WINDOW // 4000 + 20 - refused
+
+
+def test_a_pause_of_the_process_isolates_nobody(world: World) -> None:
+    world.now += 60.0
+    for node in world.nodes.values():
+        node.broker.tick(world.now)
+        assert node.cluster.standing is Standing.UP
+    world.tick(1.0, times=3)
+    assert world.nodes["a"].cluster.snapshot().nodes == 2
+
+
+# Nodes that come and go
+
+
+def test_a_node_that_is_silent_is_down(world: World) -> None:
+    world.do("a", "alice", "GROUP tea alice bob")
+    dead = world.nodes.pop("b")
+    assert dead.cluster.standing is Standing.UP
+    world.tick(1.0, times=8)
+    assert world.nodes["a"].cluster.snapshot().nodes == 2
+    world.tick(1.0, times=4)
+    assert world.nodes["a"].cluster.snapshot().nodes == 1
+    assert events(world.nodes["a"])[-1] == "node down b#t.1"
+    world.do("a", "alice", "SEND bob hi", "SEND *groups* members tea", "LOGIN bob")
+    assert world.take("a", "alice") == [GONE.format("bob"), "*groups* members tea alice bob"]
+
+
+def test_nobody_is_taken_for_down_while_the_ledger_is_away(world: World) -> None:
+    for node in world.nodes.values():
+        node.cut = True
+    world.tick(1.0, times=30)
+    for node in world.nodes.values():
+        node.cut = False
+        node.cluster.set_connected(True)
+    world.tick(0.1, times=5)
+    assert world.nodes["a"].cluster.snapshot().nodes == 2
+    world.do("a", "alice", "SEND bob hi")
+    assert world.take("b", "bob") == ["alice hi"]
+
+
+def test_a_node_that_was_taken_for_down_joins_anew(world: World) -> None:
+    b = world.nodes["b"]
+    b.connect("anonymous")
+    b.cut = True
+    world.tick(1.0, times=15)
+    b.cut = False
+    b.cluster.set_connected(True)
+    world.tick(0.1, times=3)
+    assert b.cluster.name == "b#t.2"
+    assert b.closed == {"bob"}
+    assert world.take("b", "bob") == [
+        "*server* ERR UNAVAILABLE - this server was cut off from the others; log in again"
+    ]
+    assert "fenced b#t.1" in events(b)
+    world.do("b", "anonymous", "LOGIN bob", "SEND alice hi")
+    world.do("a", "alice", "SEND bob hi")
+    assert world.take("b", "anonymous") == ["alice hi"]
+    assert world.take("a", "alice") == ["bob hi"]
+
+
+def test_another_server_with_the_same_node_id_takes_its_place(world: World) -> None:
+    old = world.nodes["b"]
+    new = TestNode(world.streams, "b", token="u")
+    new.broker.tick(world.now)
+    world.nodes["new"] = new
+    world.run()
+    assert "another server has joined the chat as node b" in old.cluster.refusal
+    assert old.closed == {"bob"}
+    assert new.cluster.standing is Standing.UP
+    assert world.nodes["a"].cluster.snapshot().nodes == 2
+
+
+def test_a_node_leaves_when_its_mail_is_acknowledged(world: World) -> None:
+    b = world.nodes["b"]
+    b.broker.receive("bob", b"CHAT/1.0 SEND alice bye\n")
+    b.broker.drain()
+    b.settle()
+    b.cluster.leave()
+    for _ in range(3):
+        world.tick()
+    assert b.cluster.left
+    assert world.take("a", "alice") == ["bob bye"]
+    assert events(world.nodes["a"])[-1] == "node left b#t.1"
+
+
+@pytest.mark.parametrize(
+    ("policy", "limits", "words"),
+    [
+        (Policy(), Limits(max_groups=7), "max_groups is 100000 there and 7 here"),
+        (Policy.reference(), Limits(), "names is visible there and any here"),
+    ],
+)
+def test_a_node_with_another_configuration_is_refused(
+    world: World, policy: Policy, limits: Limits, words: str
+) -> None:
+    c = world.add("c", policy=policy, limits=limits)
+    assert not c.cluster.refusal
+    world.tick(1.0, times=2)
+    assert words in c.cluster.refusal
+    assert c.cluster.standing is Standing.JOINING
+    assert world.nodes["a"].cluster.snapshot().nodes == 2
+
+
+def test_a_node_takes_the_place_of_nodes_that_are_all_silent(world: World) -> None:
+    world.do("a", "alice", "GROUP tea alice bob")
+    world.nodes.clear()
+    c = world.add("c", policy=Policy.reference())
+    world.tick(1.0, times=12)
+    assert c.cluster.standing is Standing.UP
+    assert not c.cluster.refusal
+    assert c.cluster.snapshot().nodes == 1
+    world.client("c", "bob")
+    world.do("c", "bob", "BROADCAST tea x")
+    assert world.take("c", "bob") == []
+
+
+def test_the_configuration_of_a_chat_does_not_change(world: World) -> None:
+    broker = world.nodes["a"].broker
+    with pytest.raises(ValueError, match="max_groups is 100000 there and 5 here"):
+        broker.reconfigure(limits=Limits(max_groups=5))
+    with pytest.raises(ValueError, match="services is true there and false here"):
+        broker.reconfigure(notices=False)
+    broker.reconfigure(limits=Limits(rate=5.0))
+
+
+# Snapshots, and a ledger that is lost
+
+
+def test_a_node_joins_from_a_snapshot(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "SNAPSHOT_ENTRIES", 20)
+    world.nodes["a"].connect("x")
+    for number in range(600):
+        world.nodes["a"].connect(f"u{number}")
+        world.nodes["a"].broker.receive(f"u{number}", f"CHAT/1.0 LOGIN u{number}\n".encode())
+    world.do("a", "alice", "GROUP tea alice bob", "SEND *groups* on")
+    # The snapshot is written in slices. What changes meanwhile does not get into it.
+    while world.streams.snapshot is None:
+        world.do("a", "alice", "LEAVE tea", "SEND *groups* add tea alice", "GROUP jam bob")
+        world.tick(1.0)
+    position, _ = world.streams.snapshot
+    world.streams.ledger[:position] = [b""] * position
+    c = world.add("c")
+    assert c.cluster.snapshot().ledger_position == len(world.streams.ledger)
+    world.client("c", "cyd")
+    world.do("c", "cyd", "SEND u599 hi", "SEND bob hi")
+    assert world.take("a", "u599") == ["cyd hi"]
+    assert world.take("b", "bob")[-1] == "cyd hi"
+
+
+@pytest.mark.parametrize(
+    ("snapshot", "words"),
+    [
+        (b"2 0 0 version=2", "has version 2 of the ledger, and this server has 1"),
+        (b"", "damaged"),
+        (b"\xff", "damaged"),
+        (b"1 x 0 version=1", "damaged"),
+        (b"1 0 0 version=1\nU 0 1 - - bob", "damaged"),
+        (b"1 0 0 version=1\nX", "damaged"),
+    ],
+)
+def test_a_snapshot_that_cannot_be_read(snapshot: bytes, words: str) -> None:
+    cluster = Cluster("a", token="t")
+    ChatBroker(cluster=cluster)
+    with pytest.raises(ClusterError, match=words):
+        cluster.load(snapshot)
+
+
+def test_groups_survive_when_redis_has_lost_everything(world: World) -> None:
+    world.nodes["a"].connect("carol", "192.0.2.1")
+    world.do("a", "carol", "LOGIN carol", "GROUP jam bob", "GROUP pie bob")
+    world.do("a", "alice", "GROUP tea alice bob")
+    world.streams.ledger.clear()
+    world.streams.mail.clear()
+    for node in world.nodes.values():
+        groups = node.cluster.lose_ledger()
+        if world.streams.snapshot is None:
+            world.streams.snapshot = 0, groups
+        node.mail_read.clear()
+        node.load()
+    world.run()
+    assert world.nodes["a"].closed == {"alice", "carol"}
+    assert "ledger lost a#t.1" in events(world.nodes["a"])
+    world.nodes["b"].connect("bob2")
+    world.do("b", "bob2", "LOGIN bob", "SEND *groups* list")
+    assert world.take("b", "bob2") == ["*groups* list jam pie tea"]
+
+
+def test_a_hole_in_the_ledger_is_noticed(world: World) -> None:
+    world.tick(1.0)
+    name, seq = world.streams.ledger[-1].split(b"\n")[0].split(b" ")
+    world.streams.ledger.append(b"%s %d" % (name, int(seq) + 2))
+    world.run()
+    assert world.nodes["a"].cluster.is_broken
+
+
+@pytest.mark.parametrize(
+    "entry",
+    [b"", b"\xff", b"a#t.1", b"a#t.1 x", b"{} \nI x - bob", b"{} \nZ 1 bob", b"{} \nI 9 - *"],
+)
+def test_entries_that_are_none_change_nothing(world: World, entry: bytes) -> None:
+    if entry.startswith(b"{}"):
+        entry = b"x#t 1\nJ " + world.streams.ledger[0].split(b"J ")[1]
+        world.streams.ledger.append(entry)
+        entry = b"x#t 2\n" + b"I x - bob"
+    world.streams.ledger.append(entry)
+    world.streams.mail["a#t.1"].append(entry)
+    world.run()
+    counters = world.nodes["a"].cluster.snapshot()
+    assert counters.garbled == 2
+    world.do("a", "alice", "SEND bob hi")
+    assert world.take("b", "bob") == ["alice hi"]
+
+
+def test_mail_of_unknown_nodes_and_for_unknown_messages_is_ignored(world: World) -> None:
+    world.streams.mail["a#t.1"] += [
+        b"x#t.1 1 0 0\n17 4\nabc\n",
+        b"b#t.1 1 0 0\nB 7 0\nF 99\nF 1\nF 1\nS 1\nR 1\n",
+    ]
+    world.run()
+    world.do("a", "alice", "SEND bob hi")
+    assert world.take("b", "bob") == ["alice hi"]
+    assert world.nodes["a"].cluster.snapshot().mails_received == 1
+
+
+def test_events_say_whether_people_should_look(world: World) -> None:
+    world.nodes.pop("b")
+    world.tick(1.0, times=12)
+    seen = {str(event): event.is_warning for event in world.nodes["a"].cluster.take_events()}
+    assert seen == {
+        "standing a#t.1: up": False,
+        "node joined b#t.1": False,
+        "node down b#t.1": True,
+    }
+
+
+def test_limits_of_one_node_only_are_its_own_affair() -> None:
+    limits = Limits()
+    world = World("a", "b", limits=limits)
+    world.nodes["a"].broker.reconfigure(limits=replace(limits, max_connections=10))
+    world.add("c", limits=replace(limits, rate=100.0, queue_age=5.0))
+    assert world.nodes["c"].cluster.standing is Standing.UP

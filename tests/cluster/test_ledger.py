@@ -1,0 +1,71 @@
+"""Entries of the ledger: written and read. Private names."""
+
+import pytest
+
+from chatproto import Broadcast, Command, Group, GroupLimits, Leave, Login, Policy, Send
+from chatproto.cluster.ledger import (
+    Author,
+    describe_config,
+    differences,
+    event_line,
+    parse_entry,
+    parse_event,
+)
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        Login("bob"),
+        Group("tea", ["ann", "bob"]),
+        Group("nobody"),
+        Leave("tea"),
+        Send("*groups*", b"add tea cyd"),
+    ],
+)
+def test_events_survive_the_ledger(event: Command) -> None:
+    letter, number, rest = event_line(17, "192.0.2.1", event).split(" ", 2)
+    assert number == "17"
+    if letter == "I":
+        network, rest = rest.split(" ", 1)
+        assert network == "192.0.2.1"
+    assert parse_event(letter, rest) == event
+
+
+def test_other_events_have_no_place_there() -> None:
+    with pytest.raises(TypeError, match="no place in the ledger"):
+        event_line(1, "", Broadcast("tea", b"hi"))
+
+
+@pytest.mark.parametrize(("letter", "rest"), [("X", "1"), ("I", "*a"), ("G", ""), ("L", "a\tb")])
+def test_commands_that_are_none(letter: str, rest: str) -> None:
+    with pytest.raises(ValueError, match="."):
+        parse_event(letter, rest)
+
+
+def test_an_entry_is_confirmed_once() -> None:
+    author = Author("a#1")
+    author.add("J x")
+    author.add_event("peer", 1, "", Login("bob"))
+    author.add("O 2")
+    assert author.has_news
+    assert author.take_back() == ["peer"]
+    author.add_event("peer", 1, "", Leave("tea"))
+    entry = parse_entry(author.take())
+    assert entry == ("a#1", 1, ["J x", "O 2", "L 1 tea"])
+    batch = author.confirm(1)
+    assert batch is not None
+    assert batch.events == {2: ("peer", Leave("tea"))}
+    assert author.confirm(1) is None
+    assert not author.has_news
+
+
+def test_differences_of_configurations() -> None:
+    here = describe_config(Policy(), GroupLimits())
+    there = describe_config(Policy.reference(), GroupLimits(max_groups=7)) + " new=1"
+    assert differences(here, here) == ""
+    assert differences(there, here) == (
+        "broadcasting is anyone there and members here, names is any there and visible here, "
+        "adding is nobody there and creator here, services is false there and true here, "
+        "max_groups is 7 there and 100000 here, new is 1 there and unknown here"
+    )
