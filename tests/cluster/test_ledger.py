@@ -39,7 +39,7 @@ def test_other_events_have_no_place_there() -> None:
 
 @pytest.mark.parametrize(("letter", "rest"), [("X", "1"), ("I", "*a"), ("G", ""), ("L", "a\tb")])
 def test_commands_that_are_none(letter: str, rest: str) -> None:
-    with pytest.raises(ValueError, match="."):
+    with pytest.raises(ValueError):  # noqa: PT011 - the words depend on the line
         parse_event(letter, rest)
 
 
