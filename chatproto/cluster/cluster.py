@@ -458,7 +458,7 @@ class Cluster:
         self._config = config
         self._nodes[node.name] = node
         if entry.node != self.name:
-            self._note(ClusterEventKind.NODE_JOINED, node.name)
+            self._note_other(ClusterEventKind.NODE_JOINED, node.name)
         return node
 
     def _down(self, name: str) -> None:
@@ -470,7 +470,7 @@ class Cluster:
             kind = ClusterEventKind.NODE_LEFT
             if self._liveness.now - node.heard > self._liveness.node_timeout / 2:
                 kind = ClusterEventKind.NODE_DOWN
-            self._note(kind, name)
+            self._note_other(kind, name)
             self._remove(node)
         else:
             self._remove(node)
@@ -617,6 +617,11 @@ class Cluster:
 
     def _note(self, kind: ClusterEventKind, node: str, text: str = "") -> None:
         self._events.append(ClusterEvent(kind, node, text))
+
+    def _note_other(self, kind: ClusterEventKind, node: str) -> None:
+        """Note what happens to another node; but not what this one reads again when it joins."""
+        if self.standing is not Standing.JOINING:
+            self._note(kind, node)
 
     def _note_standing(self) -> None:
         self._note(ClusterEventKind.STANDING, self.name, self.standing)

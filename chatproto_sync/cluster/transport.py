@@ -5,7 +5,6 @@ import random
 import socket
 import ssl
 import time
-from collections import deque
 from collections.abc import Callable
 from math import inf
 from typing import Any, Final
@@ -23,7 +22,8 @@ from chatproto import (
 from ..sockets.poller import READ, Handler, Poller, new_poller
 from ..sockets.waker import Waker
 from .connection import RedisConnection
-from .lookup import Address, Lookup
+from .finder import Finder
+from .lookup import Address
 from .replies import moved_to
 from .session import Position, Session
 from .url import RedisURL
@@ -78,9 +78,8 @@ class RedisTransport:
         self._context = ssl.create_default_context() if url.tls else None
         self._retry = ReconnectState(BACKOFF, random.random)
         self._position = Position()
-        # What an attempt has got so far: a lookup, then addresses to try, then a session.
-        self._lookup: Lookup | None = None
-        self._addresses: deque[Address] = deque()
+        # An attempt to connect first finds addresses. Then it tries a session at one after another.
+        self._is_finding = False
         self._address: Address = (socket.AF_INET, None)
         self._session: Session | None = None
         self._is_up = False
@@ -90,13 +89,13 @@ class RedisTransport:
         self._problem = ""
         self._warn_at = -inf
         self._has_been_up = False
-        self._has_joined = False
         self._is_ready = False
         self._leave_until: float | None = None
         self._closed = False
         self._poller: Poller[Handler] = new_poller()
         self._waker = Waker()
         self._poller.register(self._waker, READ, self._waker)
+        self._finder = Finder(url, self._poller, self._context, self._waker.wake)
 
     @property
     def refusal(self) -> str:
@@ -139,7 +138,6 @@ class RedisTransport:
                     f" longer than {self._join_timeout:.0f} seconds"
                 )
             self._poll(POLL)
-        self._has_joined = True
         logger.info(
             "joined the chat %s as node %s, over Redis at %s",
             self._url.chat,
@@ -185,9 +183,7 @@ class RedisTransport:
             self._session.tick(now)
         self._advance(now)
         for event in self.cluster.take_events():
-            # A node that joins reads again what has happened before.
-            if self._has_joined:
-                logger.log(logging.WARNING if event.is_warning else logging.INFO, "%s", event)
+            logger.log(logging.WARNING if event.is_warning else logging.INFO, "%s", event)
 
     def leave(self) -> None:
         """Begin to leave the chat. `left` says when that is done."""
@@ -202,6 +198,7 @@ class RedisTransport:
         if self._session is not None:
             self._session.close()
             self._session = None
+        self._finder.close()
         self._waker.close()
         self._poller.close()
 
@@ -217,23 +214,24 @@ class RedisTransport:
 
     def _advance(self, now: float) -> None:
         """Do the next thing on the way to a session that is up, as soon as it is possible."""
-        session, lookup = self._session, self._lookup
+        session, finder = self._session, self._finder
         if self._closed:
             return
         if session is not None:
             self._watch(session, now)
-        elif lookup is not None:
-            if lookup.done:
-                self._lookup = None
-                self._addresses.extend(lookup.addresses)
-                self._try_next(lookup.error, now)
+        elif self._is_finding:
+            finder.advance(now)
+            if finder.is_done:
+                self._is_finding = False
+                self._try_next(finder.error, now)
         elif now >= self._retry.next_attempt:
-            if self._url.unix:
-                self._addresses.append((socket.AF_UNIX, self._url.unix))
-                self._try_next("", now)
-            else:
-                host, port = self._moved_to or (self._url.host, self._url.port)
-                self._lookup = Lookup(host, port, self._waker.wake)
+            self._find(now)
+
+    def _find(self, now: float) -> None:
+        """Begin an attempt."""
+        self._session = None
+        self._is_finding = True
+        self._finder.start(self._moved_to, now)
 
     def _try_next(self, reason: str, now: float) -> None:
         """Begin a session at the next address, or end the attempt if there is none.
@@ -243,7 +241,7 @@ class RedisTransport:
             now: The time in seconds.
         """
         self._session = None
-        if not self._addresses:
+        if not self._finder.addresses:
             self._moved_to = None
             self._problem = reason
             self._retry.attempt_failed(ConnectionLostError(reason), now)
@@ -251,13 +249,13 @@ class RedisTransport:
                 self._warn_at = now + WARNING_PAUSE
                 logger.warning("can't use Redis at %s, trying again: %s", self._url.address, reason)
             return
-        self._address = self._addresses.popleft()
+        self._address = self._finder.addresses.popleft()
         writer = self._connect(*self._address, now)
         self._session = Session(self.cluster, self._url, self._position, writer)
 
     def _connect(self, family: int, address: Any, now: float) -> RedisConnection:
-        hostname = self._url.host if self._moved_to is None else self._moved_to[0]
-        return RedisConnection(self._poller, family, address, self._context, hostname, now)
+        host = self._finder.host
+        return RedisConnection(self._poller, family, address, self._context, host, now)
 
     def _watch(self, session: Session, now: float) -> None:
         """Go on with a session, or end it."""
@@ -292,12 +290,11 @@ class RedisTransport:
             return
         if session.reader is not None:
             # Another address of the host leads to the same Redis.
-            self._addresses.clear()
+            self._finder.addresses.clear()
         moved = moved_to(refused)
         if moved is not None and self._moved_to is None:
             host, port = moved
-            self._moved_to = host or self._url.host, port
-            self._session = None
-            self._lookup = Lookup(*self._moved_to, self._waker.wake)
-            return
-        self._try_next(reason, now)
+            self._moved_to = host or self._finder.host, port
+            self._find(now)
+        else:
+            self._try_next(reason, now)

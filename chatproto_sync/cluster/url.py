@@ -1,6 +1,7 @@
 """The URL that says where the Redis of a cluster is, and which chat in it is meant."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
@@ -12,10 +13,15 @@ from ..sockets.addresses import PORT_MAX, join
 DEFAULT_REDIS_PORT: Final = 6379
 """The TCP port of Redis."""
 
+DEFAULT_SENTINEL_PORT: Final = 26379
+"""The TCP port of Redis Sentinel."""
+
 _FORMS: Final = (
-    "redis://HOST:PORT/NAME, rediss://HOST:PORT/NAME (with TLS)"
-    " or redis+unix:///PATH/OF/SOCKET?name=NAME"
+    "redis://HOST:PORT/NAME, redis+unix:///PATH/OF/SOCKET?name=NAME,"
+    " redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/NAME, or with TLS rediss://HOST:PORT/NAME and"
+    " rediss+sentinel://HOST:PORT,HOST:PORT/SERVICE/NAME"
 )
+_SCHEMES: Final = ("redis", "rediss", "redis+unix", "redis+sentinel", "rediss+sentinel")
 _NAME: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 
@@ -25,10 +31,11 @@ class RedisURL:
 
     chat: str
     """The name of the chat. One Redis can hold several."""
-    host: str = ""
-    """A host name or an IP address; empty for a Unix socket."""
-    port: int = DEFAULT_REDIS_PORT
-    """The TCP port."""
+    places: tuple[tuple[str, int], ...] = ()
+    """Where it is: a host name or an IP address, and a TCP port. With Sentinel, where the sentinels
+    are; empty for a Unix socket."""
+    service: str = ""
+    """What the sentinels call the Redis; empty for a Redis without Sentinel."""
     unix: str = ""
     """The path of a Unix socket; empty for TCP."""
     tls: bool = False
@@ -41,17 +48,21 @@ class RedisURL:
     @property
     def address(self) -> str:
         """Where Redis is, for people."""
-        return f"unix:{self.unix}" if self.unix else join(self.host, self.port)
+        if self.unix:
+            return f"unix:{self.unix}"
+        places = ",".join(join(*each) for each in self.places)
+        return f"{places}/{self.service}" if self.service else places
 
 
 def parse_redis_url(url: str, password: str | None = None) -> RedisURL:
     """Take a URL apart.
 
     Args:
-        url: `redis://HOST:PORT/NAME`, `rediss://HOST:PORT/NAME` for TLS, or
-            `redis+unix:///PATH/OF/SOCKET?name=NAME`. `USER:PASSWORD@` or `:PASSWORD@` may stand
-            before HOST, or before the path; `%40` stands for an `@` there, and so on. NAME is the
-            name of the chat: letters, digits, `.`, `_` and `-`, and not digits alone.
+        url: `redis://HOST:PORT/NAME`, `redis+unix:///PATH/OF/SOCKET?name=NAME`, or with Sentinel
+            `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/NAME`; `rediss` in place of `redis` for
+            TLS. `USER:PASSWORD@` or `:PASSWORD@` may stand before the first HOST, or before the
+            path; `%40` stands for an `@` there, and so on. NAME is the name of the chat: letters,
+            digits, `.`, `_` and `-`, and not digits alone.
         password: The password, so that it need not stand in the URL; None for none.
 
     Raises:
@@ -61,7 +72,7 @@ def parse_redis_url(url: str, password: str | None = None) -> RedisURL:
         raise ValueError("the URL of the cluster has a space or a control character in it")
     scheme, found, _ = url.partition("://")
     scheme = scheme.lower()
-    if not found or scheme not in ("redis", "rediss", "redis+unix"):
+    if not found or scheme not in _SCHEMES:
         raise ValueError(f"the URL of the cluster begins with none of the known schemes: {_FORMS}")
     try:
         parts = urlsplit(url)
@@ -89,11 +100,16 @@ def parse_redis_url(url: str, password: str | None = None) -> RedisURL:
         name = _name_of(_query(parts, known=("name",)).get("name", ""))
         return RedisURL(name, unix=unquote(parts.path), user=user, password=secret)
     _query(parts, known=())
+    service, name = "", unquote(parts.path.removeprefix("/"))
+    default_port = DEFAULT_REDIS_PORT
+    if scheme.endswith("+sentinel"):
+        default_port = DEFAULT_SENTINEL_PORT
+        service, _, name = name.partition("/")
     return RedisURL(
-        _name_of(unquote(parts.path.removeprefix("/"))),
-        host=_host_of(parts),
-        port=_port_of(parts),
-        tls=scheme == "rediss",
+        _name_of(name),
+        tuple(_places_of(parts.netloc.rpartition("@")[2], default_port, many=bool(service))),
+        service=service,
+        tls=scheme.startswith("rediss"),
         user=user,
         password=secret,
     )
@@ -131,19 +147,17 @@ def _name_of(text: str) -> str:
     return text
 
 
-def _host_of(parts: SplitResult) -> str:
-    if not parts.hostname:
-        raise ValueError(f"the URL of the cluster lacks the host: {_FORMS}")
-    return parts.hostname
-
-
-def _port_of(parts: SplitResult) -> int:
-    try:
-        port = parts.port
-    except ValueError:
-        port = 0
-    if port is None:
-        return DEFAULT_REDIS_PORT
-    if not 1 <= port <= PORT_MAX:
-        raise ValueError(f"the port in the URL of the cluster is a number from 1 to {PORT_MAX}")
-    return port
+def _places_of(netloc: str, default_port: int, *, many: bool) -> Iterator[tuple[str, int]]:
+    for each in netloc.split(",") if many else [netloc]:
+        parts = urlsplit(f"//{each}")
+        if not parts.hostname or "," in each:
+            raise ValueError(
+                f"the URL of the cluster lacks a host, or has several without Sentinel: {_FORMS}"
+            )
+        try:
+            port = default_port if parts.port is None else parts.port
+        except ValueError:
+            port = 0
+        if not 1 <= port <= PORT_MAX:
+            raise ValueError(f"the port in the URL of the cluster is a number from 1 to {PORT_MAX}")
+        yield parts.hostname, port

@@ -59,11 +59,11 @@ class Server:
         state: The path of a file to keep the groups in, so that they are there after a restart.
             None to keep them in memory only. The file is made if there is none.
         cluster: The URL of a Redis or Valkey, 6.2 or newer, over which this server and others are
-            one chat: `redis://HOST:PORT/NAME`, `rediss://HOST:PORT/NAME` for TLS, or
-            `redis+unix:///PATH/OF/SOCKET?name=NAME`. NAME is the name of the chat. `USER:PASSWORD@`
-            or `:PASSWORD@` may stand before HOST or PATH. It also keeps the groups. The server
-            joins the chat before it listens. It needs the extra `cluster`. None for a server that
-            is a chat of its own.
+            one chat: `redis://HOST:PORT/NAME`, `redis+unix:///PATH/OF/SOCKET?name=NAME`, or with
+            Sentinel `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/NAME`; `rediss` in place of
+            `redis` for TLS. NAME is the name of the chat. `USER:PASSWORD@` or `:PASSWORD@` may
+            stand before HOST or PATH. Redis also keeps the groups. The server joins the chat before
+            it listens. This needs the extra `cluster`. None for a server that is a chat of its own.
         cluster_password: The password of Redis, so that the URL need not have it; None for none.
         node: The name of this server in the cluster, different for each; None for the name of the
             machine and the port.

@@ -1,6 +1,7 @@
 """A real Redis, a played one, and a cluster that notes what it is told."""
 
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -228,3 +229,15 @@ class Conversation:
 
     def close(self) -> None:
         self.socket.close()
+
+
+@contextmanager
+def playing(play: Callable[[], object]) -> Iterator[None]:
+    """Run the part of Redis beside the test."""
+    thread = threading.Thread(target=play)
+    thread.start()
+    try:
+        yield
+    finally:
+        thread.join(TIMEOUT)
+        assert not thread.is_alive()

@@ -1,15 +1,13 @@
 """`transport` and `session` with a played Redis that has faults."""
 
 import contextlib
-import threading
 from collections.abc import Callable, Iterator
 
 import pytest
 
 from chatproto import ClusterError
 
-from ..servers import TIMEOUT
-from .insides import HELLO, Conversation, Node, Played, Redis
+from .insides import HELLO, Conversation, Node, Played, Redis, playing
 
 LOADED = (
     b"+OK\r\n+QUEUED\r\n+QUEUED\r\n*2\r\n:0\r\n:0\r\n"
@@ -23,18 +21,6 @@ def played() -> Iterator[Played]:
     played = Played()
     yield played
     played.close()
-
-
-@contextlib.contextmanager
-def playing(play: Callable[[], object]) -> Iterator[None]:
-    """Run the part of Redis beside the test."""
-    thread = threading.Thread(target=play)
-    thread.start()
-    try:
-        yield
-    finally:
-        thread.join(TIMEOUT)
-        assert not thread.is_alive()
 
 
 def why_not(node: Node, play: Callable[[], object]) -> str:

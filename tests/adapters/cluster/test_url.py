@@ -4,15 +4,23 @@ import pytest
 
 from chatproto_sync.cluster.url import RedisURL, parse_redis_url
 
+DB = (("db", 6379),)
+
 GOOD = {
-    "redis://db/tea": RedisURL("tea", "db"),
-    "REDIS://db:7000/tea": RedisURL("tea", "db", 7000),
-    "rediss://[::1]/t.e_a-1": RedisURL("t.e_a-1", "::1", tls=True),
-    "redis://:p%40ss@db/tea": RedisURL("tea", "db", password="p@ss"),
-    "redis://bob:p@ss@db/tea": RedisURL("tea", "db", user="bob", password="p@ss"),
+    "redis://db/tea": RedisURL("tea", DB),
+    "REDIS://db:7000/tea": RedisURL("tea", (("db", 7000),)),
+    "rediss://[::1]/t.e_a-1": RedisURL("t.e_a-1", (("::1", 6379),), tls=True),
+    "redis://:p%40ss@db/tea": RedisURL("tea", DB, password="p@ss"),
+    "redis://bob:p@ss@db/tea": RedisURL("tea", DB, user="bob", password="p@ss"),
     "redis+unix:///run/r%20s?name=tea": RedisURL("tea", unix="/run/r s"),
     "redis+unix://bob:secret@/run/redis?name=tea": RedisURL(
         "tea", unix="/run/redis", user="bob", password="secret"
+    ),
+    "redis+sentinel://one,two:7,[::1]:8/db/tea": RedisURL(
+        "tea", (("one", 26379), ("two", 7), ("::1", 8)), service="db"
+    ),
+    "rediss+sentinel://:secret@one/db/tea": RedisURL(
+        "tea", (("one", 26379),), service="db", tls=True, password="secret"
     ),
 }
 
@@ -24,7 +32,11 @@ BAD = {
     "redis://[::1/tea": "brackets without an IPv6 address",
     "redis://:sec#ret@db/tea": "write %23 for each #",
     "redis://bob@db/tea": "a user without a password",
-    "redis:///tea": "lacks the host",
+    "redis:///tea": "lacks a host",
+    "redis://one,two/tea": "has several without Sentinel",
+    "redis+sentinel://one,,two/db/tea": "lacks a host",
+    "redis+sentinel://one/tea": "lacks the name of the chat",
+    "redis+sentinel://one/db/": "lacks the name of the chat",
     "redis://db:port/tea": "a number from 1 to 65535",
     "redis://db:0/tea": "a number from 1 to 65535",
     "redis://db:70000/tea": "a number from 1 to 65535",
@@ -66,3 +78,4 @@ def test_the_password_is_not_shown() -> None:
     assert "secret" not in repr(url)
     assert url.address == "[::1]:6379"
     assert parse_redis_url("redis+unix:///run/redis?name=tea").address == "unix:/run/redis"
+    assert parse_redis_url("redis+sentinel://a,b/db/tea").address == "a:26379,b:26379/db"
