@@ -108,6 +108,8 @@ __all__ = [
     "GroupLimits",
     "GroupMade",
     "GroupRequest",
+    "Health",
+    "HealthStatus",
     "Invalid",
     "Item",
     "Joined",

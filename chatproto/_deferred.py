@@ -48,6 +48,8 @@ from .routing.policy import Policy as Policy
 from .server.broker import ChatBroker as ChatBroker
 from .server.close_reason import CloseReason as CloseReason
 from .server.counters import Counters as Counters
+from .server.health import Health as Health
+from .server.health import HealthStatus as HealthStatus
 from .server.lag import LagHistogram as LagHistogram
 from .server.limits import Limits as Limits
 from .server.log_events import EventKind as EventKind

@@ -22,6 +22,7 @@ from .service.startup import (
     begin_log,
     cannot_start,
     confirm,
+    first_certificate,
     parameters_of,
     sockets_of,
 )
@@ -60,7 +61,8 @@ def _run(arguments: Sequence[str], signals: Signals) -> int:
     try:
         settings = read()
         begin_log(settings)
-        parameters = parameters_of(settings)
+        certificate = first_certificate(settings)
+        parameters = parameters_of(settings, certificate)
     except ValueError as error:
         parser.error(str(error))
     if settings.values["check"]:
@@ -74,9 +76,9 @@ def _run(arguments: Sequence[str], signals: Signals) -> int:
         except (OSError, StateError, ClusterError) as error:
             raise cannot_start(error) from None
         stack.callback(server.close)
+        reloader = Reloader(OPTIONS, read, settings, server, certificate)
         if settings.values["metrics_port"] is not None:
-            stack.enter_context(_metrics(parser, server, settings))
-        reloader = Reloader(OPTIONS, read, settings, server)
+            stack.enter_context(_metrics(parser, server, settings, reloader))
         server.on_tick(lambda: attend(signals, notifier, server.shutdown, reloader.reload))
         announce(server.addresses, notifier, parameters["ssl"])
         try:
@@ -129,7 +131,7 @@ def _add(parser: argparse.ArgumentParser, option: Option) -> None:
 
 
 def _metrics(
-    parser: argparse.ArgumentParser, server: Server, settings: Settings
+    parser: argparse.ArgumentParser, server: Server, settings: Settings, reloader: Reloader
 ) -> contextlib.AbstractContextManager[int]:
     try:
         from .service.metrics import serving_metrics
@@ -140,7 +142,8 @@ def _metrics(
             "--metrics-port needs the package prometheus_client: "
             "pip install 'chatproto-sansio[server]', or '.[server]' in a checkout"
         )
-    return serving_metrics(server, settings.values["metrics_host"], settings.values["metrics_port"])
+    host, port = settings.values["metrics_host"], settings.values["metrics_port"]
+    return serving_metrics(server, host, port, reloader.expiry)
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ import logging
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import fields
+from datetime import UTC, datetime
 from enum import Enum
 from itertools import pairwise
 from pathlib import Path
@@ -27,16 +28,19 @@ from chatproto import (
     Counters,
     ErrorCode,
     EventKind,
+    Health,
+    HealthStatus,
     Limits,
     LogEvent,
     Policy,
     Standing,
 )
+from chatproto.server.health import HANG
 from chatproto.server.notices import Notices
 from chatproto_anyio.cli.main import cli
 from chatproto_anyio.cli.serve import SERVE_OPTIONS
 from chatproto_sync.service.logs import JsonFormatter
-from chatproto_sync.service.metrics import Collector
+from chatproto_sync.service.metrics import Collector, health_page
 from chatproto_sync.service.options import OPTIONS, Option
 
 FOLDER: Final = Path(__file__).with_name("reference")
@@ -482,10 +486,15 @@ class _NothingYet:
         """See `MetricsSource`."""
         return ClusterCounters(unacknowledged={"a": 0})
 
+    def health(self) -> Health:
+        """See `MetricsSource`."""
+        return Health(listening=True, draining=False, late=0.0)
+
 
 def page_of_metrics() -> str:
     """What Prometheus reads."""
-    metrics = list(Collector(_NothingYet()).collect())
+    collector = Collector(_NothingYet(), lambda: datetime.fromtimestamp(0, UTC))
+    metrics = list(collector.collect())
     rows = [_metric(each) for each in metrics if not each.name.startswith(OF_A_CLUSTER)]
     cluster_rows = [_metric(each) for each in metrics if each.name.startswith(OF_A_CLUSTER)]
     return (
@@ -495,7 +504,10 @@ def page_of_metrics() -> str:
             `--metrics-port` serves these for Prometheus, on 127.0.0.1 unless `--metrics-host` says
             otherwise. Whoever can reach the port can read them. Each code and each reason has a
             series from the start. From Python, `Server.snapshot` returns the same numbers as
-            [`Counters`](../api/broker.md#chatproto.Counters).
+            [`Counters`](../api/broker.md#chatproto.Counters). Beside them are those of each process
+            that uses Prometheus' client for Python: `process_resident_memory_bytes`,
+            `process_open_fds`, `process_max_fds`, `process_cpu_seconds_total`, `python_info` and
+            others.
             """,
         )
         + "\n\n"
@@ -511,6 +523,13 @@ def page_of_metrics() -> str:
             histogram_quantile(0.99, rate(chatproto_lag_seconds_bucket[5m]))
             ```
 
+            `chatproto_certificate_expiry_timestamp_seconds` is there with
+            [`--tls-cert`](options.md#tls-cert) only. This is the number of days that are left:
+
+            ```promql
+            (chatproto_certificate_expiry_timestamp_seconds - time()) / 86400
+            ```
+
             ## Of a cluster
 
             A server with [`--cluster`](options.md#cluster) has these too. From Python,
@@ -522,8 +541,39 @@ def page_of_metrics() -> str:
             """
         )
         + _table(METRIC_HEADS, cluster_rows)
+        + "\n\n"
+        + dedent(
+            """\
+            ## Health
+
+            The same port answers `/health` with a JSON object, and with the HTTP status 200 if all
+            is well, or else 503. From Python, `Server.health` returns the same as
+            [`Health`](../api/broker.md#chatproto.Health).
+
+            ```json
+            HEALTH
+            ```
+            """
+        ).replace("HEALTH", health_page(_NothingYet().health()).body.decode().rstrip())
+        + "\n"
+        + _table(("field", "what it is"), _health_fields())
+        + "\n\n"
+        + _table(("status", "what it means"), _health_statuses())
         + "\n"
     )
+
+
+def _health_fields() -> Iterator[tuple[str, str]]:
+    yield "`status`", "All of it in a word, see below."
+    docs = texts_below(Health)
+    for each in fields(Health):
+        yield f"`{each.name}`", docs[each.name]
+
+
+def _health_statuses() -> Iterator[tuple[str, str]]:
+    docs = texts_below(HealthStatus)
+    for each in HealthStatus:
+        yield f"`{each}`", docs[each.name].replace("seconds", f"more than {HANG:g} seconds")
 
 
 def _metric(metric: Metric) -> tuple[str, str, str, str]:
@@ -531,13 +581,14 @@ def _metric(metric: Metric) -> tuple[str, str, str, str]:
         "chatproto_refusals": "`code`: see [error codes](error-codes.md)",
         "chatproto_closes": "`reason`: see [close reasons](close-reasons.md)",
         "chatproto_lag_seconds": "`le`",
+        "chatproto_build": "`version`",
+        "chatproto_cluster_full": "`node`",
         "chatproto_cluster_standing": "`standing`: " + ", ".join(f"`{each}`" for each in Standing),
         "chatproto_cluster_unacknowledged_bytes": "`node`",
-        "chatproto_cluster_full": "`node`",
     }
     has_labels = any(sample.labels for sample in metric.samples)
     label = labels[metric.name] if has_labels else ""
-    name = metric.name + ("_total" if metric.type == "counter" else "")
+    name = metric.name + {"counter": "_total", "info": "_info"}.get(metric.type, "")
     return f"`{name}`", metric.type, label, metric.documentation
 
 

@@ -11,6 +11,7 @@ import anyio
 import click
 
 from chatproto import ClusterError
+from chatproto_sync.service.certificates import Certificate
 from chatproto_sync.service.errors import StartError
 from chatproto_sync.service.logs import JsonFormatter, log_to_stderr, logs_json, wants_json
 from chatproto_sync.service.options import OPTIONS, Option
@@ -22,6 +23,7 @@ from chatproto_sync.service.startup import (
     begin_log,
     cannot_start,
     confirm,
+    first_certificate,
     parameters_of,
     sockets_of,
 )
@@ -121,7 +123,8 @@ def _start(arguments: dict[str, Any], signals: Signals) -> None:
         if settings.values["metrics_port"] is not None:
             _require("prometheus_client", settings.name_of("metrics_port"))
         begin_log(settings)
-        parameters = parameters_of(settings)
+        certificate = first_certificate(settings)
+        parameters = parameters_of(settings, certificate)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if settings.values["check"]:
@@ -129,7 +132,7 @@ def _start(arguments: dict[str, Any], signals: Signals) -> None:
         return
     use_all_descriptors()
     with contextlib.closing(Notifier()) as notifier:
-        anyio.run(_run, parameters, settings, read, signals, notifier, backend=backend)
+        anyio.run(_run, parameters, settings, certificate, read, signals, notifier, backend=backend)
 
 
 def _require(package: str, option: str) -> None:
@@ -144,6 +147,7 @@ def _require(package: str, option: str) -> None:
 async def _run(
     parameters: dict[str, Any],
     settings: Settings,
+    certificate: Certificate | None,
     read: Callable[[], Settings],
     signals: Signals,
     notifier: Notifier,
@@ -156,12 +160,13 @@ async def _run(
         except (OSError, StateError, ClusterError) as error:
             raise cannot_start(error) from None
         stack.callback(server.close)
+        reloader = Reloader(SERVE_OPTIONS, read, settings, server, certificate)
         if settings.values["metrics_port"] is not None:
             # Imported here, because a server without metrics does not need prometheus_client.
             from chatproto_sync.service.metrics import serving_metrics
 
             host, port = settings.values["metrics_host"], settings.values["metrics_port"]
-            stack.enter_context(serving_metrics(server, host, port))
+            stack.enter_context(serving_metrics(server, host, port, reloader.expiry))
         with anyio.CancelScope() as scope:
 
             def stop() -> None:
@@ -170,7 +175,6 @@ async def _run(
                     server.abort()
                 scope.cancel()
 
-            reloader = Reloader(SERVE_OPTIONS, read, settings, server)
             server.on_tick(lambda: attend(signals, notifier, stop, reloader.reload))
             announce(server.addresses, notifier, parameters["ssl"])
             try:

@@ -13,6 +13,7 @@ from chatproto import (
     ClusterCounters,
     ClusterError,
     Counters,
+    Health,
     Limits,
     LoginRequest,
     Policy,
@@ -237,6 +238,10 @@ class Server:
     def cluster_snapshot(self) -> ClusterCounters | None:
         """A copy of the counters of the cluster; None without one. Other threads may call it."""
         return None if self._cluster is None else self._cluster.snapshot()
+
+    def health(self) -> Health:
+        """Whether the server listens, shuts down or hangs. Other threads may call it."""
+        return self._driver.health()
 
     def on_tick(self, function: Callable[[], None]) -> None:
         """Have the loop that serves call a function several times a second, while `run` runs.

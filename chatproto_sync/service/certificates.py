@@ -1,5 +1,6 @@
 """The files of a server's certificate: reading them, and what is wrong with them in words."""
 
+import contextlib
 import re
 import ssl
 from collections.abc import Iterator
@@ -28,6 +29,16 @@ _VERSION: Final = 0xA0
 
 class CertificateError(ValueError):
     """The files of a certificate can't be used. The message says which, and what to try."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """A certificate that a server uses."""
+
+    context: ssl.SSLContext
+    """A context with it."""
+    expiry: datetime | None
+    """When the first certificate in its files expires; None if no date can be read."""
 
 
 class _PassPhraseError(Exception):
@@ -97,6 +108,19 @@ class CertificateFiles:
                 if warning := _warning_about(der, now):
                     found.append(f"the {kind} {path}{which} {warning}")
         return found
+
+    def expiry(self) -> datetime | None:
+        """When the first of the certificates expires; None if no date can be read.
+
+        Call it after `load`, which checks everything else.
+        """
+        ends: list[datetime] = []
+        for path in (self.cert, self.client_ca):
+            for der in () if path is None else _certificates(_read("certificate", path)):
+                # `warnings` tells of dates that can't be read.
+                with contextlib.suppress(ValueError, IndexError):
+                    ends.append(_validity(der)[1])
+        return min(ends, default=None)
 
     def load_pair(self, context: ssl.SSLContext) -> None:
         """Read the certificate and its key into a context, without the CA.

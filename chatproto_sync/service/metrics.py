@@ -1,16 +1,29 @@
-"""Metrics for Prometheus. Needs `prometheus_client`, which the extra `server` installs."""
+"""Metrics for Prometheus, and the health beside them.
+
+Needs `prometheus_client`, which the extra `server` installs.
+"""
 
 import contextlib
+import json
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from datetime import datetime
+from http import HTTPStatus
 from itertools import accumulate
 from typing import Final, Protocol
 
-from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, generate_latest
+from prometheus_client import (
+    CONTENT_TYPE_LATEST,
+    CollectorRegistry,
+    PlatformCollector,
+    ProcessCollector,
+    generate_latest,
+)
 from prometheus_client.core import (
     CounterMetricFamily,
     GaugeMetricFamily,
     HistogramMetricFamily,
+    InfoMetricFamily,
     Metric,
 )
 
@@ -19,15 +32,18 @@ from chatproto import (
     ClusterCounters,
     Counters,
     ErrorCode,
+    Health,
+    HealthStatus,
     LagHistogram,
     Standing,
+    __version__,
 )
 
 from ..sockets.addresses import join
 from ..sockets.driver import logger
 from ..sockets.errors import reason_of
 from .errors import StartError
-from .pages import Page, serving_page
+from .pages import Page, serving_pages
 
 # The field of `Counters`, the metric, and its help text.
 _GAUGES: Final = (
@@ -115,20 +131,35 @@ class MetricsSource(Protocol):
         """A copy of the counters of the cluster; None without one."""
         ...
 
+    def health(self) -> Health:
+        """How the server is."""
+        ...
+
 
 class Collector:
     """Collects the metrics of a server when Prometheus asks for them.
 
     Args:
         source: The server.
+        expiry: Returns when the first of its certificates expires; None without certificates.
     """
 
-    def __init__(self, source: MetricsSource) -> None:
+    def __init__(self, source: MetricsSource, expiry: Callable[[], datetime | None]) -> None:
         self._source = source
+        self._expiry = expiry
 
     def collect(self) -> Iterable[Metric]:
         """See `prometheus_client.registry.Collector`."""
         counters = self._source.snapshot()
+        yield InfoMetricFamily(
+            "chatproto_build", "The version of the server.", {"version": __version__}
+        )
+        if (expiry := self._expiry()) is not None:
+            yield GaugeMetricFamily(
+                "chatproto_certificate_expiry_timestamp_seconds",
+                "When the first of the certificates expires, in seconds since 1970.",
+                expiry.timestamp(),
+            )
         for field, name, text in _GAUGES:
             yield GaugeMetricFamily(name, text, getattr(counters, field))
         for field, name, text in _COUNTERS:
@@ -194,14 +225,37 @@ def _buckets(lag: LagHistogram) -> Iterator[tuple[str, int]]:
     return zip(bounds, accumulate(lag.counts), strict=True)
 
 
+def health_page(health: Health) -> Page:
+    """The page that says how a server is. Its HTTP status is 503 unless all is well."""
+    body = {
+        "status": health.status,
+        "listening": health.listening,
+        "draining": health.draining,
+        "late": round(health.late, 3),
+    }
+    is_well = health.status is HealthStatus.OK
+    return Page(
+        "application/json",
+        json.dumps(body).encode() + b"\n",
+        HTTPStatus.OK if is_well else HTTPStatus.SERVICE_UNAVAILABLE,
+    )
+
+
 @contextlib.contextmanager
-def serving_metrics(source: MetricsSource, host: str, port: int) -> Iterator[int]:
-    """Serve the metrics over HTTP, on a thread of its own.
+def serving_metrics(
+    source: MetricsSource,
+    host: str,
+    port: int,
+    expiry: Callable[[], datetime | None] = lambda: None,
+) -> Iterator[int]:
+    """Serve the metrics at `/metrics` and the health at `/health`, on a thread of its own.
 
     Args:
         source: The server.
         host: The address to listen on.
         port: The TCP port; 0 for a free one.
+        expiry: Returns when the first of the server's certificates expires; None without
+            certificates.
 
     Returns:
         A context manager that yields the port.
@@ -210,14 +264,18 @@ def serving_metrics(source: MetricsSource, host: str, port: int) -> Iterator[int
         StartError: It cannot listen there.
     """
     registry = CollectorRegistry()
-    registry.register(Collector(source))
-
-    def page() -> Page:
-        return Page(CONTENT_TYPE_LATEST, generate_latest(registry))
+    registry.register(Collector(source, expiry))
+    # What each process has, such as its memory and descriptors; and the version of Python.
+    ProcessCollector(registry=registry)
+    PlatformCollector(registry=registry)
+    pages = {
+        "/metrics": lambda: Page(CONTENT_TYPE_LATEST, generate_latest(registry)),
+        "/health": lambda: health_page(source.health()),
+    }
 
     with contextlib.ExitStack() as stack:
         try:
-            chosen = stack.enter_context(serving_page(page, host, port))
+            chosen = stack.enter_context(serving_pages(pages, host, port))
         except OSError as error:
             raise StartError(
                 f"can't serve metrics on {join(host, port)} (--metrics-host, --metrics-port):"

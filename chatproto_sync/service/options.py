@@ -416,7 +416,7 @@ OPTIONS: Final = (
     *_limit_options(),
     Option(
         "metrics-host",
-        "name or address to serve metrics on",
+        "name or address to serve metrics and health on",
         _not_empty,
         "127.0.0.1",
         "HOST",
@@ -424,7 +424,7 @@ OPTIONS: Final = (
     ),
     Option(
         "metrics-port",
-        "TCP port to serve metrics on, or 0 for any free one",
+        "TCP port to serve /metrics and /health on, or 0 for any free one",
         _port,
         metavar="PORT",
         toml=int,

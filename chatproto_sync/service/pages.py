@@ -1,11 +1,13 @@
-"""A small HTTP server with one page, for programs that read it now and then."""
+"""A small HTTP server with a few pages, for programs that read them now and then."""
 
 import contextlib
 import os
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import partial
+from http import HTTPStatus
 from typing import Any, Final, NamedTuple
 
 from ..sockets.acceptor import Acceptor
@@ -34,14 +36,19 @@ class Page(NamedTuple):
 
     content_type: str
     body: bytes
+    status: HTTPStatus = HTTPStatus.OK
+
+
+Pages = Mapping[str, Callable[[], Page]]
+"""What makes each page for a request, by path: `{"/metrics": make_page}`."""
 
 
 @contextlib.contextmanager
-def serving_page(page: Callable[[], Page], host: str, port: int) -> Iterator[int]:
-    """Serve a page over HTTP, on a thread of its own.
+def serving_pages(pages: Pages, host: str, port: int) -> Iterator[int]:
+    """Serve pages over HTTP, on a thread of its own.
 
     Args:
-        page: Makes the page for each request, on that thread.
+        pages: The pages. They are made on that thread.
         host: The address to listen on.
         port: The TCP port; 0 for a free one.
 
@@ -53,8 +60,8 @@ def serving_page(page: Callable[[], Page], host: str, port: int) -> Iterator[int
     """
     listeners = open_listeners(host, port)
     try:
-        server = _PageServer(listeners.sockets, page)
-        thread = threading.Thread(target=server.run, name="chatproto-page")
+        server = _PageServer(listeners.sockets, pages)
+        thread = threading.Thread(target=server.run, name="chatproto-pages")
         thread.start()
         try:
             yield listeners.sockets[0].getsockname()[1]
@@ -70,11 +77,11 @@ class _PageServer:
 
     Args:
         listeners: The listening sockets, non-blocking. The caller closes them.
-        page: Makes the page.
+        pages: The pages.
     """
 
-    def __init__(self, listeners: Sequence[socket.socket], page: Callable[[], Page]) -> None:
-        self._page = page
+    def __init__(self, listeners: Sequence[socket.socket], pages: Pages) -> None:
+        self._pages = pages
         self._stopping = False
         self._poller: Poller[Handler] = new_poller()
         self._waker = Waker()
@@ -127,7 +134,7 @@ class _PageServer:
         if len(self._connections) == MAX_CONNECTIONS:
             next(iter(self._connections)).close()
         sock.setblocking(False)
-        connection = _Connection(sock, self._poller, self._page, self._connections)
+        connection = _Connection(sock, self._poller, self._pages, self._connections)
         self._connections[connection] = time.monotonic() + TIME_LIMIT
         # Read at once: many further connections could close this one before the next round.
         connection.ready(READ)
@@ -139,7 +146,7 @@ class _Connection:
     Args:
         sock: The socket, non-blocking.
         poller: What watches the socket.
-        page: Makes the page.
+        pages: The pages.
         connections: All connections. This one removes itself when it closes.
     """
 
@@ -147,12 +154,12 @@ class _Connection:
         self,
         sock: socket.socket,
         poller: Poller[Any],
-        page: Callable[[], Page],
+        pages: Pages,
         connections: dict["_Connection", float],
     ) -> None:
         self._socket = sock
         self._poller = poller
-        self._page = page
+        self._pages = pages
         self._connections = connections
         # What has arrived of the request; None once it is complete.
         self._request: bytes | None = b""
@@ -185,7 +192,7 @@ class _Connection:
         elif self._request is not None:
             self._request += data
             if b"\n\r\n" in self._request or b"\n\n" in self._request:
-                self._answer = _answer_to(self._request, self._page)
+                self._answer = _answer_to(self._request, self._pages)
                 self._request = None
                 self._poller.modify(self._socket, WRITE, self)
                 self._write()
@@ -200,10 +207,20 @@ class _Connection:
             self._poller.modify(self._socket, READ, self)
 
 
-def _answer_to(request: bytes, page: Callable[[], Page]) -> bytes:
+def _answer_to(request: bytes, pages: Pages) -> bytes:
     """The answer to a request, in HTTP/1.0: the connection ends with it (RFC 1945)."""
     if not request.startswith(b"GET "):
         return b"HTTP/1.0 405 Method Not Allowed\r\nAllow: GET\r\nContent-Length: 0\r\n\r\n"
-    content_type, body = page()
-    head = f"HTTP/1.0 200 OK\r\nContent-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+    _, path, *_ = [*request.partition(b"\n")[0].split(), b""]
+    name = path.decode("latin-1").partition("?")[0]
+    content_type, body, status = pages.get(name, partial(_not_found, pages))()
+    head = (
+        f"HTTP/1.0 {status.value} {status.phrase}\r\n"
+        f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
+    )
     return head.encode() + body
+
+
+def _not_found(pages: Pages) -> Page:
+    text = f"There is no such page; there is {', '.join(pages)}.\n"
+    return Page("text/plain", text.encode(), HTTPStatus.NOT_FOUND)

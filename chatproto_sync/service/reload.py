@@ -2,13 +2,14 @@
 
 import logging
 from collections.abc import Callable, Iterable
+from datetime import datetime
 from ssl import SSLContext
 from typing import Protocol
 
 from chatproto import Limits, Policy
 
 from ..sockets.driver import logger
-from .certificates import CertificateError
+from .certificates import Certificate, CertificateError
 from .options import Option
 from .settings import Settings, limits_of, policy_of
 from .startup import load_certificate
@@ -42,6 +43,7 @@ class Reloader:
         read: Reads the settings, or raises ValueError.
         settings: The settings that the server has started with.
         server: The server.
+        certificate: The certificate that the server has started with; None for no TLS.
     """
 
     def __init__(
@@ -50,11 +52,17 @@ class Reloader:
         read: Callable[[], Settings],
         settings: Settings,
         server: ConfigurableServer,
+        certificate: Certificate | None,
     ) -> None:
         self._live = {each.key for each in options if each.is_live}
         self._read = read
         self._settings = settings
         self._server = server
+        self._certificate = certificate
+
+    def expiry(self) -> datetime | None:
+        """When the first certificate in use expires; None if there is none, or no date."""
+        return None if self._certificate is None else self._certificate.expiry
 
     def reload(self) -> None:
         """Read the configuration file and the certificate again. The log tells the result.
@@ -101,12 +109,13 @@ class Reloader:
 
     def _replace_certificate(self) -> None:
         try:
-            context = load_certificate(self._settings)
+            certificate = load_certificate(self._settings)
         except CertificateError as error:
             logger.error("the old certificate stays in use: %s", error)
             return
-        if context is not None:
-            self._server.replace_ssl(context)
+        if certificate is not None:
+            self._server.replace_ssl(certificate.context)
+            self._certificate = certificate
             logger.info("the certificate was read again")
 
 

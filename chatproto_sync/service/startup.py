@@ -19,7 +19,7 @@ from ..sockets.addresses import join
 from ..sockets.driver import logger
 from ..sockets.errors import reason_of
 from ..state.errors import StateError
-from .certificates import CertificateError, CertificateFiles
+from .certificates import Certificate, CertificateError, CertificateFiles
 from .errors import StartError
 from .logs import log_to_stderr, logs_json
 from .options import LOG_FORMATS, Option
@@ -34,11 +34,11 @@ def begin_log(settings: Settings) -> None:
         logger.warning("%s", warning)
 
 
-def load_certificate(settings: Settings) -> SSLContext | None:
+def load_certificate(settings: Settings) -> Certificate | None:
     """Read the certificate that the options name, and warn if its dates are wrong or will soon be.
 
     Returns:
-        A context with the certificate; None without `--tls-cert`.
+        The certificate; None without `--tls-cert`.
 
     Raises:
         CertificateError: The files can't be used.
@@ -55,27 +55,39 @@ def load_certificate(settings: Settings) -> SSLContext | None:
     context = files.load()
     for warning in files.warnings(datetime.now(UTC)):
         logger.warning("%s", warning)
-    return context
+    return Certificate(context, files.expiry())
 
 
-def parameters_of(settings: Settings) -> dict[str, Any]:
-    """The parameters of a `Server` that the options say.
+def first_certificate(settings: Settings) -> Certificate | None:
+    """The same as `load_certificate`, for a server that starts.
 
     Raises:
-        ValueError: The limits make no sense, or the files of the certificate can't be used.
+        ValueError: The files can't be used.
     """
-    values = settings.values
     try:
-        context = load_certificate(settings)
+        return load_certificate(settings)
     except CertificateError as error:
         raise ValueError(f"can't use TLS: {error}") from error
+
+
+def parameters_of(settings: Settings, certificate: Certificate | None) -> dict[str, Any]:
+    """The parameters of a `Server` that the options say.
+
+    Args:
+        settings: The options.
+        certificate: The server's certificate; None for no TLS.
+
+    Raises:
+        ValueError: The limits make no sense.
+    """
+    values = settings.values
     return {
         "host": values["host"] or None,
         "port": values["port"],
         "reuse_port": values["reuse_port"],
         "unix": values["unix"] or None,
         "unix_mode": values["unix_mode"],
-        "ssl": context,
+        "ssl": None if certificate is None else certificate.context,
         "proxy_protocol": values["proxy_protocol"],
         "policy": policy_of(settings),
         "limits": limits_of(settings),

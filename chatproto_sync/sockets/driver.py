@@ -16,6 +16,7 @@ from typing import Any, Final, Protocol
 from chatproto import (
     ChatBroker,
     GroupChange,
+    Health,
     Limits,
     LoginRequest,
     Policy,
@@ -425,6 +426,16 @@ class Driver:
     def now(self) -> float:
         """The clock's time in seconds."""
         return self._clock()
+
+    def health(self) -> Health:
+        """How the server is now. Other threads may call it."""
+        # Before the first tick, nothing is late.
+        ticked = self._clock() if self._ticked == -inf else self._ticked
+        return Health(
+            listening=bool(self._acceptors) and not self.closed,
+            draining=self._draining,
+            late=max(self._clock() - ticked - TICK, 0.0),
+        )
 
     def wake(self) -> None:
         """Have a waiting `step` return. Other threads and signal handlers may call it too."""

@@ -286,6 +286,7 @@ def test_dates(
         assert warning.startswith(f"the certificate {files.path('dated')} {expected}")
     else:
         assert found == []
+    assert files.named("dated").expiry() == (NOW + end).replace(microsecond=0)
 
 
 def test_dates_of_all_certificates(files: Files) -> None:
@@ -295,6 +296,16 @@ def test_dates_of_all_certificates(files: Files) -> None:
     _, first, second = files.named("cert", "key", None, "ca").warnings(far + 3000 * 366 * DAY)
     assert first.startswith(f"the client CA {files.path('ca')} (number 1 of 2 in the file) expired")
     assert second.startswith(f"the client CA {files.path('ca')} (number 2 of 2 in the file) exp")
+
+
+def test_the_first_certificate_that_expires_counts(files: Files) -> None:
+    issue(files, -DAY, 5 * DAY)
+    assert files.named("both", None, None, "dated").expiry() == (NOW + 5 * DAY).replace(
+        microsecond=0
+    )
+    assert files.named("dated", None, None, "both").expiry() == (NOW + 5 * DAY).replace(
+        microsecond=0
+    )
 
 
 @pytest.mark.parametrize(
@@ -311,6 +322,7 @@ def test_dates_that_cannot_be_read(files: Files, damage: Callable[[bytes], bytes
     files.write("dated", ssl.DER_cert_to_PEM_cert(der).encode())
     [warning] = files.named("dated").warnings(NOW)
     assert warning.endswith("has dates that can't be read")
+    assert files.named("dated").expiry() is None
 
 
 each_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())

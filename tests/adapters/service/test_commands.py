@@ -49,7 +49,8 @@ def test_metrics(command: list[str], tmp_path: Path) -> None:
         "chatproto_groups 0.0",
         "chatproto_accepted_total 1.0",
         "chatproto_logins_total 1.0",
-        "chatproto_messages_total 1.0",
+        "chatproto_messages_total 0.0",
+        "chatproto_deliveries_total 1.0",
         'chatproto_refusals_total{code="NO_SUCH_USER"} 1.0',
     } <= set(lines)
     # What these say depends on the moment.
@@ -82,7 +83,13 @@ def test_half_requests_for_metrics_take_nothing_from_the_chat(
             client = stack.enter_context(SocketClient(process.address))
             client.login(f"user{number}")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT) as page:
-            assert b"chatproto_users 20.0" in page.read()
+            text = page.read()
+        assert b"chatproto_users 20.0" in text
+        assert b"process_open_fds " in text
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/health", timeout=TIMEOUT) as page:
+            health = json.load(page)
+        assert health.pop("late") >= 0.0
+        assert health == {"status": "ok", "listening": True, "draining": False}
 
 
 def test_metrics_have_descriptors_of_their_own(command: list[str], tmp_path: Path) -> None:

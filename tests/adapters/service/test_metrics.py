@@ -1,8 +1,10 @@
 """`metrics`: what Prometheus sees. That the commands serve it is in `test_commands.py`."""
 
+import json
 import re
 from collections.abc import Iterator
 from dataclasses import fields
+from datetime import UTC, datetime
 
 import pytest
 
@@ -11,15 +13,17 @@ from chatproto import (
     ClusterCounters,
     Counters,
     ErrorCode,
+    Health,
     LagHistogram,
     Standing,
+    __version__,
 )
 
 pytest.importorskip("prometheus_client")
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from chatproto_sync.service.metrics import Collector
+from chatproto_sync.service.metrics import Collector, health_page
 
 
 class Source:
@@ -28,9 +32,13 @@ class Source:
     def __init__(self) -> None:
         self.counters = Counters()
         self.cluster: ClusterCounters | None = None
+        self.expiry: datetime | None = None
 
     def cluster_snapshot(self) -> ClusterCounters | None:
         return self.cluster
+
+    def health(self) -> Health:
+        return Health(listening=True, draining=False, late=0.0)
 
     def snapshot(self) -> Counters:
         return self.counters
@@ -44,7 +52,7 @@ def source() -> Source:
 def page(source: Source) -> dict[str, float]:
     """The series with their values."""
     registry = CollectorRegistry()
-    registry.register(Collector(source))
+    registry.register(Collector(source, lambda: source.expiry))
     text = generate_latest(registry).decode()
     assert text.endswith("\n")
 
@@ -60,11 +68,49 @@ def page(source: Source) -> dict[str, float]:
 def test_all_series_exist_from_the_start(source: Source) -> None:
     """Otherwise the first refusal is not an increase."""
     series = page(source)
+    assert series.pop(f'chatproto_build_info{{version="{__version__}"}}') == 1.0
     assert set(series.values()) == {0.0}
     for code in ErrorCode:
         assert f'chatproto_refusals_total{{code="{code}"}}' in series
     for reason in CloseReason:
         assert f'chatproto_closes_total{{reason="{reason}"}}' in series
+
+
+def test_the_expiry_of_certificates_is_there_with_certificates(source: Source) -> None:
+    name = "chatproto_certificate_expiry_timestamp_seconds"
+    assert name not in page(source)
+    source.expiry = datetime(2030, 1, 2, tzinfo=UTC)
+    assert page(source)[name] == 1893542400.0
+
+
+@pytest.mark.parametrize(
+    ("health", "status", "body"),
+    [
+        (
+            Health(listening=True, draining=False, late=0.01234),
+            200,
+            {"status": "ok", "listening": True, "draining": False, "late": 0.012},
+        ),
+        (
+            Health(listening=False, draining=True, late=0.0),
+            503,
+            {"status": "draining", "listening": False, "draining": True, "late": 0.0},
+        ),
+        (
+            Health(listening=True, draining=False, late=7.5),
+            503,
+            {"status": "hanging", "listening": True, "draining": False, "late": 7.5},
+        ),
+        (
+            Health(listening=False, draining=False, late=0.0),
+            503,
+            {"status": "starting", "listening": False, "draining": False, "late": 0.0},
+        ),
+    ],
+)
+def test_the_page_of_the_health(health: Health, status: int, body: dict[str, object]) -> None:
+    content_type, text, found = health_page(health)
+    assert (content_type, found, json.loads(text)) == ("application/json", status, body)
 
 
 def test_the_same_series_exist_later(source: Source) -> None:

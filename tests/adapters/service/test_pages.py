@@ -4,11 +4,12 @@ import contextlib
 import socket
 import urllib.request
 from collections.abc import Callable, Iterator
+from http import HTTPStatus
 
 import pytest
 
 from chatproto_sync.service import pages
-from chatproto_sync.service.pages import MAX_CONNECTIONS, MAX_REQUEST, Page, serving_page
+from chatproto_sync.service.pages import MAX_CONNECTIONS, MAX_REQUEST, Page, serving_pages
 
 from ..servers import TIMEOUT
 
@@ -19,7 +20,9 @@ Serve = Callable[[Callable[[], Page]], int]
 @pytest.fixture
 def serve() -> Iterator[Serve]:
     with contextlib.ExitStack() as stack:
-        yield lambda page: stack.enter_context(serving_page(page, "127.0.0.1", 0))
+        yield lambda page: stack.enter_context(
+            serving_pages({"/": page, "/metrics": page}, "127.0.0.1", 0)
+        )
 
 
 def hello() -> Page:
@@ -48,6 +51,14 @@ HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\
     [
         (b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", HEAD + b"hello\n"),
         (b"GET / HTTP/1.0\n\n", HEAD + b"hello\n"),
+        (b"GET /metrics?name=x HTTP/1.0\r\n\r\n", HEAD + b"hello\n"),
+        (
+            b"GET /nowhere HTTP/1.0\r\n\r\n",
+            (
+                b"HTTP/1.0 404 Not Found\r\nContent-Type: text/plain\r\nContent-Length: 45\r\n\r\n"
+                b"There is no such page; there is /, /metrics.\n"
+            ),
+        ),
         (
             b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
             b"HTTP/1.0 405 Method Not Allowed\r\nAllow: GET\r\nContent-Length: 0\r\n\r\n",
@@ -61,6 +72,19 @@ def test_answers(serve: Serve, request_: bytes, answer: bytes, whole: bool) -> N
         for byte in [request_] if whole else [bytes([each]) for each in request_]:
             sock.sendall(byte)
         assert read_all(sock) == answer
+
+
+def test_a_request_without_a_path(serve: Serve) -> None:
+    with connect(serve(hello)) as sock:
+        sock.sendall(b"GET \r\n\r\n")
+        assert read_all(sock).startswith(b"HTTP/1.0 404 ")
+
+
+def test_a_page_may_have_another_status(serve: Serve) -> None:
+    port = serve(lambda: Page("text/plain", b"no\n", HTTPStatus.SERVICE_UNAVAILABLE))
+    with connect(port) as sock:
+        sock.sendall(b"GET / HTTP/1.0\r\n\r\n")
+        assert read_all(sock).startswith(b"HTTP/1.0 503 Service Unavailable\r\n")
 
 
 def test_the_page_is_made_for_each_request(serve: Serve) -> None:
@@ -140,7 +164,7 @@ def test_a_peer_that_is_gone(serve: Serve) -> None:
 
 
 def test_the_end_waits_for_nobody() -> None:
-    with serving_page(hello, "127.0.0.1", 0) as port:
+    with serving_pages({"/": hello}, "127.0.0.1", 0) as port:
         sock = connect(port)
         sock.sendall(b"GET / HTTP/1.0\r\n")
     with sock:
@@ -151,8 +175,8 @@ def test_the_end_waits_for_nobody() -> None:
 
 def test_an_address_that_is_taken() -> None:
     with (
-        serving_page(hello, "127.0.0.1", 0) as port,
+        serving_pages({"/": hello}, "127.0.0.1", 0) as port,
         pytest.raises(OSError, match="in use"),
-        serving_page(hello, "127.0.0.1", port),
+        serving_pages({}, "127.0.0.1", port),
     ):
         pass

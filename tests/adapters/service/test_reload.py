@@ -10,9 +10,11 @@ import pytest
 import trustme
 
 from chatproto import DuplicateLogin, Limits, Policy
+from chatproto_sync.service.certificates import CertificateFiles
 from chatproto_sync.service.options import OPTIONS
 from chatproto_sync.service.reload import Reloader
 from chatproto_sync.service.settings import read_settings
+from chatproto_sync.service.startup import load_certificate
 
 
 class FakeServer:
@@ -53,7 +55,8 @@ class World:
         variables = {f"CHATPROTO_{key.upper()}": value for key, value in environment.items()}
         given["config"] = [str(self.path)]
         read = partial(read_settings, OPTIONS, given, variables)
-        return Reloader(OPTIONS, read, read(), self.server)
+        settings = read()
+        return Reloader(OPTIONS, read, settings, self.server, load_certificate(settings))
 
     def change(self, reloader: Reloader, text: str) -> None:
         self.path.write_text(text, encoding="utf-8")
@@ -168,9 +171,13 @@ def test_a_certificate_with_another_name(
     world.change(reloader, f'tls-cert = "{tmp_path}/other.pem"')
     assert world.server.contexts == []
     assert caplog.messages[-1].startswith("the old certificate stays in use: can't read ")
+    before = reloader.expiry()
     certificate(tmp_path, "other")
     reloader.reload()
     assert len(world.server.contexts) == 1
+    assert before is not None
+    assert reloader.expiry() == CertificateFiles(f"{tmp_path}/other.pem", *[None] * 3).expiry()
+    assert world.start("").expiry() is None
 
 
 def test_tls_is_switched_by_a_restart_only(
@@ -192,6 +199,6 @@ def test_nothing_to_read_again(caplog: pytest.LogCaptureFixture) -> None:
     caplog.set_level(logging.INFO, "chatproto.server")
     read = partial(read_settings, OPTIONS, {}, {})
     server = FakeServer()
-    Reloader(OPTIONS, read, read(), server).reload()
+    Reloader(OPTIONS, read, read(), server, None).reload()
     assert caplog.messages == ["there is no configuration file and no certificate to read again"]
     assert server.limits is None

@@ -57,7 +57,8 @@ def test_a_check(command: list[str], tmp_path: Path) -> None:
     path = tmp_path / "groups"
     options = ["--port", "0", "--state", str(path)]
     result = run(*command, *options, "--check")
-    assert (result.returncode, result.stdout) == (0, "The configuration is good.\n")
+    assert result.returncode == 0
+    assert result.stdout.startswith("The configuration is good. It uses:\n")
     assert not path.exists()
     with spawn([*command, *options], tmp_path / "log") as process:
         with clients(process.address, "alice") as (alice,):

@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from chatproto import ChatBroker, LagHistogram
-from chatproto_sync.sockets.driver import MAX_ROUNDS, Driver
+from chatproto import ChatBroker, Health, LagHistogram
+from chatproto_sync.sockets.driver import MAX_ROUNDS, TICK, Driver
 from chatproto_sync.sockets.listeners import open_listeners
 from chatproto_sync.sockets.poller import MAX_READY, READ
 from chatproto_sync.sockets.transport import READ_SIZE, Transport
@@ -283,3 +283,22 @@ def test_a_node_leaves_when_nobody_is_connected_any_more(
 def test_a_drain_without_a_cluster(driver: Driver) -> None:
     driver.drain()
     assert driver.drained
+
+
+def test_the_health_says_how_late_the_loop_is(driver: Driver, clock: FakeClock) -> None:
+    """Whoever looks from another thread sees it while the loop hangs."""
+    assert driver.health() == Health(listening=True, draining=False, late=0.0)
+    driver.step(0)
+    clock.now += TICK
+    assert driver.health().late == 0.0
+    clock.now += 7.0
+    assert driver.health().late == pytest.approx(7.0)
+    driver.step(0)
+    assert driver.health().late == 0.0
+    driver.drain()
+    assert driver.health() == Health(listening=False, draining=True, late=0.0)
+
+
+def test_a_driver_that_does_not_listen_is_not_well(driver: Driver) -> None:
+    driver.close()
+    assert not driver.health().listening
