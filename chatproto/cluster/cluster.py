@@ -306,6 +306,7 @@ class Cluster:
                 self._isolate()
         if liveness.standing is Standing.JOINING and liveness.is_cut_off:
             self._isolate()
+        self._mailroom.tick()
         self._acknowledge = True
         if self._refused:
             self._insist()

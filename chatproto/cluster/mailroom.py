@@ -47,6 +47,7 @@ class Mailroom:
         self._dispatcher: Dispatcher
         self._name_of: Callable[[Any], str | None]
         self._position = 0
+        self._window = WINDOW
         # Mails that came before the entries of the ledger that they build on.
         self._early: deque[Mail] = deque()
 
@@ -109,11 +110,11 @@ class Mailroom:
             if node.outgoing.size > self._window and node not in self._flow.full:
                 self._flow.hold(node)
 
-    @property
-    def _window(self) -> int:
+    def tick(self) -> None:
+        """Find out how much may be on its way to each node: there may be more nodes now."""
         limits = self._dispatcher.limits
         share = (limits.queue_bytes - self._flow.high_water) // max(1, len(self._nodes) - 1)
-        return max(min(WINDOW, share), limits.max_line)
+        self._window = max(min(WINDOW, share), limits.max_line)
 
     # What goes to Redis, and what comes from there
 
