@@ -46,7 +46,7 @@ def moved_to(error: str) -> tuple[str, int] | None:
         error: The text, such as `MOVED 3999 127.0.0.1:6381`.
     """
     words = error.split(" ")
-    if len(words) != 3 or words[0] not in ("MOVED", "ASK"):
+    if len(words) != 3 or words[0] != "MOVED":
         return None
     host, _, port = words[2].rpartition(":")
     return (host, int(port)) if port.isdecimal() else None

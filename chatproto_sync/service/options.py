@@ -373,7 +373,7 @@ OPTIONS: Final = (
     Option(
         "cluster",
         "URL of the Redis or Valkey over which several servers are one chat, such as"
-        " redis://HOST:6379/NAME; rediss:// and redis+unix:// are possible too",
+        " redis://HOST:6379/NAME; rediss://, redis+unix:// and redis+sentinel:// are possible too",
         _not_empty,
         metavar="URL",
     ),

@@ -39,15 +39,25 @@ def test_a_first_node_and_a_second_one(redis: Redis) -> None:
 @pytest.mark.parametrize("kind", ["with TLS", "Unix socket", "with a user"])
 def test_ways_to_connect(redis: Redis, kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(redis.authority))
-    redis.do("ACL", "SETUSER", "bob", "on", ">s cret", "~{chat:*", "+@all")
+    # The rights that docs/how-to/run-a-cluster.md gives.
+    rights = "-@all +hello +auth +client|setname +multi +exec +xadd +xread +xrange +xtrim +hget"
+    rights += " +hmget +hset +hsetnx +expire"
+    user = f"~{{chat:{redis.chat}}}:*", *rights.split()
+    redis.do("ACL", "SETUSER", "bob", "reset", "on", ">s cret", *user)
     url = {
         "with TLS": f"rediss://localhost:{redis.tls_port}/{redis.chat}",
         "Unix socket": f"redis+unix://{redis.unix}?name={redis.chat}",
         "with a user": redis.url.replace("//", "//bob:s%20cret@"),
     }[kind]
     with running(url) as node:
-        node.cluster.appends.append((None, b"x" * 500_000))
-        node.run_until_called("ledger", b"x" * 500_000)
+        store(node, redis, b"x" * 500_000)
+        node.cluster.appends.append(("a#1.1", b"a letter"))
+        node.run_until_called("mail", b"a letter")
+        node.skipped += 1.0
+        node.run_until(lambda: redis.do("XLEN", redis.key("mail:a#1.1")) == 0)
+        redis.kill_node("a")
+        node.run_until_called("connected", True)
+        store(node, redis, b"and another snapshot")
 
 
 @pytest.mark.parametrize(
