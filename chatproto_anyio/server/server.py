@@ -43,8 +43,8 @@ class Server:
     it, after `Limits.grace` or `abort`. The program may still have to wait: trio's event loop waits
     for such a call, and Python waits for threads that are not daemons, such as AnyIO's on asyncio.
 
-    Making a server blocks while the system looks up `host`, and while it reads `state`. Inside a
-    running loop, use `serve`.
+    Making a server blocks while the system looks up `host`, while it reads `state`, and while it
+    joins `cluster`. Inside a running loop, use `serve`.
     """
 
     def __init__(
