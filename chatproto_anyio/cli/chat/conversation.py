@@ -139,6 +139,8 @@ class Conversation:
         self._made_groups = RecentNames()
         self.is_connected: bool = True
         """Whether there is a connection, by what the client has reported so far."""
+        self.is_waiting: bool = False
+        """Whether the server takes long to answer."""
         self.vocabulary: Vocabulary = Vocabulary()
         """The words that Tab completes."""
         if recipient is not None:
@@ -199,6 +201,9 @@ class Conversation:
             match item:
                 case Message(sender, _, group):
                     self.vocabulary.users.add(sender)
+                    if sender == self._client.name:
+                        # It has come back, so the server has handled it.
+                        await self._show_line(interface)
                     source = user = Recipient(sender)
                     if group is not None:
                         source = Recipient(group, group=True)
@@ -315,6 +320,7 @@ class Conversation:
                     self._loss = _not_confirmed() if isinstance(error, ChatTimeoutError) else error
                 await self._show_unsent(interface)
             tasks.cancel_scope.cancel()
+        self.is_waiting = False
 
     async def _show_progress(self, interface: UserInterface) -> None:
         """Show what was sent if there is no answer so far, and then that the program waits."""
@@ -322,6 +328,7 @@ class Conversation:
         if self.is_connected:
             await self._show_line(interface)
         await anyio.sleep(max(0.0, WAIT_INFO_DELAY - SHOW_DELAY))
+        self.is_waiting = True
         await interface.show(OutputLine.info("no answer from the server so far: waiting"))
 
     async def _show_line(self, interface: UserInterface) -> None:

@@ -362,7 +362,7 @@ USAGES: Final = {
 
 _NO_RECIPIENT: Final = Hint("nobody would get that: first type /to NAME or /to-group GROUP")
 
-_NO_USERS: Final = Hint("CHAT/1.0 has no list of who is online; /names GROUP lists a group")
+_NO_USERS: Final = Hint("CHAT/1.0 has no list of who is online; /names GROUP tells who is in one")
 
 _ELSEWHERE: Final = {
     "/who": _NO_USERS,

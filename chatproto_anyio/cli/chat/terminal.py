@@ -60,6 +60,9 @@ PRINT_INTERVAL: Final = 0.02
 NO_CONNECTION: Final = "(offline) "
 """What stands in front of the prompt during an outage."""
 
+WAITING: Final = "(waiting) "
+"""What stands there while the server does not answer."""
+
 STYLE: Final = Style.from_dict(
     {
         "prompt": "bold",
@@ -211,8 +214,10 @@ class TerminalInterface:
         app.output.write_raw("\r")
 
     def _make_prompt(self, conversation: Conversation) -> StyleAndTextTuples:
-        """The prompt with the user and the recipient, after a mark if there is no connection."""
-        mark = "" if conversation.is_connected else NO_CONNECTION
+        """The prompt with the user and the recipient, after the state of the connection."""
+        mark = WAITING if conversation.is_waiting else ""
+        if not conversation.is_connected:
+            mark = NO_CONNECTION
         return [
             (f"class:{LineKind.ERROR}", mark),
             ("class:prompt", self._shorten(conversation.prompt)),

@@ -21,6 +21,15 @@ from ..commands import CHATPROTO
 
 CHAT = [*CHATPROTO, "chat"]
 
+PATIENT = """
+from chatproto_anyio.cli.chat import conversation
+conversation.SHOW_DELAY = 3600.0
+from chatproto.__main__ import main
+main()
+"""
+PATIENT_CHAT = [sys.executable, "-c", PATIENT, "chat"]
+"""Shows what was sent when the server has answered, however long that takes."""
+
 IMPATIENT = """
 from chatproto_anyio.cli.chat import conversation
 conversation.WAIT_INFO_DELAY = conversation.FLUSH_TIMEOUT = 0.1

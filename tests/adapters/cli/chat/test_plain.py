@@ -5,7 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
@@ -64,7 +64,17 @@ def chat(path: str, data: bytes, *options: str) -> list[str]:
     assert (status, errors) == (0, "")
     lines = output.splitlines(keepends=True)
     assert all(re.fullmatch(r"\d\d:\d\d .+\n", line) for line in lines)
-    return [line[6:-1] for line in lines]
+    return without_copies(line[6:-1] for line in lines)
+
+
+def without_copies(lines: Iterable[str]) -> list[str]:
+    """Lines without those that are shown once more, marked: the server was slow to refuse them."""
+    shown: list[str] = []
+    for line in lines:
+        if line.startswith("! ") and shown[-1:] in ([line[2:]], [f"* {line[2:]}"]):
+            shown.pop()
+        shown.append(line)
+    return shown
 
 
 def test_messages(bob: SocketClient, path: str) -> None:
@@ -90,7 +100,7 @@ def test_everything_is_handled_before_it_ends(bob: SocketClient, path: str) -> N
 def test_answers_are_shown_before_it_ends(bob: SocketClient, path: str, tmp_path: Path) -> None:
     log = tmp_path / "log"
     lines = chat(path, b"/msg carol hi\n/msg alice hi\n/msg alice me", "--log", str(log))
-    assert [line[20:] for line in log.read_text().splitlines()] == lines
+    assert without_copies(line[20:] for line in log.read_text().splitlines()) == lines
     # What was refused is marked, and the reason follows.
     assert lines[:2] == ["! -> carol: hi", "! NO_SUCH_USER: carol is not online"]
     assert sorted(lines[2:]) == [
@@ -398,7 +408,7 @@ def test_an_outage_in_which_the_server_forgets_groups_and_users(path: str) -> No
         lines += finish(popen)[1].splitlines()
     text = "\n".join(lines)
     assert "* the server does not know these groups any more: tea, board; /group makes one" in text
-    assert [line[6:] for line in lines[-3:]] == [
+    assert without_copies(line[6:] for line in lines[-4:])[-3:] == [
         "-> bob: hi",
         "! -> group tea: hi",
         "! NO_SUCH_GROUP: there is no group tea",

@@ -12,7 +12,7 @@ from chatproto import DuplicateLogin, NameRule, Policy
 from chatproto_anyio.cli.chat.terminal import RawInput
 
 from ...servers import SocketClient, run_sync
-from .terminal import open_chat
+from .terminal import PATIENT_CHAT, open_chat
 
 
 def test_typing_goes_on_while_messages_arrive(bob: SocketClient, path: str) -> None:
@@ -60,7 +60,7 @@ def test_the_heads_of_lines_are_bold_and_no_text_is(
     bob: SocketClient, path: str, no_color: str
 ) -> None:
     """A text that goes on in another row may look like another line, but not in that."""
-    with open_chat(path, NO_COLOR=no_color) as terminal:
+    with open_chat(path, command=PATIENT_CHAT, NO_COLOR=no_color) as terminal:
         terminal.wait_for_prompt("alice:")
         forged = "12:34 #tea <carol> hi"
         indent = " " * len("12:34 <bob> ")

@@ -171,7 +171,9 @@ def test_a_server_that_confirms_nothing() -> None:
         command = [*IMPATIENT_CHAT, "alice", *at(server), "--to=bob"]
         with spawn_in_terminal(command, columns=200) as terminal:
             terminal.wait_for_prompt("alice -> bob:")
-            terminal.type("hi\r\x04")
+            terminal.type("hi\r")
+            terminal.wait_for_prompt("(waiting) alice -> bob:")
+            terminal.type("\x04")
             assert terminal.wait_for_end() == 1
             assert terminal.is_as_before
             error = "Error: the server has not confirmed the last messages in time"
