@@ -51,7 +51,7 @@ def seconds(make: Callable[[], SearchStrategy[Any]], number: int) -> float:
         phases=[Phase.generate],
         database=None,
         deadline=None,
-        suppress_health_check=list(HealthCheck),
+        suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large],
     )
     @given(make())
     def use(_: object) -> None:

@@ -48,7 +48,7 @@ def test_each_client_logs_in_first_and_says_nothing_after_its_logout(
 
 
 def test_conversations_reach_every_command_and_groups_that_are_made_again() -> None:
-    found = examples(testing.conversations(), 300)
+    found = examples(testing.conversations(), 80)
     kinds = {type(turn.command) for conversation in found for turn in conversation}
     assert kinds == set(get_args(Command)) - {Receive}
     assert any(

@@ -13,8 +13,9 @@ def test_limits_are_valid_ones(limits: Limits) -> None:
 
 
 def test_limits_reach_many_changes_and_none() -> None:
-    assert reaches(testing.limits(), lambda limits: limits.max_line < 600 and limits.bad_lines < 9)
+    assert reaches(testing.limits(), lambda limits: limits.max_line < 4096 and limits.grace < 10)
     assert reaches(testing.limits(), lambda limits: limits.rate is not None)
+    assert reaches(testing.limits(), lambda limits: limits == Limits())
 
 
 def test_a_mistake_is_shown_with_one_change() -> None:
