@@ -86,7 +86,7 @@ _OTHER_NAMES: Final = (
     b"\xc3\xa9" * 33,
 )
 _OTHER_ENDS: Final = (b"\r\r\n", b"", b"\r", b" \n", b"\r\n")
-_LENGTHS: Final = (4097, 4096, 4095, 4098, 5000)
+_LENGTHS: Final = (4097, 4096, 4095, 4096, 5000)
 
 
 def _change_space(text: bytes, number: int) -> bytes:
@@ -144,7 +144,7 @@ def _cut(text: bytes, number: int) -> bytes:
 
 
 def _break_off(text: bytes, number: int) -> bytes:
-    return text[: 1 + number % len(text)]
+    return text[: len(text) - number % len(text)]
 
 
 _CHANGES: Final[tuple[_Change, ...]] = (

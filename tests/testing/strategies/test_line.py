@@ -56,8 +56,8 @@ def test_the_codec_reads_near_valid_lines_as_the_grammar_says(sender: Role) -> N
 
 
 EDGES: list[tuple[str, Callable[[bytes], bool]]] = [
-    ("tab", lambda line: b"\t" in line[:10]),
-    ("a space that is none", lambda line: b"\xc2\xa0" in line[:10]),
+    ("tab", lambda line: b"\t" in line),
+    ("a space that is none", lambda line: b"\xc2\xa0" in line),
     ("other version", lambda line: line.startswith(b"CHAT/1.1")),
     (
         "wrong case",
@@ -73,7 +73,7 @@ EDGES: list[tuple[str, Callable[[bytes], bool]]] = [
 
 
 def test_near_valid_lines_reach_every_verdict_and_the_edges() -> None:
-    found = examples(testing.near_valid_lines(Role.CLIENT), 400)
+    found = examples(testing.near_valid_lines(Role.CLIENT), 600)
     assert {code for judged in found for code in judged.codes} == {
         ErrorCode.MALFORMED,
         ErrorCode.UNSUPPORTED_VERSION,
