@@ -2,7 +2,6 @@
 
 import re
 from collections.abc import Collection, Iterable, Mapping
-from difflib import get_close_matches
 from typing import Final
 
 PREFIX: Final = "CHATPROTO_"
@@ -56,6 +55,9 @@ def unknown_variables(environment: Mapping[str, str], known: Collection[str]) ->
             continue
         if _SERVICE_ADDRESS.match(environment[variable]):
             continue
+        # Imported here, because it takes time, and is rarely needed.
+        from difflib import get_close_matches
+
         close = get_close_matches(variable.removeprefix(PREFIX).upper(), _names(known), n=1)
         words = f"; is it {PREFIX}{close[0]}?" if close else ""
         yield f"ignoring {variable}: there is no such option{words}"
