@@ -1,7 +1,7 @@
 """Lets Atheris look for bytes with which one of `fuzz.targets` finds something wrong.
 
     .venv/bin/pip install atheris
-    .venv/bin/python -m fuzz.guided [TARGET ...] [--seconds S] [--corpus FOLDER]
+    .venv/bin/python -m fuzz.guided [TARGET ...] [--seconds S] [--seed N] [--corpus FOLDER]
     .venv/bin/python -m fuzz.guided TARGET --replay FILE
 
 Atheris changes bytes that have reached new code in the package, and tries again. It begins with the
@@ -44,13 +44,14 @@ WORDS: Final = (
 """What is worth inserting: words of the protocol, and beginnings of records."""
 
 
-def fuzz(name: str, seconds: float, corpus: Path) -> NoReturn:
+def fuzz(name: str, seconds: float, corpus: Path, seed: int) -> NoReturn:
     """Fuzz one target, and end the process.
 
     Args:
         name: The target's name.
         seconds: How long.
         corpus: The folder with the inputs of all targets.
+        seed: Of all that is chosen; 0 for another one each time.
     """
     atheris = importlib.import_module("atheris")
     with atheris.instrument_imports(include=["chatproto", "fuzz.grammar", "fuzz.service"]):
@@ -63,6 +64,7 @@ def fuzz(name: str, seconds: float, corpus: Path) -> NoReturn:
     words = corpus / "words"
     words.write_text("".join(f'"{_escaped(word)}"\n' for word in WORDS))
     options = {
+        "seed": seed,
         "max_total_time": max(1, round(seconds)),
         "max_len": LONGEST,
         "timeout": SLOWEST,
@@ -133,6 +135,7 @@ def main() -> int:
         "--seconds", type=float, default=60.0, help="for all of them together (default: 60)"
     )
     parser.add_argument("--corpus", type=Path, default=CORPUS, help="where inputs are kept")
+    parser.add_argument("--seed", type=int, default=0, help="(default: another one each time)")
     parser.add_argument("--replay", type=Path, help="a file with the input of a failure")
     arguments = parser.parse_args()
     targets = arguments.targets or NAMES
@@ -144,12 +147,13 @@ def main() -> int:
         parser.error("Atheris is not installed; try `.venv/bin/pip install atheris`")
     seconds = arguments.seconds / len(targets)
     if len(targets) == 1:
-        fuzz(targets[0], seconds, arguments.corpus)
+        fuzz(targets[0], seconds, arguments.corpus, arguments.seed)
     failed = []
     for name in targets:
         print(f"{name}, {seconds:.0f} s", flush=True)
         command = [sys.executable, "-m", "fuzz.guided", name, "--seconds", str(seconds)]
-        done = subprocess.run([*command, "--corpus", arguments.corpus], check=False)  # noqa: S603
+        command += ["--corpus", str(arguments.corpus), "--seed", str(arguments.seed)]
+        done = subprocess.run(command, check=False)  # noqa: S603
         failed += [name] * (done.returncode != 0)
     for name in failed:
         print(
