@@ -152,6 +152,35 @@ def test_a_network_makes_room_among_its_own_groups() -> None:
     assert table.names("other", *"abc") == ["other", "b", "c"]
 
 
+@pytest.mark.parametrize(("members", "gone"), [("b", "a"), ("bc", "a"), ("bcd", "ab")])
+def test_a_group_that_gives_way_makes_room_for_one_more_than_its_members(
+    members: str, gone: str
+) -> None:
+    table = Table(limits=GroupLimits(max_memberships_per_address=5))
+    for name in "ab":
+        table.make(name, "bob", network="n")
+    assert table.make("new", *members, network="n") == ("", list(gone))
+
+
+def test_a_new_member_counts_once_and_with_the_network_of_the_group() -> None:
+    limits = GroupLimits(max_memberships=4, max_memberships_per_address=4)
+    table = Table("alice", limits=limits)
+    table.make("mine", "bob", network="n")
+    assert table.groups.add("mine", "carol") == ("", [])
+    assert table.groups.add("mine", "dave") == ("", [])
+    assert table.groups.add("mine", "erin") == (FROM_NETWORK, [])
+    table.make("tea", "bob")
+    assert table.groups.add("tea", "carol") == (IN_TOTAL, [])
+
+
+def test_as_many_groups_give_way_as_a_lower_bound_asks_for() -> None:
+    table = Table(limits=GroupLimits(max_groups=4))
+    for name in "abcd":
+        table.make(name, "bob")
+    table.groups.reconfigure(GroupLimits(max_groups=3))
+    assert table.make("e", "bob") == ("", ["a", "b"])
+
+
 def test_a_group_that_is_too_large_for_its_network_is_refused() -> None:
     table = Table(limits=GroupLimits(max_memberships_per_address=2))
     assert table.make("g", *"abc", network="n") == (FROM_NETWORK, [])

@@ -85,6 +85,11 @@ def test_groups_whose_maker_is_gone_count_for_no_connection() -> None:
     assert made(hub, 2, "c") == [True]
 
 
+def test_groups_of_connections_without_a_network_count_with_none() -> None:
+    hub = hub_of("alice", "bob", limits=Limits(max_memberships_per_address=2))
+    assert made(hub, 1, "a", "b") == made(hub, 2, "c", "d") == [True, True]
+
+
 def test_a_refusal_names_the_limit() -> None:
     hub = hub_of(
         "a", "b", "c", limits=Limits(max_groups=2, max_groups_per_connection=1, max_members=1)

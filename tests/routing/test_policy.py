@@ -4,16 +4,20 @@ import dataclasses
 
 import pytest
 
-from chatproto import Broadcasting, DuplicateLogin, NameRule, Policy
+from chatproto import Adding, Broadcasting, DuplicateLogin, NameRule, Policy
 
 
 def test_the_presets() -> None:
     assert Policy().duplicate_login is DuplicateLogin.SHARE
     assert Policy().broadcasting is Broadcasting.MEMBERS
     assert Policy().names is NameRule.VISIBLE
-    assert Policy.reference().names is NameRule.ANY
-    assert Policy.reference().duplicate_login is DuplicateLogin.SHARE
-    assert Policy.reference().broadcasting is Broadcasting.ANYONE
+    assert Policy.reference() == Policy(
+        duplicate_login=DuplicateLogin.SHARE,
+        broadcasting=Broadcasting.ANYONE,
+        names=NameRule.ANY,
+        adding=Adding.NOBODY,
+        services=False,
+    )
 
 
 def test_a_policy_does_not_change() -> None:

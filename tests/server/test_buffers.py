@@ -69,6 +69,34 @@ def test_queue_unless_full_adds_to_all_queues_or_to_none() -> None:
     assert setup.buffers.total == 2001
 
 
+@pytest.mark.parametrize(
+    ("kept", "size", "other_size", "added"),
+    [
+        ({}, 1000, 999, True),
+        # The first of them has no room, the second has none, and one of them is full.
+        ({"a": 1}, 1000, 10, False),
+        ({"b": 1}, 10, 1000, False),
+        ({"a": 1, "b": 1}, 999, 999, True),
+        ({"b": 1001}, 10, 0, False),
+        # All queues together: 4,000 bytes and 1,000 more, or 1,001.
+        ({"c": 1500, "d": 2000}, 500, 1000, True),
+        ({"c": 1501, "d": 2000}, 500, 1000, False),
+    ],
+)
+def test_two_kinds_of_lines_are_added_to_all_queues_or_to_none(
+    kept: dict[str, int], size: int, other_size: int, added: bool
+) -> None:
+    setup = Setup("a", "b", "c", "d")
+    for cid, bytes_kept in kept.items():
+        setup.queue(bytes_kept, cid)
+    before = setup.buffers.total
+    to, others = [setup.by_id["a"]], [setup.by_id["b"]]
+    lines, other_lines = b"x" * size, b"y" * other_size
+    assert setup.buffers.queue_both_unless_full(to, lines, others, other_lines) is added
+    assert setup.buffers.total == before + (size + other_size) * added
+    assert [lines in setup.by_id["a"].queue, other_lines in setup.by_id["b"].queue] == [added] * 2
+
+
 # The common bound
 
 
@@ -164,6 +192,26 @@ def test_sent_all_does_the_same_for_each_connection() -> None:
     assert (setup.buffers.total, setup.buffers.bytes_sent) == (6, 24)
 
 
+def test_sent_all_empties_queues_without_a_closer_look() -> None:
+    setup = Setup("a", "b", "c")
+    setup.queue(10, "a", "b", "c")
+    setup.by_id["c"].phase = Phase.CLOSING
+    assert setup.buffers.sent_all([("a", 10), ("b", 10), ("c", 10)]) == ["c"]
+    assert [peer.queued_bytes for peer in setup.by_id.values()] == [0, 0, 0]
+    assert (setup.buffers.total, setup.buffers.bytes_sent) == (0, 30)
+
+
+def test_sent_all_tells_flow_control_of_queues_that_it_watches() -> None:
+    setup = Setup("a", "b")
+    setup.queue(1100, "a")
+    assert setup.buffers.sent_all([("a", 1100)]) == []
+    assert not setup.flow.full
+    setup.queue(10, "b")
+    assert setup.buffers.sent_all([("b", 4)]) == ["b"]
+    assert setup.buffers.sent_all([("b", 6)]) == []
+    assert not setup.flow.late
+
+
 def test_a_negative_size_raises() -> None:
     setup = Setup("a", "b")
     setup.queue(10, "a", "b")
@@ -230,6 +278,13 @@ def test_connections_are_given_out_in_batches_those_of_a_line_to_many_last() -> 
     setup.buffers.forget(setup.by_id[str(many[BATCH])])
     assert setup.buffers.take_outgoing() == [(str(BATCH), b"x")]
     assert setup.buffers.take_ready() == []
+
+
+def test_what_goes_out_is_all_of_a_short_queue() -> None:
+    setup = Setup("a", "b", "c")
+    setup.queue(3, "b", "c")
+    setup.queue(4, "c", "a")
+    assert setup.buffers.take_outgoing() == [("b", b"xxx"), ("c", b"xxxxxxx"), ("a", b"xxxx")]
 
 
 def test_a_dropped_queue_is_not_counted() -> None:

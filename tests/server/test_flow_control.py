@@ -302,9 +302,17 @@ def test_trust_comes_back_after_a_while_without_such_queues() -> None:
     flow.forget("q2")
     # From then on it takes as long again.
     slow(flow, 8.9)
-    assert len(flow._distrusted) == 1
+    assert "q" in flow._distrusted
     slow(flow, 9.0)
     mark_full(flow, "q2", 9.0)
+    assert flow.blockers(("q2",))
+
+
+def test_trust_comes_back_after_the_time_that_is_in_force() -> None:
+    flow = distrustful_flow()
+    flow.reconfigure(Limits(high_water=1000, drain_rate=1000, queue_age=2.0))
+    slow(flow, WINDOW + 2.0)
+    mark_full(flow, "q2", WINDOW + 2.0)
     assert flow.blockers(("q2",))
 
 
@@ -414,8 +422,9 @@ def test_an_empty_queue_has_no_age() -> None:
     sent(flow, "q", 0, 10, 0.0)
     sent(flow, "q", 10, 0, 9.9)
     assert "q" not in flow.late | flow.full
-    sent(flow, "q", 5, 0, 9.9)
     assert slow(flow, 100.0) == []
+    sent(flow, "q", 5, 0, 100.0)
+    assert slow(flow, 200.0) == []
 
 
 def test_a_large_queue_that_trickles_is_too_old() -> None:

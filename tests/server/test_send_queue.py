@@ -40,6 +40,8 @@ def test_a_write_may_end_inside_any_piece() -> None:
     for size in range(1, 9):
         queue = [b"ab", b"c", b"def", b"ghi"]
         drop(queue, size)
+        # A piece that is written is gone.
+        assert b"" not in queue
         assert front(queue) == b"abcdefghi"[size:]
 
 

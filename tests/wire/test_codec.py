@@ -20,7 +20,14 @@ from chatproto import (
     RemoteProtocolError,
     Send,
 )
-from chatproto.wire.codec import command_word, decode, decode_run, encode
+from chatproto.wire.codec import (
+    command_word,
+    decode,
+    decode_run,
+    encode,
+    is_for_server,
+    with_label,
+)
 
 # First the published tests of the reference server for each command, then the edges.
 BOTH_WAYS: list[tuple[bytes, Command]] = [
@@ -173,6 +180,31 @@ def test_encode_refuses_what_does_not_travel(event: Any) -> None:
 )
 def test_the_command_word_of_a_line(line: bytes, word: str) -> None:
     assert command_word(line) == word
+
+
+@pytest.mark.parametrize(
+    ("line", "is_for"),
+    [
+        (b"CHAT/1.0 SEND *server* hi", True),
+        (b"CHAT/1.0 BROADCAST *x", True),
+        (b"chat/1.1 SEND *groups* add g  bob", True),
+        (b"CHAT/1.0 SEND bob *server*", False),
+        (b"CHAT/1.0 SEND  *server* hi", False),
+        (b"CHAT/1.0 LEAVE *server*", False),
+        (b"CHAT/1.0 SEND", False),
+        (b"CHAT/1.0 SEND ", False),
+        (b"SEND", False),
+        (b"", False),
+    ],
+)
+def test_whether_a_line_is_for_the_server(line: bytes, is_for: bool) -> None:
+    assert is_for_server(line) is is_for
+
+
+def test_a_label_changes_the_beginning_of_a_line_only() -> None:
+    line = encode(Receive("bob", b"CHAT/1.0 RECEIVE ann hi"))
+    labelled = b"CHAT/1.0 RECEIVE *groups* in tea bob CHAT/1.0 RECEIVE ann hi\n"
+    assert with_label(line, "tea") == labelled
 
 
 # Runs

@@ -78,6 +78,12 @@ def test_a_refused_login_has_the_servers_code_and_text() -> None:
     assert str(error) == "NAME_IN_USE: bob is logged in already"
 
 
+def test_a_refused_request_has_the_servers_code_and_a_text() -> None:
+    error = RequestRefusedError(ErrorCode.NOT_ALLOWED, "this server does not let you")
+    assert (error.code, error.text) == (ErrorCode.NOT_ALLOWED, "this server does not let you")
+    assert str(error) == "NOT_ALLOWED: this server does not let you"
+
+
 def test_a_refused_login_without_a_code_shows_its_text_only() -> None:
     assert str(LoginRefusedError("", "the server did not say why")) == "the server did not say why"
 
