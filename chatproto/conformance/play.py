@@ -314,6 +314,8 @@ class Play:
             if kind is Kind.DISCARD:
                 client.lines.clear()
             self._at += 1
+        elif kind is Kind.LOGIN and client.lines and client.lines[0].startswith(_NOTICE):
+            self._fail(f"{client.label} can't log in, {self._got(client.lines[0])}")
         elif now >= self._deadline():
             what = "a LOGIN and a message" if kind is Kind.LOGIN else "a message"
             self._fail(f"{client.label} sends {what} to itself, and receives nothing", late=True)

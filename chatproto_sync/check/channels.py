@@ -84,7 +84,7 @@ class SocketChannel:
         """See `Channel`."""
         try:
             while self._unwritten:
-                count = self._socket.send(memoryview(self._unwritten)[:_PIECE].tobytes())
+                count = self._socket.send(self._unwritten[:_PIECE])
                 del self._unwritten[:count]
         except (BlockingIOError, WANTS_READ, WANTS_WRITE):
             return
@@ -141,7 +141,7 @@ class PipeChannel:
 
     def __init__(self, stdin: int, stdout: int) -> None:
         self._stdin: int | None = stdin
-        self._stdout: int | None = stdout
+        self._stdout = stdout
         for each in (stdin, stdout):
             os.set_blocking(each, False)
         self._unwritten = bytearray()
@@ -150,8 +150,7 @@ class PipeChannel:
 
     def interests(self) -> Iterator[tuple[int, int]]:
         """See `Channel`."""
-        if self._stdout is not None:
-            yield self._stdout, EVENT_READ
+        yield self._stdout, EVENT_READ
         if self._unwritten and self._stdin is not None:
             yield self._stdin, EVENT_WRITE
 
@@ -174,7 +173,7 @@ class PipeChannel:
     def read(self) -> bytes | None:
         """See `Channel`."""
         try:
-            return b"" if self._stdout is None else os.read(self._stdout, _PIECE)
+            return os.read(self._stdout, _PIECE)
         except BlockingIOError:
             return None
 
@@ -185,9 +184,7 @@ class PipeChannel:
     def close(self) -> None:
         """See `Channel`."""
         self._close_stdin()
-        if self._stdout is not None:
-            os.close(self._stdout)
-            self._stdout = None
+        os.close(self._stdout)
 
     def _close_stdin(self) -> None:
         if self._stdin is not None:

@@ -169,17 +169,14 @@ class _Stage:
             for label, channel in self._channels.items():
                 if label not in self._ended:
                     for fd, events in channel.interests():
-                        selector.register(fd, events, label)
+                        selector.register(fd, events, partial(self._read, play, label))
             if listener is not None:
-                selector.register(listener, EVENT_READ)
+                selector.register(listener, EVENT_READ, partial(self._accept, listener))
             deadline = play.deadline
             seconds = 0.0 if deadline is None else max(deadline - monotonic(), 0.0)
-            ready = {key.data for key, _ in selector.select(seconds)}
-        for label in ready:
-            if label is not None:
-                self._read(play, label)
-            elif listener is not None:
-                self._accept(listener)
+            ready = selector.select(seconds)
+        for key, _ in ready:
+            key.data()
 
     def _read(self, play: Play, label: str) -> None:
         """Take all that has arrived: TLS may hold more than what the system says."""

@@ -232,6 +232,18 @@ def test_a_login_that_is_not_answered() -> None:
     )
 
 
+def test_a_login_that_is_refused() -> None:
+    """Without waiting for the timeout."""
+    play = play_of("alice + alice°")
+    play.advance(0.0)
+    play.received("alice", b"CHAT/1.0 RECEIVE *server* ERR AUTH_FAILED LOGIN who are you\n")
+    play.advance(0.1)
+    assert play.verdict is not None
+    assert play.verdict.reason == (
+        'alice can\'t log in, and receives "RECEIVE *server* ERR AUTH_FAILED LOGIN who are you"'
+    )
+
+
 def test_no_connection() -> None:
     play = play_of("alice + alice°")
     play.advance(0.0)

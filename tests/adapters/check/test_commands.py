@@ -99,7 +99,7 @@ def test_wrong_targets(target: str, words: str, run: Run) -> None:
 
 def test_table(run: Run) -> None:
     with run_sync(port=0) as server:
-        result = run(server.addresses[0])
+        result = run(server.addresses[0], "--timeout=9")
     assert result.status == 0
     *lines, last = result.stdout.splitlines()
     assert lines == [f"checking {server.addresses[0]}, which sends notices", "  K  pass  r"]
