@@ -1,4 +1,4 @@
-"""Start the server that the arguments name, talk to it, and end it."""
+"""Start the server that the arguments name, talk to it, check it, and end it."""
 
 import signal
 import socket
@@ -12,8 +12,13 @@ with subprocess.Popen([*sys.argv[1:], "--port", "0"], stdout=subprocess.PIPE, te
     with socket.create_connection((host, int(port)), timeout=10) as alice:
         alice.sendall(b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice hello\n")
         answer = alice.makefile("rb").readline()
+    check = [sys.executable, "-m", "chatproto_sync.check", f"{host}:{port}"]
+    checked = subprocess.run(check, stdout=subprocess.PIPE, text=True)
     server.send_signal(signal.SIGTERM)
     status = server.wait(timeout=30)
 if answer != b"CHAT/1.0 RECEIVE alice hello\n" or status != 0:
     sys.exit(f"{sys.argv[1:]}: answered {answer!r}, ended with {status}")
+if checked.returncode:
+    sys.exit(f"{sys.argv[1:]}:\n{checked.stdout}")
 print("talks and ends:", *sys.argv[1:])
+print(checked.stdout.splitlines()[-1])
