@@ -9,7 +9,8 @@ from chatproto import CloseReason, Limits
 from chatproto.server.buffers import BATCH, POINTER, Buffers
 from chatproto.server.flow_control import FlowControl
 from chatproto.server.peer import Peer, Phase, Waiting
-from chatproto.server.send_queue import front
+from chatproto.server.send_queue import PACKED, front
+from chatproto.server.work import FEW
 
 LIMITS = Limits(max_line=512, high_water=1000, queue_bytes=2000, total_queue_bytes=5000)
 
@@ -285,6 +286,25 @@ def test_what_goes_out_is_all_of_a_short_queue() -> None:
     setup.queue(3, "b", "c")
     setup.queue(4, "c", "a")
     assert setup.buffers.take_outgoing() == [("b", b"xxx"), ("c", b"xxxxxxx"), ("a", b"xxxx")]
+
+
+@pytest.mark.parametrize("number", [FEW, FEW + 1])
+def test_lines_to_many_come_last_on_the_fast_path_too(number: int) -> None:
+    setup = Setup(*map(str, range(number + 1)))
+    *first, last = setup.by_id.values()
+    assert setup.buffers.queue_unless_full(first, b"x")
+    assert setup.buffers.queue_unless_full([last], b"x")
+    # The first batch has some of both kinds.
+    assert len(setup.buffers.ready) == (1 if number > FEW else number + 1)
+    assert len(setup.buffers.take_ready()) == number + 1
+
+
+def test_small_lines_are_joined_where_much_is_kept() -> None:
+    setup = Setup("a", "b")
+    setup.queue(1000, "b")
+    for _ in range(PACKED + 1):
+        assert setup.buffers.queue_unless_full([setup.by_id["a"]], b"x")
+    assert setup.by_id["a"].queue == [b"x" * PACKED, b"x"]
 
 
 def test_a_dropped_queue_is_not_counted() -> None:

@@ -363,6 +363,16 @@ def test_a_row_of_those_that_wait_ends_at_one_that_drains() -> None:
     assert list(flow.blockers(("a", "b", "c"))) == ["a", "b", "c"]
 
 
+def test_nothing_is_left_of_one_whose_queue_has_drained() -> None:
+    flow = flow_of("q")
+    for number in range(1, 3):
+        sent(flow, "q", int(SHARE), 2000, number * WINDOW - 0.1)
+        slow(flow, number * WINDOW + number / 100)
+    assert "q" in flow._good & flow._proven
+    flow.forget("q")
+    assert not any([flow._good, flow._proven, flow._draining, flow.full])
+
+
 # Rule 4: age
 
 

@@ -55,6 +55,15 @@ def test_small_pieces_at_the_end_are_joined(size: int, packed: bool) -> None:
     assert (len(queue) < 2 * PACKED) is packed
 
 
+def test_so_many_pieces_are_joined_at_once() -> None:
+    queue = [b"x"] * (PACKED - 1)
+    pack(queue)
+    assert len(queue) == PACKED - 1
+    queue.append(b"y")
+    pack(queue)
+    assert queue == [b"x" * (PACKED - 1) + b"y"]
+
+
 def test_long_and_short_pieces_in_turns_are_judged_together() -> None:
     queue: list[bytes] = []
     for _ in range(PACKED):

@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatproto.wire.line_buffer import LineBuffer
+from chatproto.wire.line_buffer import LineBuffer, has_long_line
 
 
 def feed(buffer: LineBuffer, *chunks: bytes) -> list[list[bytes]]:
@@ -91,3 +91,18 @@ def test_an_endless_line_takes_little_memory() -> None:
     for _ in range(100):
         buffer.feed(b"x" * 63)
         assert len(buffer.partial) < 64
+
+
+@pytest.mark.parametrize("long", [False, True])
+@pytest.mark.parametrize("at", [0, 1, 5, 9])
+@pytest.mark.parametrize("length", [1, 2, 31, 33, 64])
+def test_a_long_line_is_found_among_others(long: bool, at: int, length: int) -> None:
+    """With 64 bytes allowed, its LF included, wherever it stands among lines of any length."""
+    lines = [b"x" * (length - 1) + b"\n"] * 9
+    lines.insert(at, b"y" * (63 + long) + b"\n")
+    assert has_long_line(b"".join(lines), 64) is long
+
+
+@pytest.mark.parametrize(("length", "long"), [(1, False), (63, False), (64, False), (65, True)])
+def test_a_line_alone_may_be_long(length: int, long: bool) -> None:
+    assert has_long_line(b"x" * (length - 1) + b"\n", 64) is long
