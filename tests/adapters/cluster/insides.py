@@ -131,35 +131,40 @@ class FakeBroker:
 class Node:
     """A fake cluster with a transport, which runs while the test waits for something.
 
-    The clock is real, but the test can skip seconds.
+    Its clock advances with each look at it, so that no pause of the machine counts as time.
     """
 
     def __init__(self, url: str, name: str = "a#1.1") -> None:
-        self.skipped = 0.0
+        self.now = 0.0
         self.cluster = FakeCluster(name)
         self.transport = RedisTransport(
-            cast(Cluster, self.cluster),
-            parse_redis_url(url),
-            node_timeout=1.0,
-            clock=lambda: time.monotonic() + self.skipped,
+            cast(Cluster, self.cluster), parse_redis_url(url), node_timeout=1.0, clock=self.clock
         )
+
+    def clock(self) -> float:
+        self.now += 0.001
+        return self.now
 
     def join(self) -> None:
         self.transport.join(cast(Any, FakeBroker()))
 
     def run_until(self, condition: Callable[[], object]) -> None:
         """Do what a driver does, until a condition holds."""
-        poller = self.transport._poller
+        transport = self.transport
         end = time.monotonic() + TIMEOUT
         while time.monotonic() < end:
-            self.transport.tick(self.transport._clock())
-            self.transport.ready(1)
-            while self.transport.receive():
+            transport.tick(self.clock())
+            transport.ready(1)
+            while transport.receive():
                 pass
-            self.transport.flush()
+            transport.flush()
             if condition():
                 return
-            poller.poll(0.01)
+            if transport._session is None and not transport._is_finding:
+                # It waits before it connects again.
+                self.now += 0.1
+            else:
+                transport._poller.poll(0.01)
         raise AssertionError("the condition never held")
 
     def run_until_called(self, *call: object) -> list[tuple[object, ...]]:

@@ -114,9 +114,9 @@ def test_a_redis_that_hangs(played: Played, caplog: pytest.LogCaptureFixture) ->
         with playing(play):
             node.join()
         for _ in range(3):
-            node.skipped += 4.0
+            node.now += 4.0
             node.run_until(lambda: node.transport._session is None)
-            node.skipped += 2.0
+            node.now += 2.0
             node.run_until(lambda: node.transport._session is not None)
             played.accept()
         assert node.cluster.take() == [("load", b"data"), ("connected", True), ("connected", False)]

@@ -2,12 +2,14 @@
 
 import logging
 import socket
+from collections.abc import Callable
 from functools import partial
 from typing import Any
 
 import pytest
 
 from chatproto import Cluster, ClusterError, ClusterSnapshot
+from chatproto_sync.sockets.poller import SelectorPoller, new_poller
 
 from .insides import FakeCluster, Node, Redis, running
 
@@ -53,7 +55,7 @@ def test_ways_to_connect(redis: Redis, kind: str, monkeypatch: pytest.MonkeyPatc
         store(node, redis, b"x" * 500_000)
         node.cluster.appends.append(("a#1.1", b"a letter"))
         node.run_until_called("mail", b"a letter")
-        node.skipped += 1.0
+        node.now += 1.0
         node.run_until(lambda: redis.do("XLEN", redis.key("mail:a#1.1")) == 0)
         redis.kill_node("a")
         node.run_until_called("connected", True)
@@ -101,7 +103,7 @@ def test_a_chat_that_takes_too_long(redis: Redis, monkeypatch: pytest.MonkeyPatc
     node = Node(redis.url)
 
     def set_connected(connected: bool) -> None:
-        node.skipped += 12.0 * connected
+        node.now += 12.0 * connected
 
     monkeypatch.setattr(node.cluster, "set_connected", set_connected)
     try:
@@ -111,7 +113,14 @@ def test_a_chat_that_takes_too_long(redis: Redis, monkeypatch: pytest.MonkeyPatc
         node.transport.close()
 
 
-def test_connections_that_are_cut(redis: Redis, caplog: pytest.LogCaptureFixture) -> None:
+@pytest.mark.parametrize("poller", [new_poller, SelectorPoller])
+def test_connections_that_are_cut(
+    redis: Redis,
+    poller: Callable[[], object],
+    monkeypatch: pytest.MonkeyPatch,
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    monkeypatch.setattr("chatproto_sync.cluster.transport.new_poller", poller)
     caplog.set_level(logging.INFO)
     with running(redis.url) as node:
         node.cluster.appends.append((None, b"one"))
@@ -136,7 +145,7 @@ def test_data_that_are_gone(redis: Redis) -> None:
         # In the future, so that Redis gives no other entry the same id.
         redis.do("XADD", redis.key("ledger"), "9999999999999-1", "d", "new")
         node.run_until_called("ledger", b"new")
-        node.skipped += 1.0
+        node.now += 1.0
         assert node.run_until_called("connected", True) == [
             ("connected", False),
             ("lost",),
@@ -168,7 +177,7 @@ def test_the_groups_survive_an_outage_in_between(redis: Redis) -> None:
         node.cluster.appends.append((None, b"one"))
         node.run_until_called("ledger", b"one")
         redis.do("DEL", redis.key("ledger"), redis.key("snapshot"))
-        node.skipped += 1.0
+        node.now += 1.0
         node.run_until_called(
             "lost",
         )
@@ -209,7 +218,7 @@ def test_mail_is_removed_once_it_is_received(redis: Redis) -> None:
     with running(redis.url) as node:
         redis.do("XADD", redis.key("mail:a#1.1"), "*", "d", "a letter")
         node.run_until_called("mail", b"a letter")
-        node.skipped += 1.0
+        node.now += 1.0
         node.run_until(lambda: redis.do("XLEN", redis.key("mail:a#1.1")) == 0)
 
 
@@ -241,11 +250,11 @@ def test_leaving(redis: Redis) -> None:
         node.cluster.left = True
         assert node.transport.left
         node.cluster.left = False
-        node.skipped += 2.0
+        node.now += 2.0
         assert node.transport.left
         node.transport.close()
         # A stream that the server serves may still advance its clock.
-        node.transport.tick(node.transport._clock())
+        node.transport.tick(node.clock())
         assert not node.transport._is_finding
 
 
