@@ -64,7 +64,8 @@ def check(
         if context.get_parameter_source(each) is click.core.ParameterSource.COMMANDLINE
     }
     if client is not None:
-        if target is not None or given or server.tls_places:
+        options = [each for each in server.tls_places if each.startswith("--")]
+        if target is not None or given or options:
             raise click.UsageError(CLIENT_CONNECTS)
         sys.exit(_run(client, output_format, timeout))
     arguments = server.arguments

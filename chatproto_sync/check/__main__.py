@@ -39,17 +39,17 @@ def _subject(given: argparse.Namespace) -> Endpoint[Any] | str:
         ValueError: An option or a file can't be used. The error has words for people.
     """
     if given.client is not None:
-        if given.target is not None:
+        if given.target or given.host or given.tls or given.tls_ca or given.tls_cert:
             raise ValueError(CLIENT_CONNECTS)
         return str(given.client)
     host, port, unix = parse_target(given.target or join(DEFAULT_HOST, DEFAULT_PORT))
     context = _tls_context(given)
-    if context is None:
-        if given.host is not None:
-            raise ValueError("--host has no use without TLS")
-        return make_endpoint(host, port, unix, None, ssl=False, server_hostname=None)
-    hostname = given.host or (None if "://" in host else host or None)
-    return make_endpoint(host, port, unix, None, context, hostname)
+    if given.host is not None and context is None and not host.startswith("chats://"):
+        raise ValueError("--host has no use without TLS")
+    hostname = given.host
+    if hostname is None and context is not None and "://" not in host:
+        hostname = host or DEFAULT_HOST
+    return make_endpoint(host, port, unix, None, context or False, hostname)
 
 
 def _tls_context(given: argparse.Namespace) -> ssl.SSLContext | None:

@@ -141,7 +141,9 @@ def test_no_server(run: Run, tmp_path: Path) -> None:
     assert len(result.stdout.splitlines()) == 3
 
 
-def test_client_program(run: Run) -> None:
+def test_client_program(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    # Variables may be set for all commands.
+    monkeypatch.setenv("CHATPROTO_TLS", "yes")
     result = run("--client", "false")
     assert result.status == 1
     assert result.stdout.startswith("checking the client false\n")
@@ -152,6 +154,8 @@ def test_client_program(run: Run) -> None:
 def test_wrong_usage(run: Run) -> None:
     for arguments in (
         ["--client", "nc", "localhost"],
+        ["--client", "nc", "--host", "localhost"],
+        ["--client", "nc", "--tls"],
         ["--timeout", "0"],
         ["--timeout", "x"],
         ["--format", "xml"],
@@ -192,8 +196,11 @@ def test_tls(run: Run, files: dict[str, str]) -> None:
 
 def test_tls_over_a_unix_socket(run: Run, files: dict[str, str], tmp_path: Path) -> None:
     with run_sync(unix=tmp_path / "chat", ssl=server_context()):
-        result = run(f"unix:{tmp_path}/chat", "--tls-ca", files["ca"], "--host", "127.0.0.1")
-    assert result.status == 0
+        arguments = [f"unix:{tmp_path}/chat", "--tls-ca", files["ca"]]
+        assert run(*arguments, "--host", "127.0.0.1").status == 0
+        # That is the default, too.
+        assert run(*arguments).status == 0
+        assert "is not accepted" in run(*arguments, "--host", "localhost").stdout
 
 
 def test_host_has_no_use_without_tls(run: Run) -> None:
