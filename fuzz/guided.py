@@ -38,6 +38,7 @@ WORDS: Final = (
     *(b"*groups* on\n", b"*groups* list\n", b"*groups* members g\n", b"*groups* add g eve\n"),
     *(b"\r\n", b"\n", b"\r\r\n", b"\t", "\xa0".encode(), "\u3000".encode(), b"\0", b"\xff"),
     *(b"\0chatproto echo 0", b"\0chatproto echo 1", b"in g bob ", b"added g ann bob\n"),
+    *(b"GET / HTTP/1.1\r\n", b"Host: x\r\n", b"*2\r\n$5\r\n", b"HTTP/1.1 400 Bad Request\r\n"),
     *(b"ERR NAME_IN_USE LOGIN x", b"refused NOT_ALLOWED ", b"on\n", b"list g\n", b"x" * 60),
     *(b"\xfe" + bytes([4 * action + client]) for action in range(16) for client in range(4)),
 )
