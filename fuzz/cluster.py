@@ -419,7 +419,7 @@ def _line(what: str, totals: Totals, longest: float) -> str:
     codes = ", ".join(f"{code} {number}" for code, number in totals.codes.items())
     return (
         f"{what:<20} sent {totals.sent}, delivered {totals.delivered}, refused {totals.refused},"
-        f" cut {totals.cut}, missing {totals.missing}, misordered {totals.misordered},"
+        f" cut {totals.cut} (untold {totals.untold}), missing {totals.missing}, misordered {totals.misordered},"
         f" doubled {totals.doubled}, contradicted {totals.contradicted};"
         f" connections lost {totals.closed}, longest pause {longest:.1f} s; {codes or 'no notices'}"
     )

@@ -47,6 +47,8 @@ class Totals:
     """Notices that a message was refused."""
     cut: int = 0
     """Messages that are missing where the recipient had no connection for a while."""
+    untold: int = 0
+    """Those of these in pairs that do not flood for which there was no notice either."""
     missing: int = 0
     """Messages that are missing, and nobody was told."""
     misordered: int = 0
@@ -67,6 +69,7 @@ class Totals:
             self.delivered - before.delivered,
             self.refused - before.refused,
             self.cut - before.cut,
+            self.untold - before.untold,
             self.missing - before.missing,
             self.misordered - before.misordered,
             self.doubled - before.doubled,
@@ -426,7 +429,7 @@ class Loop:
 
     def judge(self) -> None:
         """Count what is missing of all that was sent."""
-        missing = cut = contradicted = 0
+        missing = cut = untold = contradicted = 0
         for (serial, _), track in self._tracks.items():
             connection, stream = self.streams_of[serial]
             within = sum(track.holes.values())
@@ -434,9 +437,13 @@ class Loop:
             # The server tells of a number of refusals a second at most, so of fewer in a flood.
             if not (stream.is_flood and connection.refused):
                 missing += max(0, within - connection.refused)
-            if not stream.is_broadcast:
-                # The last messages of a connection that has ended may have been refused too.
-                gone = len(track.holes) + connection.sent - track.last
-                contradicted += max(0, connection.refused - gone)
+            if stream.is_broadcast:
+                continue
+            if not stream.is_flood:
+                untold += max(0, len(track.holes) - max(within, connection.refused))
+            # The last messages of a connection that has ended may have been refused too.
+            gone = len(track.holes) + connection.sent - track.last
+            contradicted += max(0, connection.refused - gone)
         totals = self.totals
-        totals.missing, totals.cut, totals.contradicted = missing, cut, contradicted
+        totals.missing, totals.cut, totals.untold = missing, cut, untold
+        totals.contradicted = contradicted
