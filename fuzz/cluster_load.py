@@ -56,7 +56,7 @@ class Totals:
     doubled: int = 0
     """Messages that came twice."""
     contradicted: int = 0
-    """Notices that a message was refused which has arrived."""
+    """Notices that a message was refused which has arrived, and whose recipient is still there."""
     closed: int = 0
     """Connections that a server has closed, or that were lost."""
     codes: Counter[str] = field(default_factory=Counter)
@@ -303,6 +303,8 @@ class Track:
     """When that was."""
     serial: int = 0
     """The recipient's connection then."""
+    is_broken: bool = False
+    """Whether the recipient has had another connection since the first message."""
     holes: dict[int, bool] = field(default_factory=dict)
     """The numbers that have not arrived; whether the recipient was connected all that time."""
 
@@ -380,6 +382,7 @@ class Loop:
                 self.totals.misordered += 1
             return
         same = track.serial == connection.serial
+        track.is_broken |= not same and track.serial != 0
         if number > track.last + 1:
             track.holes.update(dict.fromkeys(range(track.last + 1, number), same))
         if same and self.is_sending:
@@ -441,9 +444,13 @@ class Loop:
                 continue
             if not stream.is_flood:
                 untold += max(0, len(track.holes) - max(within, connection.refused))
-            # The last messages of a connection that has ended may have been refused too.
-            gone = len(track.holes) + connection.sent - track.last
-            contradicted += max(0, connection.refused - gone)
+            [recipient] = stream.recipients
+            now = 0 if recipient.connection is None else recipient.connection.serial
+            # If its node has ended, the last messages may have arrived although nobody knows that.
+            if not track.is_broken and now == track.serial:
+                # The last messages of a connection that has ended may have been refused too.
+                gone = len(track.holes) + connection.sent - track.last
+                contradicted += max(0, connection.refused - gone)
         totals = self.totals
         totals.missing, totals.cut, totals.untold = missing, cut, untold
         totals.contradicted = contradicted

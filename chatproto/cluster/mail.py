@@ -193,6 +193,20 @@ class OutgoingMail:
                 return tracked[key]
         raise LookupError(seq)
 
+    def unacknowledged(self) -> Iterator[Tracked]:
+        """What a user would have got by the mails that are not acknowledged.
+
+        Messages come once for each connection that they were for.
+        """
+        if self._pieces:
+            self._finish()
+        # Those that were not taken yet have no first line.
+        finished = [(seq, b"- 0 0 0\n" + body, tracked) for seq, body, tracked in self._finished]
+        for _, entry, tracked in (*self._unacked, *finished):
+            for frame in parse_mail(entry).frames:
+                if isinstance(frame, Messages) and frame.key:
+                    yield from [tracked[int(frame.key)]] * len(frame.numbers)
+
     def _finish(self) -> None:
         self._seq += 1
         self._finished.append((self._seq, b"".join(self._pieces), self._tracked))

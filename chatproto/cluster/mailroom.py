@@ -182,7 +182,9 @@ class Mailroom:
         self._early.clear()
 
     def forget(self, node: Node) -> None:
-        """Forget a node that is down."""
+        """Forget a node that is down. Nobody knows what its users have got of its last mails."""
+        for tracked in node.outgoing.unacknowledged():
+            self._nobody_has(tracked)
         for hold in node.holds.values():
             self._flow.forget(hold)
         node.holds.clear()
@@ -272,6 +274,10 @@ class Mailroom:
             tracked = node.outgoing.tracked(frame.seq, frame.key)
         except LookupError:
             return
+        self._nobody_has(tracked)
+
+    def _nobody_has(self, tracked: Tracked) -> None:
+        """Note that one more connection does not get messages. The last one's end is told."""
         tracked.left -= 1
         if not tracked.left:
             self._counters.returned += 1

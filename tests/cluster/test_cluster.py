@@ -428,6 +428,34 @@ def test_a_node_that_is_silent_is_down(world: World) -> None:
     assert world.take("a", "alice") == [GONE.format("bob"), "*groups* members tea alice bob"]
 
 
+def test_senders_are_told_of_messages_that_a_node_takes_with_it() -> None:
+    world = World("a", "b", "c")
+    world.client("a", "alice")
+    world.client("b", "bob")
+    world.client("b", "dave")
+    world.client("c", "carol")
+    world.nodes["c"].connect("dave2")
+    world.do("c", "dave2", "LOGIN dave")
+    world.do("a", "alice", "GROUP tea alice bob", "SEND bob arrives")
+    world.tick()
+    dead = world.nodes.pop("b")
+    # All of it is on its way to the same node. Carol gets hers, and so does Dave elsewhere.
+    world.do("a", "alice", "SEND bob 1", "SEND carol hi", "SEND dave hi", "BROADCAST tea hi")
+    world.tick(1.0, times=8)
+    # One more, which has not been appended.
+    world.nodes["a"].broker.receive("alice", b"CHAT/1.0 SEND bob 2\n")
+    world.nodes["a"].cut = True
+    world.nodes["c"].broker.receive("carol", b"CHAT/1.0 SEND alice bye\n")
+    assert world.take("a", "alice") == []
+    world.nodes["a"].cut = False
+    world.tick(1.0, times=4)
+    assert world.take("a", "alice") == ["carol bye", GONE.format("bob"), GONE.format("bob")]
+    assert world.nodes["a"].cluster.snapshot().returned == 2
+    assert world.take("c", "carol") == ["alice hi"]
+    assert world.take("c", "dave2") == ["alice hi"]
+    assert dead.take("bob") == ["alice arrives"]
+
+
 def test_nobody_is_taken_for_down_while_the_ledger_is_away(world: World) -> None:
     for node in world.nodes.values():
         node.cut = True
