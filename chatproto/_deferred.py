@@ -50,6 +50,15 @@ from .server.close_reason import CloseReason as CloseReason
 from .server.counters import Counters as Counters
 from .server.health import Health as Health
 from .server.health import HealthStatus as HealthStatus
+from .server.hooks import Drop as Drop
+from .server.hooks import Hook as Hook
+from .server.hooks import HookError as HookError
+from .server.hooks import HookQuestion as HookQuestion
+from .server.hooks import Hooks as Hooks
+from .server.hooks import HookVerdict as HookVerdict
+from .server.hooks import Refusal as Refusal
+from .server.hooks import Reply as Reply
+from .server.hooks import Said as Said
 from .server.lag import LagHistogram as LagHistogram
 from .server.limits import Limits as Limits
 from .server.log_events import EventKind as EventKind

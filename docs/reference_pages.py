@@ -77,6 +77,7 @@ GROUPS: Final = {
         "max-handshakes",
         "login-timeout",
         "auth-timeout",
+        "hook-timeout",
     ),
     "Limits on groups": (
         "max-groups",
@@ -127,6 +128,7 @@ AFTER_AN_ERROR: Final = {
     " `authenticate` accepts. If the text says that it was not decided, try again.",
     ErrorCode.SLOW_CONSUMER: "Read all the time. This package's servers send no notice with this"
     " code, because a client that does not read would not see it.",
+    ErrorCode.REFUSED: "Read the text: the operators of this server have a rule against it.",
     ErrorCode.UNAVAILABLE: "Try again later: the servers of the chat are cut off from one another"
     " for the moment.",
     ErrorCode.SHUTTING_DOWN: "Connect again later. Clients with `reconnect=True` do.",
@@ -146,6 +148,7 @@ AFTER_A_CLOSE: Final = {
     CloseReason.FULL_QUEUE: "The same. If the client is only far away, raise the limit.",
     CloseReason.FULL_QUEUES: "Look for clients that do not read. Raise the limit if the machine"
     " has the memory.",
+    CloseReason.KICKED: "Nothing: you, or one of your hooks, wanted that.",
     CloseReason.UNAVAILABLE: "See whether the server reaches Redis, and whether Redis has lost"
     " data.",
     CloseReason.SHUTTING_DOWN: "Nothing: the server was asked to stop.",
@@ -197,6 +200,7 @@ EXAMPLES: Final[dict[EventKind, dict[str, Any]]] = {
         "name": "alice",
         "reason": "ConnectionError: the directory does not answer",
     },
+    EventKind.HOOK_FAILED: {"name": "alice", "reason": "SEND: KeyError: 'bob'"},
     EventKind.LEFT_OUT: {"peer": "203.0.113.0/24", "connection": None, "count": 1234},
     EventKind.TURNED_AWAY: {"reason": CloseReason.TOO_MANY_CONNECTIONS.value},
     EventKind.SHUTTING_DOWN: {"peer": None, "connection": None, "count": 12},

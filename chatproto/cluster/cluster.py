@@ -392,6 +392,10 @@ class Cluster:
         """Mail lines to connections of other nodes; see `Replication`."""
         self._mailroom.send(remote, lines, sender, recipients)
 
+    def kick(self, remote: Remote, text: str) -> None:
+        """Have another node end one of its connections."""
+        self._mailroom.kick(remote, text)
+
     def released(self, waiter: Hold) -> None:
         """Tell a node that its senders need not wait for a local queue any more."""
         self._mailroom.released(waiter)

@@ -17,6 +17,7 @@ login that it depends on. A mail with SEQ 0 only acknowledges. After the line co
     F NUMBER LF                       this connection's queue is full: let senders wait
     R NUMBER LF                       it has room again
     S NUMBER LF                       it has stopped: let nobody wait for it
+    K NUMBER LENGTH LF text           end that connection of the reader, with these last words
     B SEQ KEY LF                      nobody has received the messages with that KEY in your mail
 
 The writer keeps each mail until it is acknowledged. After an interruption it appends all that it
@@ -26,7 +27,7 @@ once, whatever happened to the connections to Redis.
 
 from collections import deque
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeAlias
 
 MAIL_SIZE: Final = 1 << 16
 """Bytes after which a mail is finished. So one mail is little work for its reader."""
@@ -55,6 +56,17 @@ class Returned(NamedTuple):
     key: int
 
 
+class Kick(NamedTuple):
+    """A frame: one of the reader's connections is to end."""
+
+    number: int
+    text: str
+
+
+Frame: TypeAlias = Messages | Signal | Returned | Kick
+"""A part of a mail."""
+
+
 class Mail(NamedTuple):
     """A mail as its reader gets it."""
 
@@ -63,7 +75,7 @@ class Mail(NamedTuple):
     ack: int
     position: int
     size: int
-    frames: list[Messages | Signal | Returned]
+    frames: list[Frame]
 
 
 def parse_mail(entry: bytes) -> Mail:
@@ -76,7 +88,7 @@ def parse_mail(entry: bytes) -> Mail:
     name, *counts = entry[:end].split(b" ")
     mail_seq, ack, position = map(int, counts)
     at = end + 1
-    frames: list[Messages | Signal | Returned] = []
+    frames: list[Frame] = []
     while at < len(entry):
         end = entry.index(b"\n", at)
         words = entry[at:end].split(b" ")
@@ -86,6 +98,10 @@ def parse_mail(entry: bytes) -> Mail:
                 frames.append(Returned(int(seq), int(key)))
             case [b"F" | b"R" | b"S" as letter, number]:
                 frames.append(Signal(letter, int(number)))
+            case [b"K", number, length]:
+                end = at + int(length)
+                frames.append(Kick(int(number), entry[at:end].decode()))
+                at = end
             case [numbers, length, *key]:
                 end = at + int(length)
                 frames.append(Messages(numbers.split(b","), b"".join(key), entry[at:end]))

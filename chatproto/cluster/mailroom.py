@@ -4,10 +4,11 @@ from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
+from ..server.close_reason import CloseReason
 from ..server.peer import Peer, Phase
 from .counters import ClusterCounters
 from .flow import ClusterFlow
-from .mail import Mail, Messages, Returned, Signal, Tracked, parse_mail
+from .mail import Frame, Kick, Mail, Messages, Returned, Signal, Tracked, parse_mail
 from .nodes import Hold, Node, Remote
 
 if TYPE_CHECKING:
@@ -109,6 +110,12 @@ class Mailroom:
             node.outgoing.add_messages(numbers, lines, tracked)
             if node.outgoing.size > self._window and node not in self._flow.full:
                 self._flow.hold(node)
+
+    @staticmethod
+    def kick(remote: Remote, text: str) -> None:
+        """Have another node end one of its connections."""
+        words = text.encode()
+        remote.node.outgoing.add(b"K %s %d\n" % (remote.number, len(words)), words)
 
     def tick(self) -> None:
         """Find out how much may be on its way to each node: there may be more nodes now."""
@@ -227,7 +234,7 @@ class Mailroom:
         if node in self._flow.full and outgoing.size <= self._window // 2:
             self._flow.open(node)
 
-    def _read_frame(self, node: Node, seq: int, frame: Messages | Signal | Returned) -> None:
+    def _read_frame(self, node: Node, seq: int, frame: Frame) -> None:
         match frame:
             case Messages(numbers, key, lines):
                 self._deliver(node, seq, numbers, key, lines)
@@ -241,6 +248,10 @@ class Mailroom:
                     self._flow.open(remote)
                 else:
                     self._flow.release(remote)
+            case Kick(number, text):
+                peer = self._by_number.get(number)
+                if peer is not None and peer.phase is Phase.OPEN:
+                    self._dispatcher.close(peer, CloseReason.KICKED, text)
             case Returned():
                 self._returned(node, frame)
 

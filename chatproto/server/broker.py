@@ -8,11 +8,13 @@ from typing import Generic
 from ..routing.actions import ConnectionId
 from ..routing.changes import GroupChange, GroupMade
 from ..routing.policy import Policy
-from ..wire.events import BytesLike
+from ..wire.events import BytesLike, Command, Receive
+from ..wire.names import SERVER_NAME
 from .admission import Admission, network_of
 from .close_reason import CloseReason
 from .counters import Counters
-from .dispatcher import Dispatcher
+from .dispatcher import NO_HOOKS, Dispatcher
+from .hooks import HookQuestion, Hooks, HookVerdict
 from .limits import Limits
 from .log_events import LogEvent
 from .logins import Question
@@ -50,11 +52,15 @@ class ChatBroker(Generic[ConnectionId]):
         note_changes: Whether to note each change of a group for `take_group_changes`.
         fast_path: Whether messages that need no closer look take a faster path. The result is the
             same. Tests switch it off to compare.
+        hooks: Functions that are called with what clients send before it is executed; see `Hook`.
+        ask_hooks: The commands about which to ask the adapter after that; see
+            `take_hook_questions`.
         cluster: What makes the server one node of a chat of many; None for a chat of its own.
 
     Raises:
         ValueError: Two of the groups have the same name, or there are both groups and a cluster,
-            which has groups of its own; or `cluster` belongs to another broker.
+            which has groups of its own; or `cluster` belongs to another broker; or one of the
+            commands can't have hooks.
     """
 
     def __init__(
@@ -67,6 +73,8 @@ class ChatBroker(Generic[ConnectionId]):
         groups: Iterable[GroupMade] = (),
         note_changes: bool = False,
         fast_path: bool = True,
+        hooks: Hooks = NO_HOOKS,
+        ask_hooks: Collection[type[Command]] = (),
         cluster: Replication | None = None,
     ) -> None:
         self._policy = policy
@@ -79,6 +87,8 @@ class ChatBroker(Generic[ConnectionId]):
             ask=ask,
             fast_path=fast_path,
             cluster=cluster,
+            hooks=hooks,
+            ask_hooks=ask_hooks,
         )
         self._cluster = cluster
         groups = list(groups)
@@ -298,6 +308,33 @@ class ChatBroker(Generic[ConnectionId]):
         """
         self._dispatcher.answer(token, allowed=allowed, error=error)
 
+    def decide(self, token: int, verdict: HookVerdict, error: BaseException | None = None) -> None:
+        """Answer one of `take_hook_questions`. If the connection is gone, nothing happens.
+
+        Args:
+            token: The question's.
+            verdict: What becomes of the event: one of the same type is executed in its place.
+            error: What went wrong in the application; then the event is refused. None when all
+                went well.
+        """
+        self._dispatcher.decide(token, verdict, error)
+
+    def kick(self, name: str, text: str = "") -> int:
+        """End all connections under a name, once what is queued for them is written.
+
+        Args:
+            name: The name.
+            text: The last words that they read, for people; empty for the usual words.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            LocalProtocolError: No line can hold the text.
+        """
+        Receive(SERVER_NAME, text.encode())
+        return self._dispatcher.kick(name, text)
+
     def reconfigure(
         self,
         *,
@@ -430,6 +467,23 @@ class ChatBroker(Generic[ConnectionId]):
         What the same connections send in the meantime waits too, for `Limits.auth_timeout` at most.
         """
         return self._dispatcher.logins.take_questions()
+
+    def take_hook_questions(self) -> list[HookQuestion[ConnectionId]]:
+        """The events since the last call that wait for `decide`, of the kinds in `ask_hooks`.
+
+        What the same connections send in the meantime waits too, for `Limits.hook_timeout` at most.
+        """
+        runner = self._dispatcher.hooks
+        taken = [] if runner is None else runner.questions.take()
+        return [HookQuestion(token, peer.cid, said) for token, peer, said in taken]
+
+    def take_hook_failure(self) -> Exception | None:
+        """The last error that a hook has raised since the last call, for its traceback."""
+        runner = self._dispatcher.hooks
+        if runner is None or runner.failure is None:
+            return None
+        failure, runner.failure = runner.failure, None
+        return failure
 
     def take_group_changes(self) -> list[GroupChange]:
         """The changes of groups since the last call, in order, if they are noted."""

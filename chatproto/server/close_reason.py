@@ -30,6 +30,9 @@ class CloseReason(StrEnum):
     FULL_QUEUES = "slow consumer, all queues together are full"
     """All queues together exceeded `Limits.total_queue_bytes`. This was one of the longest."""
 
+    KICKED = "kicked"
+    """The server's operators, or one of their rules, have ended the connection."""
+
     UNAVAILABLE = "cut off from the other servers"
     """The servers of a chat of many could not reach one another, so nobody knows what has become of
     what the client sent last."""

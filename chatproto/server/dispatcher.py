@@ -33,7 +33,18 @@ from ..routing.hub import ChatHub
 from ..routing.policy import Policy
 from ..wire.codec import encode, with_label
 from ..wire.errors import ErrorCode
-from ..wire.events import Broadcast, Event, Group, Invalid, Login, Logout, Send
+from ..wire.events import (
+    Broadcast,
+    Command,
+    ConnectionClosed,
+    Event,
+    Group,
+    Invalid,
+    Login,
+    Logout,
+    Receive,
+    Send,
+)
 from ..wire.line_buffer import has_long_line
 from ..wire.names import GROUPS_NAME
 from .buffers import Buffers
@@ -42,9 +53,11 @@ from .event_log import EventLog
 from .fast_path import FastPath
 from .flow_control import FlowControl
 from .foreign import BEGINNING, foreign_protocol
+from .hooks import FAILED as HOOK_FAILED
+from .hooks import Drop, HookRunner, Hooks, HookVerdict, Refusal, Reply
 from .limits import Limits
 from .log_events import LOGGED
-from .logins import FAILED, Decision, Logins, Refusal, Verdict
+from .logins import FAILED, Decision, Logins, Verdict
 from .notices import Notices, answer_lines
 from .peer import Peer, Phase, Waiting
 from .peers import Peers
@@ -65,6 +78,15 @@ MESSAGES: Final = (b"CHAT/1.0 SEND ", b"CHAT/1.0 BROADCAST ")
 """The beginnings of lines that the fast path may deliver."""
 
 
+NO_HOOKS: Final[Hooks] = {}
+"""An application without rules of its own."""
+
+MAX_ERROR: Final = 200
+"""Most characters of an error in a line of the log."""
+
+CODES: Final = frozenset(ErrorCode)
+"""The codes that the metrics tell apart."""
+
 UNREACHABLE: Final = "the servers of this chat can't reach one another now; try again later"
 
 UNFINISHED: Final = (Waiting.QUEUE, Waiting.ANSWER, Waiting.LEDGER)
@@ -81,6 +103,8 @@ class Dispatcher:
         ask: Whether to ask a question about each LOGIN.
         fast_path: Whether messages may go the fast path.
         cluster: The cluster that the server is a node of; None for none.
+        hooks: The application's rules on what clients send.
+        ask_hooks: The commands about which to ask the adapter after that.
     """
 
     def __init__(
@@ -92,6 +116,8 @@ class Dispatcher:
         ask: bool,
         fast_path: bool,
         cluster: Replication | None = None,
+        hooks: Hooks = NO_HOOKS,
+        ask_hooks: Collection[type[Command]] = (),
     ) -> None:
         self.now: float = 0.0
         """The time of the last `tick`, in seconds."""
@@ -107,6 +133,8 @@ class Dispatcher:
         self.buffers: Buffers = Buffers(limits, self.flow, self.by_id)
         self.peers: Peers = Peers(limits, self.buffers, self.by_id)
         self.logins: Logins = Logins(limits, ask=ask)
+        runner = HookRunner(hooks, ask_hooks, limits)
+        self.hooks: HookRunner | None = runner if runner.commands else None
         self.log: EventLog = EventLog(limits)
         self.work: Work = Work()
         self.limits: Limits = limits
@@ -119,7 +147,7 @@ class Dispatcher:
             self.log.counters,
             self.work,
             cluster,
-            enabled=fast_path,
+            enabled=fast_path and runner.commands.isdisjoint((Send, Broadcast)),
         )
         # An OrderedDict, for the reason in `Timers`.
         self._runnable: OrderedDict[Peer, None] = OrderedDict()
@@ -140,6 +168,8 @@ class Dispatcher:
         self.buffers.reconfigure(limits)
         self.peers.reconfigure(limits)
         self.logins.reconfigure(limits)
+        if self.hooks is not None:
+            self.hooks.questions.reconfigure(limits.hook_timeout)
         self.log.reconfigure(limits)
         self._notices.reconfigure(limits, enabled=notices)
         self._fast_path.reconfigure(limits)
@@ -187,6 +217,9 @@ class Dispatcher:
             self.close(peer, reason)
         for peer in self._in_round(self.logins.take_unanswered(now)):
             self._runnable[peer] = None
+        if self.hooks is not None:
+            for peer in self._in_round(self.hooks.take_unanswered(now)):
+                self._runnable[peer] = None
         for peer in self._in_round(self._paused.take_expired(now)):
             self._runnable[peer] = None
         turns = len(self._runnable)
@@ -216,6 +249,20 @@ class Dispatcher:
             self.log.authenticate_failed(peer, name, error)
         self.resume(peer)
 
+    def decide(self, token: int, verdict: HookVerdict, error: BaseException | None) -> None:
+        """Take the answer to a question about an event. Ignore it if nobody waits for it."""
+        if self.hooks is None:
+            return
+        if error is not None:
+            verdict = HOOK_FAILED
+        decided = self.hooks.questions.decide(token, verdict)
+        if decided is None:
+            return
+        peer, said = decided
+        if error is not None:
+            self.hook_failed(peer, said.event, error)
+        self.resume(peer)
+
     def resume(self, peer: Peer) -> None:
         """Resume a connection: what it waited for has come. It goes on now or in its turn."""
         if self.work.round < ROUND:
@@ -228,14 +275,14 @@ class Dispatcher:
         if peer.phase is Phase.OPEN:
             self._refuse(peer, Send(name, b""), ErrorCode.NO_SUCH_USER, f"{name} is not online")
 
-    def close(self, peer: Peer, reason: CloseReason) -> None:
+    def close(self, peer: Peer, reason: CloseReason, text: str = "") -> None:
         """Close a connection once its queue is written. From now on it gets no new messages."""
         self.hub.end(peer)
         self.logins.forget(peer)
         self._forget(peer)
         self.buffers.take_kept(peer)
         peer.waiting = Waiting.NOTHING
-        self.peers.close(peer, reason, self._notices.closing(reason))
+        self.peers.close(peer, reason, self._notices.closing(reason, text))
         self._fast_path.update(peer)
 
     def handshake_failed(self, peer: Peer, reason: str) -> None:
@@ -372,11 +419,74 @@ class Dispatcher:
         return at, waiting
 
     def _execute(self, peer: Peer, event: Event, undelivered: Collection[Peer] = ()) -> Waiting:
-        """Execute an event.
+        """Execute an event, if the hooks let it pass.
 
         Returns:
             What the connection has to wait for before the event can be executed.
         """
+        runner = self.hooks
+        if (
+            runner is None
+            or type(event) not in runner.commands
+            or isinstance(event, Invalid | ConnectionClosed)
+        ):
+            return self._execute_passed(peer, event, undelivered)
+        verdict = runner.decide(peer, event, self.hub.name_of(peer), self.now)
+        if verdict is None:
+            return Waiting.ANSWER
+        if isinstance(verdict, Exception):
+            self.hook_failed(peer, event, verdict)
+            verdict = HOOK_FAILED
+        if peer.phase is not Phase.OPEN:
+            # A hook has ended the connection.
+            return Waiting.NOTHING
+        if isinstance(verdict, Refusal | Reply | Drop):
+            self.work.charge(1)
+            self._turn_down(peer, event, verdict)
+            return Waiting.NOTHING
+        waiting = self._execute_passed(peer, verdict, undelivered)
+        if waiting is not Waiting.NOTHING:
+            runner.keep(peer, verdict)
+        return waiting
+
+    def _turn_down(self, peer: Peer, event: Command, verdict: Refusal | Reply | Drop) -> None:
+        """Tell a connection that a hook has not let its event pass."""
+        if isinstance(verdict, Refusal):
+            self._refuse(peer, event, verdict.code, verdict.text)
+            if isinstance(event, Login):
+                self.log.login_refused(peer, event.name, verdict.code, verdict.text)
+        elif isinstance(verdict, Reply) and self._notices.allow(peer, self.now):
+            line = encode(Receive(verdict.sender, verdict.data))
+            if not has_long_line(line, self.limits.max_line):
+                self._queue((peer,), line)
+
+    def hook_failed(self, peer: Peer, event: Command, error: BaseException) -> None:
+        """Log that a hook has raised an error."""
+        text = f"{type(event).__name__.upper()}: {type(error).__name__}: {error}"
+        self.log.hook_failed(peer, self.hub.name_of(peer), text[:MAX_ERROR])
+
+    def kick(self, name: str, text: str) -> int:
+        """End all connections under a name.
+
+        Args:
+            name: The name.
+            text: Why, in words for people; empty for the usual words.
+
+        Returns:
+            How many there were.
+        """
+        recipients = self.hub.recipients(name)
+        for each in recipients:
+            if type(each) is Peer:
+                self.close(each, CloseReason.KICKED, text)
+            elif self._cluster is not None:
+                self._cluster.kick(each, text)
+        return len(recipients)
+
+    def _execute_passed(
+        self, peer: Peer, event: Event, undelivered: Collection[Peer] = ()
+    ) -> Waiting:
+        """Execute an event; see `_execute`."""
         if type(event) is Invalid and self._end_foreign(peer, event.line + b"\n"):
             return Waiting.NOTHING
         if (
@@ -403,7 +513,7 @@ class Dispatcher:
             if verdict is Decision.UNDECIDED:
                 return Waiting.ANSWER
             if isinstance(verdict, Refusal):
-                actions = [Refuse(peer, *verdict)]
+                actions = [Refuse(peer, ErrorCode(verdict.code), verdict.text)]
         if actions is None:
             proposal = Proposal.LOCAL
             if self._cluster is not None and outcome is None and not undelivered:
@@ -613,6 +723,8 @@ class Dispatcher:
         self.flow.forget(peer)
         if self._cluster is not None:
             self._cluster.forget(peer)
+        if self.hooks is not None:
+            self.hooks.forget(peer)
 
     def _source(self, peer: Peer) -> str | None:
         """Where a connection comes from: its network, or its name if it has none."""
@@ -625,9 +737,11 @@ class Dispatcher:
         self.log.counters.paused += 1
         return True
 
-    def _refuse(self, peer: Peer, event: Event, code: ErrorCode, text: str) -> None:
+    def _refuse(self, peer: Peer, event: Event, code: str, text: str) -> None:
         """Tell a connection why its event is not executed, within its limit on notices."""
-        self.log.counters.refusals[code] += 1
+        # The codes of hooks count together: there may be any number of them.
+        known = ErrorCode(code) if code in CODES else ErrorCode.REFUSED
+        self.log.counters.refusals[known] += 1
         if line := self._notices.refusal(peer, event, code, text, self.now):
             self._queue((peer,), line)
 

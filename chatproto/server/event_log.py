@@ -4,7 +4,6 @@ from collections import OrderedDict
 from dataclasses import dataclass, replace
 from typing import Any, Final
 
-from ..wire.errors import ErrorCode
 from ..wire.events import Event, Group, Leave, Login
 from .close_reason import CloseReason
 from .counters import Counters
@@ -143,7 +142,7 @@ class EventLog:
         else:
             self._window(peer.network).left_out += 1
 
-    def login_refused(self, peer: Peer, name: str, code: ErrorCode, text: str) -> None:
+    def login_refused(self, peer: Peer, name: str, code: str, text: str) -> None:
         """Log that a connection may not log in under a name, and why."""
         self._add(EventKind.LOGIN_REFUSED, peer, name, code=code, reason=text)
 
@@ -158,6 +157,10 @@ class EventLog:
     def authenticate_failed(self, peer: Peer, name: str, error: str) -> None:
         """Log that the application could not decide whether a connection may log in."""
         self._add(EventKind.AUTHENTICATE_FAILED, peer, name, reason=error)
+
+    def hook_failed(self, peer: Peer, name: str | None, error: str) -> None:
+        """Log that one of the application's hooks has failed."""
+        self._add(EventKind.HOOK_FAILED, peer, name, reason=error)
 
     def group_expired(self, peer: Peer, name: str | None, group: str) -> None:
         """Log that a group has ended because a new one, or a new member, needed room.

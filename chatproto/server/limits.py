@@ -41,6 +41,9 @@ class Limits(GroupLimits, LineLimits):
     auth_timeout: float = 10.0
     """Seconds that the decision about a login may take."""
 
+    hook_timeout: float = 10.0
+    """Seconds that a hook which does not answer at once may take."""
+
     rate: float | None = None
     """Lines a second that the server executes for one connection in the long run. A connection may
     send one second's worth at once; the server reads what exceeds that later. None for no limit."""
@@ -97,6 +100,7 @@ class Limits(GroupLimits, LineLimits):
                 "max_handshakes",
                 "login_timeout",
                 "auth_timeout",
+                "hook_timeout",
                 "high_water",
                 "drain_rate",
                 "queue_age",

@@ -4,7 +4,6 @@ from dataclasses import KW_ONLY, dataclass, fields
 from enum import StrEnum
 from typing import Final, assert_never
 
-from ..wire.errors import ErrorCode
 from ..wire.events import Event, Group, Leave, Login, Logout
 from ..wire.visible import visible, visible_name
 
@@ -53,6 +52,9 @@ class EventKind(StrEnum):
     AUTHENTICATE_FAILED = "authenticate failed"
     """The application could not decide whether the connection may log in under the name."""
 
+    HOOK_FAILED = "hook failed"
+    """One of the application's hooks has raised an error, so the event was refused."""
+
     LEFT_OUT = "left out"
     """There was more about a network than `Limits.log_lines`."""
 
@@ -99,7 +101,7 @@ class LogEvent:
     """Why, in words: a `CloseReason`, the text of a notice, or an error. None if the kind says all,
     as in the fields below."""
 
-    code: ErrorCode | None = None
+    code: str | None = None
     """The code of the notice that a refused client gets."""
 
     group: str | None = None
@@ -123,7 +125,7 @@ class LogEvent:
     @property
     def is_error(self) -> bool:
         """Whether something is wrong with the application, so that somebody has to look at it."""
-        return self.kind is EventKind.AUTHENTICATE_FAILED
+        return self.kind in (EventKind.AUTHENTICATE_FAILED, EventKind.HOOK_FAILED)
 
     def as_dict(self) -> dict[str, str | int | float]:
         """The fields that are not None, by name, for a log that programs read.
@@ -163,6 +165,8 @@ class LogEvent:
                 return f"{self.kind} {who}: {self.code} {reason}"
             case EventKind.AUTHENTICATE_FAILED:
                 return f"authenticate failed for {who}: {reason}"
+            case EventKind.HOOK_FAILED:
+                return f"hook failed for {who}: {reason}"
             case EventKind.LEFT_OUT:
                 return f"left out {self.count} lines about {peer}"
             case EventKind.SHUTTING_DOWN:

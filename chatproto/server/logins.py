@@ -3,22 +3,17 @@
 from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum, auto
-from typing import Any, Final, Generic, NamedTuple, TypeAlias
+from typing import Any, Final, Generic, TypeAlias
 
 from ..routing.actions import ConnectionId
 from ..wire.errors import ErrorCode
 from .close_reason import CloseReason
 from .handshakes import Handshakes
+from .hooks import Refusal
 from .limits import Limits
 from .peer import Peer
+from .questions import Questions
 from .timers import Timers
-
-
-class Refusal(NamedTuple):
-    """Why a connection may not log in."""
-
-    code: ErrorCode
-    text: str
 
 
 class Decision(Enum):
@@ -100,14 +95,7 @@ class Logins:
         self._anonymous: Timers[Peer] = Timers(limits.login_timeout)
         self._insecure: Timers[Peer] = Timers(limits.handshake_timeout)
         self._unidentified: Timers[Peer] = Timers(limits.handshake_timeout)
-        self._undecided: Timers[Peer] = Timers(limits.auth_timeout)
-        # In this order: the questions that nobody has taken yet; the open questions, by connection
-        # and by token; the verdicts that wait for their LOGIN to resume.
-        self._questions: dict[int, Question[Any]] = {}
-        self._tokens: dict[Peer, int] = {}
-        self._asked: dict[int, tuple[Peer, str]] = {}
-        self._verdicts: dict[Peer, Verdict] = {}
-        self._count = 0
+        self._questions: Questions[str, Verdict] = Questions(limits.auth_timeout, TIMED_OUT)
 
     def reconfigure(self, limits: Limits) -> None:
         """Use other bounds from now on, also for logins under way."""
@@ -116,7 +104,7 @@ class Logins:
         self._anonymous.span = limits.login_timeout
         self._insecure.span = limits.handshake_timeout
         self._unidentified.span = limits.handshake_timeout
-        self._undecided.span = limits.auth_timeout
+        self._questions.reconfigure(limits.auth_timeout)
 
     def begin(self, peer: Peer, now: float, *, secured: bool, proxied: bool) -> None:
         """Start the time that a connection has for its LOGIN, and for what comes before it.
@@ -154,13 +142,10 @@ class Logins:
 
     def forget(self, peer: Peer) -> None:
         """Forget a connection that will not log in any more."""
-        for timers in (self._anonymous, self._insecure, self._unidentified, self._undecided):
+        for timers in (self._anonymous, self._insecure, self._unidentified):
             timers.stop(peer)
         self.handshakes.end(peer)
-        self._verdicts.pop(peer, None)
-        token = self._tokens.pop(peer, None)
-        if token is not None:
-            self._close(token)
+        self._questions.forget(peer)
 
     def check(self, peer: Peer, name: str, now: float) -> Verdict:
         """Decide whether a connection may have a name, or ask a question about it.
@@ -171,7 +156,7 @@ class Logins:
             now: The time in seconds.
         """
         # Before any return: the verdict holds for this LOGIN only.
-        verdict = self._verdicts.pop(peer, None)
+        verdict = self._questions.take_verdict(peer)
         if len(name.encode()) > self._limits.max_name:
             text = f"a name has at most {self._limits.max_name} bytes here"
             return Refusal(ErrorCode.BAD_NAME, text)
@@ -181,18 +166,12 @@ class Logins:
             return Decision.ALLOWED
         if verdict is not None:
             return verdict
-        self._count += 1
-        self._tokens[peer] = self._count
-        self._asked[self._count] = peer, name
-        self._questions[self._count] = Question(self._count, peer.cid, name)
-        self._undecided.start(peer, now)
+        self._questions.ask(peer, name, now)
         return Decision.UNDECIDED
 
     def take_questions(self) -> list[Question[Any]]:
         """The questions since the last call that are still open."""
-        questions = list(self._questions.values())
-        self._questions.clear()
-        return questions
+        return [Question(token, peer.cid, name) for token, peer, name in self._questions.take()]
 
     def answer(self, token: int, *, allowed: bool, failed: bool = False) -> tuple[Peer, str] | None:
         """Take an answer.
@@ -205,11 +184,8 @@ class Logins:
         Returns:
             The connection that waits for it, and the name that it wants; None when none waits.
         """
-        asked = self._asked.get(token)
-        if asked is not None:
-            refusal = FAILED if failed else REFUSED
-            self._decide(asked[0], Decision.ALLOWED if allowed else refusal)
-        return asked
+        refusal = FAILED if failed else REFUSED
+        return self._questions.decide(token, Decision.ALLOWED if allowed else refusal)
 
     def take_overdue(self, now: float) -> Iterator[tuple[Peer, CloseReason]]:
         """The connections that have not logged in in time, each with the reason to close it."""
@@ -222,15 +198,4 @@ class Logins:
 
     def take_unanswered(self, now: float) -> Iterator[Peer]:
         """The connections whose question was not answered in time; they are refused."""
-        for peer in self._undecided.take_expired(now):
-            self._decide(peer, TIMED_OUT)
-            yield peer
-
-    def _decide(self, peer: Peer, verdict: Verdict) -> None:
-        self._verdicts[peer] = verdict
-        self._undecided.stop(peer)
-        self._close(self._tokens.pop(peer))
-
-    def _close(self, token: int) -> None:
-        del self._asked[token]
-        self._questions.pop(token, None)
+        return self._questions.take_unanswered(now)

@@ -22,6 +22,7 @@ _CLOSE_NOTICES: Final = {
         ErrorCode.TOO_MANY,
         "too many connections from your address",
     ),
+    CloseReason.KICKED: (ErrorCode.REFUSED, "you were disconnected"),
     CloseReason.UNAVAILABLE: (
         ErrorCode.UNAVAILABLE,
         "this server was cut off from the others; log in again",
@@ -37,7 +38,7 @@ def command_of(event: Event) -> str:
     return type(event).__name__.upper()
 
 
-def notice(code: ErrorCode, command: str, text: str) -> Receive:
+def notice(code: str, command: str, text: str) -> Receive:
     """A notice in the one form that every client understands.
 
     Args:
@@ -82,7 +83,7 @@ class Notices:
         self._limits = limits
         self._enabled = enabled
 
-    def refusal(self, peer: Peer, event: Event, code: ErrorCode, text: str, now: float) -> bytes:
+    def refusal(self, peer: Peer, event: Event, code: str, text: str, now: float) -> bytes:
         """The line that tells a connection why the server has not executed its event.
 
         Args:
@@ -95,22 +96,28 @@ class Notices:
         Returns:
             The line; empty when notices are off, or the connection has used up its limit.
         """
-        if not self._enabled:
-            return b""
-        if peer.notice_limiter is None:
-            limits = self._limits
-            peer.notice_limiter = RateLimiter(limits.notice_rate, limits.notice_burst)
-        if not peer.notice_limiter.allow(now):
+        if not self._enabled or not self.allow(peer, now):
             return b""
         return encode(notice(code, command_of(event), text))
 
-    def closing(self, reason: CloseReason) -> bytes:
+    def allow(self, peer: Peer, now: float) -> bool:
+        """Whether a connection may get one more line from the server itself."""
+        if peer.notice_limiter is None:
+            limits = self._limits
+            peer.notice_limiter = RateLimiter(limits.notice_rate, limits.notice_burst)
+        return peer.notice_limiter.allow(now)
+
+    def closing(self, reason: CloseReason, text: str = "") -> bytes:
         """The line that tells a connection why the server closes it.
+
+        Args:
+            reason: Why.
+            text: The same in words for people; empty for the usual words.
 
         Returns:
             The line; empty where it is the peer's own doing, or the peer can't read it any more.
         """
         if not self._enabled or reason not in _CLOSE_NOTICES:
             return b""
-        code, text = _CLOSE_NOTICES[reason]
-        return encode(notice(code, "-", text))
+        code, usual = _CLOSE_NOTICES[reason]
+        return encode(notice(code, "-", text or usual))

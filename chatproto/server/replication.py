@@ -115,6 +115,15 @@ class Replication(Protocol):
         """
         ...
 
+    def kick(self, remote: Any, text: str) -> None:
+        """Have another node end one of its connections.
+
+        Args:
+            remote: The connection.
+            text: Why, in words for people; empty for the usual words.
+        """
+        ...
+
     def released(self, waiter: Any) -> None:
         """Note that somebody who is no `Peer` need not wait for a queue any more."""
         ...

@@ -48,6 +48,8 @@ class ErrorCode(StrEnum):
     """The server did not accept that the client is who the LOGIN says."""
     SLOW_CONSUMER = "SLOW_CONSUMER"
     """The client did not read what was sent to it."""
+    REFUSED = "REFUSED"
+    """A rule of this server's operators does not let that through."""
     UNAVAILABLE = "UNAVAILABLE"
     """The servers of a chat of many can't reach one another now."""
     SHUTTING_DOWN = "SHUTTING_DOWN"

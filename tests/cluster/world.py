@@ -3,8 +3,10 @@
 from collections import defaultdict
 from dataclasses import dataclass, field
 
-from chatproto import ChatBroker, Limits, Policy
+from chatproto import ChatBroker, Hooks, Limits, Policy
 from chatproto.cluster.cluster import Cluster
+
+NO_HOOKS: Hooks = {}
 
 
 @dataclass
@@ -30,11 +32,12 @@ class TestNode:
         limits: Limits = Limits(),
         fast_path: bool = True,
         token: str = "t",
+        hooks: Hooks = NO_HOOKS,
     ) -> None:
         self.streams = streams
         self.cluster = Cluster(name, token=token)
         self.broker: ChatBroker[str] = ChatBroker(
-            policy=policy, limits=limits, cluster=self.cluster, fast_path=fast_path
+            policy=policy, limits=limits, cluster=self.cluster, fast_path=fast_path, hooks=hooks
         )
         self.broker.tick(0.0)
         self.read = 0
@@ -147,10 +150,17 @@ class World:
         policy: Policy = Policy(),
         limits: Limits = Limits(),
         fast_path: bool = True,
+        hooks: Hooks = NO_HOOKS,
     ) -> TestNode:
         """Start a node."""
         node = TestNode(
-            self.streams, name, policy=policy, limits=limits, fast_path=fast_path, token="t"
+            self.streams,
+            name,
+            policy=policy,
+            limits=limits,
+            fast_path=fast_path,
+            token="t",
+            hooks=hooks,
         )
         self.nodes[name] = node
         node.broker.tick(self.now)

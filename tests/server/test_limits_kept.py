@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from chatproto import ChatBroker, CloseReason, ErrorCode, Limits
+from chatproto import ChatBroker, CloseReason, ErrorCode, Limits, Login
 from chatproto.server.flow_control import WINDOW
 
 from .brokers import (
@@ -150,6 +150,16 @@ def test_auth_timeout() -> None:
     assert codes_received(broker, 1) == ["AUTH_FAILED"]
     assert broker.snapshot().refusals == {ErrorCode.AUTH_FAILED: 1}
     assert answer(broker) == []
+
+
+def test_hook_timeout() -> None:
+    broker: ChatBroker[int] = ChatBroker(limits=Limits(hook_timeout=3.0), ask_hooks=[Login])
+    login(broker, 1, "alice")
+    broker.tick(2.9)
+    assert not broker.next_step(1).read
+    broker.tick(3.0)
+    assert broker.next_step(1).read
+    assert codes_received(broker, 1) == ["REFUSED"]
 
 
 def test_rate() -> None:

@@ -84,7 +84,7 @@ class Invariants:
             *self._flow._released,
             *dispatcher._paused._starts,
             *dispatcher._runnable,
-            *dispatcher.logins._tokens,
+            *dispatcher.logins._questions._tokens,
         }
         for queue in self._flow._waits_for.values():
             assert queue.queued_bytes > self._flow.high_water // 2
