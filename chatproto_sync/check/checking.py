@@ -142,6 +142,9 @@ class _Stage:
 
     def _do(self, action: Action) -> None:
         if isinstance(action, Connect):
+            # What others have written before is on its way before that.
+            for each in self._channels.values():
+                each.flush()
             self._channels[action.client] = self._place.open(action.client)
             return
         channel = self._channels.get(action.client)
