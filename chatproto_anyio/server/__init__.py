@@ -1,5 +1,5 @@
 """A server on an event loop: the engine of `chatproto_sync.sockets`, and byte streams beside it.
 
-May import: `chatproto_sync.sockets`, `chatproto_sync.state` and `chatproto`. Imported by: the
+May import: `cluster`, `sockets` and `state` of `chatproto_sync`, and `chatproto`. Imported by: the
 package and `cli`.
 """

@@ -1,4 +1,4 @@
 """A server on one thread.
 
-May import: `sockets`, `state` and `chatproto`. Imported by: the package and its command.
+May import: `cluster`, `sockets`, `state` and `chatproto`. Imported by: the package and its command.
 """

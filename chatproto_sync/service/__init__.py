@@ -1,4 +1,4 @@
 """What a command that runs a server needs: options, settings, the log, metrics, systemd.
 
-May import: `sockets`, `state` and `chatproto`. Imported by: the commands.
+May import: `cluster`, `sockets`, `state` and `chatproto`. Imported by: the commands.
 """
