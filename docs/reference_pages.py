@@ -40,7 +40,7 @@ from chatproto.server.notices import Notices
 from chatproto_anyio.cli.main import cli
 from chatproto_anyio.cli.serve import SERVE_OPTIONS
 from chatproto_sync.service.logs import JsonFormatter
-from chatproto_sync.service.metrics import Collector, health_page
+from chatproto_sync.service.metrics import Collector, health_page, ready_page
 from chatproto_sync.service.options import OPTIONS, Option
 
 FOLDER: Final = Path(__file__).with_name("reference")
@@ -563,8 +563,33 @@ def page_of_metrics() -> str:
         + _table(("field", "what it is"), _health_fields())
         + "\n\n"
         + _table(("status", "what it means"), _health_statuses())
+        + "\n\n"
+        + dedent(
+            """\
+            `/ready` is for balancers: the HTTP status is 200 while new clients should come to this
+            server, and else 503. For a node of a [cluster](../how-to/run-a-cluster.md), that is so
+            while the status is `ok` and the standing `up`. Other servers have no standing.
+
+            ```json
+            READY
+            ```
+
+            """
+        ).replace("READY", _ready_example())
+        + _table(("standing", "what it means"), _standings())
         + "\n"
     )
+
+
+def _ready_example() -> str:
+    health = Health(listening=True, draining=False, late=0.0)
+    return ready_page(health, ClusterCounters(standing=Standing.UP)).body.decode().rstrip()
+
+
+def _standings() -> Iterator[tuple[str, str]]:
+    docs = texts_below(Standing)
+    for each in Standing:
+        yield f"`{each}`", docs[each.name]
 
 
 def _health_fields() -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ Needs `prometheus_client`, which the extra `server` installs.
 import contextlib
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from datetime import datetime
 from http import HTTPStatus
 from itertools import accumulate
@@ -233,7 +233,22 @@ def health_page(health: Health) -> Page:
         "draining": health.draining,
         "late": round(health.late, 3),
     }
-    is_well = health.status is HealthStatus.OK
+    return _json_page(body, is_well=health.status is HealthStatus.OK)
+
+
+def ready_page(health: Health, cluster: ClusterCounters | None) -> Page:
+    """The page that says whether clients should connect. Its HTTP status is 503 unless they should.
+
+    That is so while the server is well and, if it is a node of a cluster, stands well with the
+    other nodes.
+    """
+    standing = None if cluster is None else cluster.standing
+    is_ready = health.status is HealthStatus.OK and standing in (None, Standing.UP)
+    body = {"ready": is_ready, "status": health.status, "standing": standing}
+    return _json_page(body, is_well=is_ready)
+
+
+def _json_page(body: Mapping[str, object], *, is_well: bool) -> Page:
     return Page(
         "application/json",
         json.dumps(body).encode() + b"\n",
@@ -248,7 +263,7 @@ def serving_metrics(
     port: int,
     expiry: Callable[[], datetime | None] = lambda: None,
 ) -> Iterator[int]:
-    """Serve the metrics at `/metrics` and the health at `/health`, on a thread of its own.
+    """Serve `/metrics`, `/health` and `/ready`, on a thread of its own.
 
     Args:
         source: The server.
@@ -271,6 +286,7 @@ def serving_metrics(
     pages = {
         "/metrics": lambda: Page(CONTENT_TYPE_LATEST, generate_latest(registry)),
         "/health": lambda: health_page(source.health()),
+        "/ready": lambda: ready_page(source.health(), source.cluster_snapshot()),
     }
 
     with contextlib.ExitStack() as stack:

@@ -1,5 +1,6 @@
 """`--cluster`: what operators see of it."""
 
+import json
 import signal
 import urllib.request
 from pathlib import Path
@@ -7,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from ..processes import COMMANDS, run, spawn
-from ..servers import TIMEOUT, SocketClient, clients, reserved_port
+from ..servers import TIMEOUT, clients, reserved_port
 from .insides import Redis
 
 
@@ -18,12 +19,16 @@ def test_a_node(command: list[str], redis: Redis, tmp_path: Path) -> None:
     text = f'port = 0\ncluster = "{redis.url}"\nnode = "a"\nmetrics-port = {port}\n'
     config.write_text(text, encoding="utf-8")
     with spawn([*command, "--config", str(config)], tmp_path / "log") as process:
+        url = f"http://127.0.0.1:{port}"
         with (
-            SocketClient(process.address) as alice,
-            urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=TIMEOUT) as page,
+            # Once she has logged in, it serves.
+            clients(process.address, "alice"),
+            urllib.request.urlopen(f"{url}/metrics", timeout=TIMEOUT) as page,
+            urllib.request.urlopen(f"{url}/ready", timeout=TIMEOUT) as ready,
         ):
-            alice.login("alice")
             lines = page.read().decode().splitlines()
+            assert ready.status == 200
+            assert json.load(ready) == {"ready": True, "status": "ok", "standing": "up"}
         assert 'chatproto_cluster_standing{standing="up"} 1.0' in lines
         assert "chatproto_cluster_nodes 1.0" in lines
         config.write_text(f'{text}max-groups = 7\nnames = "any"\n', encoding="utf-8")

@@ -23,7 +23,7 @@ pytest.importorskip("prometheus_client")
 
 from prometheus_client import CollectorRegistry, generate_latest
 
-from chatproto_sync.service.metrics import Collector, health_page
+from chatproto_sync.service.metrics import Collector, health_page, ready_page
 
 
 class Source:
@@ -111,6 +111,25 @@ def test_the_expiry_of_certificates_is_there_with_certificates(source: Source) -
 def test_the_page_of_the_health(health: Health, status: int, body: dict[str, object]) -> None:
     content_type, text, found = health_page(health)
     assert (content_type, found, json.loads(text)) == ("application/json", status, body)
+
+
+@pytest.mark.parametrize(
+    ("listening", "standing", "ready"),
+    [
+        (True, None, True),
+        (False, None, False),
+        (True, Standing.UP, True),
+        (False, Standing.UP, False),
+        *((True, each, False) for each in Standing if each is not Standing.UP),
+    ],
+)
+def test_the_page_for_balancers(listening: bool, standing: Standing | None, ready: bool) -> None:
+    health = Health(listening=listening, draining=False, late=0.0)
+    cluster = None if standing is None else ClusterCounters(standing=standing)
+    content_type, text, found = ready_page(health, cluster)
+    assert (content_type, found) == ("application/json", 200 if ready else 503)
+    status = "ok" if listening else "starting"
+    assert json.loads(text) == {"ready": ready, "status": status, "standing": standing}
 
 
 def test_the_same_series_exist_later(source: Source) -> None:
