@@ -253,7 +253,7 @@ class Conversation:
             self._own_groups.pop(name, None)
         self._own_groups.fill(names)
         if gone:
-            text = f"the server does not know these groups any more: {_join(gone)}"
+            text = f"these groups are gone, or you are not in them any more: {_join(gone)}"
             await interface.show(OutputLine.info(f"{text}; /group makes one again"))
 
     async def _execute_all(self, interface: UserInterface) -> None:

@@ -73,7 +73,7 @@ def find_shell(name: str) -> str:
         (["listen", "--"], {"--as", "--json", "--help"} | CONNECTION),
         (["send", "--"], {"--as", "--group", "--help"} | CONNECTION),
         (["send", "--as", "alice", "bob", "--g"], {"--group"}),
-        (["serve", "--p"], {"--port", "--policy", "--proxy-protocol"}),
+        (["serve", "--p"], {"--patience", "--port", "--policy", "--proxy-protocol"}),
         (["serve", "--policy", ""], {"default", "reference"}),
         (["serve", "--policy", "r"], {"reference"}),
         (["serve", "--backend", ""], {"asyncio", "trio"}),
