@@ -459,6 +459,8 @@ def main() -> int:
     parser.add_argument("--kind", choices=COMMANDS, default="sync")
     parser.add_argument("--only", choices=FAULTS, action="append", help="only this fault")
     arguments = parser.parse_args()
+    # So that nothing stays behind.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     print(f"seed {arguments.seed}")
     wanted = {name: FAULTS[name] for name in arguments.only or FAULTS}
     with (
