@@ -3,7 +3,7 @@
 from typing import Final
 
 from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
+from hypothesis.strategies import DrawFn, SearchStrategy
 
 DATA_MAX: Final = 4010
 """The most bytes of data that fit into a line of the default limit, whatever its command and name,
@@ -35,9 +35,14 @@ def data(max_size: int = DATA_MAX) -> SearchStrategy[bytes]:
         st.sampled_from([each[:max_size].rstrip(b"\r") for each in some])
         for some in (_USUAL, _UNUSUAL)
     )
-    # The longest comes often.
-    long = st.integers(0, max_size + max_size // 2).map(lambda size: b"a" * min(size, max_size))
-    return st.one_of(usual, st.binary(max_size=max_size).map(_clean), unusual, long)
+    return st.one_of(usual, st.binary(max_size=max_size).map(_clean), unusual, _repeated(max_size))
+
+
+# With a lambda, Hypothesis would show that, and not the data.
+@st.composite
+def _repeated(draw: DrawFn, max_size: int) -> bytes:
+    """One byte several times; often as often as it may be."""
+    return b"a" * min(draw(st.integers(0, max_size + max_size // 2)), max_size)
 
 
 def _clean(raw: bytes) -> bytes:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import get_args
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
 from chatproto import (
     ChatConnection,
@@ -20,7 +20,7 @@ from chatproto import (
 from chatproto.testing import JudgedLine
 from chatproto.wire.codec import decode
 
-from ..searching import examples, shown
+from ..searching import SHRINK, examples, shown
 
 
 @given(testing.valid_lines())
@@ -53,6 +53,17 @@ def test_the_codec_reads_near_valid_lines_as_the_grammar_says(sender: Role) -> N
         assert not is_misread(judged, read(judged.line, sender))
 
     compare()
+
+
+def test_a_test_that_fails_shows_the_line_and_what_is_right() -> None:
+    @settings(SHRINK, max_examples=10)
+    @given(testing.near_valid_lines())
+    def fail(judged: JudgedLine) -> None:
+        raise AssertionError(judged)
+
+    with pytest.raises(AssertionError) as caught:
+        fail()
+    assert any("JudgedLine(line=b'" in note for note in caught.value.__notes__)
 
 
 EDGES: list[tuple[str, Callable[[bytes], bool]]] = [
