@@ -25,6 +25,8 @@ import chatproto_sync
 from chatproto import (
     CloseReason,
     ClusterCounters,
+    ClusterEvent,
+    ClusterEventKind,
     Counters,
     ErrorCode,
     EventKind,
@@ -207,6 +209,29 @@ EXAMPLES: Final[dict[EventKind, dict[str, Any]]] = {
     EventKind.SHUT_DOWN: {"peer": None, "connection": None, "count": 1, "seconds": 2.3},
 }
 """For each kind of event, the fields of an example, besides those of a connection."""
+
+BETWEEN_NODES: Final = {
+    ClusterEventKind.STANDING: (
+        "late",
+        (
+            "Info when it is up again, else a warning: see whether the"
+            " node reaches Redis, and whether it or Redis is too busy."
+            " [Standings](metrics.md#health) are in the list of metrics."
+        ),
+    ),
+    ClusterEventKind.NODE_JOINED: ("", "Nothing."),
+    ClusterEventKind.NODE_LEFT: ("", "Nothing: it was asked to stop."),
+    ClusterEventKind.NODE_DOWN: ("", "See whether the node runs, and whether it reaches Redis."),
+    ClusterEventKind.FENCED: (
+        "",
+        (
+            "The node stood still, or could not reach Redis, for longer than"
+            " [`--node-timeout`](options.md#node-timeout)."
+        ),
+    ),
+    ClusterEventKind.LEDGER_LOST: ("", "The line before says why."),
+}
+"""For each event of a cluster, an example of its text, and what to do."""
 
 OTHER_LINES: Final = {
     "listening on …": "The server is ready.",
@@ -668,13 +693,32 @@ def page_of_log_events() -> str:
         )
         + "\n\nThe `reason` of `closed`, `probed` and `turned away` is a"
         " [close reason](close-reasons.md).\n"
-        + "\n## What the server does\n\nA … stands for what differs.\n\n"
+        + "\n## What happens between the nodes of a cluster\n\n"
+        + "Each line names a node by its ID, and by what tells it from those of the same ID that"
+        " were there before. From Python, `Cluster.take_events` returns them as"
+        " [`ClusterEvent`](../api/cluster.md#chatproto.ClusterEvent).\n\n"
+        + _table(("event", "level", "text", "when", "what to do"), _cluster_events())
+        + "\n\n## What the server does\n\nA … stands for what differs.\n\n"
         + _table(
             ("line", "level", "what it means, or what to do"),
             ((f"`{text}`", lines[text], words) for text, words in OTHER_LINES.items()),
         )
         + "\n"
     )
+
+
+def _cluster_events() -> Iterator[tuple[str, ...]]:
+    _require_same(BETWEEN_NODES, ClusterEventKind)
+    docs = texts_below(ClusterEventKind)
+    for kind, (text, words) in BETWEEN_NODES.items():
+        event = ClusterEvent(kind, "b#0123456789abcdef.1", text)
+        yield (
+            kind.value,
+            "warning" if event.is_warning else "info",
+            f"`{event}`",
+            docs[kind.name],
+            words,
+        )
 
 
 def _example(kind: EventKind) -> LogEvent:
