@@ -48,6 +48,10 @@ from .routing.policy import Policy as Policy
 from .server.broker import ChatBroker as ChatBroker
 from .server.close_reason import CloseReason as CloseReason
 from .server.counters import Counters as Counters
+from .server.desk import ConnectionInfo as ConnectionInfo
+from .server.desk import Desk as Desk
+from .server.desk import GroupInfo as GroupInfo
+from .server.desk import UserInfo as UserInfo
 from .server.health import Health as Health
 from .server.health import HealthStatus as HealthStatus
 from .server.hooks import Drop as Drop

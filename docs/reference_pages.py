@@ -150,6 +150,7 @@ AFTER_A_CLOSE: Final = {
     CloseReason.FULL_QUEUE: "The same. If the client is only far away, raise the limit.",
     CloseReason.FULL_QUEUES: "Look for clients that do not read. Raise the limit if the machine"
     " has the memory.",
+    CloseReason.BANNED: "Nothing, or lift the ban.",
     CloseReason.KICKED: "Nothing: you, or one of your hooks, wanted that.",
     CloseReason.UNAVAILABLE: "See whether the server reaches Redis, and whether Redis has lost"
     " data.",
@@ -203,6 +204,11 @@ EXAMPLES: Final[dict[EventKind, dict[str, Any]]] = {
         "reason": "ConnectionError: the directory does not answer",
     },
     EventKind.HOOK_FAILED: {"name": "alice", "reason": "SEND: KeyError: 'bob'"},
+    EventKind.OPERATOR: {
+        "peer": None,
+        "connection": None,
+        "reason": "kicked bob, connections: 1",
+    },
     EventKind.LEFT_OUT: {"peer": "203.0.113.0/24", "connection": None, "count": 1234},
     EventKind.TURNED_AWAY: {"reason": CloseReason.TOO_MANY_CONNECTIONS.value},
     EventKind.SHUTTING_DOWN: {"peer": None, "connection": None, "count": 12},

@@ -144,6 +144,8 @@ class Cluster:
         self._position, self._entries, self._config = 0, 0, ""
         if snapshot is not None:
             header = read_snapshot(snapshot, self._hub, self._liveness.now)
+            for ban in header.bans:
+                self._dispatcher.apply_ban(ban, "")
             self._position, self._entries = header.position, header.entries
             self._config = header.config
             self._nodes.update((node.name, node) for node in header.nodes)
@@ -229,7 +231,8 @@ class Cluster:
             ledger and the snapshot. If another node has stored one meanwhile, load that one.
         """
         self._note(ClusterEventKind.LEDGER_LOST, self.name)
-        data = groups_snapshot(self._hub, self._config or self._own_config)
+        config = self._config or self._own_config
+        data = groups_snapshot(self._hub, config, self._dispatcher.bans.all())
         self._end_users()
         self._abandon_snapshot()
         for node in self._others():
@@ -396,6 +399,10 @@ class Cluster:
         """Have another node end one of its connections."""
         self._mailroom.kick(remote, text)
 
+    def command(self, line: str) -> None:
+        """Have all nodes do something that no connection has asked for."""
+        self._author.add(line)
+
     def released(self, waiter: Hold) -> None:
         """Tell a node that its senders need not wait for a local queue any more."""
         self._mailroom.released(waiter)
@@ -433,6 +440,8 @@ class Cluster:
                 node = self._joined(entry, rest)
             elif letter == "D":
                 self._down(rest)
+            elif letter in ("A", "R", "B", "U") and node is not None:
+                self._operate(letter, *rest.split(" ", 1))
             elif node is not None and self._nodes.get(entry.node) is node:
                 event = batch.events.get(at, (None, None))[1] if batch is not None else None
                 self._command(node, letter, rest, event)
@@ -529,6 +538,17 @@ class Cluster:
         if own and self._waiting.get(cid) is Wait.COMMAND:
             kept = [each for each in actions if not isinstance(each, Disconnect)]
             self._outcomes[cid] = Outcome(kept, before)
+
+    def _operate(self, letter: str, what: str, rest: str = "") -> None:
+        """Execute a command of those who run the servers."""
+        if letter == "A" and self._hub.table.get(what) is not None:
+            self._hub.add_member(what, rest)
+        elif letter == "R":
+            self._hub.remove_member(what, rest)
+        elif letter == "B":
+            self._dispatcher.apply_ban(what, rest)
+        elif letter == "U":
+            self._dispatcher.bans.remove(what)
 
     def _departed(self, node: Node, number: int, cid: Any) -> None:
         """The others know a connection no more."""
@@ -635,7 +655,13 @@ class Cluster:
 
     def _begin_snapshot(self, entry_id: str) -> None:
         self._snapshot_id = entry_id
-        header = Header(self._position, 0, self._config, list(self._nodes.values()))
+        header = Header(
+            self._position,
+            0,
+            self._config,
+            list(self._nodes.values()),
+            self._dispatcher.bans.all(),
+        )
         own = self._nodes[self.name]
         numbers = dict(self._numbers)
 

@@ -3,7 +3,6 @@
 from collections.abc import Container, Mapping
 from typing import Any
 
-from ..routing.groups import Groups
 from ..routing.hub import ChatHub
 from ..routing.limits import GroupLimits
 from ..routing.policy import Policy
@@ -84,18 +83,9 @@ class ReplicatedHub(ChatHub[Any]):
                 del self._ended[cid]
         self.table.clear()
 
-    @property
-    def table(self) -> Groups[Any]:
-        """The groups, to be copied to another hub."""
-        return self._groups
-
     def networks(self) -> Mapping[Any, str]:
         """The networks of connections that have one."""
         return self._networks
-
-    def registered(self) -> Mapping[str, tuple[Any, ...]]:
-        """All connections that are logged in, by name."""
-        return self._registered
 
     def restore_user(self, cid: Remote, network: str, name: str, *, labelled: bool) -> None:
         """Add a connection of another hub that is logged in."""

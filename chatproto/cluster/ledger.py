@@ -19,6 +19,13 @@ and after that one command a line:
     L NUMBER GROUP                LEAVE
     S NUMBER DATA                 a request to `*groups*` that changes something
 
+and of those who run the servers:
+
+    A GROUP MEMBER                add a member to a group
+    R GROUP MEMBER                remove one
+    B BAN TEXT                    ban a name, an address or a network, with these last words
+    U BAN                         lift a ban
+
 An entry without commands tells that the node lives. SEQ numbers the entries of one node. The node
 keeps each until it comes back, and after an interruption it appends all that it still has once
 more. The others take only the entry with the next number. So each entry is executed once.

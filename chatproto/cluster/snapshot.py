@@ -11,6 +11,7 @@ the snapshot before. Then come
     U NODE NUMBER NETWORK LABELS NAME   a connection that is logged in
     G CREATOR NETWORK NODE NUMBER GROUP MEMBER...
     W NETWORK GROUP...                  the order in which the groups from a network give way
+    B BAN                               a ban
 
 NODE is the index of an N line, or `-` with the NUMBER `-` when a group's maker is gone. LABELS is
 `+` when the connection has asked for labels, otherwise `-`.
@@ -48,6 +49,7 @@ class Header:
     entries: int
     config: str
     nodes: list[Node]
+    bans: list[str]
 
 
 def write_snapshot(
@@ -65,7 +67,8 @@ def write_snapshot(
     indexes = {node: index for index, node in enumerate(header.nodes)}
     lines = [f"{VERSION} {header.position} {header.entries} {header.config}"]
     lines += [f"N {node.name} {node.applied} {node.highest}" for node in header.nodes]
-    registered, networks = dict(hub.registered()), dict(hub.networks())
+    lines += [f"B {ban}" for ban in header.bans]
+    registered, networks = dict(hub.registered), dict(hub.networks())
     labelled = dict(hub.labelled)
     located = {
         cid: locate(cid)
@@ -101,9 +104,9 @@ def write_snapshot(
     yield [line.encode() for line in lines]
 
 
-def groups_snapshot(hub: ReplicatedHub, config: str) -> bytes:
-    """A snapshot of the groups alone, with which a chat goes on that has lost its ledger."""
-    lines = [f"{VERSION} 0 0 {config}"]
+def groups_snapshot(hub: ReplicatedHub, config: str, bans: Iterable[str]) -> bytes:
+    """A snapshot of groups and bans alone, with which a chat goes on that has lost its ledger."""
+    lines = [f"{VERSION} 0 0 {config}", *[f"B {ban}" for ban in bans]]
     for name, group in hub.table.records().items():
         words = ["G", group.creator, group.network or NO_NETWORK, "- -", name, *group.members]
         lines.append(" ".join(words))
@@ -130,14 +133,15 @@ def read_snapshot(data: bytes, hub: ReplicatedHub, now: float) -> Header:
             )
         head, *lines = rest.split("\n")
         position, entries, config = head.split(" ", 2)
-        header = Header(int(position), int(entries), config, [])
-        _fill(hub, header.nodes, lines, now)
+        header = Header(int(position), int(entries), config, [], [])
+        _fill(hub, header, lines, now)
     except (ValueError, LookupError) as error:
         raise ClusterError(f"the snapshot of the chat is damaged: {error}") from error
     return header
 
 
-def _fill(hub: ReplicatedHub, nodes: list[Node], lines: Iterable[str], now: float) -> None:
+def _fill(hub: ReplicatedHub, header: Header, lines: Iterable[str], now: float) -> None:
+    nodes = header.nodes
     for line in lines:
         letter, *words = line.split(" ")
         match letter:
@@ -158,6 +162,8 @@ def _fill(hub: ReplicatedHub, nodes: list[Node], lines: Iterable[str], now: floa
             case "W":
                 network, *names = words
                 hub.table.reorder(_network(network), names)
+            case "B":
+                header.bans.extend(words)
             case _:
                 raise ValueError(f"{letter} begins no line")
 

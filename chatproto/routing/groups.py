@@ -78,6 +78,11 @@ class Groups(Generic[ConnectionId]):
         """A group; None when it does not exist."""
         return self._by_name.get(name)
 
+    def members(self, name: str) -> Collection[str]:
+        """The names of a group's members; none if it does not exist."""
+        group = self._by_name.get(name)
+        return () if group is None else group.members
+
     def make(
         self, name: str, members: Collection[str], creator: str, maker: ConnectionId, network: str
     ) -> tuple[str, list[str]]:

@@ -77,6 +77,16 @@ class ChatHub(Generic[ConnectionId]):
         return len(self._groups)
 
     @property
+    def registered(self) -> Mapping[str, tuple[ConnectionId, ...]]:
+        """All connections that are logged in, by name; do not change it."""
+        return self._registered
+
+    @property
+    def table(self) -> Groups[ConnectionId]:
+        """The groups; do not change them."""
+        return self._groups
+
+    @property
     def answers_requests(self) -> bool:
         """Whether the policy allows answers to requests to `*groups*` (protocol.md, section 5)."""
         return self._policy.services
@@ -200,6 +210,22 @@ class ChatHub(Generic[ConnectionId]):
         """
         for each in groups:
             self._groups.restore(each)
+
+    def add_member(self, group: str, member: str) -> tuple[str, list[str]]:
+        """Add a user to a group that exists, whoever may do so otherwise.
+
+        Returns:
+            Why there is no room for one more, in words for people, or an empty string; and the
+            names of the groups that have given way.
+        """
+        if member in self._groups.members(group):
+            return "", []
+        return self._groups.add(group, member)
+
+    def remove_member(self, group: str, member: str) -> None:
+        """Remove a user from a group, if the user is in it. The last one ends it."""
+        if member in self._groups.members(group):
+            self._groups.leave(group, member)
 
     def note_changes(self) -> None:
         """From now on, note each change of a group for `take_changes`."""

@@ -8,11 +8,11 @@ from typing import Generic
 from ..routing.actions import ConnectionId
 from ..routing.changes import GroupChange, GroupMade
 from ..routing.policy import Policy
-from ..wire.events import BytesLike, Command, Receive
-from ..wire.names import SERVER_NAME
+from ..wire.events import BytesLike, Command
 from .admission import Admission, network_of
 from .close_reason import CloseReason
 from .counters import Counters
+from .desk import Desk
 from .dispatcher import NO_HOOKS, Dispatcher
 from .hooks import HookQuestion, Hooks, HookVerdict
 from .limits import Limits
@@ -52,6 +52,7 @@ class ChatBroker(Generic[ConnectionId]):
         note_changes: Whether to note each change of a group for `take_group_changes`.
         fast_path: Whether messages that need no closer look take a faster path. The result is the
             same. Tests switch it off to compare.
+        bans: The names, addresses and networks that are banned from the start; see `Desk.ban`.
         hooks: Functions that are called with what clients send before it is executed; see `Hook`.
         ask_hooks: The commands about which to ask the adapter after that; see
             `take_hook_questions`.
@@ -60,7 +61,7 @@ class ChatBroker(Generic[ConnectionId]):
     Raises:
         ValueError: Two of the groups have the same name, or there are both groups and a cluster,
             which has groups of its own; or `cluster` belongs to another broker; or one of the
-            commands can't have hooks.
+            commands can't have hooks; or one of the bans is none.
     """
 
     def __init__(
@@ -73,6 +74,7 @@ class ChatBroker(Generic[ConnectionId]):
         groups: Iterable[GroupMade] = (),
         note_changes: bool = False,
         fast_path: bool = True,
+        bans: Iterable[str] = (),
         hooks: Hooks = NO_HOOKS,
         ask_hooks: Collection[type[Command]] = (),
         cluster: Replication | None = None,
@@ -97,6 +99,10 @@ class ChatBroker(Generic[ConnectionId]):
         self._dispatcher.hub.restore(groups)
         if note_changes:
             self._dispatcher.hub.note_changes()
+        for ban in bans:
+            self._dispatcher.bans.add(ban)
+        self.desk: Desk = Desk(self._dispatcher)
+        """What those who run the server can see and do."""
         self._by_id: dict[ConnectionId, Peer] = self._dispatcher.by_id
         self._peers = self._dispatcher.peers
         self._buffers = self._dispatcher.buffers
@@ -137,6 +143,8 @@ class ChatBroker(Generic[ConnectionId]):
         dispatcher.hub.connect(record, record.network)
         self._log.connected(record)
         reason = self._admission.enter(record.network)
+        if not proxied and dispatcher.bans.has_address(address):
+            reason = CloseReason.BANNED
         if self._draining:
             dispatcher.close(record, CloseReason.SHUTTING_DOWN)
         elif reason is not None:
@@ -162,6 +170,8 @@ class ChatBroker(Generic[ConnectionId]):
             return
         dispatcher.identify(record, peer, network_of(address))
         reason = self._admission.move(record.network)
+        if dispatcher.bans.has_address(address):
+            reason = CloseReason.BANNED
         if reason is not None:
             dispatcher.close(record, reason)
             self._log.turned_away(record, reason)
@@ -318,22 +328,6 @@ class ChatBroker(Generic[ConnectionId]):
                 went well.
         """
         self._dispatcher.decide(token, verdict, error)
-
-    def kick(self, name: str, text: str = "") -> int:
-        """End all connections under a name, once what is queued for them is written.
-
-        Args:
-            name: The name.
-            text: The last words that they read, for people; empty for the usual words.
-
-        Returns:
-            How many there were.
-
-        Raises:
-            LocalProtocolError: No line can hold the text.
-        """
-        Receive(SERVER_NAME, text.encode())
-        return self._dispatcher.kick(name, text)
 
     def reconfigure(
         self,

@@ -30,6 +30,9 @@ class CloseReason(StrEnum):
     FULL_QUEUES = "slow consumer, all queues together are full"
     """All queues together exceeded `Limits.total_queue_bytes`. This was one of the longest."""
 
+    BANNED = "banned"
+    """The server's operators have banned the name, the address or its network."""
+
     KICKED = "kicked"
     """The server's operators, or one of their rules, have ended the connection."""
 

@@ -26,6 +26,7 @@ alike. So even a thousand waits that end at once start no long piece of work.
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from ipaddress import ip_network
 from typing import Any, Final, TypeVar, assert_never
 
 from ..routing.actions import Action, Answer, Deliver, Disconnect, Expire, Joined, Refuse
@@ -47,6 +48,7 @@ from ..wire.events import (
 )
 from ..wire.line_buffer import has_long_line
 from ..wire.names import GROUPS_NAME
+from .bans import Bans, overlap, parse_ban
 from .buffers import Buffers
 from .close_reason import CloseReason
 from .event_log import EventLog
@@ -132,7 +134,8 @@ class Dispatcher:
             self.flow = cluster.new_flow(limits, self._source)
         self.buffers: Buffers = Buffers(limits, self.flow, self.by_id)
         self.peers: Peers = Peers(limits, self.buffers, self.by_id)
-        self.logins: Logins = Logins(limits, ask=ask)
+        self.bans: Bans = Bans()
+        self.logins: Logins = Logins(limits, self.bans, ask=ask)
         runner = HookRunner(hooks, ask_hooks, limits)
         self.hooks: HookRunner | None = runner if runner.commands else None
         self.log: EventLog = EventLog(limits)
@@ -482,6 +485,79 @@ class Dispatcher:
             elif self._cluster is not None:
                 self._cluster.kick(each, text)
         return len(recipients)
+
+    def tell(self, recipients: tuple[Any, ...], line: bytes) -> None:
+        """Queue a line for some connections, on whichever node. Nobody waits for that."""
+        if self._cluster is None:
+            self._queue(recipients, line)
+            return
+        local, remote = self._cluster.split(recipients)
+        self._queue(local, line)
+        if remote and self._cluster.reachable:
+            self._cluster.send(remote, line)
+
+    def ban(self, what: str, text: str) -> int:
+        """Ban a name, an address or a network on all nodes.
+
+        Args:
+            what: As `Bans.add` takes it.
+            text: Why, in words for people; empty for the usual words.
+
+        Returns:
+            How many connections of this server end.
+        """
+        if self._cluster is not None:
+            self._cluster.command(f"B {what} {text}")
+        return self.apply_ban(what, text)
+
+    def apply_ban(self, what: str, text: str) -> int:
+        """The same on this node alone."""
+        self.bans.add(what)
+        banned = parse_ban(what)
+        ended = 0
+        for peer in self.by_id.values():
+            if peer.phase is not Phase.OPEN:
+                continue
+            if isinstance(banned, str):
+                matches = self.hub.name_of(peer) == banned
+            else:
+                # A connection counts with its whole network, see `network_of`.
+                matches = bool(peer.network) and overlap(ip_network(peer.network), banned)
+            if matches:
+                ended += 1
+                self.close(peer, CloseReason.BANNED, text)
+        return ended
+
+    def unban(self, what: str) -> bool:
+        """Lift a ban on all nodes.
+
+        Returns:
+            Whether there was one.
+        """
+        if self._cluster is not None:
+            self._cluster.command(f"U {what}")
+        return self.bans.remove(what)
+
+    def add_member(self, group: str, member: str) -> str:
+        """Add a user to a group; in a cluster, as soon as all nodes do.
+
+        Returns:
+            Why there is no room, in words for people; empty if there is.
+        """
+        if self._cluster is not None:
+            self._cluster.command(f"A {group} {member}")
+            return ""
+        text, expired = self.hub.add_member(group, member)
+        for each in expired:
+            self.log.operator(f"group expired {each}: nobody in it is online")
+        return text
+
+    def remove_member(self, group: str, member: str) -> None:
+        """Remove a user from a group; in a cluster, as soon as all nodes do."""
+        if self._cluster is not None:
+            self._cluster.command(f"R {group} {member}")
+        else:
+            self.hub.remove_member(group, member)
 
     def _execute_passed(
         self, peer: Peer, event: Event, undelivered: Collection[Peer] = ()

@@ -162,6 +162,10 @@ class EventLog:
         """Log that one of the application's hooks has failed."""
         self._add(EventKind.HOOK_FAILED, peer, name, reason=error)
 
+    def operator(self, text: str) -> None:
+        """Log what those who run the server have done."""
+        self._events.append(LogEvent(EventKind.OPERATOR, reason=text))
+
     def group_expired(self, peer: Peer, name: str | None, group: str) -> None:
         """Log that a group has ended because a new one, or a new member, needed room.
 

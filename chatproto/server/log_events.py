@@ -55,6 +55,9 @@ class EventKind(StrEnum):
     HOOK_FAILED = "hook failed"
     """One of the application's hooks has raised an error, so the event was refused."""
 
+    OPERATOR = "operator"
+    """Those who run the server have done something while it runs."""
+
     LEFT_OUT = "left out"
     """There was more about a network than `Limits.log_lines`."""
 
@@ -167,6 +170,8 @@ class LogEvent:
                 return f"authenticate failed for {who}: {reason}"
             case EventKind.HOOK_FAILED:
                 return f"hook failed for {who}: {reason}"
+            case EventKind.OPERATOR:
+                return f"operator: {reason}"
             case EventKind.LEFT_OUT:
                 return f"left out {self.count} lines about {peer}"
             case EventKind.SHUTTING_DOWN:

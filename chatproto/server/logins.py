@@ -7,6 +7,7 @@ from typing import Any, Final, Generic, TypeAlias
 
 from ..routing.actions import ConnectionId
 from ..wire.errors import ErrorCode
+from .bans import Bans
 from .close_reason import CloseReason
 from .handshakes import Handshakes
 from .hooks import Refusal
@@ -31,6 +32,7 @@ TIMED_OUT: Final = Refusal(
     ErrorCode.AUTH_FAILED, "it was not decided in time whether you may log in"
 )
 FAILED: Final = Refusal(ErrorCode.AUTH_FAILED, "the server could not decide whether you may log in")
+BANNED: Final = Refusal(ErrorCode.REFUSED, "that name is banned from this server")
 REFUSED: Final = Refusal(ErrorCode.AUTH_FAILED, "you may not log in under that name")
 
 
@@ -85,12 +87,14 @@ class Logins:
 
     Args:
         limits: How long a login may take, and how long a name may be.
+        bans: The names that nobody may have.
         ask: Whether to ask a question about each LOGIN.
     """
 
-    def __init__(self, limits: Limits, *, ask: bool) -> None:
+    def __init__(self, limits: Limits, bans: Bans, *, ask: bool) -> None:
         self.handshakes: Handshakes = Handshakes(limits)
         self._limits = limits
+        self._bans = bans
         self._ask = ask
         self._anonymous: Timers[Peer] = Timers(limits.login_timeout)
         self._insecure: Timers[Peer] = Timers(limits.handshake_timeout)
@@ -162,6 +166,8 @@ class Logins:
             return Refusal(ErrorCode.BAD_NAME, text)
         if peer.identities is not None and name not in peer.identities:
             return Refusal(ErrorCode.AUTH_FAILED, "your certificate is for somebody else")
+        if self._bans.has_name(name):
+            return BANNED
         if not self._ask:
             return Decision.ALLOWED
         if verdict is not None:

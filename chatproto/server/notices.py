@@ -22,6 +22,7 @@ _CLOSE_NOTICES: Final = {
         ErrorCode.TOO_MANY,
         "too many connections from your address",
     ),
+    CloseReason.BANNED: (ErrorCode.REFUSED, "you are banned from this server"),
     CloseReason.KICKED: (ErrorCode.REFUSED, "you were disconnected"),
     CloseReason.UNAVAILABLE: (
         ErrorCode.UNAVAILABLE,

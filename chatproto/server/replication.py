@@ -124,6 +124,10 @@ class Replication(Protocol):
         """
         ...
 
+    def command(self, line: str) -> None:
+        """Have all nodes do something that no connection has asked for."""
+        ...
+
     def released(self, waiter: Any) -> None:
         """Note that somebody who is no `Peer` need not wait for a queue any more."""
         ...

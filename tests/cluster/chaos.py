@@ -453,7 +453,7 @@ def describe(node: TestNode) -> dict[str, Any]:
         name: cid(record.maker) if record.maker is not None else None
         for name, record in hub.table.records().items()
     }
-    known = {name: tuple(map(cid, those)) for name, those in hub.registered().items()}
+    known = {name: tuple(map(cid, those)) for name, those in hub.registered.items()}
     return {
         "position": cluster._position,
         "names": known,

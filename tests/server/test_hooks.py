@@ -327,20 +327,20 @@ def close_reason_of(broker: ChatBroker[int], cid: int) -> CloseReason | None:
 
 def test_kick_ends_all_connections_of_a_name() -> None:
     broker = broker_with({}, "alice", "bob", "bob")
-    assert broker.kick("nobody") == 0
-    assert broker.kick("bob", "be nice") == 2
+    assert broker.desk.kick("nobody") == 0
+    assert broker.desk.kick("bob", "be nice") == 2
     assert received(broker, 2) == ["*server* ERR REFUSED - be nice"]
     assert close_reason_of(broker, 3) is CloseReason.KICKED
-    assert broker.kick("alice") == 1
+    assert broker.desk.kick("alice") == 1
     assert received(broker, 1) == ["*server* ERR REFUSED - you were disconnected"]
     with pytest.raises(LocalProtocolError):
-        broker.kick("alice", "two\nlines")
+        broker.desk.kick("alice", "two\nlines")
 
 
 def test_a_hook_may_end_the_connection_that_it_is_asked_about() -> None:
     def kick(said: Said) -> HookVerdict | None:
         assert said.name is not None
-        broker.kick(said.name)
+        broker.desk.kick(said.name)
         return None
 
     broker = broker_with({Send: [kick]}, "alice", "bob")
@@ -353,7 +353,7 @@ def test_kick_reaches_other_nodes() -> None:
     world = World("a", "b")
     world.client("a", "alice")
     world.client("b", "bob")
-    assert world.nodes["a"].broker.kick("bob", "be nice") == 1
+    assert world.nodes["a"].broker.desk.kick("bob", "be nice") == 1
     world.run()
     assert world.take("b", "bob") == ["*server* ERR REFUSED - be nice"]
     assert world.nodes["b"].closed == {"bob"}

@@ -61,6 +61,7 @@ CLOSE_NOTICES = {
     CloseReason.LOGIN_TIMEOUT: b"NOT_LOGGED_IN",
     CloseReason.TOO_MANY_CONNECTIONS: b"TOO_MANY",
     CloseReason.TOO_MANY_FROM_ADDRESS: b"TOO_MANY",
+    CloseReason.BANNED: b"REFUSED",
     CloseReason.KICKED: b"REFUSED",
     CloseReason.UNAVAILABLE: b"UNAVAILABLE",
     CloseReason.SHUTTING_DOWN: b"SHUTTING_DOWN",

@@ -1,0 +1,101 @@
+"""Who may not use a server: names, and addresses or networks."""
+
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+
+from ..wire.errors import LocalProtocolError
+from ..wire.names import check_name, check_unreserved
+
+
+class Bans:
+    """The bans of a server.
+
+    A ban is a text: an IP address, a network such as `192.0.2.0/24`, or else a name.
+    """
+
+    def __init__(self) -> None:
+        # Dicts for sets that keep their order.
+        self._names: dict[str, None] = {}
+        self._networks: dict[IPv4Network | IPv6Network, None] = {}
+
+    def all(self) -> list[str]:
+        """All bans, as `add` takes them: names first, then addresses and networks."""
+        return [*self._names, *map(_shown, self._networks)]
+
+    def add(self, what: str) -> bool:
+        """Ban a name, an address or a network.
+
+        Returns:
+            Whether that is new.
+
+        Raises:
+            ValueError: It is none of these.
+        """
+        key = parse_ban(what)
+        if isinstance(key, str):
+            is_new = key not in self._names
+            self._names[key] = None
+        else:
+            is_new = key not in self._networks
+            self._networks[key] = None
+        return is_new
+
+    def remove(self, what: str) -> bool:
+        """Lift a ban.
+
+        Returns:
+            Whether there was one.
+
+        Raises:
+            ValueError: It is no name, address or network.
+        """
+        key = parse_ban(what)
+        if isinstance(key, str):
+            found = key in self._names
+            self._names.pop(key, None)
+        else:
+            found = key in self._networks
+            self._networks.pop(key, None)
+        return found
+
+    def has_name(self, name: str) -> bool:
+        """Whether a name is banned."""
+        return name in self._names
+
+    def has_address(self, address: str) -> bool:
+        """Whether an address is banned, alone or with its network; an empty one never is."""
+        if not self._networks or not address:
+            return False
+        ip = ip_address(address)
+        if isinstance(ip, IPv6Address):
+            ip = ip.ipv4_mapped or ip
+        return any(ip in network for network in self._networks)
+
+
+def parse_ban(what: str) -> str | IPv4Network | IPv6Network:
+    """What a text bans: a network, or else a name.
+
+    Raises:
+        ValueError: It is neither.
+    """
+    try:
+        return ip_network(what, strict=False)
+    except ValueError:
+        pass
+    try:
+        check_name(what)
+        check_unreserved(what)
+    except LocalProtocolError as error:
+        raise ValueError(f"{what!r} is no name, address or network: {error.text}") from error
+    return what
+
+
+def overlap(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
+    """Whether two networks have addresses in common."""
+    if isinstance(one, IPv4Network):
+        return isinstance(other, IPv4Network) and one.overlaps(other)
+    return isinstance(other, IPv6Network) and one.overlaps(other)
+
+
+def _shown(network: IPv4Network | IPv6Network) -> str:
+    is_address = network.num_addresses == 1
+    return str(network.network_address if is_address else network)
