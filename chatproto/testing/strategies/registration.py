@@ -27,6 +27,7 @@ from ...routing.hub import ChatHub
 from ...routing.limits import GroupLimits
 from ...server.broker import ChatBroker
 from ...server.counters import Counters
+from ...server.hooks import Refusal, Reply
 from ...server.lag import LagHistogram
 from ...server.limits import Limits
 from ...server.log_events import LogEvent
@@ -40,7 +41,7 @@ from .event import FIELDS as EVENT_FIELDS
 from .limit import FIELDS as LIMIT_FIELDS
 from .limit import GROUP_FIELDS, LINE_FIELDS, group_limits, limits, line_limits
 from .line import near_valid_lines
-from .name import names
+from .name import names, reserved_names
 from .payload import data
 
 # An Ellipsis stands for what the annotation says.
@@ -126,6 +127,8 @@ _FIELDS: Final[dict[type[Any], Fields]] = {
         "seconds": st.none() | st.floats(0, 1e6),
     },
     Credentials: dict.fromkeys(("pid", "uid", "gid"), _NUMBER),
+    Refusal: {"code": _CODE | st.text("ABCDEFGHIJ_", min_size=1, max_size=32), "text": _TEXT},
+    Reply: {"data": data(), "sender": reserved_names()},
     LoginRequest: {"name": _NAME, "peer": _PEER, "certificate": st.none() | _CERTIFICATE},
     ProxyHeader: {
         "size": st.integers(16, 4096),

@@ -9,7 +9,8 @@ import tomllib
 from dataclasses import dataclass
 from enum import Enum
 from pathlib import Path
-from typing import Annotated, Any, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Union, get_args, get_origin
 
 import pytest
 from hypothesis import Phase, given, infer, settings
@@ -47,7 +48,7 @@ CLASSES = {
     # A protocol has no values of its own.
     if isinstance(each, type) and not getattr(each, "_is_protocol", False)
 }
-UNIONS = {name: each for name, each in PUBLIC.items() if get_args(each)}
+UNIONS = {name: each for name, each in PUBLIC.items() if get_origin(each) in (Union, UnionType)}
 
 # For type checkers, no union is a `type`.
 ANY_EVENT: Any = Event
