@@ -395,6 +395,10 @@ class Cluster:
         """Mail lines to connections of other nodes; see `Replication`."""
         self._mailroom.send(remote, lines, sender, recipients)
 
+    def send_one(self, remote: Remote, line: bytes, sender: Peer) -> bool:
+        """Mail a line to the one connection of a user; see `Replication`."""
+        return self.reachable and self._mailroom.send_one(remote, line, sender)
+
     def kick(self, remote: Remote, text: str) -> None:
         """Have another node end one of its connections."""
         self._mailroom.kick(remote, text)

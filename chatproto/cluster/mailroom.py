@@ -111,6 +111,20 @@ class Mailroom:
             if node.outgoing.size > self._window and node not in self._flow.full:
                 self._flow.hold(node)
 
+    def send_one(self, remote: Remote, line: bytes, sender: Peer) -> bool:
+        """Mail a line to the one connection of a user, if nobody has to wait for it.
+
+        The same as `send`, in half the time.
+        """
+        node, full = remote.node, self._flow.full
+        if full and (remote in full or node in full):
+            return False
+        outgoing = node.outgoing
+        outgoing.add_messages(remote.number, line, Tracked(sender, self._name_of(remote) or "", 1))
+        if outgoing.size > self._window:
+            self._flow.hold(node)
+        return True
+
     @staticmethod
     def kick(remote: Remote, text: str) -> None:
         """Have another node end one of its connections."""

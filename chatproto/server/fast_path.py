@@ -112,6 +112,7 @@ class FastPath:
         by_id, queue = self._by_id, self._buffers.queue_unless_full
         names, online = NAMES, self._hub.online
         longest, counters = self._longest, self._counters
+        cluster, recipients = self._cluster, self._hub.recipients
         # Counted here, and added in the end, which pays for the look at who the recipients are.
         messages = 0
         try:
@@ -133,6 +134,16 @@ class FastPath:
                             if peer not in to:
                                 messages += 1
                             counters.deliveries += len(to)
+                            continue
+                        if (
+                            cluster is not None
+                            and command == b"SEND"
+                            and len(to := recipients(names.get(name, ""))) == 1
+                            and type(to[0]) is not Peer
+                            and rest.find(b"\n") + 1 == len(rest)
+                            and cluster.send_one(to[0], prefix + rest, peer)
+                        ):
+                            messages += 1
                             continue
                 yield peer, data
         finally:

@@ -115,6 +115,19 @@ class Replication(Protocol):
         """
         ...
 
+    def send_one(self, remote: Any, line: bytes, sender: Peer) -> bool:
+        """Send a line to the one connection of a user, if nothing has to be waited for.
+
+        Args:
+            remote: The connection, which is on another node.
+            line: What it gets.
+            sender: Whom to tell if the connection does not get it.
+
+        Returns:
+            Whether it was sent.
+        """
+        ...
+
     def kick(self, remote: Any, text: str) -> None:
         """Have another node end one of its connections.
 
