@@ -79,23 +79,24 @@ def test_queue_unless_full_adds_to_all_queues_or_to_none() -> None:
         ({"b": 1}, 10, 1000, False),
         ({"a": 1, "b": 1}, 999, 999, True),
         ({"b": 1001}, 10, 0, False),
-        # All queues together: 4,000 bytes and 1,000 more, or 1,001.
-        ({"c": 1500, "d": 2000}, 500, 1000, True),
-        ({"c": 1501, "d": 2000}, 500, 1000, False),
+        # All queues together would hold 5,000 bytes, or 5,001.
+        ({"c": 1500, "d": 2000}, 500, 500, True),
+        ({"c": 1501, "d": 2000}, 500, 500, False),
     ],
 )
 def test_two_kinds_of_lines_are_added_to_all_queues_or_to_none(
     kept: dict[str, int], size: int, other_size: int, added: bool
 ) -> None:
-    setup = Setup("a", "b", "c", "d")
+    setup = Setup("a", "b", "c", "d", "e")
     for cid, bytes_kept in kept.items():
         setup.queue(bytes_kept, cid)
     before = setup.buffers.total
-    to, others = [setup.by_id["a"]], [setup.by_id["b"]]
+    to, others = [setup.by_id["a"]], [setup.by_id["b"], setup.by_id["e"]]
     lines, other_lines = b"x" * size, b"y" * other_size
     assert setup.buffers.queue_both_unless_full(to, lines, others, other_lines) is added
-    assert setup.buffers.total == before + (size + other_size) * added
-    assert [lines in setup.by_id["a"].queue, other_lines in setup.by_id["b"].queue] == [added] * 2
+    assert setup.buffers.total == before + (size + 2 * other_size) * added
+    assert [peer.queue[-1:] == [lines] for peer in to] == [added]
+    assert [peer.queue[-1:] == [other_lines] for peer in others] == [added] * 2
 
 
 # The common bound

@@ -103,6 +103,11 @@ def test_a_long_line_is_found_among_others(long: bool, at: int, length: int) -> 
     assert has_long_line(b"".join(lines), 64) is long
 
 
+@pytest.mark.parametrize("length", [1, 2, 31, 32, 33, 63, 64])
+def test_many_short_lines_are_not_long(length: int) -> None:
+    assert not has_long_line((b"x" * (length - 1) + b"\n") * 99, 64)
+
+
 @pytest.mark.parametrize(("length", "long"), [(1, False), (63, False), (64, False), (65, True)])
 def test_a_line_alone_may_be_long(length: int, long: bool) -> None:
     assert has_long_line(b"x" * (length - 1) + b"\n", 64) is long
