@@ -157,6 +157,21 @@ class MemoryServer:
         self.stop()
         self.start()
 
+    def kick(self, name: str, text: str = "") -> int:
+        """End all connections under a name, once what is queued for them is written.
+
+        Args:
+            name: The name.
+            text: The last words that they read, for people; empty for the usual words.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            LocalProtocolError: No line can hold the text.
+        """
+        return self._world.kick(name, text)
+
     def refuse(self, name: str) -> None:
         """Refuse each LOGIN under a name from now on, with AUTH_FAILED."""
         self._world.refused.add(name)

@@ -76,6 +76,7 @@ class World:
         self._blocked: set[str] = set()
         self._timers: list[tuple[float, int, Timer]] = []
         self._broker: ChatBroker[str] | None = None
+        self._settling = False
         self.start()
 
     # The server
@@ -113,6 +114,12 @@ class World:
             online = ", ".join(self.names) or "nobody"
             raise LookupError(f"nobody is logged in as {name}; online: {online}")
         return links
+
+    def kick(self, name: str, text: str) -> int:
+        """End all connections under a name. Returns how many there were."""
+        kicked = 0 if self._broker is None else self._broker.kick(name, text)
+        self._touched()
+        return kicked
 
     def lose(self, links: list[Link]) -> None:
         """Break connections, of which there are none while the server does not run."""
@@ -181,10 +188,17 @@ class World:
 
     def settle(self) -> None:
         """Carry bytes between the server and its clients until nothing moves."""
-        while self._broker is not None and self._carry(self._broker):
-            self._changed()
-        if self._broker is not None:
-            self._read_log(self._broker)
+        if self._settling:
+            # A hook has changed something. The call that it is called in goes on with that.
+            return
+        self._settling = True
+        try:
+            while self._broker is not None and self._carry(self._broker):
+                self._changed()
+            if self._broker is not None:
+                self._read_log(self._broker)
+        finally:
+            self._settling = False
 
     # The adapter of the broker
 

@@ -199,6 +199,25 @@ class Server:
             if self._decisions is not None:
                 self._decisions.timeout = limits.auth_timeout
 
+    def kick(self, name: str, text: str = "") -> int:
+        """End all connections under a name, once what is queued for them is written.
+
+        In a cluster, that includes connections to other servers. Hooks and other threads may call
+        this too, but no signal handlers. Another thread waits until the current round of the loop
+        is over.
+
+        Args:
+            name: The name.
+            text: The last words that they read, for people; empty for the usual words.
+
+        Returns:
+            How many there were.
+
+        Raises:
+            LocalProtocolError: No line can hold the text.
+        """
+        return self._driver.kick(name, text)
+
     def snapshot(self) -> Counters:
         """A copy of the counters. Other threads may call it."""
         return self._driver.broker.snapshot()

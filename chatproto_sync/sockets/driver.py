@@ -3,15 +3,17 @@
 import logging
 import os
 import socket
+import threading
 import time
 from collections import deque
 from collections.abc import Callable
+from concurrent.futures import Future
 from functools import partial
 from math import inf
 from random import shuffle
 from ssl import SSLContext
 from traceback import format_exception_only
-from typing import Any, Final, Protocol
+from typing import Any, Final, Protocol, TypeVar
 
 from chatproto import (
     ChatBroker,
@@ -67,6 +69,8 @@ NO_PROXIES: Final = ProxyNetworks(())
 """No connection begins with a PROXY header."""
 
 logger: Final = logging.getLogger("chatproto.server")
+
+_T = TypeVar("_T")
 
 
 class ClusterTransport(Handler, Protocol):
@@ -164,6 +168,9 @@ class Driver:
         self._stepped = -inf
         self._answers: deque[tuple[int, bool, BaseException | None]] = deque()
         self._calls: deque[Callable[[], None]] = deque()
+        # The thread that serves; None before and after. The lock protects it from other threads.
+        self._thread: int | None = None
+        self._lock = threading.RLock()
         # When the next traceback may be logged.
         self._traceback_at = -inf
         # What has been read in this round. The broker gets it all at once.
@@ -197,6 +204,8 @@ class Driver:
         """
         if self.closed:
             raise RuntimeError("a server runs once")
+        with self._lock:
+            self._thread = threading.get_ident()
         self._acceptors = [
             Acceptor(each, self.poller, self.now, self._take_on) for each in self.listeners.sockets
         ]
@@ -261,6 +270,34 @@ class Driver:
         )
         self.wake()
 
+    def call(self, function: Callable[[], _T]) -> _T:
+        """Call a function that uses the broker, on the thread that serves, and return its result.
+
+        On that thread itself, as in a hook, the call is made at once. Other threads wait for the
+        next round of a `step`. While nobody serves, any thread makes the call. Signal handlers may
+        not use this.
+
+        Args:
+            function: Called without arguments. What it raises is raised here.
+        """
+        with self._lock:
+            if self._thread in (None, threading.get_ident()):
+                result = function()
+                self.wake()
+                return result
+            future: Future[_T] = Future()
+            self._calls.append(partial(_complete, future, function))
+        self.wake()
+        return future.result()
+
+    def kick(self, name: str, text: str) -> int:
+        """End all connections under a name, see `ChatBroker.kick`. Other threads may call it too.
+
+        Returns:
+            How many there were.
+        """
+        return self.call(partial(self.broker.kick, name, text))
+
     def drain(self) -> None:
         """Begin to shut down. Call `step` from then on until `drained` is true."""
         for acceptor in self._acceptors:
@@ -309,8 +346,7 @@ class Driver:
     def _serve(self, ready: list[tuple[int, int]], now: float) -> None:
         if now >= self._ticked + RESOLUTION or self.broker.busy or self._draining:
             self._tick(now)
-        while self._calls:
-            self._calls.popleft()()
+        self._make_calls()
         handlers = self.poller.handlers
         for fd, events in ready:
             handlers[fd].ready(events)
@@ -328,6 +364,10 @@ class Driver:
                 self.wake()
         if self._cluster is not None:
             self._receive_from(self._cluster, now)
+
+    def _make_calls(self) -> None:
+        while self._calls:
+            self._calls.popleft()()
 
     def _receive_from(self, cluster: ClusterTransport, now: float) -> None:
         # Not in the loop above: what comes may close connections that the poller has just reported.
@@ -456,6 +496,18 @@ class Driver:
                 transport.flush()
         for handler in list(self.poller.handlers.values()):
             handler.close()
+        with self._lock:
+            self._thread = None
+            # Threads may wait for these.
+            self._make_calls()
         self.settle()
         self.poller.close()
         self.listeners.close()
+
+
+def _complete(future: "Future[_T]", function: Callable[[], _T]) -> None:
+    """Call a function for a thread that waits for the result."""
+    try:
+        future.set_result(function())
+    except Exception as error:  # noqa: BLE001 - the other thread raises it
+        future.set_exception(error)

@@ -445,3 +445,14 @@ def test_installed_ends() -> None:
         assert server.names == ["alice", "bob"]
     with pytest.raises(ConnectionLostError), chatproto_sync.connect(unix="/nowhere", name="bob"):
         pass
+
+
+def test_kick() -> None:
+    server = MemoryServer()
+    with server.connect(name="alice") as alice:
+        assert server.kick("alice", "be nice") == 1
+        assert server.kick("alice") == 0
+        with pytest.raises(ConnectionLostError, match="be nice"):
+            alice.receive()
+    server.stop()
+    assert server.kick("alice") == 0
