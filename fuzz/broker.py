@@ -32,7 +32,7 @@ from fuzz.worlds import Line, Say, Step, World, random_world
 T = TypeVar("T")
 
 LONGEST: Final = 20.0
-"""Seconds that a world may take."""
+"""Seconds of computing that a world may take."""
 PATIENCE: Final = 30.0
 """Seconds to make a world smaller."""
 
@@ -105,13 +105,13 @@ def watched() -> Iterator[None]:
         place = "" if frame is None else f" in {frame.f_code.co_name}:{frame.f_lineno}"
         raise Finding("hang", f"a world does not end{place}")
 
-    before = signal.signal(signal.SIGALRM, interrupt)
-    signal.setitimer(signal.ITIMER_REAL, LONGEST)
+    before = signal.signal(signal.SIGVTALRM, interrupt)
+    signal.setitimer(signal.ITIMER_VIRTUAL, LONGEST)
     try:
         yield
     finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 def _place(error: Exception) -> str:

@@ -26,8 +26,8 @@ NAMES: Final = ("connection", "paths", "service", "session", "noise", "world")
 """The names of the targets. Atheris has to be there before they are imported."""
 LONGEST: Final = 2000
 """Bytes of the longest input."""
-SLOWEST: Final = 30
-"""Seconds that an input may take."""
+SLOWEST: Final = 120
+"""Seconds that an input may take, on a machine that has other things to do."""
 PATIENCE: Final = 30.0
 """Seconds to make a failing input smaller."""
 
