@@ -270,6 +270,7 @@ class TerminalInterface:
             self._input_in.send_nowait(buffer.text)
         except anyio.WouldBlock:
             return True
+        self._asked_for = None
         return False
 
 
