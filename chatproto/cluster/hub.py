@@ -30,7 +30,7 @@ class ReplicatedHub(ChatHub[Any]):
         self._known = known
         # The fast path may deliver to names that only local connections have.
         self._local: dict[str, tuple[Any, ...]] = {}
-        self.online = self._local
+        self.online: Mapping[str, tuple[Any, ...]] = self._local
         self.remotes: int = 0
         """How many connections of other nodes are logged in."""
 
