@@ -206,7 +206,9 @@ class Cluster:
         self._mailroom.ledger_applied(self._position)
         if self._entries >= max(SNAPSHOT_ENTRIES, self._hub.users + self._hub.groups):
             self._entries = 0
-            if author == self.name and self._writer is None:
+            # After a hole, this hub may differ from the others.
+            is_ours = author == self.name and author in self._nodes
+            if is_ours and self._writer is None and not self.is_broken:
                 self._begin_snapshot(entry_id)
         if batch is not None:
             self._resume(batch)
@@ -318,8 +320,12 @@ class Cluster:
                 if node.name not in self._declared:
                     self._declared.add(node.name)
                     self._author.add(f"D {node.name}")
-        if self._leaving and all(node.outgoing.is_empty for node in self._others()):
-            self._leaving, self._has_left = False, True
+        if (
+            self._leaving
+            and not self._has_left
+            and all(node.outgoing.is_empty for node in self._others())
+        ):
+            self._has_left = True
             self._author.add(f"D {self.name}")
         if self._writer is not None:
             self._go_on_with_snapshot(self._writer)
@@ -433,8 +439,11 @@ class Cluster:
         if node is not None:
             node.heard = self._liveness.now
             if entry.seq != node.applied + 1:
-                # It came before, or others are missing in front of it.
-                self.is_broken |= entry.seq > node.applied
+                # It came before, or others are missing in front of it. While this node joins, all
+                # nodes read the same: what is missing then has never been in the ledger, or comes
+                # later.
+                is_hole = entry.seq > node.applied and self.standing is not Standing.JOINING
+                self.is_broken |= is_hole
                 return None
             node.applied = entry.seq
         batch = self._author.confirm(entry.seq) if own else None
@@ -597,6 +606,10 @@ class Cluster:
         self.name = f"{self._id}#{self._token}.{self._incarnations}"
         self._author = Author(self.name)
         self._author.add(f"J {self._own_config}")
+        # What an earlier incarnation has said of others, and of itself, may be lost.
+        self._declared.clear()
+        self._has_left = False
+        self._refused = ""
         self._liveness.join()
         if self._incarnations > 1:
             self._note_standing()

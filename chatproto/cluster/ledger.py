@@ -187,7 +187,7 @@ class Author:
         return bool(self._lines or self._syncs)
 
     def take_back(self) -> list[Any]:
-        """Withdraw the events that no entry has yet.
+        """Withdraw the events that no entry has yet, and let nobody wait for any entry.
 
         Returns:
             Their connections.
@@ -195,6 +195,8 @@ class Author:
         peers = [peer for peer, _ in self._events.values()]
         self._lines = [line for at, line in enumerate(self._lines) if at not in self._events]
         self._events, self._syncs = {}, []
+        for batch in self.unconfirmed:
+            batch.syncs.clear()
         return peers
 
     def confirm(self, seq: int) -> Batch | None:

@@ -166,6 +166,8 @@ class Mailroom:
     def take_again(self) -> Iterator[tuple[str, bytes]]:
         """The mails to append once more after an interruption."""
         for node in self._nodes.values():
+            # The last acknowledgement may be lost, too.
+            node.incoming.is_told = not node.incoming.received
             for entry in node.outgoing.again():
                 self._counters.resent += 1
                 yield node.name, entry

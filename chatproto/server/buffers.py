@@ -281,8 +281,9 @@ class Buffers:
         unparsed: Counter[Peer] = Counter()
         for peer in self._by_id.values():
             queued[peer] += peer.queued_bytes
-            # A sender that waits for a queue is not to blame.
-            if (blocker := self._flow.blocked_by(peer)) is not None:
+            # A sender that waits for a queue is not to blame, unless the queue is on another node.
+            blocker = self._flow.blocked_by(peer)
+            if type(blocker) is Peer:
                 queued[blocker] += self._kept(peer)
             else:
                 unparsed[peer] += self._kept(peer)

@@ -326,6 +326,58 @@ def test_a_broadcast_waits_for_a_full_node_too(world: World) -> None:
 # Interruptions
 
 
+def test_a_lost_acknowledgement_is_made_up_for(world: World) -> None:
+    world.do("a", "alice", "SEND bob hi")
+    world.now += 0.1
+    b = world.nodes["b"]
+    b.broker.tick(world.now)
+    assert [to for to, _ in b.cluster.take_appends()] == ["a#t.1"]
+    b.cluster.set_connected(False)
+    b.cluster.set_connected(True)
+    world.tick(times=2)
+    assert world.nodes["a"].cluster.snapshot().unacknowledged == {"b#t.1": 0}
+
+
+def test_a_sync_that_was_given_up_ends_no_later_wait(world: World) -> None:
+    a = world.nodes["a"]
+    a.broker.receive("alice", b"CHAT/1.0 SEND carol hi\n")
+    a.cluster.set_connected(True)
+    stale = a.cluster.take_appends()
+    a.cut = True
+    world.tick(1.0, times=6)
+    assert world.take("a", "alice") == [f"*server* ERR UNAVAILABLE SEND {UNREACHABLE}"]
+    world.nodes["b"].connect("carol")
+    world.do("b", "carol", "LOGIN carol")
+    # The first entry that comes back makes this node go on.
+    a.cut = False
+    world.streams.ledger[:] = [*world.streams.ledger[:-1], stale[0][1], world.streams.ledger[-1]]
+    position = len(world.streams.ledger) - 1
+    while a.read < position:
+        a.read += 1
+        a.cluster.receive_ledger(world.streams.ledger[a.read - 1], str(a.read))
+    assert a.cluster.standing is Standing.UP
+    a.broker.receive("alice", b"CHAT/1.0 SEND carol again\n")
+    a.cluster.set_connected(True)
+    world.run()
+    assert world.take("b", "carol") == ["alice again"]
+    assert world.take("a", "alice") == []
+
+
+def test_senders_to_other_nodes_answer_for_what_is_kept_for_them() -> None:
+    world = World("a", "b", limits=Limits(total_queue_bytes=1 << 20))
+    world.client("a", "alice")
+    world.client("b", "bob")
+    world.nodes["b"].slow.add("bob")
+    a = world.nodes["a"]
+    data = ("CHAT/1.0 SEND bob " + "x" * 1000 + "\n").encode() * 100
+    a.broker.receive("alice", data)
+    world.run()
+    a.broker.receive("alice", data * 11)
+    # Nobody else on this node can be to blame.
+    a.settle()
+    assert a.closed == {"alice"}
+
+
 def test_what_is_appended_twice_is_executed_once(world: World) -> None:
     a = world.nodes["a"]
     for _ in range(3):
@@ -616,12 +668,89 @@ def test_groups_survive_when_redis_has_lost_everything(world: World) -> None:
     assert world.take("b", "bob2") == ["*groups* list jam pie tea"]
 
 
-def test_a_hole_in_the_ledger_is_noticed(world: World) -> None:
-    world.tick(1.0)
-    name, seq = world.streams.ledger[-1].split(b"\n")[0].split(b" ")
-    world.streams.ledger.append(b"%s %d" % (name, int(seq) + 2))
+def test_a_hole_in_the_ledger_is_noticed(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cluster_module, "SNAPSHOT_ENTRIES", 1)
+    b = world.nodes["b"]
+    b.broker.receive("bob", b"CHAT/1.0 GROUP tea bob\n")
+    # Redis has no memory for this entry, but for the next one.
+    b.cluster.take_appends()
+    before = world.streams.snapshot
+    b.broker.receive("bob", b"CHAT/1.0 GROUP jam bob\n")
+    world.nodes["b"].broker.tick(world.now + 1.0)
+    b.say()
+    for node in world.nodes.values():
+        node.hear()
+        assert node.cluster.is_broken
+    assert world.streams.snapshot == before
+    # Whoever joins finds the same hole, and goes on behind it.
+    for node in world.nodes.values():
+        node.cluster.lose_ledger()
+        node.load()
     world.run()
-    assert world.nodes["a"].cluster.is_broken
+    for node in world.nodes.values():
+        assert node.cluster.standing is Standing.UP
+        assert not node.cluster.is_broken
+    world.client("a", "ann")
+    world.do("a", "ann", "SEND bob hi")
+    assert world.take("a", "ann") == [GONE.format("bob")]
+
+
+def test_a_node_that_begins_anew_forgets_what_it_has_said_of_others() -> None:
+    world = World("a", "b")
+    a = world.nodes["a"]
+    del world.nodes["b"]
+    world.tick(1.0, times=9)
+    entry = b""
+    # Redis loses the entry that says so.
+    while b"D b#t.1" not in entry:
+        a.cluster.receive_ledger(entry, "")
+        world.now += 1.0
+        a.broker.tick(world.now)
+        [(_, entry)] = a.cluster.take_appends()
+    a.cluster.lose_ledger()
+    a.load()
+    world.run()
+    assert a.cluster.snapshot().nodes == 2
+    world.tick(1.0, times=12)
+    assert a.cluster.snapshot().nodes == 1
+
+
+def test_a_node_leaves_although_redis_has_lost_what_it_said(world: World) -> None:
+    b = world.nodes["b"]
+    b.cluster.leave()
+    b.broker.tick(world.now)
+    assert b.cluster.take_appends()
+    for node in world.nodes.values():
+        node.cluster.lose_ledger()
+        node.load()
+    world.run()
+    assert not b.cluster.left
+    world.tick()
+    assert b.cluster.left
+
+
+def test_a_node_that_is_refused_is_taken_when_redis_has_lost_everything(world: World) -> None:
+    world.nodes.clear()
+    c = world.add("c", policy=Policy.reference())
+    world.streams.ledger.clear()
+    world.streams.snapshot = 0, c.cluster.lose_ledger()
+    c.load()
+    world.run()
+    world.tick(1.0, times=2)
+    assert c.cluster.standing is Standing.UP
+    assert not c.cluster.refusal
+
+
+def test_nodes_that_are_not_in_the_chat_make_no_snapshot(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(cluster_module, "SNAPSHOT_ENTRIES", 1)
+    c = world.add("c", limits=Limits(max_groups=7))
+    assert c.cluster.take_snapshot() is None
+    world.nodes["b"].cluster.leave()
+    world.tick()
+    world.tick()
+    assert world.nodes["b"].cluster.left
 
 
 @pytest.mark.parametrize(
