@@ -117,7 +117,7 @@ class World:
 
     def kick(self, name: str, text: str) -> int:
         """End all connections under a name. Returns how many there were."""
-        kicked = 0 if self._broker is None else self._broker.kick(name, text)
+        kicked = 0 if self._broker is None else self._broker.desk.kick(name, text)
         self._touched()
         return kicked
 

@@ -291,12 +291,12 @@ class Driver:
         return future.result()
 
     def kick(self, name: str, text: str) -> int:
-        """End all connections under a name, see `ChatBroker.kick`. Other threads may call it too.
+        """End all connections under a name, see `Desk.kick`. Other threads may call it too.
 
         Returns:
             How many there were.
         """
-        return self.call(partial(self.broker.kick, name, text))
+        return self.call(partial(self.broker.desk.kick, name, text))
 
     def drain(self) -> None:
         """Begin to shut down. Call `step` from then on until `drained` is true."""
