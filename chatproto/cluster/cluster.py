@@ -397,9 +397,10 @@ class Cluster:
         lines: bytes,
         sender: Peer | None = None,
         recipients: int = 0,
+        group: str = "",
     ) -> None:
         """Mail lines to connections of other nodes; see `Replication`."""
-        self._mailroom.send(remote, lines, sender, recipients)
+        self._mailroom.send(remote, lines, sender, recipients, group)
 
     def send_one(self, remote: Remote, line: bytes, sender: Peer) -> bool:
         """Mail a line to the one connection of a user; see `Replication`."""

@@ -12,8 +12,9 @@ received from the other. POSITION is how many entries of the ledger the writer h
 reader waits with the mail until it has applied as many. So nobody can see an answer before the
 login that it depends on. A mail with SEQ 0 only acknowledges. After the line come frames:
 
-    NUMBERS LENGTH LF lines           a broadcast for these connections of the reader
-    NUMBERS LENGTH KEY LF lines     messages for one user
+    NUMBERS LENGTH LF lines           messages for these connections of the reader
+    NUMBERS LENGTH KEY LF lines       the same, to be returned if somebody does not get them
+    NUMBERS LENGTH * GROUP LF lines   broadcasts to a group
     F NUMBER LF                       this connection's queue is full: let senders wait
     R NUMBER LF                       it has room again
     S NUMBER LF                       it has stopped: let nobody wait for it
@@ -38,7 +39,9 @@ class Messages(NamedTuple):
 
     numbers: list[bytes]
     key: bytes
-    """What to return if nobody gets them; empty for a broadcast."""
+    """What to return if nobody gets them; empty for nothing."""
+    group: str
+    """The group that they were broadcast to; empty for messages to a user."""
     lines: bytes
 
 
@@ -102,9 +105,13 @@ def parse_mail(entry: bytes) -> Mail:
                 end = at + int(length)
                 frames.append(Kick(int(number), entry[at:end].decode()))
                 at = end
+            case [numbers, length, b"*", group]:
+                end = at + int(length)
+                frames.append(Messages(numbers.split(b","), b"", group.decode(), entry[at:end]))
+                at = end
             case [numbers, length, *key]:
                 end = at + int(length)
-                frames.append(Messages(numbers.split(b","), b"".join(key), entry[at:end]))
+                frames.append(Messages(numbers.split(b","), b"".join(key), "", entry[at:end]))
                 at = end
             case _:
                 raise ValueError(f"{words} begin no frame")
@@ -153,13 +160,23 @@ class OutgoingMail:
         if self._size >= MAIL_SIZE:
             self._finish()
 
+    def add_broadcasts(self, numbers: bytes, lines: bytes, group: str) -> None:
+        """Add broadcasts.
+
+        Args:
+            numbers: The recipients' numbers, with commas between.
+            lines: The lines that each of them gets.
+            group: The group that they are for.
+        """
+        self.add(b"%s %d * %s\n" % (numbers, len(lines), group.encode()), lines)
+
     def add_messages(self, numbers: bytes, lines: bytes, tracked: Tracked | None) -> None:
         """Add messages.
 
         Args:
             numbers: The recipients' numbers, with commas between.
             lines: The lines that each of them gets.
-            tracked: What to do if nobody gets them; None for a broadcast.
+            tracked: What to do if nobody gets them; None for nothing.
         """
         if tracked is None:
             self.add(b"%s %d\n" % (numbers, len(lines)), lines)

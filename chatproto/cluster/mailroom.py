@@ -88,15 +88,9 @@ class Mailroom:
         lines: bytes,
         sender: Peer | None = None,
         recipients: int = 0,
+        group: str = "",
     ) -> None:
-        """Mail lines to connections of other nodes.
-
-        Args:
-            remote: The recipients.
-            lines: What each of them gets.
-            sender: Whom to tell if nobody gets it; None for nobody.
-            recipients: How many recipients there are in all, local ones included.
-        """
+        """Mail lines to connections of other nodes; see `Replication`."""
         tracked = None
         for node, connections in remote.items():
             if sender is not None and tracked is None:
@@ -107,7 +101,10 @@ class Mailroom:
                 if len(connections) == 1
                 else b",".join([each.number for each in connections])
             )
-            node.outgoing.add_messages(numbers, lines, tracked)
+            if group:
+                node.outgoing.add_broadcasts(numbers, lines, group)
+            else:
+                node.outgoing.add_messages(numbers, lines, tracked)
             if node.outgoing.size > self._window and node not in self._flow.full:
                 self._flow.hold(node)
 
@@ -252,8 +249,8 @@ class Mailroom:
 
     def _read_frame(self, node: Node, seq: int, frame: Frame) -> None:
         match frame:
-            case Messages(numbers, key, lines):
-                self._deliver(node, seq, numbers, key, lines)
+            case Messages():
+                self._deliver(node, seq, frame)
             case Signal(letter, number):
                 remote = node.remotes.get(number)
                 if remote is None:
@@ -271,11 +268,10 @@ class Mailroom:
             case Returned():
                 self._returned(node, frame)
 
-    def _deliver(
-        self, node: Node, seq: int, numbers: list[bytes], key: bytes, lines: bytes
-    ) -> None:
+    def _deliver(self, node: Node, seq: int, messages: Messages) -> None:
         """Queue lines for local connections. The node that they come from may have to wait."""
         dispatcher, flow = self._dispatcher, self._flow
+        numbers, key, group, lines = messages
         to: list[Peer] = []
         for number in numbers:
             peer = self._by_number.get(int(number))
@@ -284,10 +280,10 @@ class Mailroom:
             elif key:
                 node.outgoing.add(b"B %d %s\n" % (seq, key))
         dispatcher.log.counters.deliveries += lines.count(b"\n") * len(to)
-        if dispatcher.buffers.queue_unless_full(to, lines):
+        labelled = group and dispatcher.hub.labelled
+        if not labelled and dispatcher.buffers.queue_unless_full(to, lines):
             return
-        for each, reason in dispatcher.buffers.queue(to, lines):
-            dispatcher.abort(each, reason)
+        dispatcher.queue_messages(to, lines, group)
         for peer in flow.blockers(tuple(to)):
             if peer not in node.holds:
                 self._counters.full_told += 1

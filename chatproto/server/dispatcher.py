@@ -25,7 +25,7 @@ alike. So even a thousand waits that end at once start no long piece of work.
 """
 
 from collections import OrderedDict
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from ipaddress import ip_network
 from typing import Any, Final, TypeVar, assert_never
 
@@ -684,55 +684,49 @@ class Dispatcher:
         self.work.charge(len(to))
         if self._cluster is None:
             self.log.counters.deliveries += len(to)
-            self._queue_message(to, line, action)
+            self.queue_messages(to, line, action.group)
         else:
             local, remote = self._cluster.split(to)
             self.log.counters.deliveries += len(local)
-            self._queue_message(local, line, action)
+            self.queue_messages(local, line, action.group)
             sender = peer if type(event) is Send and event.to != GROUPS_NAME else None
-            self._send_message(remote, line, action, sender)
+            self._cluster.send(remote, line, sender, len(action.to), action.group)
         return not blockers
 
-    def _send_message(
-        self,
-        remote: Mapping[Any, list[Any]],
-        line: bytes,
-        action: Deliver[Peer],
-        sender: Peer | None,
-    ) -> None:
-        """Send a message to connections of other nodes; see `_queue_message`."""
-        assert self._cluster is not None  # noqa: S101 - only a cluster has remote connections
-        labelled = self.hub.labelled
-        everybody = [each for connections in remote.values() for each in connections]
-        if action.group and labelled and not labelled.keys().isdisjoint(everybody):
-            label = with_label(line, action.group)
-            if not has_long_line(label, self.limits.max_line):
-                for node, connections in remote.items():
-                    for text, some in (
-                        (line, [each for each in connections if each not in labelled]),
-                        (label, [each for each in connections if each in labelled]),
-                    ):
-                        if some:
-                            self._cluster.send({node: some}, text)
-                return
-        self._cluster.send(remote, line, sender, len(action.to))
+    def queue_messages(self, to: Collection[Peer], lines: bytes, group: str) -> None:
+        """Queue messages, with their group for those recipients that have asked for labels.
 
-    def _queue_message(self, to: Collection[Peer], line: bytes, action: Deliver[Peer]) -> None:
-        """Queue a message, with its group for those recipients that have asked for labels."""
+        Args:
+            to: The recipients.
+            lines: What each of them gets.
+            group: The group that they were broadcast to; empty for messages to a user.
+        """
         labelled = self.hub.labelled
-        if action.group and labelled and not labelled.keys().isdisjoint(to):
-            label = with_label(line, action.group)
-            # If the label makes it too long, the message goes without: what a recipient has chosen
-            # is no reason to refuse it.
-            if not has_long_line(label, self.limits.max_line):
-                slow = [
-                    *self.buffers.queue([each for each in to if each not in labelled], line),
-                    *self.buffers.queue([each for each in to if each in labelled], label),
-                ]
-                for peer, reason in slow:
-                    self.abort(peer, reason)
-                return
-        self._queue(to, line)
+        if group and labelled and not labelled.keys().isdisjoint(to):
+            slow = [
+                *self.buffers.queue([each for each in to if each not in labelled], lines),
+                *self.buffers.queue(
+                    [each for each in to if each in labelled], self._with_labels(lines, group)
+                ),
+            ]
+            for peer, reason in slow:
+                self.abort(peer, reason)
+        else:
+            self._queue(to, lines)
+
+    def _with_labels(self, lines: bytes, group: str) -> bytes:
+        """Add to messages the group that they come from.
+
+        If that makes one too long, it goes without: what a recipient has chosen is no reason to
+        refuse it.
+        """
+        each = [line + b"\n" for line in lines.split(b"\n")[:-1]]
+        labels = [with_label(line, group) for line in each]
+        most = self.limits.max_line
+        return b"".join(
+            line if has_long_line(label, most) else label
+            for line, label in zip(each, labels, strict=True)
+        )
 
     def _answer(self, peer: Peer, answer: Answer[Peer]) -> None:
         """Answer a request about groups."""

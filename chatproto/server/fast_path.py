@@ -189,8 +189,6 @@ class FastPath:
                 return 0
         labelled = self._hub.labelled
         if labelled and command == b"BROADCAST" and not labelled.keys().isdisjoint(to):
-            if remote:
-                return 0
             label = with_label(prefix, name)
             queued = size + len(label) <= self._longest and self._buffers.queue_both_unless_full(
                 [each for each in to if each not in labelled],
@@ -206,7 +204,7 @@ class FastPath:
             if command == b"SEND":
                 self._cluster.send(remote, lines, peer, recipients)
             else:
-                self._cluster.send(remote, lines)
+                self._cluster.send(remote, lines, group=name)
         if command == b"BROADCAST" or peer not in to:
             self._counters.messages += len(texts)
         self._counters.deliveries += len(texts) * len(to)

@@ -104,6 +104,7 @@ class Replication(Protocol):
         lines: bytes,
         sender: Peer | None = None,
         recipients: int = 0,
+        group: str = "",
     ) -> None:
         """Send lines to connections of other nodes.
 
@@ -112,6 +113,8 @@ class Replication(Protocol):
             lines: What each of them gets.
             sender: Whom to tell if nobody gets it; None for nobody.
             recipients: How many recipients there are in all, local ones included.
+            group: The group that they were broadcast to; empty for messages to a user. Their own
+                node gives it to those recipients who have asked for labels.
         """
         ...
 

@@ -78,9 +78,27 @@ def test_labels_reach_those_who_asked_on_any_node(fast_path: bool) -> None:
     world.do("a", "ann", "GROUP tea ann bob cyd", "BROADCAST tea hi", "BROADCAST tea " + "x" * 4067)
     assert world.take("b", "bob") == ["*groups* on", "*groups* in tea ann hi", "ann " + "x" * 4067]
     assert world.take("b", "cyd") == ["ann hi", "ann " + "x" * 4067]
+    world.do("a", "ann", "BROADCAST tea hi", "BROADCAST tea ho")
+    world.do("a", "ann", "BROADCAST tea " + "x" * 4067)
+    assert world.take("b", "bob") == [
+        "*groups* in tea ann hi",
+        "*groups* in tea ann ho",
+        "ann " + "x" * 4067,
+    ]
     world.do("b", "bob", "SEND *groups* off")
     world.do("a", "ann", "BROADCAST tea again")
     assert world.take("b", "bob") == ["*groups* off", "ann again"]
+
+
+def test_labels_begin_with_the_answer_whatever_the_other_nodes_know(world: World) -> None:
+    world.do("a", "alice", "GROUP tea alice bob")
+    a, b = world.nodes["a"], world.nodes["b"]
+    b.broker.receive("bob", b"CHAT/1.0 SEND *groups* on\n")
+    b.say()
+    a.broker.receive("alice", b"CHAT/1.0 BROADCAST tea hi\n")
+    a.say()
+    world.run()
+    assert world.take("b", "bob") == ["*groups* on", "*groups* in tea alice hi"]
 
 
 def test_a_user_of_two_nodes_gets_messages_at_both() -> None:
