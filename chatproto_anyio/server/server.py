@@ -12,15 +12,19 @@ from anyio.abc import ByteStream, TaskStatus
 from anyio.lowlevel import current_token
 
 from chatproto import (
+    SERVER_NAME,
     ChatBroker,
     ClusterCounters,
     ClusterError,
+    ConnectionInfo,
     Counters,
+    GroupInfo,
     Health,
     Limits,
     LoginRequest,
     Policy,
     ProxyNetworks,
+    UserInfo,
 )
 from chatproto_sync.cluster.opening import check_cluster, default_node, make_transport
 from chatproto_sync.sockets.addresses import DEFAULT_PORT
@@ -99,10 +103,12 @@ class Server:
                 transport.join(broker)
             listeners = open_listeners(host, port, unix, unix_mode, sockets, reuse_port)
             self._driver = Driver(broker, listeners, ssl, proxies, cluster=transport)
+            self._desk = broker.desk
             stack.pop_all()
         if self._writer is not None:
             self._driver.keep = self._writer.keep
         self._grace = limits.grace
+        self._stopping = False
         self._decisions = None
         if authenticate is not None:
             self._decisions = Decisions(authenticate, self._driver.answer, limits.auth_timeout)
@@ -111,7 +117,7 @@ class Server:
         """Where the server listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
 
     async def run(self, *, task_status: TaskStatus["Server"] = anyio.TASK_STATUS_IGNORED) -> None:
-        """Serve until cancelled, then tell all clients, write what is queued, and close.
+        """Serve until cancelled or `drain`, then tell all clients, write what is queued, and close.
 
         Shutting down takes `Limits.grace` and a second at most, and ten seconds more if the disk
         of the state file hangs, and two seconds more if the Redis of the cluster does. It is
@@ -133,7 +139,7 @@ class Server:
                 tasks.start_soon(self._tick)
                 task_status.started(self)
                 try:
-                    await _drive(driver, until=lambda: driver.refusal != "")
+                    await _drive(driver, until=lambda: self._stopping or driver.refusal != "")
                 finally:
                     with anyio.CancelScope(shield=True):
                         await self._drain()
@@ -148,8 +154,17 @@ class Server:
         if driver.refusal:
             raise ClusterError(driver.refusal)
 
+    def drain(self) -> None:
+        """Have `run` shut down and return, as if it was cancelled, but without an exception.
+
+        Returns at once; a second call changes nothing. Other threads and signal handlers may call
+        it.
+        """
+        self._stopping = True
+        self._driver.wake()
+
     def abort(self) -> None:
-        """Close all connections at once: now if `run` is cancelled already, else when it is."""
+        """Close all connections at once: now if `run` shuts down already, else when it does."""
         self._driver.abort()
 
     def close(self) -> None:
@@ -199,24 +214,45 @@ class Server:
             if self._decisions is not None:
                 self._decisions.timeout = limits.auth_timeout
 
+    def users(self) -> list[UserInfo]:
+        """The users who are online, on any node; see `Desk.users`."""
+        return self._driver.call(self._desk.users)
+
+    def groups(self) -> list[GroupInfo]:
+        """The groups and their members; see `Desk.groups`."""
+        return self._driver.call(self._desk.groups)
+
+    def connections(self) -> list[ConnectionInfo]:
+        """The connections of this server; see `Desk.connections`."""
+        return self._driver.call(self._desk.connections)
+
+    def tell(self, to: str, data: bytes, sender: str = SERVER_NAME) -> int:
+        """Send a message to a user, or to the members of a group; see `Desk.tell`."""
+        return self._driver.call(partial(self._desk.tell, to, data, sender))
+
     def kick(self, name: str, text: str = "") -> int:
-        """End all connections under a name, once what is queued for them is written.
+        """End all connections under a name; see `Desk.kick`."""
+        return self._driver.call(partial(self._desk.kick, name, text))
 
-        In a cluster, that includes connections to other servers. Hooks and other threads may call
-        this too, but no signal handlers. Another thread waits until the current round of the loop
-        is over.
+    def ban(self, what: str, text: str = "") -> int:
+        """Ban a name, an address or a network; see `Desk.ban`."""
+        return self._driver.call(partial(self._desk.ban, what, text))
 
-        Args:
-            name: The name.
-            text: The last words that they read, for people; empty for the usual words.
+    def unban(self, what: str) -> bool:
+        """Lift a ban; see `Desk.unban`."""
+        return self._driver.call(partial(self._desk.unban, what))
 
-        Returns:
-            How many there were.
+    def bans(self) -> list[str]:
+        """The names, addresses and networks that are banned; see `Desk.bans`."""
+        return self._driver.call(self._desk.bans)
 
-        Raises:
-            LocalProtocolError: No line can hold the text.
-        """
-        return self._driver.kick(name, text)
+    def add_member(self, group: str, member: str) -> None:
+        """Add a user to a group; see `Desk.add_member`."""
+        self._driver.call(partial(self._desk.add_member, group, member))
+
+    def remove_member(self, group: str, member: str) -> None:
+        """Remove a user from a group; see `Desk.remove_member`."""
+        self._driver.call(partial(self._desk.remove_member, group, member))
 
     def snapshot(self) -> Counters:
         """A copy of the counters. Other threads may call it."""

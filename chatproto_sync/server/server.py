@@ -5,19 +5,24 @@ import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from ssl import SSLContext
 from types import FrameType
 
 from chatproto import (
+    SERVER_NAME,
     ChatBroker,
     ClusterCounters,
     ClusterError,
+    ConnectionInfo,
     Counters,
+    GroupInfo,
     Health,
     Limits,
     LoginRequest,
     Policy,
     ProxyNetworks,
+    UserInfo,
 )
 
 from ..cluster.opening import check_cluster, default_node, make_transport
@@ -33,6 +38,11 @@ class Server:
     """A chat server on one thread.
 
     It listens as soon as it is made, and serves while `run` runs.
+
+    The methods from `users` to `remove_member` do the same as those of `Desk`, and raise the same.
+    Hooks, `on_tick` and other threads may call them, but no signal handlers. In another thread, the
+    call waits until the current round of the loop is over. It raises TimeoutError if that takes ten
+    seconds.
 
     Args:
         host: The host name or IP address to listen on, or several; `*` for all addresses of the
@@ -136,6 +146,7 @@ class Server:
                 transport.join(broker)
             listeners = open_listeners(host, port, unix, unix_mode, sockets, reuse_port)
             self._driver = Driver(broker, listeners, ssl, proxies, cluster=transport)
+            self._desk = broker.desk
             stack.pop_all()
         if self._writer is not None:
             self._driver.keep = self._writer.keep
@@ -181,6 +192,14 @@ class Server:
         """
         if self._stopping:
             self._driver.abort()
+        self.drain()
+
+    def drain(self) -> None:
+        """Have `run` shut down and return, like the first call of `shutdown`.
+
+        Returns at once; a second call changes nothing. Other threads and signal handlers may call
+        it.
+        """
         self._stopping = True
         self._driver.wake()
 
@@ -231,24 +250,45 @@ class Server:
         if limits is not None and self._authenticator is not None:
             self._authenticator.timeout = limits.auth_timeout
 
+    def users(self) -> list[UserInfo]:
+        """The users who are online, on any node; see `Desk.users`."""
+        return self._driver.call(self._desk.users)
+
+    def groups(self) -> list[GroupInfo]:
+        """The groups and their members; see `Desk.groups`."""
+        return self._driver.call(self._desk.groups)
+
+    def connections(self) -> list[ConnectionInfo]:
+        """The connections of this server; see `Desk.connections`."""
+        return self._driver.call(self._desk.connections)
+
+    def tell(self, to: str, data: bytes, sender: str = SERVER_NAME) -> int:
+        """Send a message to a user, or to the members of a group; see `Desk.tell`."""
+        return self._driver.call(partial(self._desk.tell, to, data, sender))
+
     def kick(self, name: str, text: str = "") -> int:
-        """End all connections under a name, once what is queued for them is written.
+        """End all connections under a name; see `Desk.kick`."""
+        return self._driver.call(partial(self._desk.kick, name, text))
 
-        In a cluster, that includes connections to other servers. Hooks and other threads may call
-        this too, but no signal handlers. Another thread waits until the current round of the loop
-        is over.
+    def ban(self, what: str, text: str = "") -> int:
+        """Ban a name, an address or a network; see `Desk.ban`."""
+        return self._driver.call(partial(self._desk.ban, what, text))
 
-        Args:
-            name: The name.
-            text: The last words that they read, for people; empty for the usual words.
+    def unban(self, what: str) -> bool:
+        """Lift a ban; see `Desk.unban`."""
+        return self._driver.call(partial(self._desk.unban, what))
 
-        Returns:
-            How many there were.
+    def bans(self) -> list[str]:
+        """The names, addresses and networks that are banned; see `Desk.bans`."""
+        return self._driver.call(self._desk.bans)
 
-        Raises:
-            LocalProtocolError: No line can hold the text.
-        """
-        return self._driver.kick(name, text)
+    def add_member(self, group: str, member: str) -> None:
+        """Add a user to a group; see `Desk.add_member`."""
+        self._driver.call(partial(self._desk.add_member, group, member))
+
+    def remove_member(self, group: str, member: str) -> None:
+        """Remove a user from a group; see `Desk.remove_member`."""
+        self._driver.call(partial(self._desk.remove_member, group, member))
 
     def snapshot(self) -> Counters:
         """A copy of the counters. Other threads may call it."""

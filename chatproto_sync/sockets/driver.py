@@ -59,6 +59,9 @@ SPIN_COUNT: Final = 40
 """How many times `step` then polls in vain before it returns. Waking a process takes longer than
 delivering a message."""
 
+CALL_TIMEOUT: Final = 10.0
+"""Seconds that `Driver.call` waits for the thread that serves."""
+
 TRACEBACK_PAUSE: Final = 60.0
 """Seconds between two tracebacks in the log, at least."""
 
@@ -279,6 +282,10 @@ class Driver:
 
         Args:
             function: Called without arguments. What it raises is raised here.
+
+        Raises:
+            TimeoutError: Another thread has waited for `CALL_TIMEOUT`. The call is not made, unless
+                it is being made just now.
         """
         with self._lock:
             if self._thread in (None, threading.get_ident()):
@@ -288,15 +295,16 @@ class Driver:
             future: Future[_T] = Future()
             self._calls.append(partial(_complete, future, function))
         self.wake()
-        return future.result()
-
-    def kick(self, name: str, text: str) -> int:
-        """End all connections under a name, see `Desk.kick`. Other threads may call it too.
-
-        Returns:
-            How many there were.
-        """
-        return self.call(partial(self.broker.desk.kick, name, text))
+        try:
+            return future.result(CALL_TIMEOUT)
+        except TimeoutError:
+            if future.cancel() or not future.done():
+                raise TimeoutError(
+                    f"the thread that serves has not answered for {CALL_TIMEOUT:.0f} seconds: look"
+                    " for a hook or another function of yours that blocks"
+                ) from None
+            # It has answered just now, or the function itself has raised this.
+            return future.result()
 
     def drain(self) -> None:
         """Begin to shut down. Call `step` from then on until `drained` is true."""
@@ -346,10 +354,12 @@ class Driver:
     def _serve(self, ready: list[tuple[int, int]], now: float) -> None:
         if now >= self._ticked + RESOLUTION or self.broker.busy or self._draining:
             self._tick(now)
-        self._make_calls()
         handlers = self.poller.handlers
         for fd, events in ready:
             handlers[fd].ready(events)
+        # After the waker has forgotten what woke it, so that no call waits for a tick; and before
+        # what has arrived since, so that a new configuration holds for it.
+        self._make_calls()
         if self._received:
             self.broker.receive_all(self._received)
             self._received.clear()
@@ -507,6 +517,8 @@ class Driver:
 
 def _complete(future: "Future[_T]", function: Callable[[], _T]) -> None:
     """Call a function for a thread that waits for the result."""
+    if not future.set_running_or_notify_cancel():
+        return
     try:
         future.set_result(function())
     except Exception as error:  # noqa: BLE001 - the other thread raises it
