@@ -147,12 +147,12 @@ def test_the_largest_may_be_the_only_connection() -> None:
 def test_unparsed_bytes_of_senders_count_for_the_queue_they_wait_for() -> None:
     """A sender is not reported, however much more it has sent than is queued there."""
     setup = Setup("a", "b", "c", "d")
-    setup.queue(1100, "d")
-    setup.queue(1900, "c")
+    setup.queue(700, "d")
+    setup.queue(1950, "c")
     for cid in "ab":
         setup.by_id[cid].waiting = Waiting.QUEUE
         setup.flow.wait(setup.by_id[cid], setup.by_id["d"])
-        setup.buffers.keep(setup.by_id[cid], b"x" * 1500)
+        setup.buffers.keep(setup.by_id[cid], b"x" * 1200)
     assert setup.largest() == ["d"]
     # Once they may resume, they count for themselves.
     setup.flow.forget(setup.by_id["d"])
@@ -289,23 +289,39 @@ def test_what_goes_out_is_all_of_a_short_queue() -> None:
     assert setup.buffers.take_outgoing() == [("b", b"xxx"), ("c", b"xxxxxxx"), ("a", b"xxxx")]
 
 
+@pytest.mark.parametrize("fast", [False, True])
 @pytest.mark.parametrize("number", [FEW, FEW + 1])
-def test_lines_to_many_come_last_on_the_fast_path_too(number: int) -> None:
+def test_lines_to_many_come_last_on_both_paths(number: int, fast: bool) -> None:
     setup = Setup(*map(str, range(number + 1)))
     *first, last = setup.by_id.values()
-    assert setup.buffers.queue_unless_full(first, b"x")
-    assert setup.buffers.queue_unless_full([last], b"x")
+    queue = setup.buffers.queue_unless_full if fast else setup.buffers.queue
+    for to in (first, [last]):
+        queue(to, b"x")
     # The first batch has some of both kinds.
     assert len(setup.buffers.ready) == (1 if number > FEW else number + 1)
     assert len(setup.buffers.take_ready()) == number + 1
 
 
-def test_small_lines_are_joined_where_much_is_kept() -> None:
+@pytest.mark.parametrize("fast", [False, True])
+@pytest.mark.parametrize("kept", [900, 1001])
+def test_small_lines_are_joined_where_much_is_kept(kept: int, fast: bool) -> None:
     setup = Setup("a", "b")
-    setup.queue(1000, "b")
+    setup.queue(kept, "b")
+    queue = setup.buffers.queue_unless_full if fast else setup.buffers.queue
+    peer = setup.by_id["a"]
     for _ in range(PACKED + 1):
-        assert setup.buffers.queue_unless_full([setup.by_id["a"]], b"x")
-    assert setup.by_id["a"].queue == [b"x" * PACKED, b"x"]
+        queue([peer], b"x")
+    assert peer.queue == ([b"x" * PACKED, b"x"] if kept > 1000 else [b"x"] * (PACKED + 1))
+
+
+def test_a_queue_above_its_bound_is_reported_with_those_above_the_common_bound() -> None:
+    setup = Setup("a", "b", "c")
+    for cid, size in (("a", 1000), ("b", 1900), ("c", 1900)):
+        assert setup.queue(size, cid) == []
+    assert setup.queue(1001, "a") == [
+        ("a", CloseReason.FULL_QUEUE),
+        ("a", CloseReason.FULL_QUEUES),
+    ]
 
 
 def test_a_dropped_queue_is_not_counted() -> None:

@@ -363,6 +363,30 @@ def test_a_row_of_those_that_wait_ends_at_one_that_drains() -> None:
     assert list(flow.blockers(("a", "b", "c"))) == ["a", "b", "c"]
 
 
+def test_one_that_has_drained_and_then_stops_holds_nobody_any_more() -> None:
+    flow = flow_of("q")
+    for number in range(1, 3):
+        sent(flow, "q", int(SHARE), 2000, number * WINDOW - 0.1)
+        slow(flow, number * WINDOW + number / 100)
+    slow(flow, 3 * WINDOW + 0.1)
+    assert not flow.blockers(("q",))
+    # Nor when it is full again, until it has drained in two windows in a row once more.
+    sent(flow, "q", 2000, 0, 2.0)
+    mark_full(flow, "q", 2.0)
+    for number in range(1, 3):
+        assert not flow.blockers(("q",))
+        sent(flow, "q", int(SHARE), 2000, 1.9 + number * WINDOW)
+        slow(flow, 2.0 + number * WINDOW + number / 100)
+    assert flow.blockers(("q",))
+
+
+def test_a_queue_that_has_stopped_holds_nobody_even_when_there_is_trust_again() -> None:
+    flow = distrustful_flow()
+    slow(flow, 100.0)
+    assert not flow._distrusted
+    assert not flow.blockers(("q1",))
+
+
 def test_nothing_is_left_of_one_whose_queue_has_drained() -> None:
     flow = flow_of("q")
     for number in range(1, 3):
