@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import replace
+from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ..routing.actions import Deliver, Disconnect, Refuse
@@ -485,7 +486,9 @@ class Cluster:
             return None
         self._config = config
         self._nodes[node.name] = node
-        if entry.node != self.name:
+        if entry.node == self.name:
+            self._mailroom.since = self._position
+        else:
             self._note_other(ClusterEventKind.NODE_JOINED, node.name)
         return node
 
@@ -611,6 +614,7 @@ class Cluster:
         self._declared.clear()
         self._has_left = False
         self._refused = ""
+        self._mailroom.since = inf
         self._liveness.join()
         if self._incarnations > 1:
             self._note_standing()

@@ -2,6 +2,7 @@
 
 from collections import deque
 from collections.abc import Callable, Collection, Iterator, Mapping
+from math import inf
 from typing import TYPE_CHECKING, Any, Final
 
 from ..server.close_reason import CloseReason
@@ -47,6 +48,9 @@ class Mailroom:
         self._counters = counters
         self._dispatcher: Dispatcher
         self._name_of: Callable[[Any], str | None]
+        self.since: float = inf
+        """The position at which this node has joined. Mails from before were for an incarnation
+        before."""
         self._position = 0
         self._window = WINDOW
         # Mails that came before the entries of the ledger that they build on.
@@ -230,8 +234,8 @@ class Mailroom:
 
     def _read(self, mail: Mail) -> None:
         node = self._nodes.get(mail.node)
-        if node is None:
-            # It is down, or has joined anew under another name.
+        if node is None or mail.position < self.since:
+            # That node is down, or one of both has joined anew under another name.
             return
         if mail.seq == node.incoming.received + 1:
             node.incoming.receive(mail)

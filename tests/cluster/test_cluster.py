@@ -341,6 +341,26 @@ def test_a_broadcast_waits_for_a_full_node_too(world: World) -> None:
     assert len(world.take("a", "cyd")) == len(world.take("b", "bob")) == WINDOW // 4000 + 20
 
 
+def test_clients_that_wait_for_one_another_are_no_circle_for_ever(world: World) -> None:
+    a, b = world.nodes["a"], world.nodes["b"]
+    # Both only read when all is written that they have to say.
+    a.slow.add("alice")
+    b.slow.add("bob")
+    for _ in range(20):
+        a.broker.receive("alice", ("CHAT/1.0 SEND bob " + "x" * 1000 + "\n").encode() * 10)
+        b.broker.receive("bob", ("CHAT/1.0 SEND alice " + "x" * 1000 + "\n").encode() * 10)
+        world.run(1)
+    assert a.broker.snapshot().waiting == b.broker.snapshot().waiting == 2
+    world.tick(times=20)
+    assert a.broker.snapshot().waiting == b.broker.snapshot().waiting == 2
+    world.tick(times=20)
+    assert a.broker.snapshot().waiting == b.broker.snapshot().waiting == 0
+    a.slow.clear()
+    b.slow.clear()
+    world.run()
+    assert len(world.take("a", "alice")) == len(world.take("b", "bob")) == 200
+
+
 # Interruptions
 
 
@@ -557,6 +577,25 @@ def test_a_node_that_was_taken_for_down_joins_anew(world: World) -> None:
     world.do("a", "alice", "SEND bob hi")
     assert world.take("b", "anonymous") == ["alice hi"]
     assert world.take("a", "alice") == ["bob hi"]
+
+
+def test_mail_to_an_earlier_incarnation_is_not_taken_for_a_later_one(world: World) -> None:
+    b = world.nodes["b"]
+    b.cut = True
+    world.do("a", "alice", "SEND bob first")
+    world.tick(1.0, times=15)
+    old = world.streams.mail["b#t.1"]
+    b.cut = False
+    b.cluster.set_connected(True)
+    # The adapter had read the mailbox before it gave the node the ledger.
+    b.hear_ledger()
+    for entry in old:
+        b.cluster.receive_mail(entry)
+    world.run()
+    b.connect("bob2")
+    world.do("b", "bob2", "LOGIN bob")
+    world.do("a", "alice", "SEND bob hi")
+    assert world.take("b", "bob2") == ["alice hi"]
 
 
 def test_another_server_with_the_same_node_id_takes_its_place(world: World) -> None:
@@ -791,8 +830,8 @@ def test_entries_that_are_none_change_nothing(world: World, entry: bytes) -> Non
 
 def test_mail_of_unknown_nodes_and_for_unknown_messages_is_ignored(world: World) -> None:
     world.streams.mail["a#t.1"] += [
-        b"x#t.1 1 0 0\n17 4\nabc\n",
-        b"b#t.1 1 0 0\nB 7 0\nF 99\nF 1\nF 1\nS 1\nR 1\n",
+        b"x#t.1 1 0 4\n17 4\nabc\n",
+        b"b#t.1 1 0 4\nB 7 0\nF 99\nF 1\nF 1\nS 1\nR 1\n",
     ]
     world.run()
     world.do("a", "alice", "SEND bob hi")
