@@ -176,7 +176,7 @@ class Cluster:
             appends += [(None, batch.entry) for batch in self._author.unconfirmed]
             self._counters.resent += len(appends)
             appends += self._mailroom.take_again()
-        if self._author.has_news or self._liveness.take_heartbeat():
+        while self._author.has_news or self._liveness.take_heartbeat():
             appends.append((None, self._author.take()))
             self._liveness.note_entry()
         if self._acknowledge:

@@ -48,6 +48,9 @@ VERSION: Final = "1"
 
 NO_NETWORK: Final = "-"
 
+MOST_LINES: Final = 500
+"""Most commands in one entry, so that one entry is little work for its readers."""
+
 
 class Entry(NamedTuple):
     """An entry of the ledger."""
@@ -174,11 +177,15 @@ class Author:
         self._syncs.append(peer)
 
     def take(self) -> bytes:
-        """The next entry, with all that was added; maybe without a command."""
+        """The next entry, with what was added, or a part of it; maybe without a command."""
         self._seq += 1
-        entry = "\n".join([f"{self._name} {self._seq}", *self._lines]).encode()
-        self.unconfirmed.append(Batch(self._seq, entry, self._events, self._syncs))
-        self._lines, self._events, self._syncs = [], {}, []
+        lines, self._lines = self._lines[:MOST_LINES], self._lines[MOST_LINES:]
+        events, self._events = self._events, {}
+        for at in [at for at in events if at >= MOST_LINES]:
+            self._events[at - MOST_LINES] = events.pop(at)
+        entry = "\n".join([f"{self._name} {self._seq}", *lines]).encode()
+        self.unconfirmed.append(Batch(self._seq, entry, events, self._syncs))
+        self._syncs = []
         return entry
 
     @property

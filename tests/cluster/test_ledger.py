@@ -60,6 +60,24 @@ def test_an_entry_is_confirmed_once() -> None:
     assert not author.has_news
 
 
+def test_an_entry_has_few_commands() -> None:
+    author = Author("a#1")
+    for number in range(1, 1202):
+        author.add_event(f"peer{number}", number, "", Login(f"u{number}"))
+    author.add_sync("last")
+    entries = [parse_entry(author.take()) for _ in range(3)]
+    assert not author.has_news
+    assert [len(entry.lines) for entry in entries] == [500, 500, 201]
+    assert [line for entry in entries for line in entry.lines] == [
+        f"I {number} - u{number}" for number in range(1, 1202)
+    ]
+    for batch in author.unconfirmed:
+        for at, (peer, event) in batch.events.items():
+            line = entries[batch.seq - 1].lines[at]
+            assert line == event_line(int(peer.removeprefix("peer")), "", event)
+    assert sum(len(batch.events) for batch in author.unconfirmed) == 1201
+
+
 def test_differences_of_configurations() -> None:
     here = describe_config(Policy(), GroupLimits())
     there = describe_config(Policy.reference(), GroupLimits(max_groups=7)) + " new=1"
