@@ -21,14 +21,31 @@ if find_spec("anyio") is None:
 if TYPE_CHECKING:
     from .client.client import Client
     from .client.connect import connect
+    from .server.hooks import AnyHooks, AsyncHook
     from .server.server import Server, serve
 else:
 
     def __getattr__(name: str) -> object:
         if name not in __all__:
             raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-        module = ".server.server" if name in ("Server", "serve") else ".client.connect"
+        module = _MODULES.get(name, ".client.connect")
         return getattr(import_module(module, __name__), name)
 
+    _MODULES = {
+        "AnyHooks": ".server.hooks",
+        "AsyncHook": ".server.hooks",
+        "Server": ".server.server",
+        "serve": ".server.server",
+    }
 
-__all__ = ["DEFAULT_PORT", "Client", "Server", "StateError", "connect", "serve"]
+
+__all__ = [
+    "DEFAULT_PORT",
+    "AnyHooks",
+    "AsyncHook",
+    "Client",
+    "Server",
+    "StateError",
+    "connect",
+    "serve",
+]

@@ -260,7 +260,11 @@ OTHER_LINES: Final = {
     "the old certificate stays in use: …": "Correct what the line names, and send SIGHUP again.",
     "authenticate failed": "Your `authenticate` has raised an exception. The traceback follows,"
     " once a minute.",
-    "ending although calls of authenticate go on: …": "Have your `authenticate` end when"
+    "a hook failed": "One of your hooks has raised an exception, or returned no verdict. The"
+    " traceback follows, once a minute.",
+    "a hook has taken … ms, and the server has served nobody meanwhile: …": "Have the hook hand its"
+    " work to a thread; see [Write a hook](../how-to/write-a-hook.md). Once a minute at most.",
+    "ending although calls of authenticate or hooks go on: …": "Have your `authenticate` end when"
     " it is cancelled.",
     "can't write the state file …, trying again: …. If the server ends before that works, changes"
     " of groups are lost": "Make room on the disk, or make it writable.",

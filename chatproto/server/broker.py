@@ -1,6 +1,6 @@
 """All connections together: a whole server's decisions, without the sockets."""
 
-from collections.abc import Collection, Iterable
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import replace
 from math import inf
 from typing import Generic
@@ -14,7 +14,7 @@ from .close_reason import CloseReason
 from .counters import Counters
 from .desk import Desk
 from .dispatcher import NO_HOOKS, Dispatcher
-from .hooks import HookQuestion, Hooks, HookVerdict
+from .hooks import Hook, HookQuestion, Hooks, HookVerdict
 from .limits import Limits
 from .log_events import LogEvent
 from .logins import Question
@@ -34,7 +34,8 @@ class ChatBroker(Generic[ConnectionId]):
        end our half of the stream and report `half_closed`; close the transport and report
        `disconnect`; and read from the connection only while `Step.read` is true. The adapter
        writes what is left when the transport takes more;
-    4. `take_log_events()` and `take_questions()`. The broker keeps log events until then.
+    4. `take_log_events()` and `take_questions()`. The broker keeps log events until then. With
+       `ask_hooks`, also `take_hook_questions()` and `take_withdrawn_questions()`.
 
     With `receive_all`, `take_outgoing` and `sent_all` an adapter does 2 and 3 for all connections
     at once, in two thirds of the time.
@@ -59,6 +60,7 @@ class ChatBroker(Generic[ConnectionId]):
         cluster: What makes the server one node of a chat of many; None for a chat of its own.
 
     Raises:
+        TypeError: `hooks` is no table of plain functions.
         ValueError: Two of the groups have the same name, or there are both groups and a cluster,
             which has groups of its own; or `cluster` belongs to another broker; or one of the
             commands can't have hooks; or one of the bans is none.
@@ -471,8 +473,28 @@ class ChatBroker(Generic[ConnectionId]):
         taken = [] if runner is None else runner.questions.take()
         return [HookQuestion(token, peer.cid, said) for token, peer, said in taken]
 
-    def take_hook_failure(self) -> Exception | None:
-        """The last error that a hook has raised since the last call, for its traceback."""
+    def take_withdrawn_questions(self) -> list[int]:
+        """The tokens of `take_hook_questions` that nobody waits for any more, since the last call.
+
+        Their connections have ended, or `Limits.hook_timeout` has passed. The broker keeps the
+        tokens until then. Some may be of questions that it has never handed out.
+        """
+        runner = self._dispatcher.hooks
+        if runner is None:
+            return []
+        withdrawn, runner.withdrawn = runner.withdrawn, []
+        return withdrawn
+
+    def wrap_hooks(self, wrapper: Callable[[Hook], Hook]) -> None:
+        """Replace each hook by what a function makes of it, to measure how long it takes, say."""
+        if self._dispatcher.hooks is not None:
+            self._dispatcher.hooks.wrap(wrapper)
+
+    def take_hook_failure(self) -> BaseException | None:
+        """The last error of a hook since the last call, for its traceback.
+
+        That includes errors that `decide` was given.
+        """
         runner = self._dispatcher.hooks
         if runner is None or runner.failure is None:
             return None

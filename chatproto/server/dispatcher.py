@@ -56,7 +56,7 @@ from .fast_path import FastPath
 from .flow_control import FlowControl
 from .foreign import BEGINNING, foreign_protocol
 from .hooks import FAILED as HOOK_FAILED
-from .hooks import Drop, HookRunner, Hooks, HookVerdict, Refusal, Reply
+from .hooks import Drop, HookError, HookRunner, Hooks, HookVerdict, Refusal, Reply, check_verdict
 from .limits import Limits
 from .log_events import LOGGED
 from .logins import FAILED, Decision, Logins, Verdict
@@ -254,16 +254,20 @@ class Dispatcher:
 
     def decide(self, token: int, verdict: HookVerdict, error: BaseException | None) -> None:
         """Take the answer to a question about an event. Ignore it if nobody waits for it."""
-        if self.hooks is None:
+        asked = None if self.hooks is None else self.hooks.questions.find(token)
+        if self.hooks is None or asked is None:
             return
+        peer, said = asked
+        if error is None:
+            try:
+                check_verdict(verdict, said.event)
+            except HookError as wrong:
+                error = wrong
         if error is not None:
             verdict = HOOK_FAILED
-        decided = self.hooks.questions.decide(token, verdict)
-        if decided is None:
-            return
-        peer, said = decided
-        if error is not None:
+            self.hooks.failure = error
             self.hook_failed(peer, said.event, error)
+        self.hooks.questions.decide(token, verdict)
         self.resume(peer)
 
     def resume(self, peer: Peer) -> None:

@@ -15,6 +15,7 @@ does not wrap what follows: its call would have to last as long as the wait.
 import re
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from inspect import iscoroutinefunction
 from typing import Any, Final, Generic, TypeAlias
 
 from ..routing.actions import ConnectionId
@@ -22,7 +23,7 @@ from ..wire.errors import ErrorCode
 from ..wire.events import Broadcast, Command, Group, Leave, Login, Receive, Send
 from ..wire.names import SERVER_NAME, is_reserved
 from .limits import Limits
-from .peer import Peer
+from .peer import Peer, Phase
 from .questions import Questions
 
 HOOKABLE: Final = (Login, Send, Broadcast, Group, Leave)
@@ -151,6 +152,54 @@ def check_verdict(verdict: object, event: Command) -> None:
         )
 
 
+def check_hooks(hooks: object) -> None:
+    """Check that something is a table of plain hooks.
+
+    Raises:
+        TypeError: It is none.
+        ValueError: One of the commands can't have hooks.
+    """
+    if not isinstance(hooks, Mapping):
+        raise TypeError(
+            "hooks are a mapping from commands to lists of functions, such as {Send: [f]}, and no "
+            f"{type(hooks).__name__}"
+        )
+    check_commands(hooks)
+    for command, functions in hooks.items():
+        if not isinstance(functions, Sequence):
+            raise TypeError(
+                f"the hooks for {command.__name__} are a list of functions, such as [f], and no "
+                f"{type(functions).__name__}"
+            )
+        for hook in functions:
+            if not callable(hook):
+                raise TypeError(f"a hook for {command.__name__} is no function: {hook!r}")
+            if is_async(hook):
+                raise TypeError(
+                    f"a hook for {command.__name__} is a coroutine function: only the server of "
+                    f"chatproto_anyio can take {hook!r}"
+                )
+
+
+def check_commands(commands: Collection[object]) -> None:
+    """Check that commands can have hooks.
+
+    Raises:
+        ValueError: One of them can't.
+    """
+    for command in commands:
+        if command not in HOOKABLE:
+            name = command.__name__ if isinstance(command, type) else repr(command)
+            raise ValueError(
+                f"{name} can't have hooks, only Login, Send, Broadcast, Group and Leave"
+            )
+
+
+def is_async(hook: object) -> bool:
+    """Whether a hook is a coroutine function, or an object whose `__call__` is one."""
+    return iscoroutinefunction(hook) or iscoroutinefunction(getattr(hook, "__call__", None))  # noqa: B004
+
+
 class HookRunner:
     """Runs the hooks of a broker.
 
@@ -160,16 +209,13 @@ class HookRunner:
         limits: How long an answer may take.
 
     Raises:
+        TypeError: `hooks` is no table of plain functions.
         ValueError: One of the commands can't have hooks.
     """
 
     def __init__(self, hooks: Hooks, ask: Collection[type[Command]], limits: Limits) -> None:
-        for command in (*hooks, *ask):
-            if command not in HOOKABLE:
-                raise ValueError(
-                    f"{command.__name__} can't have hooks, only Login, Send, Broadcast, Group and "
-                    "Leave"
-                )
+        check_hooks(hooks)
+        check_commands(ask)
         self._hooks = {command: tuple(functions) for command, functions in hooks.items()}
         self._ask = frozenset(ask)
         self.commands: frozenset[type[Any]] = frozenset(
@@ -179,8 +225,16 @@ class HookRunner:
         self.questions: Questions[Said, HookVerdict] = Questions(limits.hook_timeout, TIMED_OUT)
         # What waits after the hooks have seen it.
         self._passed: dict[Peer, Command] = {}
-        self.failure: Exception | None = None
+        self.failure: BaseException | None = None
         """The last error that a hook has raised, until somebody takes it."""
+        self.withdrawn: list[int] = []
+        """The tokens of questions that nobody waits for any more, until somebody takes them."""
+
+    def wrap(self, wrapper: Callable[[Hook], Hook]) -> None:
+        """Replace each hook by what a function makes of it."""
+        self._hooks = {
+            command: tuple(map(wrapper, functions)) for command, functions in self._hooks.items()
+        }
 
     def decide(
         self, peer: Peer, event: Command, name: str | None, now: float
@@ -212,7 +266,8 @@ class HookRunner:
         except Exception as error:  # noqa: BLE001 - whatever an application does, the server goes on
             self.failure = error
             return error
-        if type(verdict) in self._ask:
+        # Not if a hook has ended the connection.
+        if type(verdict) in self._ask and peer.phase is Phase.OPEN:
             self.questions.ask(peer, Said(verdict, name, peer.origin), now)  # type: ignore[arg-type]
             return None
         return verdict
@@ -223,9 +278,13 @@ class HookRunner:
 
     def take_unanswered(self, now: float) -> Iterator[Peer]:
         """The connections whose question was not answered in time; they are refused."""
-        return self.questions.take_unanswered(now)
+        for peer, token in self.questions.take_unanswered(now):
+            self.withdrawn.append(token)
+            yield peer
 
     def forget(self, peer: Peer) -> None:
         """Forget a connection that is being closed."""
         self._passed.pop(peer, None)
-        self.questions.forget(peer)
+        token = self.questions.forget(peer)
+        if token is not None:
+            self.withdrawn.append(token)

@@ -204,4 +204,5 @@ class Logins:
 
     def take_unanswered(self, now: float) -> Iterator[Peer]:
         """The connections whose question was not answered in time; they are refused."""
-        return self._questions.take_unanswered(now)
+        for peer, _ in self._questions.take_unanswered(now):
+            yield peer

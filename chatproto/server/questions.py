@@ -52,6 +52,10 @@ class Questions(Generic[Subject, Verdict]):
         self._new.clear()
         return taken
 
+    def find(self, token: int) -> tuple[Peer, Subject] | None:
+        """The connection that waits for an answer, and what it is about; None when none waits."""
+        return self._open.get(token)
+
     def decide(self, token: int, verdict: Verdict) -> tuple[Peer, Subject] | None:
         """Take an answer.
 
@@ -67,19 +71,28 @@ class Questions(Generic[Subject, Verdict]):
         """The verdict on what a connection has sent; None when there is none."""
         return self._verdicts.pop(peer, None)
 
-    def take_unanswered(self, now: float) -> Iterator[Peer]:
-        """The connections whose question was not answered in time. They may resume."""
-        for peer in self._undecided.take_expired(now):
-            self._decide(peer, self._late)
-            yield peer
+    def take_unanswered(self, now: float) -> Iterator[tuple[Peer, int]]:
+        """The connections whose question was not answered in time, with its token.
 
-    def forget(self, peer: Peer) -> None:
-        """Forget a connection that is being closed."""
+        They may resume.
+        """
+        for peer in self._undecided.take_expired(now):
+            token = self._tokens[peer]
+            self._decide(peer, self._late)
+            yield peer, token
+
+    def forget(self, peer: Peer) -> int | None:
+        """Forget a connection that is being closed.
+
+        Returns:
+            The token of its question; None when none is open.
+        """
         self._undecided.stop(peer)
         self._verdicts.pop(peer, None)
         token = self._tokens.pop(peer, None)
         if token is not None:
             self._close(token)
+        return token
 
     def _decide(self, peer: Peer, verdict: Verdict) -> None:
         self._verdicts[peer] = verdict

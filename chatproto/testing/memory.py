@@ -7,6 +7,7 @@ from math import inf
 from typing import TYPE_CHECKING, Any
 
 from ..routing.policy import Policy
+from ..server.hooks import Hooks
 from ..server.limits import Limits
 from ..server.log_events import LogEvent
 from .world import World
@@ -32,12 +33,25 @@ class MemoryServer:
         policy: The choices that the protocol leaves open.
         limits: The bounds on one connection, and on all of them together.
         notices: Whether to tell clients why the server refuses something.
+        hooks: Plain functions that are called with what clients send; see `Hook`. A function in
+            place of the table is called with this server, which is not ready yet, and returns the
+            table: so hooks can use `kick`. What hooks raise is in `log`.
+
+    Raises:
+        TypeError: `hooks` is no table of plain functions.
+        ValueError: One of the commands can't have hooks.
     """
 
     def __init__(
-        self, *, policy: Policy = Policy(), limits: Limits = Limits(), notices: bool = True
+        self,
+        *,
+        policy: Policy = Policy(),
+        limits: Limits = Limits(),
+        notices: bool = True,
+        hooks: "Hooks | Callable[[MemoryServer], Hooks] | None" = None,
     ) -> None:
-        self._world = World(policy, limits, notices=notices)
+        table = hooks(self) if callable(hooks) else (hooks or {})
+        self._world = World(policy, limits, notices=notices, hooks=table)
         self._blocking: chatproto_sync.testing.runtime.MemoryRuntime | None = None
         self._asynchronous: chatproto_anyio.testing.runtime.MemoryRuntime | None = None
 

@@ -10,6 +10,8 @@ from typing import Final
 
 from ..routing.policy import Policy
 from ..server.broker import ChatBroker
+from ..server.dispatcher import NO_HOOKS
+from ..server.hooks import Hooks
 from ..server.limits import Limits
 from ..server.log_events import EventKind, LogEvent
 from .link import Link
@@ -53,13 +55,17 @@ class World:
         policy: The server's policy.
         limits: The server's limits.
         notices: Whether the server tells clients why it refuses something.
+        hooks: The server's hooks.
     """
 
-    def __init__(self, policy: Policy, limits: Limits, *, notices: bool) -> None:
+    def __init__(
+        self, policy: Policy, limits: Limits, *, notices: bool, hooks: Hooks = NO_HOOKS
+    ) -> None:
         self._policy = policy
         # The log is how the world knows who is who, so that it must be complete.
         self._limits = replace(limits, log_lines=sys.maxsize)
         self._notices = notices
+        self._hooks = hooks
         self.now: float = 0.0
         """The time in seconds."""
         self.log: list[LogEvent] = []
@@ -90,7 +96,11 @@ class World:
         """Start the server, unless it runs."""
         if self._broker is None:
             self._broker = ChatBroker(
-                policy=self._policy, limits=self._limits, notices=self._notices, ask=True
+                policy=self._policy,
+                limits=self._limits,
+                notices=self._notices,
+                ask=True,
+                hooks=self._hooks,
             )
             self._broker.tick(self.now)
 

@@ -18,8 +18,10 @@ from chatproto import (
     ClusterError,
     ConnectionInfo,
     Counters,
+    Drop,
     GroupInfo,
     Health,
+    HookVerdict,
     Limits,
     LoginRequest,
     Policy,
@@ -34,6 +36,7 @@ from chatproto_sync.sockets.listeners import Path, open_listeners
 from chatproto_sync.sockets.transport import Transport
 
 from .decisions import Decisions
+from .hooks import AnyHooks, ask_in_order, split_hooks
 from .stream_transport import StreamTransport
 
 
@@ -41,11 +44,13 @@ class Server:
     """A chat server on an event loop.
 
     It listens as soon as it is made, and serves while `run` runs. The parameters and exceptions are
-    those of `chatproto_sync.Server`, but `authenticate` is awaited for each LOGIN. The server
-    cancels that call after `Limits.auth_timeout`, and when it shuts down. A call may shield itself
-    from that, or wait for a thread without `abandon_on_cancel=True`. Then the server ends without
-    it, after `Limits.grace` or `abort`. The program may still have to wait: trio's event loop waits
-    for such a call, and Python waits for threads that are not daemons, such as AnyIO's on asyncio.
+    those of `chatproto_sync.Server`, but `authenticate` is awaited for each LOGIN, and `hooks` may
+    have coroutine functions too (`AsyncHook`). The server cancels a call of `authenticate` after
+    `Limits.auth_timeout`, and a call of a hook after `Limits.hook_timeout`, or when it ends the
+    connection. It cancels all calls when it shuts down. A call may shield itself from that, or wait for a thread
+    without `abandon_on_cancel=True`. Then the server ends without it, after `Limits.grace` or
+    `abort`. The program may still have to wait: trio's event loop waits for such a call, and Python
+    waits for threads that are not daemons, such as AnyIO's on asyncio.
 
     Making a server blocks while the system looks up `host`, while it reads `state`, and while it
     joins `cluster`. Inside a running loop, use `serve`.
@@ -63,6 +68,7 @@ class Server:
         ssl: SSLContext | None = None,
         proxy_protocol: str | Sequence[str] = (),
         authenticate: Callable[[LoginRequest], Awaitable[bool]] | None = None,
+        hooks: "AnyHooks | Callable[[Server], AnyHooks] | None" = None,
         policy: Policy = Policy(),
         limits: Limits = Limits(),
         notices: bool = True,
@@ -75,6 +81,7 @@ class Server:
     ) -> None:
         redis = check_cluster(cluster, cluster_password, node, node_timeout, patience, state)
         proxies = ProxyNetworks(proxy_protocol)
+        plain, asynchronous = split_hooks(hooks(self) if callable(hooks) else (hooks or {}))
         with contextlib.ExitStack() as stack:
             self._writer = None
             if state is not None:
@@ -97,6 +104,8 @@ class Server:
                 ask=authenticate is not None,
                 groups=() if self._writer is None else self._writer.read(),
                 note_changes=self._writer is not None,
+                hooks=plain,
+                ask_hooks=asynchronous,
                 cluster=self._cluster,
             )
             if transport is not None:
@@ -109,10 +118,18 @@ class Server:
             self._driver.keep = self._writer.keep
         self._grace = limits.grace
         self._stopping = False
-        self._decisions = None
+        self._logins = None
         if authenticate is not None:
-            self._decisions = Decisions(authenticate, self._driver.answer, limits.auth_timeout)
-            self._driver.ask = self._decisions.ask
+            self._logins = Decisions(
+                authenticate, partial(_answer, self._driver), limits.auth_timeout
+            )
+            self._driver.ask = self._logins.ask
+        self._hooks = None
+        if asynchronous:
+            ask = partial(ask_in_order, asynchronous)
+            self._hooks = Decisions(ask, partial(_decide, self._driver), limits.hook_timeout)
+            self._driver.ask_hooks = self._hooks.ask
+            self._driver.withdraw = self._hooks.withdraw
         self.addresses: list[str] = self._driver.addresses
         """Where the server listens: `127.0.0.1:3333`, `[::1]:3333`, `unix:/run/chat`."""
 
@@ -196,8 +213,9 @@ class Server:
         """Use another policy, other limits, and notices or none, for all connections.
 
         The change takes effect in the next round of the loop that serves. `ChatBroker.reconfigure`
-        says what it does to connections and groups that exist. A call of `authenticate` that is
-        running keeps its timeout. Other threads and signal handlers may call this method too.
+        says what it does to connections and groups that exist. Calls of `authenticate` and of
+        hooks that are running keep their timeout. Other threads and signal handlers may call this
+        method too.
 
         Args:
             policy: The rules on which servers may differ; None to leave them.
@@ -211,8 +229,10 @@ class Server:
         self._driver.reconfigure(policy=policy, limits=limits, notices=notices)
         if limits is not None:
             self._grace = limits.grace
-            if self._decisions is not None:
-                self._decisions.timeout = limits.auth_timeout
+            if self._logins is not None:
+                self._logins.timeout = limits.auth_timeout
+            if self._hooks is not None:
+                self._hooks.timeout = limits.hook_timeout
 
     def users(self) -> list[UserInfo]:
         """The users who are online, on any node; see `Desk.users`."""
@@ -302,11 +322,12 @@ class Server:
             driver.wake()
 
     async def _drain(self) -> None:
-        driver, decisions = self._driver, self._decisions
+        driver = self._driver
         driver.drain()
         end = driver.now() + self._grace
-        if decisions is not None:
-            decisions.cancel()
+        for decisions in (self._logins, self._hooks):
+            if decisions is not None:
+                decisions.cancel()
 
         def over() -> bool:
             if not driver.drained:
@@ -318,11 +339,11 @@ class Server:
             await _drive(driver, until=over)
             tasks.cancel_scope.cancel()
         if calls := self._deciding():
-            logger.warning("ending although calls of authenticate go on: %d", calls)
+            logger.warning("ending although calls of authenticate or hooks go on: %d", calls)
 
     def _deciding(self) -> int:
-        """The number of calls of `authenticate` that have not returned."""
-        return 0 if self._decisions is None else self._decisions.pending
+        """The number of calls of `authenticate` and of hooks that have not returned."""
+        return sum(each.pending for each in (self._logins, self._hooks) if each is not None)
 
 
 async def serve(
@@ -336,6 +357,7 @@ async def serve(
     ssl: SSLContext | None = None,
     proxy_protocol: str | Sequence[str] = (),
     authenticate: Callable[[LoginRequest], Awaitable[bool]] | None = None,
+    hooks: AnyHooks | Callable[[Server], AnyHooks] | None = None,
     policy: Policy = Policy(),
     limits: Limits = Limits(),
     notices: bool = True,
@@ -367,6 +389,7 @@ async def serve(
         ssl=ssl,
         proxy_protocol=proxy_protocol,
         authenticate=authenticate,
+        hooks=hooks,
         policy=policy,
         limits=limits,
         notices=notices,
@@ -379,6 +402,17 @@ async def serve(
     )
     server = await anyio.to_thread.run_sync(make)
     await server.run(task_status=task_status)
+
+
+def _answer(driver: Driver, token: int, allowed: object, error: BaseException | None) -> None:
+    driver.answer(token, allowed is True, error)
+
+
+def _decide(
+    driver: Driver, token: int, verdict: HookVerdict | None, error: BaseException | None
+) -> None:
+    if verdict is not None or error is not None:
+        driver.decide(token, Drop() if verdict is None else verdict, error)
 
 
 async def _drive(driver: Driver, until: Callable[[], bool]) -> None:

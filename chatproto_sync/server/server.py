@@ -18,6 +18,7 @@ from chatproto import (
     Counters,
     GroupInfo,
     Health,
+    Hooks,
     Limits,
     LoginRequest,
     Policy,
@@ -64,6 +65,9 @@ class Server:
             closed.
         authenticate: Called for each LOGIN, on a thread of its own. Only True allows the login. An
             exception is logged and refuses it; so does taking longer than `Limits.auth_timeout`.
+        hooks: Your own rules on what clients send; see `Hook`. The loop that serves calls them, and
+            serves nobody meanwhile. A function in place of the table is called with this server,
+            which is not ready yet, and returns the table: so hooks can use `kick`.
         policy: The rules on which servers may differ.
         limits: The bounds on what clients can make the server hold or do.
         notices: Whether to tell clients why something was refused (protocol.md, section 3).
@@ -88,10 +92,11 @@ class Server:
             missing.
         StateError: The file can't be used: another server uses it, or it is damaged, for example.
         OSError: The server cannot listen there. The error has the address as `filename`.
+        TypeError: `hooks` is no table of plain functions.
         ValueError: There is no such port, a host or a path is empty, `host` and `unix` are both
             empty, `unix_mode`, `reuse_port`, `node` or `cluster_password` has no use, `cluster` is
             no such URL or excludes `state`, one of the sockets does not listen, the context is for
-            clients, or a part of `proxy_protocol` is not a network.
+            clients, or a part of `proxy_protocol` is not a network, or a command can't have hooks.
     """
 
     def __init__(
@@ -106,6 +111,7 @@ class Server:
         ssl: SSLContext | None = None,
         proxy_protocol: str | Sequence[str] = (),
         authenticate: Callable[[LoginRequest], bool] | None = None,
+        hooks: "Hooks | Callable[[Server], Hooks] | None" = None,
         policy: Policy = Policy(),
         limits: Limits = Limits(),
         notices: bool = True,
@@ -140,6 +146,7 @@ class Server:
                 ask=authenticate is not None,
                 groups=() if self._writer is None else self._writer.read(),
                 note_changes=self._writer is not None,
+                hooks=hooks(self) if callable(hooks) else (hooks or {}),
                 cluster=self._cluster,
             )
             if transport is not None:
@@ -325,6 +332,7 @@ def serve(
     ssl: SSLContext | None = None,
     proxy_protocol: str | Sequence[str] = (),
     authenticate: Callable[[LoginRequest], bool] | None = None,
+    hooks: Hooks | Callable[[Server], Hooks] | None = None,
     policy: Policy = Policy(),
     limits: Limits = Limits(),
     notices: bool = True,
@@ -353,6 +361,7 @@ def serve(
         ssl=ssl,
         proxy_protocol=proxy_protocol,
         authenticate=authenticate,
+        hooks=hooks,
         policy=policy,
         limits=limits,
         notices=notices,

@@ -19,10 +19,13 @@ from chatproto import (
     ChatBroker,
     GroupChange,
     Health,
+    Hook,
+    HookVerdict,
     Limits,
     LoginRequest,
     Policy,
     ProxyNetworks,
+    Said,
     visible,
 )
 
@@ -64,6 +67,12 @@ CALL_TIMEOUT: Final = 10.0
 
 TRACEBACK_PAUSE: Final = 60.0
 """Seconds between two tracebacks in the log, at least."""
+
+HOOK_BUDGET: Final = 0.05
+"""Seconds that a hook may take before the log has a warning."""
+
+HOOK_PAUSE: Final = 60.0
+"""Seconds between two such warnings, at least."""
 
 MAX_ERROR: Final = 200
 """Most characters of an error in a line of the log."""
@@ -162,6 +171,11 @@ class Driver:
         self.closed: bool = False
         self.ask: Callable[[int, LoginRequest], None] | None = None
         """Called with each question of the broker and its token; `answer` takes the answer."""
+        self.ask_hooks: Callable[[int, Said], None] | None = None
+        """Called with each event about which the broker asks, and the token of that question;
+        `decide` takes the verdict."""
+        self.withdraw: Callable[[int], None] | None = None
+        """Called with the token of each such question that nobody waits for any more."""
         self.keep: Callable[[list[GroupChange]], None] | None = None
         """Called with the changes of groups, in order, if the broker notes them."""
         self.on_tick: Callable[[], None] | None = None
@@ -174,8 +188,15 @@ class Driver:
         # The thread that serves; None before and after. The lock protects it from other threads.
         self._thread: int | None = None
         self._lock = threading.RLock()
-        # When the next traceback may be logged.
+        self._verdicts: deque[tuple[int, HookVerdict, BaseException | None]] = deque()
+        # When the next traceback of `authenticate` and of hooks, and the next warning of a slow
+        # hook may be logged.
         self._traceback_at = -inf
+        self._hook_traceback_at = -inf
+        self._slow_hook_at = -inf
+        # Whether the broker calls hooks.
+        self._has_hooks = False
+        broker.wrap_hooks(self._timed)
         # What has been read in this round. The broker gets it all at once.
         self._received: list[tuple[Transport, bytes]] = []
         self._handshakes = HandshakeQueue(self._next_handshake, self.now)
@@ -366,6 +387,8 @@ class Driver:
         while self._answers:
             token, allowed, error = self._answers.popleft()
             self.broker.answer(token, allowed=allowed, error=self._failure(error, now))
+        while self._verdicts:
+            self.broker.decide(*self._verdicts.popleft())
         self.settle()
         if self._ssl is not None:
             if self._handshakes.run():
@@ -407,6 +430,40 @@ class Driver:
         """
         self._answers.append((token, allowed, error))
         self.wake()
+
+    def decide(self, token: int, verdict: HookVerdict, error: BaseException | None = None) -> None:
+        """Answer a question that `ask_hooks` was called with, see `ChatBroker.decide`."""
+        self._verdicts.append((token, verdict, error))
+        self.wake()
+
+    def _timed(self, hook: Hook) -> Hook:
+        """Have the log warn if a hook takes long: nobody is served meanwhile."""
+        self._has_hooks = True
+
+        def timed(said: Said) -> HookVerdict | None:
+            start = self._clock()
+            try:
+                return hook(said)
+            finally:
+                if (took := self._clock() - start) > HOOK_BUDGET:
+                    self._warn_of(hook, start, took)
+
+        return timed
+
+    def _warn_of(self, hook: Hook, now: float, took: float) -> None:
+        if now >= self._slow_hook_at:
+            self._slow_hook_at = now + HOOK_PAUSE
+            logger.warning(
+                "a hook has taken %d ms, and the server has served nobody meanwhile: %s",
+                round(1000 * took),
+                getattr(hook, "__qualname__", type(hook).__qualname__),
+            )
+
+    def _log_hook_failure(self) -> None:
+        failure = self.broker.take_hook_failure()
+        if failure is not None and (now := self._clock()) >= self._hook_traceback_at:
+            self._hook_traceback_at = now + TRACEBACK_PAUSE
+            logger.error("a hook failed", exc_info=failure)
 
     def _failure(self, error: BaseException | None, now: float) -> str:
         """What the log says of an error in `authenticate`; empty for none."""
@@ -458,6 +515,14 @@ class Driver:
                     question.token,
                     LoginRequest(question.name, cid.peer, cid.certificate, cid.credentials),
                 )
+        if self.ask_hooks is not None:
+            for asked in self.broker.take_hook_questions():
+                self.ask_hooks(asked.token, asked.said)
+        if self.withdraw is not None:
+            for token in self.broker.take_withdrawn_questions():
+                self.withdraw(token)
+        if self._has_hooks or self.ask_hooks is not None:
+            self._log_hook_failure()
         if self.keep is not None and (changes := self.broker.take_group_changes()):
             self.keep(changes)
         for event in self.broker.take_log_events():

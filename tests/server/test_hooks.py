@@ -12,6 +12,7 @@ from chatproto import (
     Drop,
     ErrorCode,
     Group,
+    Hook,
     HookError,
     Hooks,
     HookVerdict,
@@ -360,3 +361,82 @@ def test_kick_reaches_other_nodes() -> None:
     # It has gone already.
     world.streams.mail["b#t.1"].append(b"a#t.1 2 0 0\nK 1 0\n")
     world.run()
+
+
+def test_a_hook_that_ends_its_connection_leaves_no_question() -> None:
+    def kick(_: Said) -> None:
+        broker.desk.kick("alice")
+
+    broker = broker_with({Send: [kick]}, "alice", ask_hooks=[Send])
+    send(broker, 1, "SEND alice hi")
+    assert broker.take_hook_questions() == []
+
+
+# What adapters ask for
+
+
+@pytest.mark.parametrize("verdict", [Leave("tea"), None, "hi"])
+def test_an_answer_that_is_no_verdict(verdict: HookVerdict) -> None:
+    broker = broker_with({}, "alice", ask_hooks=[Send])
+    send(broker, 1, "SEND alice hi")
+    [question] = broker.take_hook_questions()
+    broker.decide(question.token, verdict)
+    assert received(broker, 1) == [FAILED.format("SEND")]
+    assert isinstance(broker.take_hook_failure(), HookError)
+
+
+def test_questions_that_nobody_waits_for() -> None:
+    broker = broker_with({}, "alice", "bob", "carol", ask_hooks=[Send])
+    for cid in (1, 2, 3):
+        send(broker, cid, "SEND bob hi")
+    gone, kicked, late = [each.token for each in broker.take_hook_questions()]
+    assert broker.take_withdrawn_questions() == []
+    broker.disconnect(1)
+    broker.desk.kick("bob")
+    broker.tick(20.0)
+    assert broker.take_withdrawn_questions() == [gone, kicked, late]
+    assert broker.take_withdrawn_questions() == []
+    assert broker_with({}, "alice").take_withdrawn_questions() == []
+
+
+def test_hooks_are_wrapped() -> None:
+    calls: list[str] = []
+
+    def wrap(hook: Hook) -> Hook:
+        def run(said: Said) -> HookVerdict | None:
+            calls.append(hook.__name__)
+            return hook(said)
+
+        return run
+
+    broker = broker_with({Send: [upper]}, "alice")
+    broker.wrap_hooks(wrap)
+    send(broker, 1, "SEND alice hi")
+    assert received(broker, 1) == ["alice HI"]
+    assert calls == ["upper"]
+    broker_with({}, "alice").wrap_hooks(wrap)
+
+
+async def wait(_: Said) -> HookVerdict | None:
+    raise AssertionError
+
+
+class Waiter:
+    async def __call__(self, _: Said) -> HookVerdict | None:
+        raise AssertionError
+
+
+@pytest.mark.parametrize(
+    ("hooks", "error", "words"),
+    [
+        ([never], TypeError, r"a mapping from commands .* such as \{Send: \[f\]\}, and no list"),
+        ({Send: never}, TypeError, r"for Send are a list of functions, .* and no function"),
+        ({Send: ["x"]}, TypeError, "a hook for Send is no function: 'x'"),
+        ({Send: [wait]}, TypeError, r"for Send is a coroutine function: only .* <function wait"),
+        ({Send: [never, Waiter()]}, TypeError, "for Send is a coroutine function"),
+        ({"SEND": [never]}, ValueError, "'SEND' can't have hooks"),
+    ],
+)
+def test_what_is_no_table_of_hooks(hooks: Hooks, error: type[Exception], words: str) -> None:
+    with pytest.raises(error, match=words):
+        ChatBroker(hooks=hooks)

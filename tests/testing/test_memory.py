@@ -15,11 +15,16 @@ from chatproto import (
     DuplicateLogin,
     ErrorCode,
     EventKind,
+    Hooks,
+    HookVerdict,
     Limits,
     LoginRefusedError,
     Message,
     Policy,
     Reconnected,
+    Reply,
+    Said,
+    Send,
 )
 from chatproto.testing import MemoryServer, NothingWillArrive
 from chatproto_sync import Client
@@ -456,3 +461,27 @@ def test_kick() -> None:
             alice.receive()
     server.stop()
     assert server.kick("alice") == 0
+
+
+def test_hooks() -> None:
+    """Among them one that uses the server in the middle of its work."""
+
+    def table(server: MemoryServer) -> Hooks:
+        def rule(said: Said) -> HookVerdict | None:
+            event = said.event
+            assert isinstance(event, Send)
+            if event.to == "*mod*":
+                return Reply(b"ended %d" % server.kick(event.data.decode(), "be nice"), "*mod*")
+            # Clients send messages to themselves to see how far the server is.
+            return None if event.to == said.name else Send(event.to, event.data.upper())
+
+        return {Send: [rule]}
+
+    server = MemoryServer(hooks=table)
+    with server.connect(name="alice") as alice, server.connect(name="bob") as bob:
+        alice.send("bob", "hi")
+        assert bob.receive().data == b"HI"
+        alice.send("*mod*", "bob")
+        assert alice.receive() == Message("*mod*", b"ended 1")
+        with pytest.raises(ConnectionLostError, match="be nice"):
+            bob.receive()
