@@ -162,6 +162,7 @@ __all__ = [
     "UserInfo",
     "__version__",
     "encode_data",
+    "parse_ban",
     "parse_proxy_header",
     "split_text",
     "visible",

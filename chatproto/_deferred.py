@@ -45,6 +45,7 @@ from .routing.policy import Broadcasting as Broadcasting
 from .routing.policy import DuplicateLogin as DuplicateLogin
 from .routing.policy import NameRule as NameRule
 from .routing.policy import Policy as Policy
+from .server.bans import parse_ban as parse_ban
 from .server.broker import ChatBroker as ChatBroker
 from .server.close_reason import CloseReason as CloseReason
 from .server.counters import Counters as Counters

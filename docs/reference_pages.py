@@ -267,10 +267,10 @@ OTHER_LINES: Final = {
     "ending although calls of authenticate or hooks go on: …": "Have your `authenticate` end when"
     " it is cancelled.",
     "can't write the state file …, trying again: …. If the server ends before that works, changes"
-    " of groups are lost": "Make room on the disk, or make it writable.",
+    " of groups and bans are lost": "Make room on the disk, or make it writable.",
     "the state file … is written again": "Nothing: all is written.",
-    "the changes of … groups are lost: they are not in the state file …": "The server has ended"
-    " while it could not write. The file has the groups of before.",
+    "the changes of … groups and bans are lost: they are not in the state file …": "The server has"
+    " ended while it could not write. The file has the groups of before.",
     "leaving the state file …: the disk takes too long": "The server has ended without waiting"
     " longer for the disk.",
     "joined the chat … as node …, over Redis at …": "The server is one node of a cluster now, and"

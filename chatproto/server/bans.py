@@ -16,6 +16,21 @@ class Bans:
         # Dicts for sets that keep their order.
         self._names: dict[str, None] = {}
         self._networks: dict[IPv4Network | IPv6Network, None] = {}
+        self._changes: dict[str, bool] | None = None
+
+    def note_changes(self) -> None:
+        """Note what is banned and unbanned from now on, for `take_changes`."""
+        self._changes = {}
+
+    def take_changes(self) -> dict[str, bool]:
+        """What was banned (True) or unbanned (False) since the last call, as `all` shows it.
+
+        What cancels out is left out. Without `note_changes`, there is nothing.
+        """
+        changes = self._changes or {}
+        if changes:
+            self._changes = {}
+        return changes
 
     def all(self) -> list[str]:
         """All bans, as `add` takes them: names first, then addresses and networks."""
@@ -37,6 +52,8 @@ class Bans:
         else:
             is_new = key not in self._networks
             self._networks[key] = None
+        if is_new:
+            self._note(key, banned=True)
         return is_new
 
     def remove(self, what: str) -> bool:
@@ -55,6 +72,8 @@ class Bans:
         else:
             found = key in self._networks
             self._networks.pop(key, None)
+        if found:
+            self._note(key, banned=False)
         return found
 
     def has_name(self, name: str) -> bool:
@@ -69,6 +88,12 @@ class Bans:
         if isinstance(ip, IPv6Address):
             ip = ip.ipv4_mapped or ip
         return any(ip in network for network in self._networks)
+
+    def _note(self, key: str | IPv4Network | IPv6Network, *, banned: bool) -> None:
+        if self._changes is not None:
+            what = key if isinstance(key, str) else _shown(key)
+            if self._changes.pop(what, None) is None:
+                self._changes[what] = banned
 
 
 def parse_ban(what: str) -> str | IPv4Network | IPv6Network:

@@ -50,7 +50,8 @@ class ChatBroker(Generic[ConnectionId]):
             Without them it is as silent as the server that CHAT/1.0 was published with.
         ask: Whether to ask the adapter about each LOGIN; see `take_questions`.
         groups: Groups that exist from the start, such as those from before a restart.
-        note_changes: Whether to note each change of a group for `take_group_changes`.
+        note_changes: Whether to note each change of a group for `take_group_changes`, and of a ban
+            for `take_ban_changes`.
         fast_path: Whether messages that need no closer look take a faster path. The result is the
             same. Tests switch it off to compare.
         bans: The names, addresses and networks that are banned from the start; see `Desk.ban`.
@@ -103,6 +104,8 @@ class ChatBroker(Generic[ConnectionId]):
             self._dispatcher.hub.note_changes()
         for ban in bans:
             self._dispatcher.bans.add(ban)
+        if note_changes:
+            self._dispatcher.bans.note_changes()
         self.desk: Desk = Desk(self._dispatcher)
         """What those who run the server can see and do."""
         self._by_id: dict[ConnectionId, Peer] = self._dispatcher.by_id
@@ -504,6 +507,13 @@ class ChatBroker(Generic[ConnectionId]):
     def take_group_changes(self) -> list[GroupChange]:
         """The changes of groups since the last call, in order, if they are noted."""
         return self._dispatcher.hub.take_changes()
+
+    def take_ban_changes(self) -> dict[str, bool]:
+        """What was banned (True) or unbanned (False) since the last call, if that is noted.
+
+        What cancels out is left out.
+        """
+        return self._dispatcher.bans.take_changes()
 
     def snapshot(self) -> Counters:
         """The counters as they stand now."""

@@ -71,14 +71,15 @@ class Server:
         policy: The rules on which servers may differ.
         limits: The bounds on what clients can make the server hold or do.
         notices: Whether to tell clients why something was refused (protocol.md, section 3).
-        state: The path of a file to keep the groups in, so that they are there after a restart.
-            None to keep them in memory only. The file is made if there is none.
+        state: The path of a file to keep the groups and bans in, so that they are there after a
+            restart. None to keep them in memory only. The file is made if there is none.
         cluster: The URL of a Redis or Valkey, 6.2 or newer, over which this server and others are
             one chat: `redis://HOST:PORT/NAME`, `redis+unix:///PATH/OF/SOCKET?name=NAME`, or with
             Sentinel `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/NAME`; `rediss` in place of
             `redis` for TLS. NAME is the name of the chat. `USER:PASSWORD@` or `:PASSWORD@` may
-            stand before HOST or PATH. Redis also keeps the groups. The server joins the chat before
-            it listens. This needs the extra `cluster`. None for a server that is a chat of its own.
+            stand before HOST or PATH. Redis also keeps the groups and bans. The server joins the
+            chat before it listens. This needs the extra `cluster`. None for a server that is a chat
+            of its own.
         cluster_password: The password of Redis, so that the URL need not have it; None for none.
         node: The name of this server in the cluster, different for each; None for the name of the
             machine and the port.
@@ -145,6 +146,7 @@ class Server:
                 notices=notices,
                 ask=authenticate is not None,
                 groups=() if self._writer is None else self._writer.read(),
+                bans=() if self._writer is None else self._writer.read_bans(),
                 note_changes=self._writer is not None,
                 hooks=hooks(self) if callable(hooks) else (hooks or {}),
                 cluster=self._cluster,
@@ -157,6 +159,7 @@ class Server:
             stack.pop_all()
         if self._writer is not None:
             self._driver.keep = self._writer.keep
+            self._driver.keep_bans = self._writer.keep_bans
         self._authenticator = None
         if authenticate is not None:
             self._authenticator = Authenticator(

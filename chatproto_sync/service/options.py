@@ -366,7 +366,7 @@ OPTIONS: Final = (
     ),
     Option(
         "state",
-        "file to keep the groups in, so that they survive a restart",
+        "file to keep the groups and bans in, so that they survive a restart",
         _not_empty,
         metavar="PATH",
     ),

@@ -178,6 +178,8 @@ class Driver:
         """Called with the token of each such question that nobody waits for any more."""
         self.keep: Callable[[list[GroupChange]], None] | None = None
         """Called with the changes of groups, in order, if the broker notes them."""
+        self.keep_bans: Callable[[dict[str, bool]], None] | None = None
+        """Called with the changes of bans, if the broker notes them."""
         self.on_tick: Callable[[], None] | None = None
         """Called several times a second by the loop that serves."""
         # The times of the last tick, and of the end of the last `step`.
@@ -525,6 +527,8 @@ class Driver:
             self._log_hook_failure()
         if self.keep is not None and (changes := self.broker.take_group_changes()):
             self.keep(changes)
+        if self.keep_bans is not None and (bans := self.broker.take_ban_changes()):
+            self.keep_bans(bans)
         for event in self.broker.take_log_events():
             level = logging.INFO if event.important else logging.DEBUG
             level = logging.ERROR if event.is_error else level

@@ -1,4 +1,4 @@
-"""Why a server cannot keep its groups in a file."""
+"""Why a server cannot keep its groups and bans in a file."""
 
 
 class StateError(Exception):

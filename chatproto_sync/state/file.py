@@ -1,4 +1,4 @@
-"""The state file: an SQLite database of the groups of one server.
+"""The state file: an SQLite database of the groups and bans of one server.
 
 Theory of operation
 ===================
@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import quote
 
-from chatproto import GroupMade, LocalProtocolError, Login, visible
+from chatproto import GroupMade, LocalProtocolError, Login, parse_ban, visible
 
 from .errors import StateError
 from .unwritten import Unwritten
@@ -61,6 +61,7 @@ CREATE TABLE groups (
 CREATE TABLE members (
     group_id INTEGER NOT NULL, name TEXT NOT NULL, PRIMARY KEY (group_id, name)
 ) WITHOUT ROWID;
+CREATE TABLE bans (what TEXT NOT NULL UNIQUE);
 COMMIT;
 """
 
@@ -70,8 +71,11 @@ FROM groups LEFT JOIN members ON members.group_id = groups.id
 ORDER BY groups.id
 """
 
+_READ_BANS: Final = "SELECT what FROM bans ORDER BY rowid"
+
 # The parameters of these statements are JSON: names of groups; groups, each with its creator;
-# groups, each with its members as keys. A statement may run again after part of its work is done.
+# groups, each with its members as keys; bans. A statement may run again after part of its work is
+# done.
 _DELETE_MEMBERS_OF: Final = """
 DELETE FROM members WHERE group_id IN (
     SELECT id FROM groups WHERE name IN (SELECT value FROM json_each(?))
@@ -90,6 +94,9 @@ CROSS JOIN json_each(entry.value) AS member
 """
 _DELETE_MEMBERS: Final = f"DELETE FROM members WHERE (group_id, name) IN ({_PAIRS})"  # noqa: S608 - a constant
 _INSERT_MEMBERS: Final = f"INSERT OR IGNORE INTO members (group_id, name) {_PAIRS}"
+
+_DELETE_BANS: Final = "DELETE FROM bans WHERE what IN (SELECT value FROM json_each(?))"
+_INSERT_BANS: Final = "INSERT OR IGNORE INTO bans (what) SELECT value FROM json_each(?)"
 
 
 class StateFile:
@@ -135,6 +142,15 @@ class StateFile:
             yield from _read(self._connection)
             self._is_good = True
 
+    def read_bans(self) -> list[str]:
+        """The bans in the file, the oldest first.
+
+        Raises:
+            StateError: They can't be read, or one of them is no ban.
+        """
+        with _explaining(self.name):
+            return _read_bans(self._connection)
+
     def write(self, unwritten: Unwritten) -> None:
         """Write changes. When this returns, they are on the disk.
 
@@ -169,6 +185,8 @@ class StateFile:
                 (_INSERT_GROUPS, made),
                 (_DELETE_MEMBERS, left),
                 (_INSERT_MEMBERS, added),
+                (_DELETE_BANS, [what for what, is_new in unwritten.bans.items() if not is_new]),
+                (_INSERT_BANS, [what for what, is_new in unwritten.bans.items() if is_new]),
             ):
                 if rows:
                     execute(statement, (json.dumps(rows),))
@@ -264,6 +282,7 @@ def check_state_file(path: str | os.PathLike[str]) -> None:
             _check(connection, name)
             for _ in _read(connection):
                 pass
+            _read_bans(connection)
 
 
 def _refuse_others(path: Path) -> None:
@@ -324,6 +343,15 @@ def _read(connection: sqlite3.Connection) -> Iterator[GroupMade]:
         # A group without members has one row, with NULL in the last column.
         members = () if first is None else (first, *(row[3] for row in others))
         yield GroupMade(names[group], names[creator], tuple(names[each] for each in members))
+
+
+def _read_bans(connection: sqlite3.Connection) -> list[str]:
+    bans = [what for (what,) in connection.execute(_READ_BANS)]
+    for each in bans:
+        if not isinstance(each, str):
+            raise TypeError(f"{each!r} is no text")
+        parse_ban(each)
+    return bans
 
 
 class _Names(dict[str, str]):

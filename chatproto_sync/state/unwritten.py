@@ -1,6 +1,6 @@
-"""The difference between the groups of a server and those in its file."""
+"""The difference between the groups and bans of a server and those in its file."""
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import assert_never
 
@@ -20,18 +20,22 @@ class GroupDifference:
 
 
 class Unwritten:
-    """Changes of groups that are not in the file yet, summed up for each group.
+    """Changes of groups and bans that are not in the file yet, summed up for each of them.
 
     Changes that cancel out take no memory. So this holds at most the groups in the file and the
-    groups of the server together, even if the file can't be written for a long time.
+    groups of the server together, even if the file can't be written for a long time. The same is
+    true of bans.
     """
 
     def __init__(self) -> None:
         self.by_group: dict[str, GroupDifference] = {}
         """The difference for each group that has one; do not change it."""
+        self.bans: dict[str, bool] = {}
+        """True for a ban that the file does not have yet, False for one that it still has; do not
+        change it."""
 
     def __len__(self) -> int:
-        return len(self.by_group)
+        return len(self.by_group) + len(self.bans)
 
     def note(self, changes: Iterable[GroupChange]) -> None:
         """Add changes, in the order in which they have happened."""
@@ -56,13 +60,20 @@ class Unwritten:
                 case _:
                     assert_never(change)
 
+    def note_bans(self, changes: Mapping[str, bool]) -> None:
+        """Add changes of bans: True for a new one, False for one that was lifted."""
+        for what, banned in changes.items():
+            if self.bans.pop(what, None) is None:
+                self.bans[what] = banned
+
     def take(self, most: int) -> "Unwritten":
-        """Take changes out, those of the same group together.
+        """Take changes out: those of bans all at once, those of the same group together.
 
         Args:
             most: Stop when there are so many groups and members.
         """
         taken = Unwritten()
+        taken.bans, self.bans = self.bans, {}
         size = 0
         # One walk: a dict from which the first is taken again and again takes quadratic time.
         for group, there in self.by_group.items():
@@ -76,6 +87,8 @@ class Unwritten:
 
     def put_back(self, taken: "Unwritten") -> None:
         """Put back changes that `take` has returned. Changes noted since then come after them."""
+        later_bans, self.bans = self.bans, taken.bans
+        self.note_bans(later_bans)
         for group, there in taken.by_group.items():
             later = self.by_group.pop(group, None)
             self.by_group[group] = there

@@ -1,9 +1,9 @@
-"""Writing changes of groups to the state file, on a thread of its own."""
+"""Writing changes of groups and bans to the state file, on a thread of its own."""
 
 import logging
 import os
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Final
 
 from chatproto import GroupChange, GroupMade
@@ -27,10 +27,10 @@ logger: Final = logging.getLogger("chatproto.server")
 
 
 class StateWriter:
-    """Keeps the groups of a server in its file.
+    """Keeps the groups and the bans of a server in its file.
 
     A disk that is full or fails does not stop the chat: the changes wait in memory, summed up for
-    each group, until the file can be written again. The log says when that begins, and when it is
+    each of them, until the file can be written again. The log says when that begins, and when it is
     over.
 
     Args:
@@ -59,6 +59,14 @@ class StateWriter:
         """
         return self._file.read()
 
+    def read_bans(self) -> list[str]:
+        """The bans in the file. Call it before `start`.
+
+        Raises:
+            StateError: They can't be read.
+        """
+        return self._file.read_bans()
+
     def start(self) -> None:
         """Start the thread.
 
@@ -71,6 +79,12 @@ class StateWriter:
         """Have changes written soon. Returns at once."""
         with self._lock:
             self._unwritten.note(changes)
+        self._changed.set()
+
+    def keep_bans(self, changes: Mapping[str, bool]) -> None:
+        """The same for changes of bans: True for a new one, False for one that was lifted."""
+        with self._lock:
+            self._unwritten.note_bans(changes)
         self._changed.set()
 
     def close(self) -> None:
@@ -101,7 +115,7 @@ class StateWriter:
                 break
         if self._failing:
             logger.error(
-                "the changes of %d groups are lost: they are not in the state file %s",
+                "the changes of %d groups and bans are lost: they are not in the state file %s",
                 len(self._unwritten),
                 self._file.name,
             )
@@ -131,7 +145,7 @@ class StateWriter:
             self._failing = True
             logger.error(
                 "can't write the state file %s, trying again: %s. If the server ends before that"
-                " works, changes of groups are lost",
+                " works, changes of groups and bans are lost",
                 self._file.name,
                 error,
             )

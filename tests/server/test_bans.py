@@ -40,6 +40,19 @@ def test_what_can_not_be_banned(what: str) -> None:
         bans.remove(what)
 
 
+def test_changes_that_cancel_out_are_left_out() -> None:
+    bans = Bans()
+    bans.add("alice")
+    assert bans.take_changes() == {}
+    bans.note_changes()
+    for what in ("bob", "192.0.2.7/24", "carol", "bob"):
+        bans.add(what)
+    for what in ("alice", "carol", "nobody"):
+        bans.remove(what)
+    assert bans.take_changes() == {"bob": True, "192.0.2.0/24": True, "alice": False}
+    assert bans.take_changes() == {}
+
+
 def test_an_address_in_a_network_with_host_bits() -> None:
     bans = Bans()
     bans.add("192.0.2.7/24")

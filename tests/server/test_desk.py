@@ -227,3 +227,11 @@ def test_bans_survive_a_lost_ledger_and_come_with_a_snapshot() -> None:
     world.streams.snapshot = 0, world.nodes["a"].cluster.lose_ledger()
     world.nodes["a"].load()
     assert world.add("b").broker.desk.bans() == ["carol"]
+
+
+def test_changes_of_bans_are_noted() -> None:
+    broker: ChatBroker[int] = ChatBroker(bans=["bob"], note_changes=True)
+    broker.desk.ban("192.0.2.7")
+    broker.desk.unban("bob")
+    assert broker.take_ban_changes() == {"192.0.2.7": True, "bob": False}
+    assert broker.take_ban_changes() == {}

@@ -5,7 +5,7 @@ import threading
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import pytest
@@ -56,6 +56,20 @@ def test_groups_survive_a_restart(start: Start, path: Path) -> None:
         alice.write(b"CHAT/1.0 SEND *groups* add tea erin\n")
         assert alice.read_line() == b"CHAT/1.0 RECEIVE *groups* added tea erin alice\n"
         assert server.snapshot().groups == 1
+
+
+def test_bans_survive_a_restart(start: Start, path: Path) -> None:
+    for _ in range(2):
+        with start(port=0, state=path) as running, SocketClient(running.addresses[0]) as client:
+            server = cast(chatproto_sync.Server, running)
+            server.ban("bob")
+            client.write(b"CHAT/1.0 LOGIN bob\n")
+            assert b" ERR REFUSED LOGIN " in client.read_line()
+            assert server.bans() == ["bob"]
+    with start(port=0, state=path) as running:
+        assert cast(chatproto_sync.Server, running).unban("bob")
+    with start(port=0, state=path) as running, clients(running.addresses[0], "bob"):
+        pass
 
 
 def test_silent_servers_keep_their_groups_too(start: Start, path: Path) -> None:

@@ -57,6 +57,30 @@ def test_the_oldest_group_comes_first(path: Path) -> None:
         assert [each.group for each in file.read()] == ["d", "b", "c"]
 
 
+def test_bans_are_there_again(path: Path) -> None:
+    for changes in (
+        {"bob": True, "192.0.2.0/24": True},
+        {"192.0.2.0/24": False, "bob": True, "alice": True},
+    ):
+        with closing(StateFile(path)) as file:
+            found = unwritten()
+            found.note_bans(changes)
+            file.write(found)
+            # After an error, nobody knows if it is there already.
+            file.write(found)
+    with closing(StateFile(path)) as file:
+        assert file.read_bans() == ["bob", "alice"]
+    check_state_file(path)
+
+
+@pytest.mark.parametrize("ban", ["'a b'", "x'c0000207'"])
+def test_what_is_no_ban(ban: str, path: Path) -> None:
+    write(path)
+    execute(path, f"INSERT INTO bans (what) VALUES ({ban})")
+    with pytest.raises(StateError, match="damaged"):
+        check_state_file(path)
+
+
 def test_to_write_once_more_does_no_harm(path: Path) -> None:
     """After an error, nobody knows if it is there already."""
     write(path, TEA, GroupMade("chess", "bob", ("bob",)))

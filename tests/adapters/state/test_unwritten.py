@@ -132,3 +132,17 @@ def test_the_changes_of_a_hub_sum_up() -> None:
     unwritten.note(hub.take_changes())
     [(group, there)] = unwritten.by_group.items()
     assert (group, there.creator, list(there.members)) == ("tea", "alice", ["bob"])
+
+
+def test_changes_of_bans_sum_up() -> None:
+    """Also those that a failed write puts back."""
+    found = Unwritten()
+    found.note_bans({"alice": True, "bob": False, "carol": True})
+    found.note_bans({"alice": False})
+    taken = found.take(1)
+    assert taken.bans == {"bob": False, "carol": True}
+    assert not found
+    found.note_bans({"bob": True, "dan": True})
+    found.put_back(taken)
+    assert found.bans == {"carol": True, "dan": True}
+    assert len(found) == 2

@@ -150,7 +150,7 @@ def test_a_disk_that_is_full(path: Path, log: Log, monkeypatch: pytest.MonkeyPat
     first, second = log.lines
     assert first == (
         f"ERROR can't write the state file {path}, trying again: database or disk is full."
-        " If the server ends before that works, changes of groups are lost"
+        " If the server ends before that works, changes of groups and bans are lost"
     )
     assert second == f"WARNING the state file {path} is written again"
     found = read(path)
@@ -194,7 +194,7 @@ def test_a_disk_that_stays_full_to_the_end(path: Path, log: Log, disk: Disk) -> 
         disk.error = sqlite3.OperationalError("database or disk is full")
         writer.keep([GroupEnded("tea"), GroupMade("chess", "bob", ())])
     assert log.lines[-1] == (
-        f"ERROR the changes of 2 groups are lost: they are not in the state file {path}"
+        f"ERROR the changes of 2 groups and bans are lost: they are not in the state file {path}"
     )
     assert list(read(path)) == ["tea"]
 
