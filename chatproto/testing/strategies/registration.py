@@ -27,6 +27,7 @@ from ...routing.hub import ChatHub
 from ...routing.limits import GroupLimits
 from ...server.broker import ChatBroker
 from ...server.counters import Counters
+from ...server.desk import Desk
 from ...server.hooks import Refusal, Reply
 from ...server.lag import LagHistogram
 from ...server.limits import Limits
@@ -107,6 +108,11 @@ _FIELDS: Final[dict[type[Any], Fields]] = {
         "groups": st.lists(
             st.deferred(lambda: st.from_type(GroupMade)), max_size=3, unique_by=lambda it: it.group
         ),
+    },
+    Desk: {
+        "dispatcher": st.deferred(lambda: st.from_type(ChatBroker)).map(
+            lambda broker: broker._dispatcher
+        )
     },
     Counters: {each.name: _NUMBER for each in fields(Counters) if each.type is int},
     LagHistogram: {
