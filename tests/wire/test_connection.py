@@ -1,5 +1,6 @@
 """chatproto.wire.connection: one end of one connection."""
 
+import re
 from itertools import islice
 
 import pytest
@@ -328,3 +329,32 @@ def test_other_limits_hold_from_the_next_line_on() -> None:
     connection.reconfigure(LineLimits(max_line=512, bad_lines=1))
     events = connection.receive_data(long)
     assert [type(each) for each in events] == [Invalid, ConnectionClosed]
+
+
+@pytest.mark.parametrize("rest", [b"", b"CHAT/1.0 SEND bob ha", b"\n" * 4])
+@pytest.mark.parametrize(
+    "before",
+    [
+        b"",
+        LOGIN,
+        LOGIN + b"CHAT/1.0 SEND bob hi",
+        LOGIN + b"\n" * 2,
+        LOGIN + b"\n" * 3,
+        LOGIN + LOGOUT,
+    ],
+)
+@pytest.mark.parametrize("number", [RUN - 1, RUN, RUN + 1])
+def test_a_run_of_messages_gives_the_events_of_its_lines(
+    number: int, before: bytes, rest: bytes
+) -> None:
+    run = HI * number
+    one, other = (ChatConnection(Role.SERVER, LineLimits(bad_lines=3)) for _ in range(2))
+    expected = [
+        event
+        for line in re.findall(rb"[^\n]*\n|[^\n]+", before + run + rest)
+        for event in one.receive_data(line)
+    ]
+    assert [*other.receive_data(before), *other.receive_data(run + rest)] == expected
+    # A bad line in front does not count any more after a good one.
+    assert other.receive_data(b"\n\n") == one.receive_data(b"\n\n")
+    assert other.state is one.state
