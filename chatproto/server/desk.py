@@ -1,7 +1,7 @@
 """What those who run a server can see and do while it runs."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from ..routing.groups import GroupRecord
 from ..wire.codec import encode
@@ -9,10 +9,8 @@ from ..wire.events import Receive
 from ..wire.line_buffer import has_long_line
 from ..wire.names import SERVER_NAME, check_name, is_reserved
 from .bans import parse_ban
+from .dispatcher import Dispatcher
 from .peer import Peer, Phase, Waiting
-
-if TYPE_CHECKING:
-    from .dispatcher import Dispatcher
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +70,7 @@ class Desk:
     Get it from `ChatBroker.desk`.
     """
 
-    def __init__(self, dispatcher: "Dispatcher") -> None:
+    def __init__(self, dispatcher: Dispatcher) -> None:
         self._dispatcher = dispatcher
 
     # To look

@@ -47,9 +47,9 @@ class Server:
     those of `chatproto_sync.Server`, but `authenticate` is awaited for each LOGIN, and `hooks` may
     have coroutine functions too (`AsyncHook`). The server cancels a call of `authenticate` after
     `Limits.auth_timeout`, and a call of a hook after `Limits.hook_timeout`, or when it ends the
-    connection. It cancels all calls when it shuts down. A call may shield itself from that, or wait for a thread
-    without `abandon_on_cancel=True`. Then the server ends without it, after `Limits.grace` or
-    `abort`. The program may still have to wait: trio's event loop waits for such a call, and Python
+    connection. It cancels all calls when it shuts down. A call may shield itself from that, or wait
+    for a thread without `abandon_on_cancel=True`. Then the server ends without it, after
+    `Limits.grace` or `abort`. The program may still have to wait: trio's event loop waits for such a call, and Python
     waits for threads that are not daemons, such as AnyIO's on asyncio.
 
     Making a server blocks while the system looks up `host`, while it reads `state`, and while it

@@ -111,7 +111,7 @@ _FIELDS: Final[dict[type[Any], Fields]] = {
     },
     Desk: {
         "dispatcher": st.deferred(lambda: st.from_type(ChatBroker)).map(
-            lambda broker: broker._dispatcher
+            lambda broker: broker._dispatcher  # noqa: SLF001 - only a broker makes one
         )
     },
     Counters: {each.name: _NUMBER for each in fields(Counters) if each.type is int},
