@@ -44,6 +44,7 @@ class Chaos:
         ends: Whether connections end and names change.
         policy: The policy of the chat.
         limits: The limits of each node.
+        ask: Whether each login waits for an answer.
     """
 
     def __init__(
@@ -55,7 +56,9 @@ class Chaos:
         ends: bool,
         policy: Policy,
         limits: Limits,
+        ask: bool = False,
     ) -> None:
+        self.ask = ask
         self.choose = choose
         self.faults = faults
         self.ends = ends
@@ -72,8 +75,6 @@ class Chaos:
         self.arrived: set[tuple[int, int]] = set()
         self.seen: Counter[str] = Counter()
         self.log: list[str] = []
-        # Entries that were appended with a connection that has been cut, and may still come.
-        self.in_flight: list[tuple[str | None, bytes]] = []
         for index in range(nodes):
             self.start("abcd"[index])
 
@@ -86,6 +87,7 @@ class Chaos:
             limits=self.limits,
             token=f"t{self.incarnations}",
             fast_path=bool(self.choose(2)),
+            ask=self.ask,
         )
         node.broker.tick(self.now)
         self.nodes.append(node)
@@ -104,10 +106,13 @@ class Chaos:
             (2, self.tick),
             (1, self.stop_reading),
         ]
+        if self.ask:
+            steps += [(4, self.answer)]
         if self.ends:
-            steps += [(1, self.end_client), (2, self.rename)]
+            steps += [(1, self.end_client), (2, self.rename), (1, self.leave)]
         if self.faults:
             steps += [(1, self.cut), (1, self.restart), (1, self.tick_long), (1, self.lose_tail)]
+            steps += [(1, self.lose_all), (1, self.trim)]
         total = sum(weight for weight, _ in steps)
         at = self.choose(total)
         for weight, function in steps:
@@ -146,7 +151,8 @@ class Chaos:
             if kind < 5:
                 client.sent += 1
                 self.sends += 1
-                lines.append(f"SEND {name} {client.index}.{client.sent}.0 {'x' * self.choose(60)}")
+                size = self.choose(60) if self.choose(8) else self.choose(450)
+                lines.append(f"SEND {name} {client.index}.{client.sent}.0 {'x' * size}")
             elif kind < 7:
                 client.sent += 1
                 lines.append(f"BROADCAST {group} {client.index}.{client.sent}.1")
@@ -166,6 +172,13 @@ class Chaos:
         client = self.pick(each for each in self.clients.values() if not each.over)
         if client is not None:
             self.say(client, f"LOGIN {self.pick(NAMES)}")
+
+    def answer(self) -> None:
+        self.answer_of(self.pick(self.nodes))
+
+    def answer_of(self, node: TestNode) -> None:
+        for question in node.broker.take_questions():
+            node.broker.answer(question.token, allowed=bool(self.choose(8)))
 
     def end_client(self) -> None:
         client = self.pick(each for each in self.clients.values() if not each.over)
@@ -205,18 +218,24 @@ class Chaos:
     def read_of(self, node: TestNode, entries: int, mails: int) -> None:
         if node.cut:
             return
+        # Both are read at once, before anything of it is executed.
+        box = node.cluster.name
+        begin = node.mail_read[box]
+        inbox = self.streams.mail[box][begin : begin + mails]
+        node.mail_read[box] += len(inbox)
+        node.read = max(node.read, self.streams.trimmed)
         for _ in range(entries):
             if node.read < len(self.streams.ledger):
                 node.read += 1
                 node.cluster.receive_ledger(self.streams.ledger[node.read - 1], str(node.read))
-        box = node.cluster.name
-        for _ in range(mails):
-            if node.mail_read[box] < len(self.streams.mail[box]):
-                node.mail_read[box] += 1
-                node.cluster.receive_mail(self.streams.mail[box][node.mail_read[box] - 1])
+        for mail in inbox:
+            node.cluster.receive_mail(mail)
         snapshot = node.cluster.take_snapshot()
-        if snapshot is not None:
-            self.streams.snapshot = int(snapshot.id), snapshot.data
+        stored = self.streams.snapshot
+        if snapshot is not None and node.epoch == self.streams.epoch:
+            position = int(snapshot.id)
+            if stored is None or stored[0] < position:
+                self.streams.snapshot = position, snapshot.data
         if node.cluster.is_broken:
             self.rejoin(node)
 
@@ -286,7 +305,12 @@ class Chaos:
             node.cluster.set_connected(False)
 
     def reconnect(self, node: TestNode) -> None:
-        if node.read > len(self.streams.ledger) or node.seen_cut > 0:
+        if (
+            node.read > len(self.streams.ledger)
+            or node.read < self.streams.trimmed
+            or node.seen_cut > 0
+            or node.epoch != self.streams.epoch
+        ):
             self.rejoin(node)
         self.read_of(node, 10_000, 10_000)
         node.cluster.set_connected(True)
@@ -296,8 +320,10 @@ class Chaos:
         self.log.append(f"rejoin {node.cluster.name}")
         node.seen_cut = 0
         groups = node.cluster.lose_ledger()
-        if not self.streams.ledger and self.streams.snapshot is None:
+        is_new = self.streams.epoch > 0 and self.streams.first is None
+        if self.streams.snapshot is None and (is_new or not self.streams.ledger):
             self.streams.snapshot = 0, groups
+            self.streams.first = groups
         node.load()
 
     def lose_tail(self) -> None:
@@ -305,7 +331,7 @@ class Chaos:
         if self.choose(4):
             return
         self.log.append("lose tail")
-        keep = max(0, len(self.streams.ledger) - self.choose(5))
+        keep = max(self.streams.trimmed, len(self.streams.ledger) - self.choose(5))
         if self.streams.snapshot is not None and self.streams.snapshot[0] > keep:
             keep = self.streams.snapshot[0]
         del self.streams.ledger[keep:]
@@ -322,12 +348,58 @@ class Chaos:
             if not node.cut:
                 self.reconnect(node)
 
+    def lose_all(self) -> None:
+        """Somebody empties Redis. The nodes notice one after another."""
+        if self.choose(12):
+            return
+        self.log.append("lose all")
+        self.streams.epoch += 1
+        self.streams.ledger.clear()
+        self.streams.mail.clear()
+        self.streams.snapshot = self.streams.first = None
+        self.streams.trimmed = 0
+        for node in self.nodes:
+            node.read = 0
+            node.mail_read.clear()
+            if not node.cut and self.choose(2):
+                self.reconnect(node)
+
+    def trim(self) -> None:
+        """Redis forgets the entries that are in the snapshot, whoever has read them."""
+        if self.streams.snapshot is not None:
+            self.streams.trimmed = max(self.streams.trimmed, self.streams.snapshot[0])
+
+    def leave(self) -> None:
+        """A node shuts down, and another one starts under its name."""
+        if self.choose(4):
+            return
+        node = self.pick(self.nodes)
+        self.log.append(f"leave {node.cluster.name}")
+        self.read_of(node, 10_000, 10_000)
+        node.broker.drain()
+        node.cluster.leave()
+        for _ in range(20):
+            self.tick()
+            self.write_of(node)
+            for each in self.nodes:
+                self.append_of(each)
+            for each in self.nodes:
+                self.read_of(each, 1000, 1000)
+            if node.cluster.left:
+                break
+        assert node.cluster.left or self.faults
+        self.replace(node)
+
     def restart(self) -> None:
         """Kill a node, and start another one under its name."""
         if self.choose(3):
             return
         node = self.pick(self.nodes)
         self.log.append(f"kill {node.cluster.name}")
+        self.replace(node)
+
+    def replace(self, node: TestNode) -> None:
+        """Start another node in the place of one that has ended."""
         self.nodes.remove(node)
         for cid in [each.cid for each in self.clients.values() if each.node is node]:
             del self.clients[cid]
@@ -354,6 +426,8 @@ class Chaos:
                     "TOO_MANY",
                     "UNAVAILABLE",
                     "NOT_LOGGED_IN",
+                    "AUTH_FAILED",
+                    "SHUTTING_DOWN",
                 ], line
                 client.refused += words[3] == "SEND"
                 self.seen[words[2]] += 1
@@ -370,7 +444,7 @@ class Chaos:
     def settle(self) -> None:
         """Let all be done."""
         for node in self.nodes:
-            if node.cut:
+            if node.cut or node.epoch != self.streams.epoch:
                 node.cut = False
                 self.reconnect(node)
         for client in self.clients.values():
@@ -381,6 +455,7 @@ class Chaos:
                 break
             self.tick(0.1)
             for node in self.nodes:
+                self.answer_of(node)
                 self.write_of(node)
                 self.append_of(node)
             for node in self.nodes:
@@ -428,8 +503,8 @@ class Chaos:
     def observer(self) -> TestNode:
         """A node that has read the whole ledger, and has said nothing."""
         streams = Streams(ledger=list(self.streams.ledger))
-        if self.streams.snapshot is not None and self.streams.snapshot[0] == 0:
-            streams.snapshot = self.streams.snapshot
+        if self.streams.first is not None:
+            streams.snapshot = 0, self.streams.first
         return TestNode(streams, "observer", policy=self.policy, limits=self.limits, token="t")
 
     def check_nothing_lost(self) -> None:

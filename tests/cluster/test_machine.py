@@ -41,9 +41,12 @@ class ClusterMachine(RuleBasedStateMachine):
         nodes=st.integers(2, 4),
         policy=st.sampled_from(POLICIES),
         limits=st.sampled_from(LIMITS),
+        ask=st.booleans(),
         snapshots=st.sampled_from([3, 20, 10_000]),
     )
-    def start(self, seed: int, nodes: int, policy: Policy, limits: Limits, snapshots: int) -> None:
+    def start(
+        self, seed: int, nodes: int, policy: Policy, limits: Limits, ask: bool, snapshots: int
+    ) -> None:
         self.before = cluster.SNAPSHOT_ENTRIES
         cluster.SNAPSHOT_ENTRIES = snapshots
         self.chaos = Chaos(
@@ -53,6 +56,7 @@ class ClusterMachine(RuleBasedStateMachine):
             ends=self.ends,
             policy=policy,
             limits=limits,
+            ask=ask,
         )
 
     @rule(times=st.integers(1, 6))
@@ -86,6 +90,7 @@ class ClusterMachine(RuleBasedStateMachine):
     def end(self) -> None:
         self.chaos.end_client()
         self.chaos.rename()
+        self.chaos.leave()
 
     @precondition(lambda self: self.faults)
     @rule()
@@ -106,6 +111,8 @@ class ClusterMachine(RuleBasedStateMachine):
     @rule()
     def lose_tail(self) -> None:
         self.chaos.lose_tail()
+        self.chaos.lose_all()
+        self.chaos.trim()
 
     def teardown(self) -> None:
         if not hasattr(self, "chaos"):

@@ -16,6 +16,11 @@ class Streams:
     ledger: list[bytes] = field(default_factory=list)
     mail: defaultdict[str, list[bytes]] = field(default_factory=lambda: defaultdict(list))
     snapshot: tuple[int, bytes] | None = None
+    # The snapshot that the ledger began with, if it did not begin empty.
+    first: bytes | None = None
+    # How many entries a real ledger would not have any more; how often all was lost.
+    trimmed: int = 0
+    epoch: int = 0
 
 
 class TestNode:
@@ -33,14 +38,21 @@ class TestNode:
         fast_path: bool = True,
         token: str = "t",
         hooks: Hooks = NO_HOOKS,
+        ask: bool = False,
     ) -> None:
         self.streams = streams
         self.cluster = Cluster(name, token=token)
         self.broker: ChatBroker[str] = ChatBroker(
-            policy=policy, limits=limits, cluster=self.cluster, fast_path=fast_path, hooks=hooks
+            policy=policy,
+            limits=limits,
+            cluster=self.cluster,
+            fast_path=fast_path,
+            hooks=hooks,
+            ask=ask,
         )
         self.broker.tick(0.0)
         self.read = 0
+        self.epoch = streams.epoch
         self.mail_read: defaultdict[str, int] = defaultdict(int)
         self.cut = False
         # How much of what it has read the ledger has lost.
@@ -55,6 +67,7 @@ class TestNode:
     def load(self) -> None:
         """Begin with what is stored."""
         snapshot = self.streams.snapshot
+        self.epoch = self.streams.epoch
         self.read = 0 if snapshot is None else snapshot[0]
         self.cluster.load(None if snapshot is None else snapshot[1])
         self.hear()
