@@ -181,6 +181,19 @@ def test_pages_show_the_bots_of_the_readme() -> None:
     assert taught.splitlines()[:-2] == first.splitlines()
 
 
+def test_page_about_clients_shows_the_client_that_is_checked() -> None:
+    page = text_of(DOCS / "how-to" / "check-a-client.md")
+    assert f"```py\n{text_of(ROOT / 'examples' / 'checked_client.py')}```\n" in page
+
+
+def test_pages_include_files_that_exist() -> None:
+    for path in PAGES:
+        # Ruff formats the blocks of Python in a page, and with that the marks.
+        assert "--8 <" not in text_of(path)
+        for name in re.findall(r'^--8<-- "(.+)"$', text_of(path), re.MULTILINE):
+            assert (DOCS / name).is_file() or (ROOT / name).is_file(), name
+
+
 def test_the_important_pages_have_snippets() -> None:
     assert {page_name(path) for path in PAGES_WITH_PYTHON} >= {
         "README.md",
