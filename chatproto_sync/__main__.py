@@ -62,7 +62,7 @@ def _run(arguments: Sequence[str], signals: Signals) -> int:
         settings = read()
         begin_log(settings)
         certificate = first_certificate(settings)
-        parameters = parameters_of(settings, certificate)
+        parameters = parameters_of(settings, certificate, takes_async=False)
     except ValueError as error:
         parser.error(str(error))
     if settings.values["check"]:

@@ -61,7 +61,15 @@ GROUPS: Final = {
     "The command itself": ("config", "check", "backend"),
     "Where it listens": ("host", "port", "reuse-port", "unix", "unix-mode", "proxy-protocol"),
     "TLS": ("tls-cert", "tls-key", "tls-key-password-file", "tls-client-ca"),
-    "Rules": ("policy", "duplicate-login", "broadcasting", "names", "adding", "no-notices"),
+    "Rules": (
+        "policy",
+        "duplicate-login",
+        "broadcasting",
+        "names",
+        "adding",
+        "no-notices",
+        "hooks",
+    ),
     "Groups that survive a restart": ("state",),
     "Many servers as one chat": (
         "cluster",

@@ -152,11 +152,15 @@ def check_verdict(verdict: object, event: Command) -> None:
         )
 
 
-def check_hooks(hooks: object) -> None:
-    """Check that something is a table of plain hooks.
+def check_hooks(hooks: object, *, takes_async: bool = False) -> None:
+    """Check that something is a table of hooks.
+
+    Args:
+        hooks: What should be one.
+        takes_async: Whether coroutine functions may be among the hooks.
 
     Raises:
-        TypeError: It is none.
+        TypeError: It is none, or has coroutine functions.
         ValueError: One of the commands can't have hooks.
     """
     if not isinstance(hooks, Mapping):
@@ -174,7 +178,7 @@ def check_hooks(hooks: object) -> None:
         for hook in functions:
             if not callable(hook):
                 raise TypeError(f"a hook for {command.__name__} is no function: {hook!r}")
-            if is_async(hook):
+            if is_async(hook) and not takes_async:
                 raise TypeError(
                     f"a hook for {command.__name__} is a coroutine function: only the server of "
                     f"chatproto_anyio can take {hook!r}"

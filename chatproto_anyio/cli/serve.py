@@ -124,7 +124,7 @@ def _start(arguments: dict[str, Any], signals: Signals) -> None:
             _require("prometheus_client", settings.name_of("metrics_port"))
         begin_log(settings)
         certificate = first_certificate(settings)
-        parameters = parameters_of(settings, certificate)
+        parameters = parameters_of(settings, certificate, takes_async=True)
     except ValueError as error:
         raise click.UsageError(str(error)) from None
     if settings.values["check"]:

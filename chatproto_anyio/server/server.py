@@ -49,8 +49,8 @@ class Server:
     `Limits.auth_timeout`, and a call of a hook after `Limits.hook_timeout`, or when it ends the
     connection. It cancels all calls when it shuts down. A call may shield itself from that, or wait
     for a thread without `abandon_on_cancel=True`. Then the server ends without it, after
-    `Limits.grace` or `abort`. The program may still have to wait: trio's event loop waits for such a call, and Python
-    waits for threads that are not daemons, such as AnyIO's on asyncio.
+    `Limits.grace` or `abort`. The program may still have to wait: trio's event loop waits for such
+    a call, and Python waits for threads that are not daemons, such as AnyIO's on asyncio.
 
     Making a server blocks while the system looks up `host`, while it reads `state`, and while it
     joins `cluster`. Inside a running loop, use `serve`.
@@ -103,7 +103,6 @@ class Server:
                 notices=notices,
                 ask=authenticate is not None,
                 groups=() if self._writer is None else self._writer.read(),
-                bans=() if self._writer is None else self._writer.read_bans(),
                 note_changes=self._writer is not None,
                 hooks=plain,
                 ask_hooks=asynchronous,
@@ -117,7 +116,6 @@ class Server:
             stack.pop_all()
         if self._writer is not None:
             self._driver.keep = self._writer.keep
-            self._driver.keep_bans = self._writer.keep_bans
         self._grace = limits.grace
         self._stopping = False
         self._logins = None

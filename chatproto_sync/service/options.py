@@ -14,6 +14,7 @@ from typing import Any, Final
 from chatproto import Limits, Policy, ProxyNetworks
 
 from ..sockets.addresses import DEFAULT_PORT, PORT_MAX
+from .hooks import parse_place
 from .logs import JsonFormatter
 from .units import SIZE, TIME, Unit
 
@@ -363,6 +364,13 @@ OPTIONS: Final = (
         is_flag=True,
         toml=bool,
         is_live=True,
+    ),
+    Option(
+        "hooks",
+        "hooks of your own: a table, or a function that makes it, in a Python module in the current"
+        " directory or installed, such as rules:HOOKS",
+        parse_place,
+        metavar="MODULE:NAME",
     ),
     Option(
         "state",

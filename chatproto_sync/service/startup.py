@@ -21,6 +21,7 @@ from ..sockets.errors import reason_of
 from ..state.errors import StateError
 from .certificates import Certificate, CertificateError, CertificateFiles
 from .errors import StartError
+from .hooks import load_hooks
 from .logs import log_to_stderr, logs_json
 from .options import LOG_FORMATS, Option
 from .settings import Settings, in_use, limits_of, policy_of
@@ -70,15 +71,18 @@ def first_certificate(settings: Settings) -> Certificate | None:
         raise ValueError(f"can't use TLS: {error}") from error
 
 
-def parameters_of(settings: Settings, certificate: Certificate | None) -> dict[str, Any]:
+def parameters_of(
+    settings: Settings, certificate: Certificate | None, *, takes_async: bool
+) -> dict[str, Any]:
     """The parameters of a `Server` that the options say.
 
     Args:
         settings: The options.
         certificate: The server's certificate; None for no TLS.
+        takes_async: Whether the server takes hooks that are coroutine functions.
 
     Raises:
-        ValueError: The limits make no sense.
+        ValueError: The limits make no sense, or the hooks can't be used.
     """
     values = settings.values
     return {
@@ -93,8 +97,22 @@ def parameters_of(settings: Settings, certificate: Certificate | None) -> dict[s
         "limits": limits_of(settings),
         "notices": not values["no_notices"],
         "state": values["state"],
+        "hooks": _hooks_of(settings, takes_async=takes_async),
         **_cluster_parameters(settings),
     }
+
+
+def _hooks_of(settings: Settings, *, takes_async: bool) -> Any:
+    """The hooks that the options say; None for none.
+
+    Raises:
+        ValueError: They can't be used.
+    """
+    text = settings.values["hooks"]
+    try:
+        return None if text is None else load_hooks(text, takes_async=takes_async)
+    except ValueError as error:
+        raise ValueError(f"{settings.name_of('hooks')}: {error}") from error
 
 
 def _cluster_parameters(settings: Settings) -> dict[str, Any]:

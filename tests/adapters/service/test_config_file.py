@@ -45,9 +45,11 @@ def example(option: Option) -> str:
     if option.choices:
         value = f'"{option.choices[-1]}"'
     elif option.toml is str:
-        value = {"unix-mode": '"600"', "proxy-protocol": '["10.0.0.0/8", "unix"]'}.get(
-            option.name, '"other"'
-        )
+        value = {
+            "hooks": '"rules:HOOKS"',
+            "proxy-protocol": '["10.0.0.0/8", "unix"]',
+            "unix-mode": '"600"',
+        }.get(option.name, '"other"')
     else:
         value = "true" if option.is_flag else "777"
     return f"{option.name} = {value}\n"

@@ -55,7 +55,7 @@ def parameters(*arguments: str, **environment: str) -> dict[str, Any]:
     """The parameters of a server with these arguments, such as `cluster=redis://db/tea`."""
     given = {key: [text] for key, _, text in (each.partition("=") for each in arguments)}
     variables = {f"CHATPROTO_{name.upper()}": text for name, text in environment.items()}
-    return parameters_of(read_settings(OPTIONS, given, variables), None)
+    return parameters_of(read_settings(OPTIONS, given, variables), None, takes_async=False)
 
 
 def test_the_parameters_of_a_cluster(tmp_path: Path) -> None:
