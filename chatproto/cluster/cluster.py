@@ -564,7 +564,7 @@ class Cluster:
             self._hub.remove_member(what, rest)
         elif letter == "B":
             self._dispatcher.apply_ban(what, rest)
-        elif letter == "U":
+        else:
             self._dispatcher.bans.remove(what)
 
     def _departed(self, node: Node, number: int, cid: Any) -> None:

@@ -76,11 +76,9 @@ class ReplicatedHub(ChatHub[Any]):
         self._end(cid)
 
     def reset(self) -> None:
-        """Forget all groups, and the connections that the other nodes have or know."""
-        for cid in [each for each in self._names if type(each) is Remote or each in self._known]:
-            self._end(cid)
-            if type(cid) is Remote:
-                del self._ended[cid]
+        """Forget all groups, and the connections of other nodes."""
+        for cid in [each for each in self._names if type(each) is Remote]:
+            super().disconnect(cid)
         self.table.clear()
 
     def networks(self) -> Mapping[Any, str]:

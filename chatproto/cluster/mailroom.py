@@ -269,7 +269,7 @@ class Mailroom:
                 peer = self._by_number.get(number)
                 if peer is not None and peer.phase is Phase.OPEN:
                     self._dispatcher.close(peer, CloseReason.KICKED, text)
-            case Returned():
+            case _:
                 self._returned(node, frame)
 
     def _deliver(self, node: Node, seq: int, messages: Messages) -> None:

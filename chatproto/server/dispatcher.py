@@ -484,9 +484,9 @@ class Dispatcher:
         """
         recipients = self.hub.recipients(name)
         for each in recipients:
-            if type(each) is Peer:
+            if self._cluster is None or type(each) is Peer:
                 self.close(each, CloseReason.KICKED, text)
-            elif self._cluster is not None:
+            else:
                 self._cluster.kick(each, text)
         return len(recipients)
 

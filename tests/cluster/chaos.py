@@ -80,6 +80,9 @@ class Chaos:
 
     def start(self, name: str) -> TestNode:
         self.incarnations += 1
+        if self.streams.first is None:
+            # The first node of a chat makes its snapshot.
+            self.streams.first = b""
         node = TestNode(
             self.streams,
             name,
@@ -320,8 +323,7 @@ class Chaos:
         self.log.append(f"rejoin {node.cluster.name}")
         node.seen_cut = 0
         groups = node.cluster.lose_ledger()
-        is_new = self.streams.epoch > 0 and self.streams.first is None
-        if self.streams.snapshot is None and (is_new or not self.streams.ledger):
+        if self.streams.first is None:
             self.streams.snapshot = 0, groups
             self.streams.first = groups
         node.load()
@@ -503,7 +505,7 @@ class Chaos:
     def observer(self) -> TestNode:
         """A node that has read the whole ledger, and has said nothing."""
         streams = Streams(ledger=list(self.streams.ledger))
-        if self.streams.first is not None:
+        if self.streams.first:
             streams.snapshot = 0, self.streams.first
         return TestNode(streams, "observer", policy=self.policy, limits=self.limits, token="t")
 

@@ -1,6 +1,7 @@
 """Nodes of one chat, with the ledger and the mailboxes in memory: what users see."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -459,8 +460,8 @@ def test_an_isolated_node_refuses_what_needs_others(world: World) -> None:
     assert world.take("a", "alice") == [f"*server* ERR UNAVAILABLE SEND {UNREACHABLE}"]
     # The local chat goes on.
     world.do("a", "alice", "SEND cyd hi", "SEND bob hi", "BROADCAST tea hi", "SEND nobody hi")
-    world.do("a", "alice", "SEND *groups* list", "LEAVE tea")
-    assert world.take("a", "cyd") == ["alice hi", "alice hi"]
+    world.do("a", "alice", "SEND *groups* list", "SEND cyd ho", "LEAVE tea")
+    assert world.take("a", "cyd") == ["alice hi", "alice hi", "alice ho"]
     refused = [line.split()[3] for line in world.take("a", "alice")]
     assert refused == ["SEND", "BROADCAST", "SEND", "SEND", "LEAVE"]
     a.cut = False
@@ -562,13 +563,15 @@ def test_nobody_is_taken_for_down_while_the_ledger_is_away(world: World) -> None
 def test_a_node_that_was_taken_for_down_joins_anew(world: World) -> None:
     b = world.nodes["b"]
     b.connect("anonymous")
+    world.client("b", "cyd")
     b.cut = True
+    world.do("b", "cyd", "LOGOUT")
     world.tick(1.0, times=15)
     b.cut = False
     b.cluster.set_connected(True)
     world.tick(0.1, times=3)
     assert b.cluster.name == "b#t.2"
-    assert b.closed == {"bob"}
+    assert b.closed == {"bob", "cyd"}
     assert world.take("b", "bob") == [
         "*server* ERR UNAVAILABLE - this server was cut off from the others; log in again"
     ]
@@ -673,11 +676,19 @@ def test_a_node_joins_from_a_snapshot(world: World, monkeypatch: pytest.MonkeyPa
         world.nodes["a"].connect(f"u{number}")
         world.nodes["a"].broker.receive(f"u{number}", f"CHAT/1.0 LOGIN u{number}\n".encode())
     world.do("a", "alice", "GROUP tea alice bob", "SEND *groups* on")
+    # Until all are logged in.
+    world.tick(times=3)
+    hubs: list[Any] = [node.cluster._hub for node in world.nodes.values()]
+    while not any(hub.table.copy_on_write for hub in hubs):
+        world.do("a", "alice", "GROUP jam bob")
     # The snapshot is written in slices. What changes meanwhile does not get into it.
-    while world.streams.snapshot is None:
-        world.do("a", "alice", "LEAVE tea", "SEND *groups* add tea alice", "GROUP jam bob")
-        world.tick(1.0)
-    position, _ = world.streams.snapshot
+    world.do("a", "alice", "LEAVE tea", "SEND *groups* add tea alice", "GROUP pie bob")
+    assert any(hub.table.copy_on_write for hub in hubs)
+    world.tick(times=3)
+    assert world.streams.snapshot is not None
+    position, data = world.streams.snapshot
+    assert b"tea alice bob" in data
+    assert b" pie " not in data
     world.streams.ledger[:position] = [b""] * position
     c = world.add("c")
     assert c.cluster.snapshot().ledger_position == len(world.streams.ledger)
@@ -764,6 +775,10 @@ def test_a_node_that_begins_anew_forgets_what_it_has_said_of_others() -> None:
         world.now += 1.0
         a.broker.tick(world.now)
         [(_, entry)] = a.cluster.take_appends()
+    # It does not say so again and again.
+    world.now += 1.0
+    a.broker.tick(world.now)
+    assert b"D " not in a.cluster.take_appends()[0][1]
     a.cluster.lose_ledger()
     a.load()
     world.run()
@@ -848,6 +863,68 @@ def test_events_say_whether_people_should_look(world: World) -> None:
         "node joined b#t.1": False,
         "node down b#t.1": True,
     }
+
+
+def test_commands_of_nodes_that_are_not_in_the_chat_are_ignored(world: World) -> None:
+    world.streams.ledger.append(b"x#t 1\nI 1 - carol\nB alice \nA tea carol")
+    world.run()
+    world.do("a", "alice", "SEND carol hi")
+    assert world.take("a", "alice") == [GONE.format("carol")]
+
+
+def test_what_operators_command_twice_is_done_once(world: World) -> None:
+    world.do("a", "alice", "GROUP tea alice")
+    for node in ("a", "b", "a"):
+        for line in ("A tea bob", "R tea carol", "A jam bob", "R jam bob", "B carol ", "U dan"):
+            world.nodes[node].cluster.command(line)
+    world.nodes["b"].cluster.command("U carol")
+    world.run()
+    world.do("b", "bob", "SEND *groups* members tea")
+    assert world.take("b", "bob") == ["*groups* members tea alice bob"]
+    world.nodes["a"].connect("carol")
+    world.do("a", "carol", "LOGIN carol")
+    assert world.take("a", "carol") == []
+
+
+def test_who_has_left_gets_no_broadcast_and_no_last_words(world: World) -> None:
+    world.do("a", "alice", "GROUP tea alice bob")
+    world.nodes["b"].broker.disconnect("bob")
+    a = world.nodes["a"]
+    a.broker.receive("alice", b"CHAT/1.0 BROADCAST tea hi\n")
+    a.broker.desk.kick("bob")
+    world.run()
+    assert world.take("b", "bob") == world.take("a", "alice") == []
+
+
+def test_a_node_that_is_down_holds_no_queue(world: World) -> None:
+    world.nodes["a"].slow.add("alice")
+    world.nodes["b"].broker.receive("bob", b"CHAT/1.0 SEND alice " + b"x" * 4000 + b"\n")
+    for _ in range(20):
+        world.do("b", "bob", "SEND alice " + "x" * 4000)
+    assert world.nodes["a"].broker.snapshot().waiting == 1
+    del world.nodes["b"]
+    world.streams.ledger.append(b"c#t 1\nD b#t.1")
+    world.nodes["a"].cluster.command("D b#t.1")
+    world.run()
+    assert world.nodes["a"].broker.snapshot().waiting == 0
+
+
+def test_local_queues_stay_full_when_other_nodes_cannot_be_reached(world: World) -> None:
+    world.client("a", "cyd")
+    a = world.nodes["a"]
+    a.slow.add("alice")
+    a.settle()
+    for _ in range(20):
+        a.broker.receive("cyd", b"CHAT/1.0 SEND alice " + b"x" * 4000 + b"\n")
+    a.settle()
+    assert a.broker.snapshot().waiting == 1
+    a.cut = True
+    for _ in range(7):
+        # Its own window is not over.
+        world.now += 1.0
+        a.cluster.tick(world.now)
+    assert a.cluster.standing is Standing.ISOLATED
+    assert a.broker.snapshot().waiting == 1
 
 
 def test_limits_of_one_node_only_are_its_own_affair() -> None:
