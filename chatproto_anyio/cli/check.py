@@ -44,11 +44,11 @@ def check(
     server: ServerOptions,
     target: str | None,
 ) -> None:
-    """Check a server, or a client program, against the conformance table.
+    """Check the conformance of a server or of a client program.
 
-    The command plays each row of the table in `docs/protocol.md` against the server, and says for
-    each whether the server does the same. The names that it logs in under are new in each run. With
-    --client it is the server, and checks what a program makes of each line.
+    The command plays each row of the conformance table in `docs/protocol.md` against the server,
+    and says for each whether the server does the same. The names that it logs in under are new in
+    each run. With --client it is the server, and checks what a program makes of each line.
 
     \b
     Exit status:

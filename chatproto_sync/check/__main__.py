@@ -76,7 +76,7 @@ def _tls_context(given: argparse.Namespace) -> ssl.SSLContext | None:
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="python -m chatproto_sync.check",
-        description="Check a CHAT/1.0 server, or a client program, against the conformance table.",
+        description="Check the conformance of a CHAT/1.0 server or of a client program.",
         epilog="Exit status: 0 no row failed, 1 some did, 2 wrong usage, 3 no server that answers.",
         allow_abbrev=False,
     )
