@@ -242,6 +242,8 @@ class Cluster:
             self._mailroom.forget(node)
         self._nodes.clear()
         self._hub.reset()
+        # Some may have been lifted in what this node has not read.
+        self._dispatcher.bans.clear()
         self.is_broken = False
         self._join()
         return data

@@ -76,6 +76,11 @@ class Bans:
             self._note(key, banned=False)
         return found
 
+    def clear(self) -> None:
+        """Lift all bans."""
+        self._names.clear()
+        self._networks.clear()
+
     def has_name(self, name: str) -> bool:
         """Whether a name is banned."""
         return name in self._names

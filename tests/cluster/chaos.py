@@ -226,7 +226,10 @@ class Chaos:
         begin = node.mail_read[box]
         inbox = self.streams.mail[box][begin : begin + mails]
         node.mail_read[box] += len(inbox)
-        node.read = max(node.read, self.streams.trimmed)
+        if node.read < self.streams.trimmed:
+            # Redis would skip what it has forgotten.
+            self.rejoin(node)
+            return
         for _ in range(entries):
             if node.read < len(self.streams.ledger):
                 node.read += 1

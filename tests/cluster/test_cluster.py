@@ -886,6 +886,21 @@ def test_what_operators_command_twice_is_done_once(world: World) -> None:
     assert world.take("a", "carol") == []
 
 
+def test_bans_are_those_of_the_ledger(world: World) -> None:
+    a, b = world.nodes["a"], world.nodes["b"]
+    a.broker.desk.ban("carol")
+    world.run()
+    b.cut = True
+    a.broker.desk.unban("carol")
+    a.broker.desk.ban("dan")
+    world.run()
+    b.cut = False
+    b.cluster.lose_ledger()
+    b.load()
+    world.run()
+    assert b.broker.desk.bans() == ["dan"]
+
+
 def test_who_has_left_gets_no_broadcast_and_no_last_words(world: World) -> None:
     world.do("a", "alice", "GROUP tea alice bob")
     world.nodes["b"].broker.disconnect("bob")
