@@ -16,7 +16,7 @@ from .service.logs import JsonFormatter, log_to_stderr, logs_json, wants_json
 from .service.options import OPTIONS, Option
 from .service.reload import Reloader
 from .service.settings import Settings, read_settings
-from .service.signals import Signals, attend, noting_signals
+from .service.signals import Signals, attend, noting_signals, reload_once
 from .service.startup import (
     announce,
     begin_log,
@@ -79,7 +79,16 @@ def _run(arguments: Sequence[str], signals: Signals) -> int:
         reloader = Reloader(OPTIONS, read, settings, server, certificate)
         if settings.values["metrics_port"] is not None:
             stack.enter_context(_metrics(parser, server, settings, reloader))
-        server.on_tick(lambda: attend(signals, notifier, server.shutdown, reloader.reload))
+        server.on_tick(
+            lambda: attend(
+                signals,
+                notifier,
+                server.shutdown,
+                reloader.reload,
+                draining=server.health().draining,
+            )
+        )
+        server.on_reload(partial(reload_once, notifier, reloader.reload))
         announce(server.addresses, notifier, parameters["ssl"])
         try:
             server.run()

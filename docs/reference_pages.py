@@ -216,6 +216,7 @@ EXAMPLES: Final[dict[EventKind, dict[str, Any]]] = {
         "peer": None,
         "connection": None,
         "reason": "kicked bob, connections: 1",
+        "operator": "root",
     },
     EventKind.LEFT_OUT: {"peer": "203.0.113.0/24", "connection": None, "count": 1234},
     EventKind.TURNED_AWAY: {"reason": CloseReason.TOO_MANY_CONNECTIONS.value},

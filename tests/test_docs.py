@@ -315,7 +315,7 @@ def test_every_command_and_option_is_in_a_man_page() -> None:
     for name, command in subcommands().items():
         page = text_of(DOCS / "man" / f"chatproto-{name}.1").replace("\\-", "-")
         options = [each for each in command.params if isinstance(each, click.Option)]
-        assert len(options) > 5
+        assert len(options) >= 3
         for option in options:
             assert f".TP\n\\fB{option.opts[0]}\\fR" in page
 

@@ -70,8 +70,17 @@ class Desk:
     Get it from `ChatBroker.desk`.
     """
 
-    def __init__(self, dispatcher: Dispatcher) -> None:
+    def __init__(self, dispatcher: Dispatcher, operator: str | None = None) -> None:
         self._dispatcher = dispatcher
+        self._operator = operator
+
+    def used_by(self, operator: str) -> "Desk":
+        """The same desk. The lines in the log about what it does name who has done it.
+
+        Args:
+            operator: The name of one of those who run the server.
+        """
+        return Desk(self._dispatcher, operator)
 
     # To look
 
@@ -193,8 +202,10 @@ class Desk:
             ValueError: It is no name, address or network.
         """
         parse_ban(what)
-        self._log(f"unbanned {what}")
-        return self._dispatcher.unban(what)
+        found = self._dispatcher.unban(what)
+        if found:
+            self._log(f"unbanned {what}")
+        return found
 
     def add_member(self, group: str, member: str) -> None:
         """Add a user to a group. In a cluster, this is done when all nodes know of it.
@@ -224,6 +235,14 @@ class Desk:
         self._dispatcher.remove_member(group, member)
         self._log(f"removed {member} from {group}")
 
+    def note(self, text: str) -> None:
+        """Log what those who run the server have done with it in other ways.
+
+        Args:
+            text: What they have done, in words.
+        """
+        self._log(text)
+
     def _record(self, group: str) -> GroupRecord[Any]:
         record = self._dispatcher.hub.table.get(group)
         if record is None:
@@ -231,4 +250,4 @@ class Desk:
         return record
 
     def _log(self, text: str) -> None:
-        self._dispatcher.log.operator(text)
+        self._dispatcher.log.operator(text, self._operator)

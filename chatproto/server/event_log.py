@@ -162,9 +162,14 @@ class EventLog:
         """Log that one of the application's hooks has failed."""
         self._add(EventKind.HOOK_FAILED, peer, name, reason=error)
 
-    def operator(self, text: str) -> None:
-        """Log what those who run the server have done."""
-        self._events.append(LogEvent(EventKind.OPERATOR, reason=text))
+    def operator(self, text: str, operator: str | None = None) -> None:
+        """Log what those who run the server have done.
+
+        Args:
+            text: What, in words.
+            operator: Who of them; None if it is not known.
+        """
+        self._events.append(LogEvent(EventKind.OPERATOR, reason=text, operator=operator))
 
     def group_expired(self, peer: Peer, name: str | None, group: str) -> None:
         """Log that a group has ended because a new one, or a new member, needed room.

@@ -120,6 +120,9 @@ class LogEvent:
     seconds: float | None = None
     """How long a shutdown has taken."""
 
+    operator: str | None = None
+    """Who of those who run the server has done it. None if that is not known."""
+
     @property
     def important(self) -> bool:
         """Whether it belongs in an ordinary log, and not only in one for debugging."""
@@ -171,7 +174,8 @@ class LogEvent:
             case EventKind.HOOK_FAILED:
                 return f"hook failed for {who}: {reason}"
             case EventKind.OPERATOR:
-                return f"operator: {reason}"
+                operator = "" if self.operator is None else f" {_shown(self.operator)}"
+                return f"operator{operator}: {reason}"
             case EventKind.LEFT_OUT:
                 return f"left out {self.count} lines about {peer}"
             case EventKind.SHUTTING_DOWN:

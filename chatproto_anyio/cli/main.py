@@ -25,11 +25,15 @@ class Commands(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002
         """The names of all subcommands."""
-        return ["chat", "check", "listen", "send", "serve"]
+        return ["admin", "chat", "check", "listen", "send", "serve"]
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:  # noqa: ARG002
         """Import a subcommand; None if there is none of that name."""
         match cmd_name:
+            case "admin":
+                from .admin import admin
+
+                return admin
             case "chat":
                 from .chat.command import chat
 

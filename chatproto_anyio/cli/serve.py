@@ -17,7 +17,7 @@ from chatproto_sync.service.logs import JsonFormatter, log_to_stderr, logs_json,
 from chatproto_sync.service.options import OPTIONS, Option
 from chatproto_sync.service.reload import Reloader
 from chatproto_sync.service.settings import Settings, read_settings
-from chatproto_sync.service.signals import Signals, attend, noting_signals
+from chatproto_sync.service.signals import Signals, attend, noting_signals, reload_once
 from chatproto_sync.service.startup import (
     announce,
     begin_log,
@@ -175,7 +175,16 @@ async def _run(
                     server.abort()
                 scope.cancel()
 
-            server.on_tick(lambda: attend(signals, notifier, stop, reloader.reload))
+            server.on_tick(
+                lambda: attend(
+                    signals,
+                    notifier,
+                    stop,
+                    reloader.reload,
+                    draining=server.health().draining,
+                )
+            )
+            server.on_reload(partial(reload_once, notifier, reloader.reload))
             announce(server.addresses, notifier, parameters["ssl"])
             try:
                 await server.run()

@@ -3,9 +3,11 @@
 import asyncio
 import contextlib
 import socket
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from ssl import SSLContext
+from typing import Any
 
 import anyio
 from anyio.abc import ByteStream, TaskStatus
@@ -28,6 +30,9 @@ from chatproto import (
     ProxyNetworks,
     UserInfo,
 )
+from chatproto_sync.admin.requests import Office
+from chatproto_sync.admin.socket import AdminSocket, open_admin_socket
+from chatproto_sync.admin.stats import stats_of
 from chatproto_sync.cluster.opening import check_cluster, default_node, make_transport
 from chatproto_sync.sockets.addresses import DEFAULT_PORT
 from chatproto_sync.sockets.descriptors import fitted
@@ -73,6 +78,7 @@ class Server:
         limits: Limits = Limits(),
         notices: bool = True,
         state: Path | None = None,
+        admin_socket: Path | None = None,
         cluster: str | None = None,
         cluster_password: str | None = None,
         node: str | None = None,
@@ -90,6 +96,10 @@ class Server:
 
                 self._writer = StateWriter(state)
                 stack.callback(self._writer.close)
+            admin = None
+            if admin_socket is not None:
+                admin = open_admin_socket(admin_socket)
+                stack.callback(admin.close)
             transport = None
             if redis is not None:
                 transport = make_transport(
@@ -114,6 +124,11 @@ class Server:
             self._driver = Driver(broker, listeners, ssl, proxies, cluster=transport)
             self._desk = broker.desk
             stack.pop_all()
+        self._admin = None
+        if admin is not None:
+            office = Office(self._desk, self._stats, self.drain)
+            self._admin = AdminSocket(admin, self._driver.poller, self._driver.now, office)
+            self._driver.admin = self._admin
         if self._writer is not None:
             self._driver.keep = self._writer.keep
         self._grace = limits.grace
@@ -163,6 +178,8 @@ class Server:
                 tasks.cancel_scope.cancel()
         finally:
             driver.close()
+            if self._admin is not None:
+                self._admin.close()
             if self._writer is not None:
                 # A limiter of its own: the application's threads may all be busy.
                 limiter = anyio.CapacityLimiter(1)
@@ -187,6 +204,8 @@ class Server:
     def close(self) -> None:
         """Stop listening. Only a server that never runs needs this: `run` does it itself."""
         self._driver.close()
+        if self._admin is not None:
+            self._admin.close()
         if self._writer is not None:
             self._writer.close()
 
@@ -286,6 +305,16 @@ class Server:
         """Whether the server listens, shuts down or hangs. Other threads may call it."""
         return self._driver.health()
 
+    def on_reload(self, function: Callable[[], str]) -> None:
+        """Have `chatproto admin reload` call a function, in the loop that serves.
+
+        Args:
+            function: Called without arguments. It reads a configuration again, and returns what is
+                wrong with it, in words for people; empty for nothing. It must not block long.
+        """
+        if self._admin is not None:
+            self._admin.office = replace(self._admin.office, reload=function)
+
     def on_tick(self, function: Callable[[], None]) -> None:
         """Call a function several times a second in the loop that serves, while `run` runs.
 
@@ -311,6 +340,9 @@ class Server:
         if self._driver.closed:
             raise RuntimeError("the server has ended")
         await StreamTransport(self._driver, stream).run()
+
+    def _stats(self) -> Mapping[str, Any]:
+        return stats_of(self.snapshot(), self.health(), self.cluster_snapshot())
 
     async def _tick(self) -> None:
         driver = self._driver
@@ -362,6 +394,7 @@ async def serve(
     limits: Limits = Limits(),
     notices: bool = True,
     state: Path | None = None,
+    admin_socket: Path | None = None,
     cluster: str | None = None,
     cluster_password: str | None = None,
     node: str | None = None,
@@ -394,6 +427,7 @@ async def serve(
         limits=limits,
         notices=notices,
         state=state,
+        admin_socket=admin_socket,
         cluster=cluster,
         cluster_password=cluster_password,
         node=node,

@@ -4,10 +4,12 @@ import contextlib
 import signal
 import socket
 import threading
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import partial
 from ssl import SSLContext
 from types import FrameType
+from typing import Any
 
 from chatproto import (
     SERVER_NAME,
@@ -26,6 +28,9 @@ from chatproto import (
     UserInfo,
 )
 
+from ..admin.requests import Office
+from ..admin.socket import AdminSocket, open_admin_socket
+from ..admin.stats import stats_of
 from ..cluster.opening import check_cluster, default_node, make_transport
 from ..sockets.addresses import DEFAULT_PORT
 from ..sockets.descriptors import fitted
@@ -73,6 +78,8 @@ class Server:
         notices: Whether to tell clients why something was refused (protocol.md, section 3).
         state: The path of a file to keep the groups and bans in, so that they are there after a
             restart. None to keep them in memory only. The file is made if there is none.
+        admin_socket: The path of a Unix socket for those who run the server, see `chatproto admin`.
+            Only root and the user of the server can use it. None for none.
         cluster: The URL of a Redis or Valkey, 6.2 or newer, over which this server and others are
             one chat: `redis://HOST:PORT/NAME`, `redis+unix:///PATH/OF/SOCKET?name=NAME`, or with
             Sentinel `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/NAME`; `rediss` in place of
@@ -117,6 +124,7 @@ class Server:
         limits: Limits = Limits(),
         notices: bool = True,
         state: Path | None = None,
+        admin_socket: Path | None = None,
         cluster: str | None = None,
         cluster_password: str | None = None,
         node: str | None = None,
@@ -133,6 +141,10 @@ class Server:
 
                 self._writer = StateWriter(state)
                 stack.callback(self._writer.close)
+            admin = None
+            if admin_socket is not None:
+                admin = open_admin_socket(admin_socket)
+                stack.callback(admin.close)
             transport = None
             if redis is not None:
                 transport = make_transport(
@@ -157,6 +169,11 @@ class Server:
             self._driver = Driver(broker, listeners, ssl, proxies, cluster=transport)
             self._desk = broker.desk
             stack.pop_all()
+        self._admin = None
+        if admin is not None:
+            office = Office(self._desk, self._stats, self.drain)
+            self._admin = AdminSocket(admin, self._driver.poller, self._driver.now, office)
+            self._driver.admin = self._admin
         if self._writer is not None:
             self._driver.keep = self._writer.keep
             self._driver.keep_bans = self._writer.keep_bans
@@ -216,6 +233,8 @@ class Server:
     def close(self) -> None:
         """Stop listening, if `run` was never called. `run` does it itself."""
         self._driver.close()
+        if self._admin is not None:
+            self._admin.close()
         if self._authenticator is not None:
             self._authenticator.close()
         if self._writer is not None:
@@ -312,6 +331,16 @@ class Server:
         """Whether the server listens, shuts down or hangs. Other threads may call it."""
         return self._driver.health()
 
+    def on_reload(self, function: Callable[[], str]) -> None:
+        """Have `chatproto admin reload` call a function, in the loop that serves.
+
+        Args:
+            function: Called without arguments. It reads a configuration again, and returns what is
+                wrong with it, in words for people; empty for nothing. It must not block long.
+        """
+        if self._admin is not None:
+            self._admin.office = replace(self._admin.office, reload=function)
+
     def on_tick(self, function: Callable[[], None]) -> None:
         """Have the loop that serves call a function several times a second, while `run` runs.
 
@@ -322,6 +351,9 @@ class Server:
                 raises the same.
         """
         self._driver.on_tick = function
+
+    def _stats(self) -> Mapping[str, Any]:
+        return stats_of(self.snapshot(), self.health(), self.cluster_snapshot())
 
 
 def serve(
@@ -340,6 +372,7 @@ def serve(
     limits: Limits = Limits(),
     notices: bool = True,
     state: Path | None = None,
+    admin_socket: Path | None = None,
     cluster: str | None = None,
     cluster_password: str | None = None,
     node: str | None = None,
@@ -369,6 +402,7 @@ def serve(
         limits=limits,
         notices=notices,
         state=state,
+        admin_socket=admin_socket,
         cluster=cluster,
         cluster_password=cluster_password,
         node=node,

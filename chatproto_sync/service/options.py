@@ -379,6 +379,12 @@ OPTIONS: Final = (
         metavar="PATH",
     ),
     Option(
+        "admin-socket",
+        "Unix socket for chatproto admin, which only root and the user of the server can use",
+        _not_empty,
+        metavar="PATH",
+    ),
+    Option(
         "cluster",
         "URL of the Redis or Valkey over which several servers are one chat, such as"
         " redis://HOST:6379/NAME; rediss://, redis+unix:// and redis+sentinel:// are possible too",

@@ -64,11 +64,15 @@ class Reloader:
         """When the first certificate in use expires; None if there is none, or no date."""
         return None if self._certificate is None else self._certificate.expiry
 
-    def reload(self) -> None:
+    def reload(self) -> str:
         """Read the configuration file and the certificate again. The log tells the result.
 
         A wrong file changes nothing, and options that need a restart keep their values.
+
+        Returns:
+            What is wrong with them, in words for people; empty for nothing.
         """
+        wrong: list[str] = []
         values = self._settings.values
         if values["config"] is None and values["tls_cert"] is None:
             logger.info("there is no configuration file and no certificate to read again")
@@ -77,8 +81,14 @@ class Reloader:
                 self._reconfigure(self._read())
             except ValueError as error:
                 logger.error("the old configuration stays in use: %s", error)
+                wrong.append(f"the old configuration stays in use: {error}")
         # Even if the configuration is wrong: the operator may have replaced the certificate.
-        self._replace_certificate()
+        try:
+            self._replace_certificate()
+        except CertificateError as error:
+            logger.error("the old certificate stays in use: %s", error)
+            wrong.append(f"the old certificate stays in use: {error}")
+        return "; ".join(wrong)
 
     def _reconfigure(self, found: Settings) -> None:
         """Use other settings.
@@ -108,11 +118,12 @@ class Reloader:
             logger.warning("these options change only with a restart: %s", _names(fixed))
 
     def _replace_certificate(self) -> None:
-        try:
-            certificate = load_certificate(self._settings)
-        except CertificateError as error:
-            logger.error("the old certificate stays in use: %s", error)
-            return
+        """Use the certificate that the files have now.
+
+        Raises:
+            CertificateError: The files can't be used. Nothing has changed.
+        """
+        certificate = load_certificate(self._settings)
         if certificate is not None:
             self._server.replace_ssl(certificate.context)
             self._certificate = certificate

@@ -50,7 +50,12 @@ def noting_signals() -> Iterator[Signals]:
 
 
 def attend(
-    signals: Signals, notifier: Notifier, stop: Callable[[], None], reload: Callable[[], None]
+    signals: Signals,
+    notifier: Notifier,
+    stop: Callable[[], None],
+    reload: Callable[[], str],
+    *,
+    draining: bool,
 ) -> None:
     """Handle the signals that have arrived, and tell systemd that the loop runs.
 
@@ -61,13 +66,28 @@ def attend(
         notifier: What tells systemd.
         stop: Called at SIGINT and SIGTERM.
         reload: Called at SIGHUP.
+        draining: Whether the server shuts down, because of a signal or for another reason.
     """
+    if draining:
+        notifier.stopping()
     for number in signals.take():
         if number != signal.SIGHUP:
             notifier.stopping()
             stop()
-        elif not notifier.is_stopping:
-            notifier.reloading()
-            reload()
-            notifier.ready()
+        else:
+            reload_once(notifier, reload)
     notifier.alive()
+
+
+def reload_once(notifier: Notifier, reload: Callable[[], str]) -> str:
+    """Read the configuration again, and tell systemd, unless the server shuts down.
+
+    Returns:
+        What is wrong, in words for people; empty for nothing.
+    """
+    if notifier.is_stopping:
+        return "the server shuts down"
+    notifier.reloading()
+    wrong = reload()
+    notifier.ready()
+    return wrong

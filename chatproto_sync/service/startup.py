@@ -98,6 +98,7 @@ def parameters_of(
         "notices": not values["no_notices"],
         "state": values["state"],
         "hooks": _hooks_of(settings, takes_async=takes_async),
+        "admin_socket": values["admin_socket"],
         **_cluster_parameters(settings),
     }
 

@@ -121,6 +121,13 @@ class ClusterTransport(Handler, Protocol):
         """Begin to leave the cluster."""
 
 
+class Ticked(Protocol):
+    """What has something to do after some time."""
+
+    def tick(self, now: float) -> None:
+        """Advance the clock."""
+
+
 class Driver:
     """Moves bytes between sockets and a broker, and decides nothing.
 
@@ -182,6 +189,8 @@ class Driver:
         """Called with the changes of bans, if the broker notes them."""
         self.on_tick: Callable[[], None] | None = None
         """Called several times a second by the loop that serves."""
+        self.admin: Ticked | None = None
+        """What answers those who run the server, through the same poller."""
         # The times of the last tick, and of the end of the last `step`.
         self._ticked = -inf
         self._stepped = -inf
@@ -487,6 +496,8 @@ class Driver:
         self.broker.tick(now)
         for acceptor in self._acceptors:
             acceptor.tick(now)
+        if self.admin is not None:
+            self.admin.tick(now)
         if self._draining and self.aborting:
             self.broker.abort()
         if self._cluster is not None:

@@ -26,6 +26,10 @@ def bind_unix(sock: socket.socket, path: str, mode: int | None) -> None:
     """
     with contextlib.suppress(FileNotFoundError):
         _remove_stale(path)
+    if mode is not None:
+        # On Linux, the new file has this mode from the beginning. Other systems may refuse that.
+        with contextlib.suppress(OSError):
+            os.fchmod(sock.fileno(), mode)
     sock.bind(path)
     if mode is not None:
         os.chmod(path, mode)  # noqa: PTH101

@@ -125,6 +125,8 @@ def test_a_banned_name_can_not_log_in() -> None:
     send(broker, 1, "LOGIN bob")
     assert received(broker, 1) == []
     assert "operator: banned bob" in lines(broker)
+    broker.desk.used_by("a\nb").note("asked for a reload")
+    assert lines(broker) == [r"operator a\nb: asked for a reload"]
 
 
 @pytest.mark.parametrize(

@@ -69,6 +69,7 @@ def find_shell(name: str) -> str:
     [
         ([""], set(subcommands())),
         (["se"], {"send", "serve"}),
+        (["admin", "u"], {"users", "unban"}),
         (["chat", "--"], {"--to", "--to-group", "--log", "--help"} | CONNECTION),
         (["listen", "--"], {"--as", "--json", "--help"} | CONNECTION),
         (["send", "--"], {"--as", "--group", "--help"} | CONNECTION),

@@ -5,10 +5,11 @@ import contextlib
 import signal
 from collections.abc import Iterator
 from pathlib import Path
+from typing import NoReturn
 
 import pytest
 
-from chatproto_sync.service.signals import Signals, attend, noting_signals
+from chatproto_sync.service.signals import Signals, attend, noting_signals, reload_once
 from chatproto_sync.service.systemd import Notifier
 
 from ..sockets.conftest import FakeClock
@@ -56,12 +57,13 @@ def test_what_signals_do(told: tuple[Systemd, Notifier]) -> None:
     def stop() -> None:
         done.append("stop")
 
-    def reload() -> None:
+    def reload() -> str:
         done.extend([*(each.split("\n")[0] for each in manager.read()), "reload"])
+        return ""
 
     for number in (signal.SIGHUP, signal.SIGTERM, signal.SIGHUP, signal.SIGINT):
         signals.note(number)
-    attend(signals, notifier, stop, reload)
+    attend(signals, notifier, stop, reload, draining=False)
     # What is loaded during the shutdown would serve nobody.
     assert done == ["RELOADING=1", "reload", "stop", "stop"]
     assert manager.read() == ["READY=1", "STOPPING=1", "WATCHDOG=1"]
@@ -70,8 +72,12 @@ def test_what_signals_do(told: tuple[Systemd, Notifier]) -> None:
 def test_no_signals(told: tuple[Systemd, Notifier]) -> None:
     manager, notifier = told
 
-    def fail() -> None:
+    def fail() -> NoReturn:
         raise AssertionError
 
-    attend(Signals(), notifier, fail, fail)
+    attend(Signals(), notifier, fail, fail, draining=False)
     assert manager.read() == ["WATCHDOG=1"]
+    # Somebody has asked for the shutdown in another way.
+    attend(Signals(), notifier, fail, fail, draining=True)
+    assert manager.read() == ["STOPPING=1"]
+    assert reload_once(notifier, fail) == "the server shuts down"
