@@ -70,7 +70,7 @@ GROUPS: Final = {
         "no-notices",
         "hooks",
     ),
-    "Groups that survive a restart": ("state",),
+    "Groups and bans that survive a restart": ("state",),
     "Many servers as one chat": (
         "cluster",
         "cluster-password-file",
@@ -98,6 +98,7 @@ GROUPS: Final = {
     ),
     "Limits on queues": ("queue-age", "queue-bytes", "total-queue-bytes"),
     "Shutting down": ("grace",),
+    "Those who run it": ("admin-socket",),
     "Metrics and log": ("metrics-host", "metrics-port", "log-level", "log-format", "log-lines"),
 }
 """The options of a server, in the order of the page."""
@@ -292,6 +293,8 @@ OTHER_LINES: Final = {
     "the ledger of the chat … has a gap: …; this node joins anew, and its users have to log in"
     " again": "Redis has lost data: somebody has removed them, or a replica that was behind has"
     " taken over. See [how safely it keeps them](https://redis.io/docs/latest/operate/oss_and_stack/management/persistence/).",
+    "a request on the admin socket failed": "A defect: please report it with the traceback. The"
+    " server goes on.",
     "unhandled exception": "A defect: please report it with the traceback.",
     "unhandled exception in thread …": "The same.",
 }
@@ -365,6 +368,15 @@ def page_of_options() -> str:
     context = click.Context(cli)
     commands = [cli.get_command(context, name) for name in ("chat", "check", "listen", "send")]
     parts.append(_client_options([each for each in commands if each is not None]))
+    admin = cli.get_command(context, "admin")
+    assert admin is not None  # noqa: S101 - it exists
+    usage = " ".join(admin.collect_usage_pieces(click.Context(admin)))
+    rows = [
+        _client_option(each, "admin-") for each in admin.params if isinstance(each, click.Option)
+    ]
+    parts.append(f"## `chatproto admin {usage}`")
+    parts.append("[See who is online, and act](../how-to/see-and-act.md) has the actions.")
+    parts.append(_table(("option, variable", "what it is for", "default"), rows))
     return "\n\n".join(parts) + "\n"
 
 

@@ -55,9 +55,11 @@ def commands(line: str) -> Iterator[list[str]]:
 def problem(words: list[str]) -> str | None:
     """What is wrong with a command of ours; None for nothing, and for commands of others."""
     match words:
-        case [program, "serve" | "chat" | "check" | "listen" | "send" as name, *arguments] if (
-            Path(program).name == "chatproto"
-        ):
+        case [
+            program,
+            "admin" | "serve" | "chat" | "check" | "listen" | "send" as name,
+            *arguments,
+        ] if Path(program).name == "chatproto":
             command = subcommands()[name]
         case [program, "-m", "chatproto_sync", *arguments] if "python" in program:
             names = {f"--{option.name}" for option in OPTIONS}
@@ -115,7 +117,7 @@ def test_drop_ins_can_change_each_option_of_the_units() -> None:
         # Options here would win.
         assert "\nExecStart=/opt/chatproto/bin/chatproto serve\n" in unit
         counts.append(unit.count("\nEnvironment=CHATPROTO_"))
-    assert sorted(counts) == [3, 5]
+    assert sorted(counts) == [4, 6]
 
 
 def test_wrong_commands_are_found() -> None:

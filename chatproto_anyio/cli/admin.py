@@ -36,7 +36,7 @@ def _complete(_context: click.Context, _param: click.Parameter, begin: str) -> l
     metavar="PATH",
     envvar="CHATPROTO_ADMIN_SOCKET",
     show_envvar=True,
-    help=f"The server's Unix socket for this.  [default: as --config has it, or {DEFAULT_PATH}]",
+    help=f"The server's --admin-socket. Without it, the one in --config, or {DEFAULT_PATH}.",
 )
 @click.option(
     "--config",
