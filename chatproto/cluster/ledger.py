@@ -36,9 +36,10 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field, fields
 from enum import Enum
 from typing import Any, Final, NamedTuple
+from unicodedata import unidata_version
 
 from ..routing.limits import GroupLimits
-from ..routing.policy import Policy
+from ..routing.policy import NameRule, Policy
 from ..wire.errors import LocalProtocolError
 from ..wire.events import Event, Group, Leave, Login, Send
 from ..wire.names import GROUPS_NAME
@@ -222,6 +223,9 @@ def describe_config(policy: Policy, limits: GroupLimits) -> str:
     words = [f"version={VERSION}"]
     words += [f"{each.name}={_word(getattr(policy, each.name))}" for each in fields(policy)]
     words += [f"{each.name}={getattr(limits, each.name)}" for each in fields(GroupLimits)]
+    if policy.names is NameRule.DISTINCT:
+        # Another version of Python may take other names for equal.
+        words.append(f"unicode={unidata_version}")
     return " ".join(words)
 
 

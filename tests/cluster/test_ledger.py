@@ -1,8 +1,10 @@
 """Entries of the ledger: written and read. Private names."""
 
+from unicodedata import unidata_version
+
 import pytest
 
-from chatproto import Broadcast, Command, Group, GroupLimits, Leave, Login, Policy, Send
+from chatproto import Broadcast, Command, Group, GroupLimits, Leave, Login, NameRule, Policy, Send
 from chatproto.cluster.ledger import (
     Author,
     describe_config,
@@ -76,6 +78,13 @@ def test_an_entry_has_few_commands() -> None:
             line = entries[batch.seq - 1].lines[at]
             assert line == event_line(int(peer.removeprefix("peer")), "", event)
     assert sum(len(batch.events) for batch in author.unconfirmed) == 1201
+
+
+def test_nodes_agree_on_which_names_are_equal() -> None:
+    here = describe_config(Policy(names=NameRule.DISTINCT), GroupLimits())
+    there = here.replace(unidata_version, "1.0.0")
+    assert differences(there, here) == f"unicode is 1.0.0 there and {unidata_version} here"
+    assert "unicode" not in describe_config(Policy(), GroupLimits())
 
 
 def test_differences_of_configurations() -> None:
