@@ -9,8 +9,17 @@ from chatproto import ChatBroker, Counters, Limits, Policy
 # They count what has happened, or cannot change.
 IGNORED = Counters, Limits, Policy
 # Groups outlive their members' connections (protocol.md, section 2); the adapter takes the log;
-# log lines are counted for a minute, and distrust lasts for some seconds.
-KEPT = "._groups", ".log._events", ".flow._distrusted", ".log._windows"
+# log lines are counted for a minute, distrust lasts for some seconds, and hooks never change.
+KEPT = (
+    "._groups",
+    ".log._events",
+    ".flow._distrusted",
+    ".log._windows",
+    ".hooks._hooks",
+    ".hooks._ask",
+    ".hooks.commands",
+    ".hooks.failure",
+)
 
 
 def remains(broker: ChatBroker[Any]) -> list[str]:

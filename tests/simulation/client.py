@@ -1,25 +1,43 @@
 """A client that sends, reads at a speed of its own, and notices what is missing."""
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from dataclasses import dataclass, field
 from math import inf
+from typing import TypeAlias
 
 RECEIVE = b"CHAT/1.0 RECEIVE "
 SERVER = b"*server*"
 GROUPS = b"*groups*"
+MODERATOR = b"*mod*"
+
+Stream: TypeAlias = tuple[int, str]
+"""A sender's messages to one target (`@name` or `#group`)."""
+
+
+def key_of(data: bytes) -> tuple[Stream, int]:
+    """The stream and the number of a message."""
+    cid, target, number, _ = data.split(b" ", 3)
+    return (int(cid), target.decode()), int(number)
 
 
 class Ledger:
-    """The step in which each message was sent, by its sender and its target."""
+    """The step in which each message was sent, and what the rules have made of it."""
 
     def __init__(self) -> None:
-        self.steps: dict[tuple[int, str], list[int]] = defaultdict(list)
+        self.steps: dict[Stream, list[int]] = defaultdict(list)
+        # Messages that no rule lets pass; those that rules have changed, and how often.
+        self.stopped: set[tuple[Stream, int]] = set()
+        self.changed: Counter[tuple[Stream, int]] = Counter()
 
     def next(self, cid: int, target: str, step: int, size: int) -> bytes:
         """The data of a sender's next message to a target (`@name` or `#group`)."""
         steps = self.steps[cid, target]
         steps.append(step)
         return b"%d %b %d " % (cid, target.encode(), len(steps) - 1) + b"x" * size
+
+    def change(self, stream: Stream, number: int) -> None:
+        """Note that a rule has changed a message."""
+        self.changed[stream, number] += 1
 
 
 @dataclass(eq=False)
@@ -45,8 +63,10 @@ class Client:
     watched_for_reading: bool = True
     watched_for_writing: bool = False
     # The number of the last message received from each sender to each target.
-    received: dict[tuple[int, str], int] = field(default_factory=dict)
+    received: dict[Stream, int] = field(default_factory=dict)
+    # What it has received from the server itself; how much the desk has queued for it.
     errors: list[bytes] = field(default_factory=list)
+    told: int = 0
     # Whether the server has last said that it gets labels, and how often it has answered.
     labelled: bool = False
     answers: int = 0
@@ -86,7 +106,7 @@ class Client:
     def _receive(self, line: bytes) -> None:
         assert line.startswith(RECEIVE), line
         sender, _, data = line.removeprefix(RECEIVE).partition(b" ")
-        if sender == SERVER:
+        if sender in (SERVER, MODERATOR):
             self.errors.append(data)
             return
         if sender == GROUPS and not data.startswith(b"in "):
@@ -97,19 +117,25 @@ class Client:
         label = b""
         if sender == GROUPS:
             _, label, sender, data = data.split(b" ", 3)
-        cid, target, number, _ = data.split(b" ", 3)
+        key, number = key_of(data)
+        target = key[1]
         # Exactly the broadcasts have one, for exactly those who have asked. Here, all of them fit.
-        assert label == (target[1:] if self.labelled and target.startswith(b"#") else b"")
-        key = int(cid), target.decode()
-        self._check(key, int(number))
-        self.received[key] = int(number)
+        assert label.decode() == (target[1:] if self.labelled and target[0] == "#" else "")
+        assert (key, number) not in self.ledger.stopped, f"{self.cid} gets what no rule lets pass"
+        changes = len(data) - len(data.rstrip(b"!"))
+        assert changes == self.ledger.changed[key, number], f"{self.cid} gets what no rule has made"
+        self._check(key, number)
+        self.received[key] = number
 
-    def _check(self, key: tuple[int, str], number: int) -> None:
+    def _check(self, key: Stream, number: int) -> None:
         """Since it has the name, nothing is missing, and nothing comes twice or out of order."""
+        before = number - 1
+        while (key, before) in self.ledger.stopped:
+            before -= 1
         if key in self.received:
-            assert number == self.received[key] + 1, f"{self.cid} misses a message: {key}"
-        elif number:
+            assert before == self.received[key], f"{self.cid} misses a message: {key}"
+        elif before >= 0:
             # It never gets one of its names back. So what it misses is older than its name.
-            missing = self.ledger.steps[key][number - 1]
+            missing = self.ledger.steps[key][before]
             latest = max(self.joined.values()) if key[1][0] == "#" else self.joined[key[1][1:]]
             assert missing < latest, f"{self.cid} misses the first messages: {key}"

@@ -68,7 +68,7 @@ class Invariants:
                 self._undrained.add(cid)
             cap = limits.queue_bytes
             if cid not in self._undrained and peer.close_reason is None:
-                notices = 200 * len(client.errors) + 200 * limits.notice_burst
+                notices = 200 * (len(client.errors) + limits.notice_burst) + client.told
                 cap = min(cap, self._flow.high_water + limits.max_line + notices)
             assert queued <= cap + (100 if peer.close_reason is not None else 0)
 
@@ -85,6 +85,7 @@ class Invariants:
             *dispatcher._paused._starts,
             *dispatcher._runnable,
             *dispatcher.logins._questions._tokens,
+            *(() if dispatcher.hooks is None else dispatcher.hooks.questions._tokens),
         }
         for queue in self._flow._waits_for.values():
             assert queue.queued_bytes > self._flow.high_water // 2

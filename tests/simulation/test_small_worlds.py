@@ -1,5 +1,6 @@
 """chatproto.server with few clients and tight limits, in any order that Hypothesis finds."""
 
+import contextlib
 from dataclasses import replace
 from math import inf
 
@@ -7,7 +8,17 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, precondition, rule
 
-from chatproto import DuplicateLogin, Limits, Policy
+from chatproto import (
+    Broadcast,
+    Command,
+    DuplicateLogin,
+    Group,
+    Leave,
+    Limits,
+    Login,
+    Policy,
+    Send,
+)
 
 from .client import Client
 from .invariants import Invariants
@@ -22,6 +33,7 @@ LIMITS = Limits(
     queue_age=3.0,
     login_timeout=5.0,
     auth_timeout=2.0,
+    hook_timeout=0.6,
     linger=2.0,
     close_timeout=1.0,
     grace=2.5,
@@ -55,12 +67,26 @@ class SmallWorld(RuleBasedStateMachine):
         duplicate_login=st.sampled_from(DuplicateLogin),
         ask=st.sampled_from([False, False, False, True]),
         seed=st.integers(0, 3),
+        hooks=st.sampled_from([(), (), (Send, Broadcast), (Login, Group, Leave)]),
+        ask_hooks=st.sampled_from([(), (), (Send,), (Broadcast, Leave)]),
     )
     def begin(
-        self, rate: float | None, duplicate_login: DuplicateLogin, ask: bool, seed: int
+        self,
+        rate: float | None,
+        duplicate_login: DuplicateLogin,
+        ask: bool,
+        seed: int,
+        hooks: tuple[type[Command], ...],
+        ask_hooks: tuple[type[Command], ...],
     ) -> None:
-        policy = Policy(duplicate_login=duplicate_login)
-        self.world = World(replace(LIMITS, rate=rate), policy, ask=ask, seed=seed)
+        self.world = World(
+            replace(LIMITS, rate=rate),
+            Policy(duplicate_login=duplicate_login),
+            ask=ask,
+            seed=seed,
+            hooks=hooks,
+            ask_hooks=ask_hooks,
+        )
         self.checks = Invariants(self.world)
         for name in NAMES:
             self.world.connect(name)
@@ -75,6 +101,16 @@ class SmallWorld(RuleBasedStateMachine):
     def pick_sender(self, index: int) -> Client | None:
         client = self.pick(index)
         return client if self.world.is_open(client) and client.name is not None else None
+
+    def clients_of(self, name: str) -> list[Client]:
+        """The clients whose name that is for the server, which does not end them."""
+        peers = self.world.broker._by_id
+        hub = self.world.broker._dispatcher.hub
+        return [
+            client
+            for cid, client in self.world.clients.items()
+            if peers[cid].close_reason is None and hub.name_of(peers[cid]) == name
+        ]
 
     @rule(name=st.sampled_from(NAMES), speed=SPEEDS)
     def connect(self, name: str, speed: float) -> None:
@@ -152,6 +188,56 @@ class SmallWorld(RuleBasedStateMachine):
         self.world.reset(self.pick(index))
         self.pass_time(0)
 
+    @rule(name=st.sampled_from(NAMES))
+    def kick(self, name: str) -> None:
+        kicked = self.clients_of(name)
+        assert self.world.broker.desk.kick(name, "enough") == len(kicked)
+        self.pass_time(0)
+        assert not self.clients_of(name)
+
+    @rule(to=st.sampled_from([*NAMES, "#g0"]), times=st.sampled_from([1, 30]))
+    def tell(self, to: str, times: int) -> None:
+        desk = self.world.broker.desk
+        names = [to]
+        if to == "#g0":
+            names = [name for each in desk.groups() if each.group == "g0" for name in each.members]
+            if not names:
+                return
+        recipients = [client for name in names for client in self.clients_of(name)]
+        for client in recipients:
+            client.told += times * 100
+        for _ in range(times):
+            desk.tell(to, b"the server ends at noon")
+        self.pass_time(1)
+
+    @rule(what=st.sampled_from([*NAMES, "10.0.0.4/30"]))
+    def ban_or_unban(self, what: str) -> None:
+        desk = self.world.broker.desk
+        if not desk.unban(what):
+            desk.ban(what, "for now")
+            self.pass_time(0)
+            assert not self.clients_of(what)
+
+    @rule(group=st.sampled_from(GROUPS), member=st.sampled_from(["zoe", *NAMES]), add=st.booleans())
+    def change_members(self, group: str, member: str, add: bool) -> None:
+        desk = self.world.broker.desk
+        with contextlib.suppress(LookupError):
+            # Those who have left do not come back: they would miss what came in between.
+            if add:
+                desk.add_member(group, "zoe")
+            else:
+                desk.remove_member(group, member)
+        self.pass_time(0)
+
+    @rule()
+    def look(self) -> None:
+        """The desk sees what the clients see."""
+        desk = self.world.broker.desk
+        assert len(desk.connections()) == len(self.world.clients)
+        for user in desk.users():
+            assert len(user.connections) == len(self.clients_of(user.name)) > 0
+        assert all(group.members for group in desk.groups())
+
     @rule(allowed=st.booleans())
     def answer(self, allowed: bool) -> None:
         for question in self.world.broker.take_questions():
@@ -168,6 +254,9 @@ class SmallWorld(RuleBasedStateMachine):
             self.checks.check()
 
     def teardown(self) -> None:
+        self.world.rules.lenient = True
+        for ban in self.world.broker.desk.bans():
+            self.world.broker.desk.unban(ban)
         for client in self.world.clients.values():
             client.speed = inf
         self.world.run_until_idle()

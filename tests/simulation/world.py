@@ -1,13 +1,14 @@
 """A broker and its clients in simulated time, with an adapter that follows `next_step`."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from random import Random
 from typing import Any
 
-from chatproto import ChatBroker, CloseReason, Limits, Policy
+from chatproto import ChatBroker, CloseReason, Command, Limits, Policy
 
 from ..remains import remains
 from .client import Client, Ledger
+from .rules import Rules
 
 READ_SIZE = 1 << 16
 PIECES = (1, 100, 5000, READ_SIZE, READ_SIZE)
@@ -25,6 +26,8 @@ class World:
         ask: Whether the broker asks about each LOGIN.
         seed: For what is random: the order of clients in each step, and the sizes of reads.
         pieces: Sizes of reads in bytes, to choose from.
+        hooks: The commands that have a hook, which decides at random.
+        ask_hooks: The commands about which the broker asks, for an answer at random.
     """
 
     def __init__(
@@ -35,13 +38,23 @@ class World:
         ask: bool = False,
         seed: int = 0,
         pieces: Sequence[int] = PIECES,
+        hooks: Collection[type[Command]] = (),
+        ask_hooks: Collection[type[Command]] = (),
     ) -> None:
         self.limits = limits
-        self.broker: ChatBroker[int] = ChatBroker(policy=policy, limits=limits, ask=ask)
         self.clients: dict[int, Client] = {}
         self.too_slow: list[Client] = []
         self.ledger = Ledger()
         self.random = Random(seed)
+        self.rules = Rules(self.ledger, self.random)
+        self.broker: ChatBroker[int] = ChatBroker(
+            policy=policy,
+            limits=limits,
+            ask=ask,
+            hooks={command: [self.rules.hook] for command in hooks},
+            ask_hooks=ask_hooks,
+        )
+        self.rules.broker = self.broker
         self.pieces = pieces
         self.now = 0.0
         self.step_number = 0
@@ -68,6 +81,7 @@ class World:
         self.now += seconds
         self.step_number += 1
         self.broker.tick(self.now)
+        self.rules.answer()
         clients = list(self.clients.values())
         self.random.shuffle(clients)
         for client in clients:
@@ -156,6 +170,7 @@ class World:
             self.step()
         assert self.broker.connections == 0
         assert self.broker.take_ready() == []
+        self.rules.answer()
         counters = self.broker.snapshot()
         assert (counters.queued, counters.waiting, counters.users) == (0, 0, 0)
         assert sum(counters.closes.values()) == counters.accepted == self.count
