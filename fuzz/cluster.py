@@ -75,7 +75,7 @@ class World:
         self._churn: list[Client] = []
         self._next_churn = 0.0
         self._asking = [Client(self.loop, f"ask{node.name}", node.address) for node in self.nodes]
-        # Whoever asks about a group has to be a member.
+        # Only a member can ask about a group.
         self._groups: dict[str, list[Client]] = {}
 
     def start(self) -> None:

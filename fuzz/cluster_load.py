@@ -370,7 +370,7 @@ class Loop:
         self.totals.delivered += 1
         track = self._tracks.get((serial, client.name))
         if track is None:
-            # Who has got nothing yet may have logged in since then.
+            # A client that has got nothing yet may have logged in since then.
             track = self._tracks[serial, client.name] = Track(at=now)
             if self.streams_of[serial][1].is_broadcast:
                 # Nobody tells the sender of members who are offline.

@@ -174,7 +174,7 @@ class User(threading.Thread):
             after = members | {friend}
             lines = f"CHAT/1.0 SEND *groups* add {group} {friend}\n"
         else:
-            # Whoever leaves has to log in for that.
+            # A member has to log in to leave.
             leaver = random.choice(sorted(members))
             after = members - {leaver} or None
             lines = f"CHAT/1.0 LOGIN {leaver}\nCHAT/1.0 LEAVE {group}\nCHAT/1.0 LOGIN {self.name}\n"

@@ -164,7 +164,7 @@ class Service:
             other
             for member in group.members
             for other in self._online(member)
-            # The creator may be no member; whoever is one does not get the message back.
+            # A sender who is a member does not get the message back. The creator may be no member.
             if other != at
         ]
         line = _receive(sender, data)

@@ -24,7 +24,7 @@ writing, and may be as long as the text."""
 
 
 def split_text(text: str, limits: LineLimits = LineLimits()) -> list[str]:
-    """Split a text into messages that fit into a line, whoever sends them to whomever.
+    """Split a text into messages that fit into a line, for each sender and each recipient.
 
     Each line of the text becomes a message, an empty one too. A line that is too long becomes
     several. It is split at a space, which is left out, or within a word that has no space in half

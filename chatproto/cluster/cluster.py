@@ -188,7 +188,7 @@ class Cluster:
         return appends
 
     def receive_ledger(self, entry: bytes, entry_id: str) -> None:
-        """Execute the next entry of the ledger, from whichever node.
+        """Execute the next entry of the ledger, from any node.
 
         Args:
             entry: The entry.
@@ -636,7 +636,7 @@ class Cluster:
             self._author.add(f"J {self._own_config}")
 
     def _isolate(self) -> None:
-        """Refuse what waits for other nodes. What may have been executed there ends."""
+        """Refuse what waits for other nodes, and end connections whose command may be executed."""
         refused = self._author.take_back()
         refused += [peer for peer, wait in self._waiting.items() if wait is Wait.SYNC]
         # Some may have ended meanwhile.

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from ..server.dispatcher import Dispatcher
 
 WINDOW: Final = 480 << 10
-"""Most bytes on their way to one node. What exceeds that waits at the senders."""
+"""Most bytes on their way to one node. With more, senders wait."""
 
 NOWHERE: Final[Mapping[Node, list[Remote]]] = {}
 """No recipients on other nodes."""

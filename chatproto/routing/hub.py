@@ -212,7 +212,7 @@ class ChatHub(Generic[ConnectionId]):
             self._groups.restore(each)
 
     def add_member(self, group: str, member: str) -> tuple[str, list[str]]:
-        """Add a user to a group that exists, whoever may do so otherwise.
+        """Add a user to a group that exists, without asking who may do that.
 
         Returns:
             Why there is no room for one more, in words for people, or an empty string; and the

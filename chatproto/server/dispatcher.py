@@ -491,7 +491,7 @@ class Dispatcher:
         return len(recipients)
 
     def tell(self, recipients: tuple[Any, ...], line: bytes) -> None:
-        """Queue a line for some connections, on whichever node. Nobody waits for that."""
+        """Queue a line for some connections, on any node. No sender waits for them."""
         if self._cluster is None:
             self._queue(recipients, line)
             return

@@ -121,7 +121,8 @@ class LogEvent:
     """How long a shutdown has taken."""
 
     operator: str | None = None
-    """Who of those who run the server has done it. None if that is not known."""
+    """The name of the one who has done it, for what those who run the server do. None if it is not
+    known."""
 
     @property
     def important(self) -> bool:

@@ -17,23 +17,23 @@ if TYPE_CHECKING:
 
 
 class Proposal(Enum):
-    """What becomes of an event that other nodes may have a say in."""
+    """How an event is executed."""
 
     LOCAL = auto()
-    """They have none: the hub decides now."""
+    """The hub of this node handles it alone, now."""
 
     WAITING = auto()
-    """The connection waits. `Replication.take_outcome` has what comes of it."""
+    """All nodes handle it. The connection waits for what `Replication.take_outcome` returns later."""
 
     UNAVAILABLE = auto()
-    """The other nodes can't be reached."""
+    """Not at all: the other nodes can't be reached."""
 
 
 class Outcome(NamedTuple):
-    """What has come of an event that had to wait for the other nodes."""
+    """The result of an event that had to wait for the other nodes."""
 
     actions: Sequence[Action[Any]] | None
-    """What the hub decided; None if it is to decide now, knowing all that came before."""
+    """What the hub decided. None if it is to decide now, when it knows all that came before."""
 
     name: str | None
     """The name that the connection had before."""

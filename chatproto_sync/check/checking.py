@@ -286,7 +286,7 @@ class _ProgramPlace:
                 os.killpg(self._process.pid, signal.SIGKILL)
             self._process.wait()
         self._errors.close()
-        # Who has connected too late.
+        # Connections that came too late.
         with contextlib.suppress(BlockingIOError):
             while True:
                 self._listener.accept()[0].close()

@@ -23,7 +23,7 @@ _WORDS: Final = {
 
 
 def words_of_reply(error: str) -> str:
-    """What an error that Redis has answered means; with its own text, where that says more.
+    """Explain an error that Redis has answered. The text of Redis follows where it says more.
 
     Args:
         error: The text, such as `OOM command not allowed when used memory > 'maxmemory'.`

@@ -4,7 +4,7 @@
     MODERATORS=alice,carol chatproto serve --config tls.toml --hooks moderation:make_hooks
 
 A NAME PROVES NOTHING on a server where everybody can log in under any name. Use this only with
-client certificates (`--tls-client-ca`) or `authenticate=`. Who has been disconnected can log in
+client certificates (`--tls-client-ca`) or `authenticate=`. A user who was disconnected can log in
 again; `Server.ban` keeps a name or an address out.
 """
 

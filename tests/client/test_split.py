@@ -17,7 +17,7 @@ from chatproto.wire.codec import encode, with_label
 
 SMALL = LineLimits(max_line=512)
 ROOM = 512 - len(b"CHAT/1.0 RECEIVE *groups* in  \n") - 1 - 2 * NAME_MAX
-"""Bytes of data in a line of these limits, whoever sends it to whomever."""
+"""Bytes of data in a line of these limits, for each sender and each recipient."""
 
 NAME = "n" * NAME_MAX
 

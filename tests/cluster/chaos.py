@@ -99,7 +99,7 @@ class Chaos:
     # What may happen
 
     def step(self) -> None:
-        """One thing, whichever it is."""
+        """Do one thing, chosen at random."""
         steps: list[tuple[int, Callable[[], None]]] = [
             (3, self.connect),
             (12, self.talk),
@@ -370,7 +370,7 @@ class Chaos:
                 self.reconnect(node)
 
     def trim(self) -> None:
-        """Redis forgets the entries that are in the snapshot, whoever has read them."""
+        """Redis forgets the entries that are in the snapshot, even unread ones."""
         if self.streams.snapshot is not None:
             self.streams.trimmed = max(self.streams.trimmed, self.streams.snapshot[0])
 

@@ -750,7 +750,7 @@ def test_a_hole_in_the_ledger_is_noticed(world: World, monkeypatch: pytest.Monke
         node.hear()
         assert node.cluster.is_broken
     assert world.streams.snapshot == before
-    # Whoever joins finds the same hole, and goes on behind it.
+    # A node that joins finds the same hole, and goes on behind it.
     for node in world.nodes.values():
         node.cluster.lose_ledger()
         node.load()

@@ -117,7 +117,7 @@ def test_a_banned_name_can_not_log_in() -> None:
     assert received(broker, 1) == [
         "*server* ERR REFUSED LOGIN that name is banned from this server"
     ]
-    # Who is being closed already is not counted.
+    # A connection that is being closed is not counted.
     assert broker.desk.ban("bob") == 0
     assert broker.desk.bans() == ["bob"]
     assert broker.desk.unban("bob")

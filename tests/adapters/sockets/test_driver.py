@@ -286,7 +286,7 @@ def test_a_drain_without_a_cluster(driver: Driver) -> None:
 
 
 def test_the_health_says_how_late_the_loop_is(driver: Driver, clock: FakeClock) -> None:
-    """Whoever looks from another thread sees it while the loop hangs."""
+    """Another thread sees it while the loop hangs."""
     assert driver.health() == Health(listening=True, draining=False, late=0.0)
     driver.step(0)
     clock.now += TICK
