@@ -23,7 +23,7 @@ class Proposal(Enum):
     """The hub of this node handles it alone, now."""
 
     WAITING = auto()
-    """All nodes handle it. The connection waits for what `Replication.take_outcome` returns later."""
+    """All nodes handle it. The connection waits for `Replication.take_outcome`."""
 
     UNAVAILABLE = auto()
     """Not at all: the other nodes can't be reached."""
