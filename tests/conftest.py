@@ -4,8 +4,13 @@
 """
 
 import os
+import sys
 
 from hypothesis import HealthCheck, settings
+
+# The tests start many hundred processes. Each would compile all modules anew if nobody kept them.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 
 settings.register_profile(
     "ci",

@@ -24,6 +24,9 @@ COMMANDS = {
     "sync": [sys.executable, "-m", "chatproto_sync"],
 }
 
+PROGRAMS = {kind: COMMANDS[kind] for kind in ("asyncio", "sync")}
+"""Those that differ before they serve: only then does an event loop begin."""
+
 
 class ErrorLog:
     """What a process writes to standard error, as it arrives.

@@ -6,10 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from ..processes import COMMANDS, run, spawn
+from ..processes import COMMANDS, PROGRAMS, run, spawn
 from ..servers import SocketClient
 
-pytestmark = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+each_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+each_program = pytest.mark.parametrize("command", PROGRAMS.values(), ids=PROGRAMS.keys())
 
 
 @pytest.fixture
@@ -17,6 +18,7 @@ def path(tmp_path: Path) -> Path:
     return tmp_path / "chat.toml"
 
 
+@each_command
 def test_sighup_reads_the_file_again(command: list[str], path: Path, tmp_path: Path) -> None:
     path.write_text('port = 0\nduplicate-login = "reject"\n', encoding="utf-8")
     with (
@@ -47,6 +49,7 @@ def test_sighup_reads_the_file_again(command: list[str], path: Path, tmp_path: P
         assert server.end(signal.SIGTERM) == 0
 
 
+@each_program
 def test_check(command: list[str], path: Path) -> None:
     path.write_text("port = 1", encoding="utf-8")
     result = run(*command, "--config", str(path), "--check", CHATPROTO_QUEUE_BYTES="2048k")
@@ -64,6 +67,7 @@ def test_check(command: list[str], path: Path) -> None:
     assert entry["options"]["port"] == {"value": "1", "from": f"port in {path}"}
 
 
+@each_program
 @pytest.mark.parametrize(
     ("text", "options", "message"),
     [

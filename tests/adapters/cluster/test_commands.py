@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from ..processes import COMMANDS, run, spawn
+from ..processes import PROGRAMS, run, spawn
 from ..servers import TIMEOUT, clients, reserved_port
 from .insides import Redis
 
 
-@pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+@pytest.mark.parametrize("command", PROGRAMS.values(), ids=PROGRAMS.keys())
 def test_a_node(command: list[str], redis: Redis, tmp_path: Path) -> None:
     pytest.importorskip("prometheus_client")
     config, port = tmp_path / "chat.toml", reserved_port()
@@ -46,7 +46,7 @@ def test_a_node(command: list[str], redis: Redis, tmp_path: Path) -> None:
 @pytest.mark.parametrize("kind", ["sync", "asyncio"])
 def test_a_redis_that_is_not_there(kind: str) -> None:
     url = f"redis://127.0.0.1:{reserved_port()}/tea"
-    result = run(*COMMANDS[kind], "--port", "0", "--cluster", url)
+    result = run(*PROGRAMS[kind], "--port", "0", "--cluster", url)
     assert (result.returncode, result.stdout) == (1, "")
     assert result.stderr.startswith("Error: can't use Redis at 127.0.0.1:")
     assert "Connection refused" in result.stderr

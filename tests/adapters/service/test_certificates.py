@@ -15,7 +15,7 @@ from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
 from chatproto_sync.service.certificates import SOON, CertificateError, CertificateFiles
 
-from ..processes import COMMANDS, run, spawn
+from ..processes import PROGRAMS, run, spawn
 from ..server.test_tls_server import AUTHORITY, TlsClient, client_context
 
 NOW = datetime.datetime.now(datetime.UTC)
@@ -325,10 +325,10 @@ def test_dates_that_cannot_be_read(files: Files, damage: Callable[[bytes], bytes
     assert files.named("dated").expiry() is None
 
 
-each_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+each_program = pytest.mark.parametrize("command", PROGRAMS.values(), ids=PROGRAMS.keys())
 
 
-@each_command
+@each_program
 def test_a_command_never_asks_for_a_pass_phrase(
     command: list[str], files: Files, tmp_path: Path
 ) -> None:
@@ -348,7 +348,7 @@ def test_a_command_never_asks_for_a_pass_phrase(
         assert process.end(signal.SIGTERM) == 0
 
 
-@each_command
+@each_program
 def test_a_command_takes_a_pass_phrase_and_looks_at_the_dates(
     command: list[str], files: Files, tmp_path: Path
 ) -> None:

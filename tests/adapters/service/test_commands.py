@@ -11,10 +11,11 @@ from pathlib import Path
 
 import pytest
 
-from ..processes import COMMANDS, run, spawn
+from ..processes import COMMANDS, PROGRAMS, run, spawn
 from ..servers import TIMEOUT, SocketClient, reserved_port
 
-pytestmark = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+each_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+each_program = pytest.mark.parametrize("command", PROGRAMS.values(), ids=PROGRAMS.keys())
 
 ACTIVATE = """
 import os, socket, sys
@@ -27,6 +28,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 """Starts a command as systemd does, with a listening socket."""
 
 
+@each_command
 def test_metrics(command: list[str], tmp_path: Path) -> None:
     pytest.importorskip("prometheus_client")
     port = reserved_port()
@@ -66,6 +68,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 """Starts a command that may have 100 descriptors."""
 
 
+@each_command
 def test_half_requests_for_metrics_take_nothing_from_the_chat(
     command: list[str], tmp_path: Path
 ) -> None:
@@ -92,6 +95,7 @@ def test_half_requests_for_metrics_take_nothing_from_the_chat(
         assert health == {"status": "ok", "listening": True, "draining": False}
 
 
+@each_command
 def test_metrics_have_descriptors_of_their_own(command: list[str], tmp_path: Path) -> None:
     """However many connections the chat has to turn away."""
     pytest.importorskip("prometheus_client")
@@ -108,6 +112,7 @@ def test_metrics_have_descriptors_of_their_own(command: list[str], tmp_path: Pat
             assert b"chatproto_connections " in page.read()
 
 
+@each_command
 def test_metrics_stay_on_this_machine(command: list[str], tmp_path: Path) -> None:
     """Wherever the chat listens."""
     pytest.importorskip("prometheus_client")
@@ -118,6 +123,7 @@ def test_metrics_stay_on_this_machine(command: list[str], tmp_path: Path) -> Non
         assert re.search(r"INFO serving metrics on 127\.0\.0\.1:[1-9]\d*\n", process.log)
 
 
+@each_command
 @pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
 def test_a_metrics_port_that_is_taken(command: list[str], host: str) -> None:
     """The error names the option, also if it is the server itself that listens there."""
@@ -140,6 +146,7 @@ def test_a_metrics_port_that_is_taken(command: list[str], host: str) -> None:
     )
 
 
+@each_command
 def test_a_metrics_port_that_is_the_chats(command: list[str]) -> None:
     pytest.importorskip("prometheus_client")
     port = str(reserved_port())
@@ -153,6 +160,7 @@ def test_a_metrics_port_that_is_the_chats(command: list[str]) -> None:
     assert result.stderr.startswith(f"Error: can't serve metrics on 127.0.0.1:{port} (")
 
 
+@each_command
 def test_log_of_json_lines(command: list[str], tmp_path: Path) -> None:
     options = ["--port", "0", "--log-format", "json", "--log-level", "debug"]
     with spawn([*command, *options], tmp_path / "log") as process:
@@ -180,6 +188,7 @@ def test_log_of_json_lines(command: list[str], tmp_path: Path) -> None:
     assert events[-1]["seconds"] >= 0.0
 
 
+@each_program
 @pytest.mark.parametrize(
     ("options", "status", "words"),
     [
@@ -206,12 +215,14 @@ def test_an_error_in_a_log_of_json_lines(
     assert words in entry["message"]
 
 
+@each_program
 def test_a_wrong_variable_in_a_log_of_json_lines(command: list[str]) -> None:
     result = run(*command, CHATPROTO_LOG_FORMAT="json", CHATPROTO_PORT="x")
     assert (result.returncode, result.stdout) == (2, "")
     assert json.loads(result.stderr)["message"].startswith("CHATPROTO_PORT: ")
 
 
+@each_command
 def test_systemd_is_told_that_the_server_listens(command: list[str], tmp_path: Path) -> None:
     path = str(tmp_path / "notify")
     with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as notified:
@@ -229,6 +240,7 @@ def test_systemd_is_told_that_the_server_listens(command: list[str], tmp_path: P
             assert process.popen.wait(TIMEOUT) == 0
 
 
+@each_command
 def test_the_loop_that_serves_tells_the_watchdog(command: list[str], tmp_path: Path) -> None:
     path = str(tmp_path / "notify")
     environment = {"NOTIFY_SOCKET": path, "WATCHDOG_USEC": "200000"}
@@ -242,6 +254,7 @@ def test_the_loop_that_serves_tells_the_watchdog(command: list[str], tmp_path: P
             assert process.end(signal.SIGTERM) == 0
 
 
+@each_command
 def test_a_server_serves_if_systemd_cannot_be_told(command: list[str], tmp_path: Path) -> None:
     path = str(tmp_path / "nobody")
     with spawn([*command, "--port", "0"], tmp_path / "log", NOTIFY_SOCKET=path) as process:
@@ -252,6 +265,7 @@ def test_a_server_serves_if_systemd_cannot_be_told(command: list[str], tmp_path:
         assert f"WARNING can't tell systemd READY=1: NOTIFY_SOCKET={path}: No such" in process.log
 
 
+@each_program
 @pytest.mark.parametrize(
     ("name", "value"),
     [("LISTEN_PID", "me"), ("WATCHDOG_USEC", "soon")],
@@ -263,6 +277,7 @@ def test_a_wrong_variable_of_systemd(command: list[str], name: str, value: str) 
     assert result.stderr == f"Error: {name}: {value!r} is not a whole number\n"
 
 
+@each_program
 def test_a_socket_of_systemd_that_does_not_listen(command: list[str]) -> None:
     starter = ACTIVATE.replace('socket.create_server(("127.0.0.1", 0))', "socket.socket()")
     result = run(sys.executable, "-c", starter, *command)
@@ -272,6 +287,7 @@ def test_a_socket_of_systemd_that_does_not_listen(command: list[str]) -> None:
     )
 
 
+@each_program
 def test_sockets_that_systemd_has_not_passed(command: list[str]) -> None:
     """What the command has opened itself under these numbers is not taken for one."""
     starter = ACTIVATE.replace('LISTEN_FDS="1"', 'LISTEN_FDS="9"')
@@ -284,6 +300,7 @@ def test_sockets_that_systemd_has_not_passed(command: list[str]) -> None:
 ALL_SIGNALS = [signal.SIGTERM, signal.SIGINT, signal.SIGHUP]
 
 
+@each_command
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_signals_until_an_idle_server_is_gone(
     command: list[str], number: int, tmp_path: Path
@@ -298,6 +315,7 @@ def test_signals_until_an_idle_server_is_gone(
         assert all(" INFO " in line for line in process.log.splitlines())
 
 
+@each_command
 def test_the_sockets_of_systemd_are_used(command: list[str], tmp_path: Path) -> None:
     # An address that no machine has, so the server can listen only on the inherited socket.
     options = ["--host", "192.0.2.1", "--port", "1"]

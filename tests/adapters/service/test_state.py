@@ -9,10 +9,11 @@ from pathlib import Path
 
 import pytest
 
-from ..processes import COMMANDS, run, spawn
+from ..processes import COMMANDS, PROGRAMS, run, spawn
 from ..servers import clients
 
-pytestmark = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+each_command = pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
+each_program = pytest.mark.parametrize("command", PROGRAMS.values(), ids=PROGRAMS.keys())
 
 LIMITED = """
 import os, resource, sys
@@ -23,6 +24,7 @@ os.execv(sys.argv[1], sys.argv[1:])
 """Starts a command that can't make a file longer than 60,000 bytes."""
 
 
+@each_command
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_groups_survive_a_restart(command: list[str], number: int, tmp_path: Path) -> None:
     options = ["--port", "0", "--state", str(tmp_path / "groups")]
@@ -39,6 +41,7 @@ def test_groups_survive_a_restart(command: list[str], number: int, tmp_path: Pat
         assert bob.read_line() == b"CHAT/1.0 RECEIVE alice welcome back\n"
 
 
+@each_program
 def test_a_file_that_can_be_used_no_more(command: list[str], tmp_path: Path) -> None:
     path = tmp_path / "recipes"
     path.write_bytes(b"my recipes")
@@ -52,6 +55,7 @@ def test_a_file_that_can_be_used_no_more(command: list[str], tmp_path: Path) -> 
     assert path.read_bytes() == b"my recipes"
 
 
+@each_program
 def test_a_check(command: list[str], tmp_path: Path) -> None:
     """It looks into the file, also while a server uses it, and makes none."""
     path = tmp_path / "groups"
@@ -71,6 +75,7 @@ def test_a_check(command: list[str], tmp_path: Path) -> None:
     assert result.stderr.startswith(f"Error: {path} is no state file of a chat server: ")
 
 
+@each_command
 def test_another_path_needs_a_restart(command: list[str], tmp_path: Path) -> None:
     config = tmp_path / "chat.toml"
     first, second = tmp_path / "first", tmp_path / "second"
@@ -84,12 +89,14 @@ def test_another_path_needs_a_restart(command: list[str], tmp_path: Path) -> Non
     assert not second.exists()
 
 
+@each_program
 def test_an_empty_path(command: list[str]) -> None:
     result = run(*command, "--port", "0", "--state", "")
     assert result.returncode == 2
     assert "--state: it is empty\n" in result.stderr
 
 
+@each_command
 @pytest.mark.skipif(not hasattr(resource, "prlimit"), reason="another process's limits: Linux")
 def test_a_disk_that_is_full(command: list[str], tmp_path: Path) -> None:
     """The chat goes on. When there is room again, all is written."""
