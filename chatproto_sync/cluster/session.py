@@ -192,6 +192,9 @@ class Session:
             return
         self._check_at = now + CHECK_PAUSE
         self._append([("HGET", self._snapshot, "epoch")], self._check_epoch)
+        last = self._position.ledger
+        if last != START:
+            self._append([("XRANGE", self._ledger, last, last)], self._check_entry)
         if self._mail_to_trim:
             self._mail_to_trim = False
             milliseconds, _, number = self._position.mail.partition(b"-")
@@ -317,8 +320,12 @@ class Session:
     def _store(self, snapshot: ClusterSnapshot) -> None:
         """Store a snapshot, and cut the ledger off at the one before."""
 
-        def store(before: Reply) -> None:
+        def store(reply: Reply) -> None:
+            before, epoch = reply
             number = snapshot.id.encode()
+            if epoch != self._position.epoch:
+                # The data of the chat are gone, and others have begun anew already.
+                return
             if before is not None and _order(before) >= _order(number):
                 # Another node has stored a newer one.
                 return
@@ -330,11 +337,16 @@ class Session:
                 commands.append(("XTRIM", self._ledger, "MINID", before))
             self._append([*commands, ("EXEC",)])
 
-        self._append([("HGET", self._snapshot, "id")], store)
+        self._append([("HMGET", self._snapshot, "id", "epoch")], store)
 
     def _check_epoch(self, epoch: Reply) -> None:
         if epoch != self._position.epoch:
             self._fail("the data of the chat are not there any more")
+
+    def _check_entry(self, entries: Reply) -> None:
+        if not entries:
+            # Redis skips what is missing without a word.
+            self._fail("the ledger was cut off behind the last entry that this node has received")
 
     def _mailbox(self, name: str) -> bytes:
         return f"{self._prefix}mail:{name}".encode()

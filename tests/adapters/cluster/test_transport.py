@@ -157,17 +157,21 @@ def test_data_that_are_gone(redis: Redis) -> None:
             assert other.cluster.take()[0] == ("load", b"my groups")
 
 
-@pytest.mark.parametrize("reason", ["the end is gone", "the cluster knows of a hole"])
+@pytest.mark.parametrize(
+    "reason", ["the end is gone", "the end is gone at once", "the cluster knows of a hole"]
+)
 def test_a_ledger_with_a_gap(redis: Redis, reason: str) -> None:
     with running(redis.url) as node:
         node.cluster.appends += [(None, b"one"), (None, b"two")]
         node.run_until_called("ledger", b"two")
-        if reason == "the end is gone":
+        if reason == "the cluster knows of a hole":
+            node.cluster.is_broken = True
+        else:
             [_, (last, _)] = redis.do("XRANGE", redis.key("ledger"), "-", "+")
             redis.do("XDEL", redis.key("ledger"), last)
-            redis.kill_node("a")
-        else:
-            node.cluster.is_broken = True
+            node.now += 1.0
+            if reason == "the end is gone":
+                redis.kill_node("a")
         calls = node.run_until_called("connected", True)
         assert calls[:4] == [("connected", False), ("lost",), ("load", None), ("ledger", b"one")]
 
@@ -193,6 +197,17 @@ def store(node: Node, redis: Redis, data: bytes) -> None:
     node.cluster.snapshot = ClusterSnapshot(number.decode(), b"after the " + data)
     stored = partial(redis.do, "HGET", redis.key("snapshot"), "data")
     node.run_until(lambda: stored() == b"after the " + data)
+
+
+def test_a_snapshot_of_data_that_are_gone_is_not_stored(redis: Redis) -> None:
+    with running(redis.url) as node:
+        store(node, redis, b"first")
+        redis.do("HSET", redis.key("snapshot"), "epoch", "of others", "data", "theirs")
+        [[number, _]] = redis.do("XREVRANGE", redis.key("ledger"), "+", "-", "COUNT", 1)
+        node.cluster.snapshot = ClusterSnapshot(number.decode() + "9", b"of this node")
+        node.now += 1.0
+        node.run_until_called("lost")
+        assert redis.do("HGET", redis.key("snapshot"), "data") == b"theirs"
 
 
 def test_snapshots(redis: Redis) -> None:
