@@ -167,7 +167,7 @@ class EventLog:
 
         Args:
             text: What, in words.
-            operator: The name of the one who has done it; None if it is not known.
+            operator: The name of the operator; None if it is not known.
         """
         self._events.append(LogEvent(EventKind.OPERATOR, reason=text, operator=operator))
 

@@ -121,8 +121,7 @@ class LogEvent:
     """How long a shutdown has taken."""
 
     operator: str | None = None
-    """The name of the one who has done it, for what those who run the server do. None if it is not
-    known."""
+    """The operator who has done something. None if that is not known."""
 
     @property
     def important(self) -> bool:

@@ -49,7 +49,7 @@ class Waiting(Enum):
     """The other nodes of the chat have to know of its first unparsed line."""
 
     ANSWER = auto()
-    """A question about its first unparsed line is open: may it log in?"""
+    """A question about its first unparsed line is open: may it log in, or what do hooks say?"""
 
 
 class Peer:
