@@ -151,9 +151,9 @@ class Desk:
         line = encode(Receive(sender, data))
         if has_long_line(line, self._dispatcher.limits.max_line):
             raise ValueError("the line would be too long for its recipients")
-        self._dispatcher.tell(recipients, line)
-        self._log(f"told {to}, connections: {len(recipients)}")
-        return len(recipients)
+        told = self._dispatcher.tell(recipients, line)
+        self._log(f"told {to}, connections: {told}")
+        return told
 
     def kick(self, name: str, text: str = "") -> int:
         """End all connections under a name, once what is queued for them is written.

@@ -490,15 +490,21 @@ class Dispatcher:
                 self._cluster.kick(each, text)
         return len(recipients)
 
-    def tell(self, recipients: tuple[Any, ...], line: bytes) -> None:
-        """Queue a line for some connections, on any node. No sender waits for them."""
+    def tell(self, recipients: tuple[Any, ...], line: bytes) -> int:
+        """Queue a line for some connections, on any node. No sender waits for them.
+
+        Returns:
+            How many get it: while other nodes can't be reached, their connections do not.
+        """
         if self._cluster is None:
             self._queue(recipients, line)
-            return
+            return len(recipients)
         local, remote = self._cluster.split(recipients)
         self._queue(local, line)
-        if remote and self._cluster.reachable:
-            self._cluster.send(remote, line)
+        if not self._cluster.reachable:
+            return len(local)
+        self._cluster.send(remote, line)
+        return len(recipients)
 
     def ban(self, what: str, text: str) -> int:
         """Ban a name, an address or a network on all nodes.

@@ -215,8 +215,8 @@ def test_the_desk_of_an_isolated_node_tells_its_own_users() -> None:
     world.client("b", "bob")
     world.nodes["a"].cut = True
     world.tick(1.0, times=6)
-    world.nodes["a"].broker.desk.tell("bob", b"hi")
-    world.nodes["a"].broker.desk.tell("alice", b"hi")
+    assert world.nodes["a"].broker.desk.tell("bob", b"hi") == 0
+    assert world.nodes["a"].broker.desk.tell("alice", b"hi") == 1
     world.run()
     assert world.take("a", "alice") == ["*server* hi"]
 
