@@ -27,10 +27,10 @@ class Rules:
     def hook(self, said: Said) -> HookVerdict | None:
         """Decide about an event at once; sometimes fail, or end the speaker's connections."""
         kind = self._random.random()
-        if not self.lenient and kind < 0.03:
+        if not self.lenient and kind < 0.01:
             self._stop(said)
             raise RuntimeError("a mistake in a rule")
-        if not self.lenient and kind < 0.05 and said.name is not None:
+        if not self.lenient and kind < 0.012 and said.name is not None:
             assert self.broker.desk.kick(said.name, "enough")
         return self._decide(said)
 
