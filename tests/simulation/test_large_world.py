@@ -113,8 +113,9 @@ def test_a_crowd(seed: int, hooked: bool) -> None:
     for _ in range(STEPS):
         crowd.step()
         waiting[crowd.world.broker.snapshot().waiting > 0] += 1
-    # Many had to wait, and only clients that are slow or stop were closed as too slow.
-    assert waiting[True] > STEPS / 2
+    # Many had to wait, fewer if hooks stop messages and end senders. Only clients that are slow or
+    # stop were closed as too slow.
+    assert waiting[True] > STEPS / (10 if hooked else 2)
     assert crowd.world.too_slow
     for client in crowd.world.too_slow:
         assert client.speed < SLOW or client.stalled_until > 0
