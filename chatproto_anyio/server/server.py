@@ -113,6 +113,7 @@ class Server:
                 notices=notices,
                 ask=authenticate is not None,
                 groups=() if self._writer is None else self._writer.read(),
+                bans=() if self._writer is None else self._writer.read_bans(),
                 note_changes=self._writer is not None,
                 hooks=plain,
                 ask_hooks=asynchronous,
@@ -131,6 +132,7 @@ class Server:
             self._driver.admin = self._admin
         if self._writer is not None:
             self._driver.keep = self._writer.keep
+            self._driver.keep_bans = self._writer.keep_bans
         self._grace = limits.grace
         self._stopping = False
         self._logins = None
