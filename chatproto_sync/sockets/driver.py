@@ -205,6 +205,8 @@ class Driver:
         self._traceback_at = -inf
         self._hook_traceback_at = -inf
         self._slow_hook_at = -inf
+        # Whether `ask_hooks` was called in this round of a step.
+        self._has_asked = False
         # Whether the broker calls hooks.
         self._has_hooks = False
         broker.wrap_hooks(self._timed)
@@ -378,6 +380,9 @@ class Driver:
             before, now = now, clock()
             self.broker.note_lag(now - before)
             # The poller reports most things once only, so all that it returns has to be served.
+            if self._has_asked:
+                # Tasks on this thread have something to do: do not spin.
+                self._has_asked, spins = False, 1
             ready = self._poll(spins) if rounds_left and now - start <= STEP_BUDGET else []
             if not ready:
                 break
@@ -530,6 +535,7 @@ class Driver:
                 )
         if self.ask_hooks is not None:
             for asked in self.broker.take_hook_questions():
+                self._has_asked = True
                 self.ask_hooks(asked.token, asked.said)
         if self.withdraw is not None:
             for token in self.broker.take_withdrawn_questions():

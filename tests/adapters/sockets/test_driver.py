@@ -8,8 +8,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from chatproto import ChatBroker, Health, LagHistogram
-from chatproto_sync.sockets.driver import MAX_ROUNDS, TICK, Driver
+from chatproto import ChatBroker, Health, LagHistogram, Send
+from chatproto_sync.sockets.driver import MAX_ROUNDS, SPIN_COUNT, TICK, Driver
 from chatproto_sync.sockets.listeners import open_listeners
 from chatproto_sync.sockets.poller import MAX_READY, READ
 from chatproto_sync.sockets.transport import READ_SIZE, Transport
@@ -126,6 +126,36 @@ def test_one_step_answers_many_wakes(driver: Driver) -> None:
     assert select.select([driver], [], [], 0)[0] == [driver]
     driver.step(0)
     assert select.select([driver], [], [], 0)[0] == []
+
+
+def test_a_step_that_asks_leaves_the_thread_to_tasks(clock: FakeClock) -> None:
+    """It polls once more, and not again and again, as it does after others that are this short."""
+    broker: ChatBroker[Transport] = ChatBroker(ask_hooks=[Send])
+    driver = Driver(broker, open_listeners("127.0.0.1", 0), clock=clock)
+    driver.listen()
+    tokens: list[int] = []
+    driver.ask_hooks = lambda token, _: tokens.append(token)
+    polls: list[int] = []
+    poll = driver._poll
+
+    def noted(spins: int) -> list[tuple[int, int]]:
+        polls.append(spins)
+        return poll(spins)
+
+    driver._poll = noted  # type: ignore[method-assign]
+    with socket.create_connection(driver.listeners.sockets[0].getsockname(), TIMEOUT) as alice:
+        driver.step(TIMEOUT)
+        alice.sendall(b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice hi\n")
+        while not tokens:
+            polls.clear()
+            driver.step(TIMEOUT)
+        assert polls[-1] == 1
+        driver.step(0)
+        assert polls[-1] == SPIN_COUNT
+        driver.decide(tokens[0], Send("alice", b"HI"))
+        driver.step(TIMEOUT)
+        assert alice.recv(100) == b"CHAT/1.0 RECEIVE alice HI\n"
+    driver.close()
 
 
 def test_close_ends_connections(driver: Driver, address: tuple[str, int]) -> None:
