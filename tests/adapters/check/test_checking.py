@@ -141,21 +141,33 @@ def speak(words: bytes, sock: socket.socket) -> None:
 
 
 @pytest.mark.parametrize(
-    ("answer", "reason"),
+    ("answer", "timeout", "reason"),
     [
-        (lambda _: None, "the server closes the connection of alice"),
+        (lambda _: None, TIMEOUT, "the server closes the connection of alice"),
         (
             partial(speak, b""),
+            0.2,
             "sends a LOGIN and a message to itself, and receives nothing within 0.2",
         ),
-        (partial(speak, b"SSH-2.0-OpenSSH\r\n\xff\n"), 'alice has received "SSH-2.0-OpenSSH\\r"'),
-        (partial(speak, bytes(1 << 21)), "receives more than 1048576 bytes without an end of line"),
+        # The check waits for the answer to its LOGIN all that time.
+        (
+            partial(speak, b"SSH-2.0-OpenSSH\r\n\xff\n"),
+            TIMEOUT / 10,
+            'alice has received "SSH-2.0-OpenSSH\\r"',
+        ),
+        (
+            partial(speak, bytes(1 << 21)),
+            TIMEOUT,
+            "receives more than 1048576 bytes without an end of line",
+        ),
     ],
     ids=["closes", "hangs", "nonsense", "floods"],
 )
-def test_strange_servers(answer: Callable[[socket.socket], object], reason: str) -> None:
+def test_strange_servers(
+    answer: Callable[[socket.socket], object], timeout: float, reason: str
+) -> None:
     with strange_server(answer) as endpoint:
-        check = check_server(PROBE, endpoint, 0.2 if "within" in reason else TIMEOUT / 10, ignore)
+        check = check_server(PROBE, endpoint, timeout, ignore)
     assert check.nothing_played
     [[words]] = failures(check)
     assert reason in words
