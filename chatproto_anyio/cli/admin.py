@@ -186,8 +186,8 @@ def _ban(what: str) -> list[str]:
 def _number(item: tuple[str, Any]) -> list[str]:
     name, value = item
     if isinstance(value, dict):
-        value = ", ".join(f"{each} {count}" for each, count in value.items()) or "none"
-    return [name.replace("_", " "), str(value)]
+        value = ", ".join(" ".join(_number(each)) for each in value.items()) or "none"
+    return [name.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value)]
 
 
 _TABLES: Final[dict[str, tuple[Sequence[str], Callable[[Any], list[str]]]]] = {

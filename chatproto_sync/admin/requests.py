@@ -9,7 +9,7 @@ with an object too: `result`, or `error` with words for people.
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from itertools import islice
 from typing import Any, Final, NamedTuple
 
@@ -120,10 +120,15 @@ def _in_parts(rows: Sequence[Any]) -> Iterator[bytes]:
     yield b'{"result": ['
     iterator, separator = iter(rows), ""
     while chunk := [*islice(iterator, CHUNK)]:
-        texts = [json.dumps(each if isinstance(each, str) else asdict(each)) for each in chunk]
+        texts = [json.dumps(each if isinstance(each, str) else _fields(each)) for each in chunk]
         yield (separator + ", ".join(texts)).encode()
         separator = ", "
     yield b"]}\n"
+
+
+def _fields(row: Any) -> dict[str, Any]:
+    # `dataclasses.asdict` copies each value, and takes six times as long.
+    return {each.name: getattr(row, each.name) for each in fields(row)}
 
 
 def _tell(office: Office, to: str, text: str, sender: str = SERVER_NAME) -> dict[str, int]:

@@ -26,7 +26,7 @@ MAX_CONNECTIONS: Final = 8
 TIME_LIMIT: Final = 10.0
 """Seconds without a byte after which a connection that does not read its answer is closed."""
 
-WRITE_SIZE: Final = 65536
+WRITE_SIZE: Final = 16384
 """Bytes of an answer that are made before they are written."""
 
 READ_SIZE: Final = 65536
