@@ -91,10 +91,14 @@ def _checked(hooks: Any, *, takes_async: bool) -> Any:
 def _words(error: Exception) -> str:
     """What has happened, and in which line."""
     [*_, words] = traceback.format_exception_only(error)
-    frames = traceback.extract_tb(error.__traceback__)
-    place = frames[-1] if frames else None
     if isinstance(error, SyntaxError):
         return f"{words.strip()} ({error.filename}, line {error.lineno})"
-    if place is None or place.filename.startswith("<frozen"):
+    # Only what the operator has written.
+    frames = [
+        each
+        for each in traceback.extract_tb(error.__traceback__)
+        if each.filename != __file__ and not each.filename.startswith("<frozen ")
+    ]
+    if not frames:
         return words.strip()
-    return f"{words.strip()} ({place.filename}, line {place.lineno})"
+    return f"{words.strip()} ({frames[-1].filename}, line {frames[-1].lineno})"

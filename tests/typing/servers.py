@@ -17,13 +17,18 @@ from chatproto import (
     ErrorCode,
     Event,
     Expire,
+    Hooks,
     Joined,
     LagHistogram,
+    Leave,
     LogEvent,
     LoginRequest,
     Question,
     Receive,
     Refuse,
+    Reply,
+    Said,
+    Send,
     Step,
 )
 
@@ -93,3 +98,25 @@ def servers(
     chatproto_sync.Server(["::1", "127.0.0.1"], unix=[Path("a"), "b"])
     chatproto_anyio.Server(host="*", unix="a")
     chatproto_anyio.Server(authenticate=decide)  # type: ignore[arg-type]
+
+
+def plain(said: Said) -> Send | None:
+    return said.event if isinstance(said.event, Send) else None
+
+
+async def waiting(_: Said) -> Reply:
+    return Reply(b"hi", "*mod*")
+
+
+def table(server: chatproto_sync.Server) -> Hooks:
+    assert_type(server.kick("bob"), int)
+    return {Send: [plain]}
+
+
+def hooks() -> None:
+    ChatBroker[int](hooks={Send: [plain]}, ask_hooks=[Send])
+    chatproto_sync.Server(hooks={Send: [plain]})
+    chatproto_sync.Server(hooks=table)
+    chatproto_sync.Server(hooks={Send: [waiting]})  # type: ignore[list-item]
+    chatproto_anyio.Server(hooks={Send: [plain, waiting], Leave: [plain]})
+    chatproto_anyio.Server(hooks=table)  # type: ignore[arg-type]

@@ -36,6 +36,9 @@ def make(server):
 def broken(server):
     return 1 / 0
 
+def lonely():
+    return HOOKS
+
 def mixed(server):
     return MIXED
 """
@@ -96,6 +99,10 @@ def test_tables() -> None:
     ("name", "words"),
     [
         ("broken", r"^can't use hooks: rules:broken failed: ZeroDivisionError: .*, line \d+\)$"),
+        (
+            "lonely",
+            r"^can't use hooks: rules:lonely failed: TypeError: lonely\(\) takes 0 .* given$",
+        ),
         ("mixed", "^can't use hooks: a hook for Send is a coroutine function"),
         ("upper", r"^can't use hooks: rules:upper failed: AttributeError: "),
     ],
