@@ -608,10 +608,14 @@ class Cluster:
 
     def _join(self) -> None:
         """Join the chat, for the first time or anew, as another incarnation."""
+        # The others take no more entries of the incarnation before. What its operators have done
+        # since it was cut off must not be lost with them.
+        carried = self._author.operator_lines() if self._incarnations else []
         self._incarnations += 1
         self.name = f"{self._id}#{self._token}.{self._incarnations}"
         self._author = Author(self.name)
-        self._author.add(f"J {self._own_config}")
+        for line in (f"J {self._own_config}", *carried):
+            self._author.add(line)
         # What an earlier incarnation has said of others, and of itself, may be lost.
         self._declared.clear()
         self._has_left = False

@@ -194,6 +194,11 @@ class Author:
         """Whether something was added since the last entry."""
         return bool(self._lines or self._syncs)
 
+    def operator_lines(self) -> list[str]:
+        """The commands of those who run the servers that have not come back."""
+        taken = [line for each in self.unconfirmed for line in each.entry.decode().split("\n")[1:]]
+        return [line for line in (*taken, *self._lines) if line[:2] in ("A ", "R ", "B ", "U ")]
+
     def take_back(self) -> list[Any]:
         """Withdraw the events that no entry has yet, and let nobody wait for any entry.
 

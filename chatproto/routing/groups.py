@@ -123,7 +123,7 @@ class Groups(Generic[ConnectionId]):
         """Add a member to a group, if the bounds allow it.
 
         Args:
-            name: The group's name. Somebody in it is online.
+            name: The group's name. It does not give way itself, even if nobody in it is online.
             member: The name of the member, who is not in it.
 
         Returns:
@@ -132,7 +132,7 @@ class Groups(Generic[ConnectionId]):
         group = self._by_name[name]
         if len(group.members) >= self._limits.max_members:
             return f"a group has at most {self._limits.max_members} members", []
-        text, expired = self._make_room(group.network, 0, 1)
+        text, expired = self._make_room(group.network, 0, 1, kept=name)
         if not text:
             group = self._writable(name)
             group.members[member] = None
@@ -191,13 +191,16 @@ class Groups(Generic[ConnectionId]):
         self._by_maker.clear()
         self._total = 0
 
-    def _make_room(self, network: str, groups: int, members: int) -> tuple[str, list[str]]:
+    def _make_room(
+        self, network: str, groups: int, members: int, kept: str = ""
+    ) -> tuple[str, list[str]]:
         """End groups until there is room for more.
 
         Args:
             network: The network in whose quota the new ones count; empty for none.
             groups: How many groups will be added.
             members: How many members will be added.
+            kept: A group that must not end; empty for none.
 
         Returns:
             Why there is no room, and the groups that were ended, as `make` returns them.
@@ -208,13 +211,13 @@ class Groups(Generic[ConnectionId]):
             # A group counts as one more member.
             size = self._memberships[network] + len(self._by_network.get(network, ()))
             excess = size + groups + members - limits.max_memberships_per_address
-            if not self._find_room(self._by_network.get(network, {}), 0, excess, expired):
+            if not self._find_room(self._by_network.get(network, {}), 0, excess, expired, kept):
                 return "there are too many groups from your address", []
         freed = sum(len(self._by_name[each].members) for each in expired)
         members += self._total - freed - limits.max_memberships
         if groups:
             groups += len(self._by_name) - len(expired) - limits.max_groups
-        if not self._find_room(self._order, groups, members, expired):
+        if not self._find_room(self._order, groups, members, expired, kept):
             return "there are too many groups", []
         for each in expired:
             self._remove(each)
@@ -242,7 +245,12 @@ class Groups(Generic[ConnectionId]):
             self.changes.append(change)
 
     def _find_room(
-        self, order: MutableMapping[str, Any], groups: int, members: int, expired: list[str]
+        self,
+        order: MutableMapping[str, Any],
+        groups: int,
+        members: int,
+        expired: list[str],
+        kept: str,
     ) -> bool:
         """Find groups that can give way.
 
@@ -251,6 +259,7 @@ class Groups(Generic[ConnectionId]):
             groups: How many groups have to go at least; zero or less for none.
             members: The same for their members; each group of a network counts as one more.
             expired: The list to add the groups' names to. Groups that are in it are skipped.
+            kept: Another group to skip; empty for none.
 
         Returns:
             Whether that is enough.
@@ -260,7 +269,7 @@ class Groups(Generic[ConnectionId]):
         for name in order:
             if (groups <= 0 and members <= 0) or looked_up >= SEARCH:
                 break
-            if name in expired:
+            if name in expired or name == kept:
                 continue
             group = self._by_name[name]
             looked_up += 1 + len(group.members)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable
@@ -112,7 +113,7 @@ class Chaos:
         if self.ask:
             steps += [(4, self.answer)]
         if self.ends:
-            steps += [(1, self.end_client), (2, self.rename), (1, self.leave)]
+            steps += [(1, self.end_client), (2, self.rename), (1, self.leave), (1, self.operate)]
         if self.faults:
             steps += [(1, self.cut), (1, self.restart), (1, self.tick_long), (1, self.lose_tail)]
             steps += [(1, self.lose_all), (1, self.trim)]
@@ -175,6 +176,28 @@ class Chaos:
         client = self.pick(each for each in self.clients.values() if not each.over)
         if client is not None:
             self.say(client, f"LOGIN {self.pick(NAMES)}")
+
+    def operate(self) -> None:
+        """Somebody who runs a node acts."""
+        node, name, group = self.pick(self.nodes), self.pick(NAMES), self.pick(GROUPS)
+        desk = node.broker.desk
+        kind = self.choose(6)
+        self.log.append(f"operate {node.cluster.name} {kind} {name} {group}")
+        # The group may not be there, or be full, or not have the member.
+        with contextlib.suppress(LookupError, ValueError):
+            if kind == 0:
+                desk.kick(name, "enough")
+            elif kind == 1:
+                desk.tell(self.pick([name, f"#{group}"]), b"hello")
+            elif kind == 2:
+                desk.add_member(group, name)
+            elif kind == 3:
+                desk.remove_member(group, name)
+            elif kind == 4:
+                desk.ban(self.pick([name, "192.0.2.0/24"]), "for now")
+            else:
+                for ban in desk.bans():
+                    desk.unban(ban)
 
     def answer(self) -> None:
         self.answer_of(self.pick(self.nodes))
@@ -433,6 +456,7 @@ class Chaos:
                     "NOT_LOGGED_IN",
                     "AUTH_FAILED",
                     "SHUTTING_DOWN",
+                    "REFUSED",
                 ], line
                 client.refused += words[3] == "SEND"
                 self.seen[words[2]] += 1
@@ -548,6 +572,7 @@ def describe(node: TestNode) -> dict[str, Any]:
         "nodes": {each.name: (each.applied, each.highest) for each in cluster._nodes.values()},
         "config": cluster._config,
         "entries": cluster._entries,
+        "bans": sorted(node.broker.desk.bans()),
     }
 
 
