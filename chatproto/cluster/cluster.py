@@ -121,6 +121,7 @@ class Cluster:
         self.name: str = ""
         """The node's name in the ledger, `ID#incarnation`, and the one of its mailbox. It changes
         when the node joins anew."""
+        self._author: Author
         self._dispatcher: Dispatcher
         self._hub: ReplicatedHub
         self._flow: ClusterFlow

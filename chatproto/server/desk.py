@@ -163,7 +163,7 @@ class Desk:
             text: The last words that they read, for people; empty for the usual words.
 
         Returns:
-            How many there were.
+            How many end.
 
         Raises:
             LocalProtocolError: No line can hold the text.

@@ -480,15 +480,18 @@ class Dispatcher:
             text: Why, in words for people; empty for the usual words.
 
         Returns:
-            How many there were.
+            How many end: while other nodes can't be reached, their connections do not.
         """
-        recipients = self.hub.recipients(name)
-        for each in recipients:
+        ended = 0
+        for each in self.hub.recipients(name):
             if self._cluster is None or type(each) is Peer:
                 self.close(each, CloseReason.KICKED, text)
-            else:
+            elif self._cluster.reachable:
                 self._cluster.kick(each, text)
-        return len(recipients)
+            else:
+                continue
+            ended += 1
+        return ended
 
     def tell(self, recipients: tuple[Any, ...], line: bytes) -> int:
         """Queue a line for some connections, on any node. No sender waits for them.

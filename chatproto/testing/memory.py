@@ -179,7 +179,7 @@ class MemoryServer:
             text: The last words that they read, for people; empty for the usual words.
 
         Returns:
-            How many there were.
+            How many end.
 
         Raises:
             LocalProtocolError: No line can hold the text.

@@ -948,3 +948,35 @@ def test_limits_of_one_node_only_are_its_own_affair() -> None:
     world.nodes["a"].broker.reconfigure(limits=replace(limits, max_connections=10))
     world.add("c", limits=replace(limits, rate=100.0, queue_age=5.0))
     assert world.nodes["c"].cluster.standing is Standing.UP
+
+
+def test_what_operators_do_while_a_node_is_cut_off_is_not_lost() -> None:
+    world = World("a", "b")
+    world.client("a", "alice")
+    world.do("a", "alice", "GROUP tea alice")
+    node = world.nodes["b"]
+    node.cluster.set_connected(False)
+    node.cut = True
+    node.broker.desk.ban("eve")
+    node.broker.desk.add_member("tea", "bob")
+    world.tick(1.0, 12)
+    node.cut = False
+    node.hear()
+    node.cluster.set_connected(True)
+    world.tick(1.0, 2)
+    for each in world.nodes.values():
+        assert each.cluster.standing == "up"
+        assert each.broker.desk.bans() == ["eve"]
+        assert [group.members for group in each.broker.desk.groups()] == [("alice", "bob")]
+
+
+def test_a_node_that_joins_kicks_nobody_elsewhere() -> None:
+    """The others would not take its mail yet, nor any that follows."""
+    world = World("a")
+    world.client("a", "alice")
+    world.nodes["b"] = node = TestNode(world.streams, "b")
+    assert node.broker.desk.kick("alice") == 0
+    world.run()
+    assert node.broker.desk.kick("alice") == 1
+    world.run()
+    assert world.nodes["a"].closed == {"alice"}

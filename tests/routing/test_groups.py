@@ -173,6 +173,16 @@ def test_a_new_member_counts_once_and_with_the_network_of_the_group() -> None:
     assert table.groups.add("tea", "carol") == (IN_TOTAL, [])
 
 
+def test_a_group_does_not_give_way_to_its_own_new_member() -> None:
+    table = Table(limits=GroupLimits(max_memberships=2, max_memberships_per_address=2))
+    table.make("mine", "bob", network="n")
+    assert table.groups.add("mine", "carol") == (FROM_NETWORK, [])
+    table.make("tea", "bob")
+    assert table.groups.add("tea", "carol") == ("", ["mine"])
+    assert table.groups.add("tea", "dave") == (IN_TOTAL, [])
+    assert table.names("mine", "tea") == ["tea"]
+
+
 def test_as_many_groups_give_way_as_a_lower_bound_asks_for() -> None:
     table = Table(limits=GroupLimits(max_groups=4))
     for name in "abcd":
