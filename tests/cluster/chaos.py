@@ -8,10 +8,11 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Any
 
-from chatproto import Limits, Policy
+from chatproto import Drop, HookVerdict, Limits, Policy, Refusal, Reply, Said
 from chatproto.cluster import cluster as cluster_module
 from chatproto.cluster.hub import ReplicatedHub
 from chatproto.cluster.nodes import Remote
+from chatproto.server.hooks import HOOKABLE
 
 from .world import Streams, TestNode
 
@@ -91,11 +92,20 @@ class Chaos:
             limits=self.limits,
             token=f"t{self.incarnations}",
             fast_path=bool(self.choose(2)),
+            hooks={each: [self.hook] for each in HOOKABLE} if self.ends and self.choose(2) else {},
             ask=self.ask,
         )
         node.broker.tick(self.now)
         self.nodes.append(node)
         return node
+
+    def hook(self, said: Said) -> HookVerdict | None:
+        """What an operator's rule says of an event."""
+        kind = self.choose(20)
+        if kind == 0 and said.name is not None:
+            self.pick(self.nodes).broker.desk.kick(said.name, "enough")
+        verdicts: list[HookVerdict] = [Refusal("REFUSED", "not here"), Reply(b"no"), Drop()]
+        return verdicts[kind - 1] if 1 <= kind <= 3 else None
 
     # What may happen
 
