@@ -4,6 +4,7 @@ import contextlib
 import os
 import secrets
 import shlex
+import shutil
 import signal
 import socket
 import subprocess
@@ -68,11 +69,14 @@ def check_program(suite: Suite, command: str, timeout: float, report: Report) ->
         report: Is called after each play.
 
     Raises:
-        ValueError: The command is empty, or a quotation mark is missing.
+        ValueError: The command is empty, a quotation mark is missing, or there is no such program.
     """
     words = shlex.split(command)
     if not words:
         raise ValueError("the command is empty")
+    if shutil.which(words[0]) is None:
+        # The same words would stand below each row.
+        raise ValueError(f"there is no program {words[0]!r} that can be started")
     check = Check(suite, secrets.randbelow(_SEEDS), timeout=timeout)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         listener.setblocking(False)

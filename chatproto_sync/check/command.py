@@ -78,7 +78,7 @@ def run_check(subject: Endpoint[Any] | str, output_format: str, timeout: float) 
         The exit status: 0 if no row has failed, 1 if one has, 3 if nothing could be checked.
 
     Raises:
-        ValueError: The command line of the program is empty or damaged.
+        ValueError: The command line of the program is wrong, or there is no such program.
     """
     try:
         return _run(subject, output_format, timeout)

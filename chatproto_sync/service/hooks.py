@@ -48,6 +48,8 @@ def load_hooks(text: str, *, takes_async: bool) -> Any:
     except ModuleNotFoundError as error:
         if error.name is None or not f"{module_name}.".startswith(f"{error.name}."):
             raise ValueError(f"can't import {module_name}: {_words(error)}") from error
+        if module_name.endswith(".py"):
+            raise ValueError(f"name the module without .py: {module_name[:-3]}:{name}") from None
         raise ValueError(
             f"there is no module {error.name}, neither in {here} nor among the installed packages"
         ) from None

@@ -258,11 +258,14 @@ def test_programs_that_end(code: str, reason: str) -> None:
 
 
 def test_a_program_that_can_not_be_started(tmp_path: Path) -> None:
-    check = check_program(ONE, str(tmp_path), TIMEOUT, ignore)
-    assert failures(check) == [(f"login: can't start {tmp_path}: Permission denied",)]
+    program = tmp_path / "program"
+    program.write_text("neither a script nor a binary")
+    program.chmod(0o700)
+    check = check_program(ONE, str(program), TIMEOUT, ignore)
+    assert failures(check) == [(f"login: can't start {program}: Exec format error",)]
 
 
-@pytest.mark.parametrize("command", ["", "'"])
-def test_a_command_line_that_is_damaged(command: str) -> None:
-    with pytest.raises(ValueError, match=r"empty|quotation"):
+@pytest.mark.parametrize("command", ["", "'", "/nowhere/program {host}", "/"])
+def test_a_command_line_that_is_wrong(command: str) -> None:
+    with pytest.raises(ValueError, match=r"empty|quotation|there is no program"):
         check_program(ONE, command, TIMEOUT, ignore)

@@ -72,6 +72,7 @@ def test_what_names_nothing(text: str) -> None:
     [
         ("nowhere:x", r"no module nowhere, neither in {folder} nor among the installed packages$"),
         ("nowhere.within:x", "no module nowhere, "),
+        ("rules.py:HOOKS", r"name the module without \.py: rules:HOOKS$"),
         ("rules:NOTHING", "^the module rules has no NOTHING$"),
         (
             "rules:LIST",
