@@ -7,6 +7,7 @@ import pytest
 
 from chatproto import (
     ChatBroker,
+    CloseReason,
     Cluster,
     ClusterError,
     DuplicateLogin,
@@ -852,6 +853,28 @@ def test_mail_of_unknown_nodes_and_for_unknown_messages_is_ignored(world: World)
     world.do("a", "alice", "SEND bob hi")
     assert world.take("b", "bob") == ["alice hi"]
     assert world.nodes["a"].cluster.snapshot().mails_received == 1
+
+
+def test_a_sender_is_told_of_what_was_not_even_appended_when_a_node_is_down(world: World) -> None:
+    a = world.nodes["a"]
+    a.broker.receive("alice", b"CHAT/1.0 SEND bob hi\n")
+    world.streams.ledger.append(b"x#t.1 1\nD b#t.1")
+    a.hear_ledger()
+    a.settle()
+    assert world.take("a", "alice") == [GONE.format("bob")]
+
+
+def test_a_connection_that_ends_loses_its_name_to_another_one() -> None:
+    world = World("a", "b", policy=Policy(duplicate_login=DuplicateLogin.REPLACE))
+    world.client("a", "bob")
+    world.nodes["b"].connect("x")
+    world.nodes["b"].broker.receive("x", b"CHAT/1.0 LOGIN bob\n")
+    world.nodes["b"].say()
+    world.nodes["a"].broker.disconnect("bob")
+    world.client("a", "alice")
+    world.do("a", "alice", "SEND bob hi")
+    assert world.take("b", "x") == ["alice hi"]
+    assert world.nodes["a"].broker.snapshot().closes == {CloseReason.LOST: 1}
 
 
 def test_events_say_whether_people_should_look(world: World) -> None:
