@@ -28,3 +28,8 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
+
+
+def pytest_xdist_auto_num_workers() -> int:
+    """Half as many more workers as cores: many tests wait for processes and timers."""
+    return max(1, (os.cpu_count() or 1) * 3 // 2)
