@@ -6,7 +6,6 @@
 import os
 import sys
 
-import pytest
 from hypothesis import HealthCheck, settings
 
 # The tests start many hundred processes. Each would compile all modules anew if nobody kept them.
@@ -29,12 +28,3 @@ settings.register_profile(
     suppress_health_check=[HealthCheck.too_slow],
 )
 settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "ci"))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_auto_num_workers() -> int:
-    """Half as many more workers as cores: many tests wait for processes and timers.
-
-    Where pytest-xdist is missing, such as in WebAssembly, pytest does not know this hook.
-    """
-    return max(1, (os.cpu_count() or 1) * 3 // 2)
