@@ -371,13 +371,12 @@ class Driver:
         Args:
             timeout: Seconds to wait at most for a socket to become ready.
         """
-        clock = self._clock
         ready = self.poller.poll(timeout)
-        start = now = clock()
+        start = now = self._clock()
         spins = SPIN_COUNT if start - self._stepped < SPIN_THRESHOLD else 1
         for rounds_left in reversed(range(MAX_ROUNDS)):
             self._serve(ready, now)
-            before, now = now, clock()
+            before, now = now, self._clock()
             self.broker.note_lag(now - before)
             # The poller reports most things once only, so all that it returns has to be served.
             if self._has_asked:
@@ -386,7 +385,7 @@ class Driver:
             ready = self._poll(spins) if rounds_left and now - start <= STEP_BUDGET else []
             if not ready:
                 break
-        self._stepped = clock()
+        self._stepped = self._clock()
 
     def _serve(self, ready: list[tuple[int, int]], now: float) -> None:
         if now >= self._ticked + RESOLUTION or self.broker.busy or self._draining:
