@@ -3,7 +3,7 @@
 from collections.abc import Callable, Collection, Hashable, Iterator, Mapping
 from dataclasses import replace
 from math import inf
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from ..routing.actions import Deliver, Disconnect, Refuse
 from ..routing.policy import Policy
@@ -37,6 +37,9 @@ from .standing import Standing
 
 if TYPE_CHECKING:
     from ..server.dispatcher import Dispatcher
+
+ACKNOWLEDGE_AFTER: Final = 0.01
+"""Seconds between two mails to a node that only acknowledge. A busy loop ticks more often."""
 
 SNAPSHOT_ENTRIES = 10_000
 """Fewest entries of the ledger between two snapshots."""
@@ -98,13 +101,15 @@ class Cluster:
         self._position = 0
         self._entries = 0
         self._config = ""
-        self._writer: Iterator[list[bytes]] | None = None
+        self._writer: Iterator[bytes] | None = None
         self._written: list[bytes] = []
         self._snapshot_id = ""
         self._snapshot: ClusterSnapshot | None = None
         self._connected = False
         self._again = False
+        # Whether it is time to acknowledge what no other mail has, and when it last was.
         self._acknowledge = False
+        self._acknowledged = -inf
         # Whether this node is about to leave; whether it has appended that.
         self._leaving = False
         self._has_left = False
@@ -316,7 +321,9 @@ class Cluster:
         if liveness.standing is Standing.JOINING and liveness.is_cut_off:
             self._isolate()
         self._mailroom.tick()
-        self._acknowledge = True
+        if now >= self._acknowledged + ACKNOWLEDGE_AFTER:
+            self._acknowledged = now
+            self._acknowledge = True
         if self._refused:
             self._insist()
         elif liveness.standing is Standing.UP:
@@ -701,13 +708,13 @@ class Cluster:
         self._writer = write_snapshot(self._hub, header, locate)
         self._go_on_with_snapshot(self._writer)
 
-    def _go_on_with_snapshot(self, writer: Iterator[list[bytes]]) -> None:
-        lines = next(writer, None)
-        if lines is not None:
-            self._written += lines
+    def _go_on_with_snapshot(self, writer: Iterator[bytes]) -> None:
+        part = next(writer, None)
+        if part is not None:
+            self._written.append(part)
             return
         self._writer = None
-        self._snapshot = ClusterSnapshot(self._snapshot_id, b"\n".join(self._written))
+        self._snapshot = ClusterSnapshot(self._snapshot_id, b"".join(self._written))
         self._written = []
 
     def _abandon_snapshot(self) -> None:

@@ -27,8 +27,8 @@ from .hub import ReplicatedHub
 from .ledger import NO_NETWORK, VERSION
 from .nodes import Node, Remote
 
-SLICE: Final = 500
-"""Lines that are written at once. The next ones have to wait for the next tick."""
+SLICE: Final = 1 << 15
+"""Characters that are written at once. The next ones have to wait for the next tick."""
 
 
 class ClusterSnapshot(NamedTuple):
@@ -54,7 +54,7 @@ class Header:
 
 def write_snapshot(
     hub: ReplicatedHub, header: Header, locate: Callable[[Any], tuple[Node, int] | None]
-) -> Iterator[list[bytes]]:
+) -> Iterator[bytes]:
     """Write a snapshot of a hub as it is at the first `next`, in slices.
 
     The groups are changed in copies until the iterator is exhausted.
@@ -76,7 +76,7 @@ def write_snapshot(
         for cid in connections
         if type(cid) is not Remote
     }
-    records, orders = hub.table.records(), hub.table.orders()
+    records, order, orders = hub.table.records(), hub.table.order(), hub.table.orders()
     hub.table.copy_on_write = True
 
     def place(cid: Any) -> str:
@@ -88,26 +88,32 @@ def write_snapshot(
             for cid in connections:
                 label = "+" if cid in labelled else "-"
                 yield f"U {place(cid)} {networks.get(cid) or NO_NETWORK} {label} {name}"
-        for name, group in records.items():
+        for name in order:
+            group = records[name]
             network = group.network or NO_NETWORK
             words = ["G", group.creator, network, place(group.maker), name, *group.members]
             yield " ".join(words)
         for network, names in orders.items():
             yield " ".join(["W", network or NO_NETWORK, *names])
 
+    size = 0
     for line in all_lines():
         lines.append(line)
-        if len(lines) >= SLICE:
-            yield [line.encode() for line in lines]
-            lines = []
+        size += len(line)
+        if size >= SLICE:
+            yield "\n".join(lines).encode()
+            # The next slice begins on a line of its own.
+            lines, size = [""], 0
     hub.table.copy_on_write = False
-    yield [line.encode() for line in lines]
+    yield "\n".join(lines).encode()
 
 
 def groups_snapshot(hub: ReplicatedHub, config: str, bans: Iterable[str]) -> bytes:
     """A snapshot of groups and bans alone, with which a chat goes on that has lost its ledger."""
     lines = [f"{VERSION} 0 0 {config}", *[f"B {ban}" for ban in bans]]
-    for name, group in hub.table.records().items():
+    records = hub.table.records()
+    for name in hub.table.order():
+        group = records[name]
         words = ["G", group.creator, group.network or NO_NETWORK, "- -", name, *group.members]
         lines.append(" ".join(words))
     return "\n".join(lines).encode()

@@ -164,8 +164,12 @@ class Groups(Generic[ConnectionId]):
             self._writable(name).maker = None
 
     def records(self) -> dict[str, GroupRecord[ConnectionId]]:
-        """The groups by name, in the order in which they give way."""
-        return {name: self._by_name[name] for name in self._order}
+        """A copy of the groups by name."""
+        return self._by_name.copy()
+
+    def order(self) -> list[str]:
+        """The names of the groups, in the order in which they give way."""
+        return list(self._order)
 
     def orders(self) -> dict[str, list[str]]:
         """The order in which the groups from each network give way, if it has several."""

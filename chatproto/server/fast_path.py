@@ -166,9 +166,15 @@ class FastPath:
         _, command, raw_name, rest = message
         name = NAMES.get(raw_name, "")
         looked_up = 0
+        cluster = self._cluster
         to: Collection[Peer] | Refuse[Peer] = ()
         if command == b"SEND":
-            to = self._hub.online.get(name) or self._hub.recipients(name)
+            to = self._hub.online.get(name, ())
+            if to:
+                # All of them are here.
+                cluster = None
+            else:
+                to = self._hub.recipients(name)
         elif command == b"BROADCAST":
             looked_up, to = self._hub.members(name), self._hub.audience(peer, name)
         if not to or isinstance(to, Refuse):
@@ -183,9 +189,9 @@ class FastPath:
         lines = prefix + (b"\n" + prefix).join(texts)
         remote: Mapping[Any, list[Any]] | None = None
         recipients = len(to)
-        if self._cluster is not None:
-            to, remote = self._cluster.split(to)
-            if remote and not (self._cluster.reachable and self._cluster.has_room(remote)):
+        if cluster is not None:
+            to, remote = cluster.split(to)
+            if remote and not (cluster.reachable and cluster.has_room(remote)):
                 return 0
         labelled = self._hub.labelled
         if labelled and command == b"BROADCAST" and not labelled.keys().isdisjoint(to):
@@ -200,11 +206,11 @@ class FastPath:
             queued = self._buffers.queue_unless_full(to, lines)
         if not queued:
             return 0
-        if remote and self._cluster is not None:
+        if remote and cluster is not None:
             if command == b"SEND":
-                self._cluster.send(remote, lines, peer, recipients)
+                cluster.send(remote, lines, peer, recipients)
             else:
-                self._cluster.send(remote, lines, group=name)
+                cluster.send(remote, lines, group=name)
         if command == b"BROADCAST" or peer not in to:
             self._counters.messages += len(texts)
         self._counters.deliveries += len(texts) * len(to)

@@ -576,7 +576,7 @@ def describe(node: TestNode) -> dict[str, Any]:
             for name, record in hub.table.records().items()
         },
         "makers": makers,
-        "order": list(hub.table.records()),
+        "order": hub.table.order(),
         "orders": hub.table.orders(),
         "labelled": sorted(map(cid, hub.labelled)),
         "nodes": {each.name: (each.applied, each.highest) for each in cluster._nodes.values()},

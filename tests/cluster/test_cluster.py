@@ -14,9 +14,12 @@ from chatproto import (
     GroupMade,
     Limits,
     Policy,
+    Said,
+    Send,
     Standing,
 )
 from chatproto.cluster import cluster as cluster_module
+from chatproto.cluster import snapshot as snapshot_module
 from chatproto.cluster.mailroom import WINDOW
 
 from .world import TestNode, World
@@ -672,6 +675,7 @@ def test_the_configuration_of_a_chat_does_not_change(world: World) -> None:
 
 def test_a_node_joins_from_a_snapshot(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cluster_module, "SNAPSHOT_ENTRIES", 20)
+    monkeypatch.setattr(snapshot_module, "SLICE", 8000)
     world.nodes["a"].connect("x")
     for number in range(600):
         world.nodes["a"].connect(f"u{number}")
