@@ -651,9 +651,10 @@ class Cluster:
         """Refuse what waits for other nodes, and end connections whose command may be executed."""
         refused = self._author.take_back()
         refused += [peer for peer, wait in self._waiting.items() if wait is Wait.SYNC]
-        # Some may have ended meanwhile.
-        for peer in [each for each in refused if each in self._waiting]:
-            del self._waiting[peer]
+        for peer in refused:
+            if self._waiting.pop(peer, None) is None:
+                # It has ended meanwhile: what those before it have sent next may end others.
+                continue
             name = self._hub.name_of(peer)
             if name is None:
                 self._drop_number(peer)

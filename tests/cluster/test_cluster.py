@@ -479,6 +479,23 @@ def test_an_isolated_node_refuses_what_needs_others(world: World) -> None:
     assert world.take("b", "bob") == ["y y"]
 
 
+def test_a_hook_ends_a_connection_that_is_about_to_be_refused(world: World) -> None:
+    def hook(said: Said) -> None:
+        if said.event == Send("cyd", b"kick"):
+            node.broker.desk.kick("dan", "enough")
+
+    node = world.add("c", hooks={Send: [hook]})
+    world.client("c", "cyd")
+    world.client("c", "dan")
+    node.cut = True
+    node.cluster.set_connected(False)
+    node.broker.receive("cyd", b"CHAT/1.0 SEND nobody hi\nCHAT/1.0 SEND cyd kick\n")
+    node.broker.receive("dan", b"CHAT/1.0 SEND nobody hi\n")
+    world.tick(1.0, times=6)
+    assert world.take("c", "cyd") == [f"*server* ERR UNAVAILABLE SEND {UNREACHABLE}", "cyd kick"]
+    assert node.closed == {"dan"}
+
+
 def test_senders_that_wait_for_a_node_are_refused_when_it_cannot_be_reached(world: World) -> None:
     a = world.nodes["a"]
     a.cut = True
