@@ -18,7 +18,7 @@ from chatproto_sync.sockets.transport import Transport
 from ..processes import COMMANDS, spawn
 from ..servers import TIMEOUT, SocketClient, Start, run_sync
 from ..sockets.conftest import FakeClock
-from ..sockets.insides import Clock, server_log, wait_until
+from ..sockets.insides import Clock, server_log, step_until, wait_until
 from .test_tls_handshakes import TlsBytes, name_of
 from .test_tls_server import client_context, server_context
 
@@ -247,8 +247,6 @@ def test_pieces_of_any_size(driver: Driver, header: bytes, size: int) -> None:
             client.sendall(data[at : at + size])
             # Not more: there may be nothing left to do but to wait for the next piece.
             driver.step(TIMEOUT)
-        for _ in range(3):
-            if not driver.broker.snapshot().deliveries:
-                driver.step(TIMEOUT)
+        step_until(lambda: driver.broker.snapshot().deliveries == 1, driver)
         assert client.recv(100) == b"CHAT/1.0 RECEIVE alice hi\n"
     assert driver.broker.snapshot().refusals == {}

@@ -4,6 +4,7 @@ import contextlib
 import logging
 import queue
 import socket
+import time
 from collections.abc import Callable, Iterable, Iterator
 
 import chatproto_anyio
@@ -11,9 +12,6 @@ import chatproto_sync
 from chatproto_sync.sockets.driver import Driver
 
 from ..servers import TIMEOUT, Running, SocketClient
-
-TRIES = 10_000
-"""How often `wait_until` has the server execute something."""
 
 NARROW = 1 << 14
 """Bytes that the system buffers for a connection, so that the server's own queue soon fills."""
@@ -43,11 +41,22 @@ class Clock:
 
 def wait_until(condition: Callable[[], bool], client: SocketClient, name: str) -> None:
     """Have the server execute lines of a client that is logged in, until a condition holds."""
-    for _ in range(TRIES):
-        if condition():
-            return
+    end = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < end, "the condition never held"
         client.flush(name)
-    raise AssertionError("the condition never held")
+
+
+def step_until(condition: Callable[[], bool], driver: Driver) -> None:
+    """Have a driver serve what happens on its sockets, until a condition holds.
+
+    On a busy machine, what one end of a connection has written may reach the other end later, and
+    in parts. So nobody knows how many steps it takes.
+    """
+    end = time.monotonic() + TIMEOUT
+    while not condition():
+        assert time.monotonic() < end, "the condition never held"
+        driver.step(TIMEOUT)
 
 
 def narrow_listener() -> socket.socket:

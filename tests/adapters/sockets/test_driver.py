@@ -9,13 +9,14 @@ from contextlib import ExitStack
 import pytest
 
 from chatproto import ChatBroker, Health, LagHistogram, Send
-from chatproto_sync.sockets.driver import MAX_ROUNDS, SPIN_COUNT, TICK, Driver
+from chatproto_sync.sockets.driver import SPIN_COUNT, TICK, Driver
 from chatproto_sync.sockets.listeners import open_listeners
 from chatproto_sync.sockets.poller import MAX_READY, READ
 from chatproto_sync.sockets.transport import READ_SIZE, Transport
 
 from ..servers import TIMEOUT
 from .conftest import FakeClock
+from .insides import step_until
 
 
 def test_a_connection_that_is_gone_when_its_options_are_set(
@@ -42,10 +43,8 @@ def test_the_end_that_comes_with_data(driver: Driver, address: tuple[str, int]) 
     with socket.create_connection(address, TIMEOUT) as client:
         client.sendall(b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice hi\n")
         client.shutdown(socket.SHUT_WR)
-        driver.step(TIMEOUT)
-        for _ in range(MAX_ROUNDS):
-            driver.step(0)
-        assert driver.broker.connections == 0
+        step_until(lambda: driver.broker.snapshot().logins == 1, driver)
+        step_until(lambda: driver.broker.connections == 0, driver)
         assert client.recv(100) == b"CHAT/1.0 RECEIVE alice hi\n"
         assert client.recv(100) == b""
 
@@ -53,10 +52,9 @@ def test_the_end_that_comes_with_data(driver: Driver, address: tuple[str, int]) 
 def test_the_end_that_comes_after_data(driver: Driver, address: tuple[str, int]) -> None:
     with socket.create_connection(address, TIMEOUT) as client:
         client.sendall(b"CHAT/1.0 LOGIN alice\n")
-        driver.step(TIMEOUT)
+        step_until(lambda: driver.broker.snapshot().logins == 1, driver)
         client.shutdown(socket.SHUT_WR)
-        driver.step(TIMEOUT)
-        assert driver.broker.connections == 0
+        step_until(lambda: driver.broker.connections == 0, driver)
 
 
 def test_more_data_than_one_read_takes(driver: Driver, address: tuple[str, int]) -> None:
@@ -64,12 +62,10 @@ def test_more_data_than_one_read_takes(driver: Driver, address: tuple[str, int])
     lines = line * (READ_SIZE // len(line) + 1)
     with socket.create_connection(address, TIMEOUT) as client:
         client.sendall(b"CHAT/1.0 LOGIN alice\n")
-        driver.step(TIMEOUT)
-        before = driver.broker.snapshot().bytes_received
+        step_until(lambda: driver.broker.snapshot().logins == 1, driver)
+        all_of_it = driver.broker.snapshot().bytes_received + len(lines)
         client.sendall(lines)
-        for _ in range(MAX_ROUNDS):
-            driver.step(0)
-        assert driver.broker.snapshot().bytes_received == before + len(lines)
+        step_until(lambda: driver.broker.snapshot().bytes_received == all_of_it, driver)
 
 
 @pytest.mark.parametrize("seconds", [0.0, 1.0], ids=["after all rounds", "after the step budget"])
@@ -83,7 +79,7 @@ def test_a_step_serves_all_that_it_polls(
     ):
         for number, sock in enumerate((alice, bob)):
             sock.sendall(b"CHAT/1.0 LOGIN user%d\n" % number)
-            driver.step(TIMEOUT)
+        step_until(lambda: driver.broker.snapshot().logins == 2, driver)
         sent = 0
 
         def send_more() -> float:
@@ -98,10 +94,8 @@ def test_a_step_serves_all_that_it_polls(
         send_more()
         driver.step(TIMEOUT)
         driver._clock = clock
-        for _ in range(3):
-            driver.step(0)
         assert sent > 2
-        assert driver.broker.snapshot().deliveries == sent
+        step_until(lambda: driver.broker.snapshot().deliveries == sent, driver)
 
 
 def test_more_ready_sockets_than_one_poll_returns(driver: Driver, address: tuple[str, int]) -> None:
@@ -110,13 +104,11 @@ def test_more_ready_sockets_than_one_poll_returns(driver: Driver, address: tuple
         for number in range(MAX_READY + MAX_READY // 2):
             client = stack.enter_context(socket.create_connection(address, TIMEOUT))
             client.sendall(b"CHAT/1.0 LOGIN user%d\n" % number)
-            driver.step(TIMEOUT)
             clients.append(client)
+            step_until(lambda: driver.broker.snapshot().logins == len(clients), driver)
         for number, client in enumerate(clients):
             client.sendall(b"CHAT/1.0 SEND user%d hi\n" % number)
-        for _ in range(MAX_ROUNDS):
-            driver.step(0)
-        assert driver.broker.snapshot().deliveries == len(clients)
+        step_until(lambda: driver.broker.snapshot().deliveries == len(clients), driver)
 
 
 def test_one_step_answers_many_wakes(driver: Driver) -> None:
