@@ -158,6 +158,7 @@ def test_exceptions_do_not_flood_the_log(start: Start, caplog: pytest.LogCapture
         asking(start, decide)(port=0, limits=Limits(log_lines=5), notices=False) as server,
         SocketClient(server.addresses[0]) as alice,
     ):
+        clock = Clock(server)
         alice.login("alice")
         caplog.set_level(logging.INFO)
         errors = fail(100)
@@ -165,7 +166,7 @@ def test_exceptions_do_not_flood_the_log(start: Start, caplog: pytest.LogCapture
         assert all(len(each.getMessage()) < 300 for each in errors)
         # Two more lines are of the connection and its login.
         left_out = "left out 97 lines about this machine"
-        Clock(server).skip(60.0)
+        clock.skip(60.0)
         wait_until(lambda: left_out in caplog.messages, alice, "alice")
         errors = fail(2)
         assert [bool(each.exc_info) for each in errors] == [True, False, False]
@@ -282,7 +283,7 @@ def test_the_shutdown_does_not_wait_for_a_decision(start: Start, gate: threading
 
     def decide(_: LoginRequest) -> bool:
         asked.set()
-        gate.wait(TIMEOUT / 2)
+        gate.wait(TIMEOUT)
         decided.set()
         return True
 

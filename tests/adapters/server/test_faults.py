@@ -154,6 +154,8 @@ def test_rst_while_much_is_queued(start: Start) -> None:
         NarrowClient(server.addresses[0]) as bob,
     ):
         bob.login("bob")
+        # She waits as long as no time passes.
+        Clock(server)
         writing = in_thread(alice.write, LINE * 60)
         wait_until(lambda: server.snapshot().waiting == 1, carol, "carol")
         bob.reset()

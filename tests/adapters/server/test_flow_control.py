@@ -1,6 +1,8 @@
 """`Server`: flow control over real sockets, with readers that are slow or do not read.
 
-The limits are the default ones, but for those that a test sets.
+The limits are the default ones, but for those that a test sets. The clocks of the servers stand
+still, unless a test moves them: on a busy machine, a client that reads may have no turn for as long
+as one that does not read.
 """
 
 from collections.abc import Iterator
@@ -22,6 +24,9 @@ WINDOW = 0.4
 """Seconds after which the server has measured how fast a full queue drains. After two windows a
 group does not wait for a member that takes nothing."""
 
+SENDERS = 12
+"""Most clients that write at the same time."""
+
 GONE = b"CHAT/1.0 RECEIVE *server* ERR NO_SUCH_USER SEND bob is not online\n"
 
 
@@ -33,7 +38,7 @@ class Submit(Protocol):
 
 @pytest.fixture
 def submit() -> Iterator[Submit]:
-    with ThreadPoolExecutor() as pool:
+    with ThreadPoolExecutor(SENDERS) as pool:
         yield lambda client, data: pool.submit(client.write, data)
 
 
@@ -98,6 +103,7 @@ def test_a_fast_sender_is_slowed_down_to_its_reader(start: Start, submit: Submit
         start(port=0) as server,
         clients(server.addresses[0], "alice", "bob", "carol") as (alice, bob, carol),
     ):
+        Clock(server)
         writing = submit(alice, sent(b"SEND bob", range(count)))
         wait_until(lambda: server.snapshot().waiting == 1, carol, "carol")
         most = 0
@@ -224,6 +230,7 @@ def test_many_that_log_in_and_never_read(start: Start) -> None:
         clients(server.addresses[0], "alice") as (alice,),
         narrow_clients(server.addresses[0], *names),
     ):
+        Clock(server)
         alice.write(b"CHAT/1.0 GROUP g %b\n" % " ".join(names).encode())
         most = 0
         for number in range(25):
@@ -242,12 +249,13 @@ def test_many_that_log_in_and_never_read(start: Start) -> None:
 def test_many_senders_to_one_that_is_slower(start: Start, submit: Submit) -> None:
     """All senders wait, and the lines of each arrive in order and without a gap."""
     count = 60
-    names = [f"user{number}" for number in range(12)]
+    names = [f"user{number}" for number in range(SENDERS)]
     with (
         start(sockets=[narrow_listener()]) as server,
         clients(server.addresses[0], "carol", *names) as (carol, *senders),
         narrow_clients(server.addresses[0], "bob") as (bob,),
     ):
+        Clock(server)
         text = sent(b"SEND bob", range(count))
         writing = [submit(sender, text) for sender in senders]
         wait_until(lambda: server.snapshot().waiting == len(names), carol, "carol")

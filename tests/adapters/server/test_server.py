@@ -21,8 +21,8 @@ import chatproto_anyio
 import chatproto_sync
 from chatproto import EventKind, Limits, NameRule, Policy
 
-from ..servers import TIMEOUT, SocketClient, Start, clients, in_thread
-from ..sockets.insides import NarrowClient, narrow_listener, wait_until
+from ..servers import TIMEOUT, SocketClient, Start, clients, in_thread, reserved_port
+from ..sockets.insides import Clock, NarrowClient, narrow_listener, wait_until
 
 PATIENT = Limits(high_water=1 << 19)
 """Senders wait only for a queue of more than half a megabyte."""
@@ -134,6 +134,8 @@ def test_queue_larger_than_the_sockets_buffers(start: Start) -> None:
         clients(server.addresses[0], "alice", "bob") as (alice, bob),
         ThreadPoolExecutor() as pool,
     ):
+        # If bob has no turn for a while, that does not count.
+        Clock(server)
         writing = pool.submit(alice.write, b"".join(lines))
         for number in range(count):
             assert bob.read_line() == b"CHAT/1.0 RECEIVE alice %d %b\n" % (number, data)
@@ -307,7 +309,8 @@ def test_a_server_that_never_runs_leaves_nothing_open(module: Any, tmp_path: Pat
 
 
 def test_connections_are_refused_after_the_end(start: Start) -> None:
-    with start(port=0) as server:
+    # Nobody else gets that port.
+    with start(port=reserved_port()) as server:
         host, _, port = server.addresses[0].rpartition(":")
     with pytest.raises(ConnectionRefusedError):
         socket.create_connection((host, int(port)), TIMEOUT).close()

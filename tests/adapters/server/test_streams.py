@@ -20,6 +20,7 @@ import chatproto_anyio
 from chatproto import Limits, LoginRequest
 
 from ..servers import TIMEOUT
+from ..sockets.insides import Clock
 
 pytestmark = pytest.mark.anyio
 
@@ -187,6 +188,8 @@ async def test_a_sender_waits_for_a_slow_stream_and_goes_on() -> None:
             await bob.send(b"CHAT/1.0 LOGIN bob\n")
             tasks.start_soon(server.serve_stream, theirs)
             await alice.send(b"CHAT/1.0 LOGIN alice\n")
+            # The server would let her go on after some time without a read.
+            Clock(server)
             for line in lines:
                 await alice.send(b"CHAT/1.0 SEND bob " + line)
             await anyio.wait_all_tasks_blocked()
