@@ -91,7 +91,10 @@ class SocketClient:
         self.close()
 
     def write(self, data: bytes) -> None:
-        self.socket.sendall(data)
+        """Write all. It may take long, but not without getting on."""
+        rest = memoryview(data)
+        while rest:
+            rest = rest[self.socket.send(rest) :]
 
     def end(self) -> None:
         """Write no more (FIN). The server may have closed already."""
