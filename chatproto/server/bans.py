@@ -1,9 +1,20 @@
 """Who may not use a server: names, and addresses or networks."""
 
-from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
+from ipaddress import (
+    IPv4Address,
+    IPv4Network,
+    IPv6Address,
+    IPv6Network,
+    ip_address,
+    ip_network,
+)
+from typing import Final
 
 from ..wire.errors import LocalProtocolError
 from ..wire.names import check_name, check_unreserved
+
+_MAPPED: Final = IPv6Network("::ffff:0:0/96")
+"""The IPv6 addresses that stand for IPv4 addresses (RFC 4291, section 2.5.5.2)."""
 
 
 class Bans:
@@ -89,9 +100,7 @@ class Bans:
         """Whether an address is banned, alone or with its network; an empty one never is."""
         if not self._networks or not address:
             return False
-        ip = ip_address(address)
-        if isinstance(ip, IPv6Address):
-            ip = ip.ipv4_mapped or ip
+        ip = _unmapped(address)
         return any(ip in network for network in self._networks)
 
     def _note(self, key: str | IPv4Network | IPv6Network, *, banned: bool) -> None:
@@ -108,9 +117,15 @@ def parse_ban(what: str) -> str | IPv4Network | IPv6Network:
         ValueError: It is neither.
     """
     try:
-        return ip_network(what, strict=False)
+        network = ip_network(what, strict=False)
     except ValueError:
         pass
+    else:
+        if isinstance(network, IPv6Network) and network.subnet_of(_MAPPED):
+            # Connections from there count with their IPv4 address.
+            address = int(network.network_address) & 0xFFFFFFFF
+            return IPv4Network((address, network.prefixlen - _MAPPED.prefixlen))
+        return network
     try:
         check_name(what)
         check_unreserved(what)
@@ -119,11 +134,30 @@ def parse_ban(what: str) -> str | IPv4Network | IPv6Network:
     return what
 
 
-def overlap(one: IPv4Network | IPv6Network, other: IPv4Network | IPv6Network) -> bool:
-    """Whether two networks have addresses in common."""
-    if isinstance(one, IPv4Network):
-        return isinstance(other, IPv4Network) and one.overlaps(other)
-    return isinstance(other, IPv6Network) and one.overlaps(other)
+def describe_ban(what: str) -> str:
+    """What a text bans, in words: `the name bob`, `the network 192.0.2.0/24`.
+
+    A network with a typing error in it is a name, so say it to whoever has typed it.
+
+    Raises:
+        ValueError: It is no name, address or network.
+    """
+    banned = parse_ban(what)
+    if isinstance(banned, str):
+        return f"the name {banned}"
+    kind = "address" if banned.num_addresses == 1 else "network"
+    return f"the {kind} {_shown(banned)}"
+
+
+def is_in(address: str, network: IPv4Network | IPv6Network) -> bool:
+    """Whether an address is in a network; an empty one never is."""
+    return bool(address) and _unmapped(address) in network
+
+
+def _unmapped(address: str) -> IPv4Address | IPv6Address:
+    """An address; the IPv4 address if it stands for one (RFC 4291, section 2.5.5.2)."""
+    ip = ip_address(address)
+    return (ip.ipv4_mapped or ip) if isinstance(ip, IPv6Address) else ip
 
 
 def _shown(network: IPv4Network | IPv6Network) -> str:

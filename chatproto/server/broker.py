@@ -143,12 +143,15 @@ class ChatBroker(Generic[ConnectionId]):
             ValueError: There is a connection with that id already, or `address` is no IP address.
         """
         dispatcher = self._dispatcher
-        record = Peer(cid, peer, "" if proxied else network_of(address), self._limits)
+        if proxied:
+            # The address is the balancer's.
+            address = ""
+        record = Peer(cid, peer, network_of(address), self._limits, address)
         self._peers.add(record)
         dispatcher.hub.connect(record, record.network)
         self._log.connected(record)
         reason = self._admission.enter(record.network)
-        if not proxied and dispatcher.bans.has_address(address):
+        if dispatcher.bans.has_address(address):
             reason = CloseReason.BANNED
         if self._draining:
             dispatcher.close(record, CloseReason.SHUTTING_DOWN)
@@ -173,7 +176,7 @@ class ChatBroker(Generic[ConnectionId]):
         dispatcher, record = self._dispatcher, self._by_id[cid]
         if record.phase is not Phase.OPEN:
             return
-        dispatcher.identify(record, peer, network_of(address))
+        dispatcher.identify(record, peer, address, network_of(address))
         reason = self._admission.move(record.network)
         if dispatcher.bans.has_address(address):
             reason = CloseReason.BANNED

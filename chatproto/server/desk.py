@@ -8,8 +8,9 @@ from ..wire.codec import encode
 from ..wire.events import Receive
 from ..wire.line_buffer import has_long_line
 from ..wire.names import SERVER_NAME, check_name, is_reserved
-from .bans import parse_ban
+from .bans import describe_ban
 from .dispatcher import Dispatcher
+from .notices import check_text
 from .peer import Peer, Phase, Waiting
 
 
@@ -168,7 +169,7 @@ class Desk:
         Raises:
             LocalProtocolError: No line can hold the text.
         """
-        Receive(SERVER_NAME, text.encode())
+        check_text(text)
         ended = self._dispatcher.kick(name, text)
         self._log(f"kicked {name}, connections: {ended}")
         return ended
@@ -187,9 +188,8 @@ class Desk:
             ValueError: It is none of these.
             LocalProtocolError: No line can hold the text.
         """
-        Receive(SERVER_NAME, text.encode())
-        parse_ban(what)
-        self._log(f"banned {what}")
+        check_text(text)
+        self._log(f"banned {describe_ban(what)}")
         return self._dispatcher.ban(what, text)
 
     def unban(self, what: str) -> bool:
@@ -201,10 +201,9 @@ class Desk:
         Raises:
             ValueError: It is no name, address or network.
         """
-        parse_ban(what)
         found = self._dispatcher.unban(what)
         if found:
-            self._log(f"unbanned {what}")
+            self._log(f"unbanned {describe_ban(what)}")
         return found
 
     def add_member(self, group: str, member: str) -> None:

@@ -26,7 +26,6 @@ alike. So even a thousand waits that end at once start no long piece of work.
 
 from collections import OrderedDict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from ipaddress import ip_network
 from typing import Any, Final, TypeVar, assert_never
 
 from ..routing.actions import Action, Answer, Deliver, Disconnect, Expire, Joined, Refuse
@@ -48,7 +47,7 @@ from ..wire.events import (
 )
 from ..wire.line_buffer import has_long_line
 from ..wire.names import GROUPS_NAME
-from .bans import Bans, overlap, parse_ban
+from .bans import Bans, is_in, parse_ban
 from .buffers import Buffers
 from .close_reason import CloseReason
 from .event_log import EventLog
@@ -56,7 +55,17 @@ from .fast_path import FastPath
 from .flow_control import FlowControl
 from .foreign import BEGINNING, foreign_protocol
 from .hooks import FAILED as HOOK_FAILED
-from .hooks import Drop, HookError, HookRunner, Hooks, HookVerdict, Refusal, Reply, check_verdict
+from .hooks import (
+    Drop,
+    HookError,
+    HookRunner,
+    Hooks,
+    HookVerdict,
+    Refusal,
+    Reply,
+    check_verdict,
+    words_of,
+)
 from .limits import Limits
 from .log_events import LOGGED
 from .logins import FAILED, Decision, Logins, Verdict
@@ -311,15 +320,16 @@ class Dispatcher:
             self.log.bad_proxy_header(peer, reason)
             self.close(peer, CloseReason.BAD_PROXY_HEADER)
 
-    def identify(self, peer: Peer, origin: str, network: str) -> None:
+    def identify(self, peer: Peer, origin: str, address: str, network: str) -> None:
         """Note where a connection comes from, before it sends anything.
 
         Args:
             peer: The connection, which had no network until now.
             origin: Where it comes from, for the log.
+            address: The IP address that it comes from; empty for none.
             network: The network that it counts with from now on.
         """
-        peer.origin, peer.network = origin, network
+        peer.origin, peer.address, peer.network = origin, address, network
         self.logins.identified(peer)
         self.hub.disconnect(peer)
         self.hub.connect(peer, network)
@@ -464,12 +474,15 @@ class Dispatcher:
                 self.log.login_refused(peer, event.name, verdict.code, verdict.text)
         elif isinstance(verdict, Reply) and self._notices.allow(peer, self.now):
             line = encode(Receive(verdict.sender, verdict.data))
-            if not has_long_line(line, self.limits.max_line):
+            if has_long_line(line, self.limits.max_line):
+                text = "the answer would be too long for you"
+                self._refuse(peer, event, ErrorCode.LINE_TOO_LONG, text)
+            else:
                 self._queue((peer,), line)
 
     def hook_failed(self, peer: Peer, event: Command, error: BaseException) -> None:
         """Log that a hook has raised an error."""
-        text = f"{type(event).__name__.upper()}: {type(error).__name__}: {error}"
+        text = f"{type(event).__name__.upper()}: {words_of(error)}"
         self.log.hook_failed(peer, self.hub.name_of(peer), text[:MAX_ERROR])
 
     def kick(self, name: str, text: str) -> int:
@@ -534,8 +547,7 @@ class Dispatcher:
             if isinstance(banned, str):
                 matches = self.hub.name_of(peer) == banned
             else:
-                # A connection counts with its whole network, see `network_of`.
-                matches = bool(peer.network) and overlap(ip_network(peer.network), banned)
+                matches = is_in(peer.address, banned)
             if matches:
                 ended += 1
                 self.close(peer, CloseReason.BANNED, text)

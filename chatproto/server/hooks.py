@@ -23,6 +23,7 @@ from ..wire.errors import ErrorCode
 from ..wire.events import Broadcast, Command, Group, Leave, Login, Receive, Send
 from ..wire.names import SERVER_NAME, is_reserved
 from .limits import Limits
+from .notices import check_text
 from .peer import Peer, Phase
 from .questions import Questions
 
@@ -52,17 +53,19 @@ class Refusal:
 
     Raises:
         ValueError: The code has other characters than capitals and `_`, or more than 32.
+        LocalProtocolError: No line can hold the text.
     """
 
     code: str
     """Why; an `ErrorCode` or one of your own."""
 
     text: str
-    """The same in words for people."""
+    """The same in words for people. What is too long for a line is cut off."""
 
     def __post_init__(self) -> None:
         if not _CODE.fullmatch(self.code):
             raise ValueError(f"{self.code!r} is no code: use capitals and _, at most 32")
+        check_text(self.text)
 
 
 @dataclass(frozen=True, slots=True)
@@ -120,6 +123,15 @@ class HookQuestion(Generic[ConnectionId]):
 
 class HookError(TypeError):
     """A hook has returned something that is no verdict on its event."""
+
+
+def words_of(error: BaseException) -> str:
+    """The type and the text of an error. The error itself may fail to say what it is."""
+    try:
+        text = str(error)
+    except Exception:  # noqa: BLE001 - whatever an application does, the server goes on
+        text = "its text can't be had: __str__ has failed too"
+    return f"{type(error).__name__}: {text}"
 
 
 def apply_hooks(hooks: Sequence[Hook], said: Said) -> HookVerdict:

@@ -4,7 +4,7 @@ from typing import Any, Final
 
 from ..routing.actions import Answer
 from ..wire.codec import command_word, encode, receive_prefix
-from ..wire.errors import ErrorCode
+from ..wire.errors import ErrorCode, LocalProtocolError
 from ..wire.events import Event, Invalid, Receive
 from ..wire.names import GROUPS_NAME, SERVER_NAME
 from .close_reason import CloseReason
@@ -67,8 +67,25 @@ def answer_lines(answer: Answer[Any], max_line: int) -> list[bytes]:
     return [bytes(line) + b"\n" for line in lines]
 
 
+def check_text(text: str) -> None:
+    """Check that a notice can hold a text for people. It need not be short.
+
+    Raises:
+        LocalProtocolError: MALFORMED: it has line ends in it, or surrogates.
+        TypeError: It is no text.
+    """
+    if not isinstance(text, str):
+        raise TypeError(f"a text for people is a str, and no {type(text).__name__}")
+    try:
+        data = text.encode()
+    except UnicodeEncodeError:
+        words = "a text for people holds no surrogates: decode bytes with errors='replace'"
+        raise LocalProtocolError(ErrorCode.MALFORMED, words) from None
+    Receive(SERVER_NAME, data)
+
+
 class Notices:
-    """The notices that one broker sends.
+    """The notices that one broker sends. A text that is too long for a line is cut off.
 
     Args:
         limits: How many a connection may get.
@@ -99,7 +116,7 @@ class Notices:
         """
         if not self._enabled or not self.allow(peer, now):
             return b""
-        return encode(notice(code, command_of(event), text))
+        return self._line(code, command_of(event), text)
 
     def allow(self, peer: Peer, now: float) -> bool:
         """Whether a connection may get one more line from the server itself."""
@@ -121,4 +138,12 @@ class Notices:
         if not self._enabled or reason not in _CLOSE_NOTICES:
             return b""
         code, usual = _CLOSE_NOTICES[reason]
-        return encode(notice(code, "-", text or usual))
+        return self._line(code, "-", text or usual)
+
+    def _line(self, code: str, command: str, text: str) -> bytes:
+        line = encode(notice(code, command, text))
+        if (excess := len(line) - self._limits.max_line) > 0:
+            # Neither half a character nor a CR may be the end.
+            text = text.encode()[:-excess].decode(errors="ignore").rstrip("\r")
+            line = encode(notice(code, command, text))
+        return line

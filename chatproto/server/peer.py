@@ -62,9 +62,11 @@ class Peer:
         origin: Where it comes from, for the log.
         network: The network that it counts with; empty for none.
         limits: The bounds on it.
+        address: The IP address that it comes from; empty for none.
     """
 
     __slots__ = (
+        "address",
         "cid",
         "close_reason",
         "connection",
@@ -85,7 +87,9 @@ class Peer:
         "waiting",
     )
 
-    def __init__(self, cid: Any, origin: str, network: str, limits: Limits) -> None:
+    def __init__(
+        self, cid: Any, origin: str, network: str, limits: Limits, address: str = ""
+    ) -> None:
         # Set here for good.
         self.cid: Any = cid
         self.connection: ChatConnection = ChatConnection(Role.SERVER, limits)
@@ -95,6 +99,7 @@ class Peer:
 
         # dispatcher: where it comes from. A PROXY header may say that later.
         self.origin: str = origin
+        self.address: str = address
         self.network: str = network
 
         # peers: how far it is towards its end, and why it ends; whether the peer's stream has

@@ -2,12 +2,14 @@
 
 import json
 import sys
+import unicodedata
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final
 
 import click
 
 from chatproto import visible, visible_name
+from chatproto.server.bans import describe_ban
 from chatproto_sync.admin.client import AdminError, NoServerError, ask
 from chatproto_sync.admin.requests import ACTIONS
 from chatproto_sync.service.config_file import read_config
@@ -88,9 +90,25 @@ def admin(
         sys.exit(NO_SERVER)
     except AdminError as error:
         raise click.ClickException(visible(str(error))) from None
-    click.echo(json.dumps(result) if as_json else _words(request, result))
+    _print(json.dumps(result) if as_json else _words(request, result))
     if action in ("tell", "kick") and not result["connections"]:
         sys.exit(NOBODY)
+
+
+def _print(text: str) -> None:
+    """Print a text. Characters that the encoding does not have are escaped.
+
+    Raises:
+        click.ClickException: Standard output can't be written.
+    """
+    encoding = sys.stdout.encoding
+    try:
+        click.echo(text.encode(encoding, "backslashreplace").decode(encoding))
+    except BrokenPipeError:
+        # Nobody reads on. That is no error: the command ends.
+        raise
+    except OSError as error:
+        raise click.ClickException(f"can't write to standard output: {error.strerror}") from None
 
 
 def _request(action: str, words: Sequence[str]) -> dict[str, str]:
@@ -110,8 +128,19 @@ def _request(action: str, words: Sequence[str]) -> dict[str, str]:
         rest = " ".join(words[len(names) :])
         raise click.UsageError(f"{action} takes nothing more: leave out {rest}")
     if len(words) < len(needs):
-        raise click.UsageError(f"{action} needs {needs[len(words)].upper()}")
+        raise click.UsageError(f"{action} needs {_HELP_WORDS[needs[len(words)]]}")
     return {"do": action, **dict(zip(names, words, strict=False))}
+
+
+_HELP_WORDS: Final = {
+    "to": "NAME",
+    "name": "NAME",
+    "what": "NAME",
+    "member": "NAME",
+    "group": "GROUP",
+    "text": "TEXT",
+}
+"""What the help calls the texts of a request."""
 
 
 def _path_in(config: str | None) -> str | None:
@@ -150,9 +179,9 @@ def _words(request: Mapping[str, str], result: Any) -> str:
         case "kick":
             return f"Ended {ended} of {first}."
         case "ban":
-            return f"Banned {first}, and ended {ended}."
+            return f"Banned {visible(describe_ban(request['what']))}, and ended {ended}."
         case "unban":
-            return f"{first} is not banned any more."
+            return f"Lifted the ban of {visible(describe_ban(request['what']))}."
     member = visible_name(request["member"])
     return (
         f"{member} is in {first} now." if do == "add" else f"{member} is not in {first} any more."
@@ -186,8 +215,12 @@ def _ban(what: str) -> list[str]:
 def _number(item: tuple[str, Any]) -> list[str]:
     name, value = item
     if isinstance(value, dict):
-        value = ", ".join(" ".join(_number(each)) for each in value.items()) or "none"
-    return [name.replace("_", " "), f"{value:.3f}" if isinstance(value, float) else str(value)]
+        value = ", ".join(f"{each} {_rounded(of)}" for each, of in value.items()) or "none"
+    return [name.replace("_", " "), _rounded(value)]
+
+
+def _rounded(value: object) -> str:
+    return f"{value:.3f}" if isinstance(value, float) else str(value)
 
 
 _TABLES: Final[dict[str, tuple[Sequence[str], Callable[[Any], list[str]]]]] = {
@@ -203,8 +236,20 @@ _TABLES: Final[dict[str, tuple[Sequence[str], Callable[[Any], list[str]]]]] = {
 def _table(heads: Sequence[str], rows: Iterable[list[str]]) -> str:
     """A table for people. The last column is as wide as each of its cells."""
     table = [list(heads), *rows]
-    widths = [max(len(row[column]) for row in table) for column in range(len(heads) - 1)]
+    widths = [max(_columns(row[column]) for row in table) for column in range(len(heads) - 1)]
     return "\n".join(
-        "  ".join([*(cell.ljust(width) for cell, width in zip(row, widths, strict=False)), row[-1]])
+        "".join(
+            f"{cell}{' ' * (width - _columns(cell))}  "
+            for cell, width in zip(row, widths, strict=False)
+        )
+        + row[-1]
         for row in table
+    )
+
+
+def _columns(text: str) -> int:
+    """How many columns of a terminal a text takes: Chinese characters take two, marks none."""
+    return sum(
+        0 if unicodedata.combining(each) else 2 if unicodedata.east_asian_width(each) in "WF" else 1
+        for each in text
     )

@@ -69,6 +69,10 @@ def parse_request(line: bytes) -> tuple[str, dict[str, str]]:
     do = request.pop("do", "")
     if do not in ACTIONS:
         raise ValueError(f"there is no {do!r} to do; there is {', '.join(ACTIONS)}")
+    try:
+        "".join(request.values()).encode()
+    except UnicodeEncodeError:
+        raise ValueError("one of the texts is not UTF-8") from None
     action = ACTIONS[do]
     for name in action.needs:
         if name not in request:

@@ -4,9 +4,11 @@ import contextlib
 import os
 import pwd
 import socket
+import stat
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from math import inf
+from pathlib import Path as Folder
 from typing import Any, Final
 
 from ..sockets.acceptor import Acceptor
@@ -36,11 +38,22 @@ READ_SIZE: Final = 65536
 def open_admin_socket(path: Path) -> Listeners:
     """Listen on a Unix socket that only this user and root can connect to.
 
+    The log has a warning if other users can replace it.
+
     Raises:
         OSError: It can't listen there. The error has the path as `filename`.
         ValueError: The path is empty.
     """
-    return open_listeners(None, DEFAULT_PORT, path, MODE)
+    listeners = open_listeners(None, DEFAULT_PORT, path, MODE)
+    folder = Folder(os.path.abspath(path)).parent  # noqa: PTH100 - as `open_listeners` does
+    mode = folder.stat().st_mode
+    if mode & stat.S_IWOTH and not mode & stat.S_ISVTX:
+        logger.warning(
+            "everybody can write to %s, and replace the admin socket there: use a directory of the"
+            " server's user",
+            folder,
+        )
+    return listeners
 
 
 class AdminSocket:

@@ -1,10 +1,10 @@
 """Reading the configuration again while the server runs."""
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from ssl import SSLContext
-from typing import Protocol
+from typing import Final, Protocol
 
 from chatproto import Limits, Policy
 
@@ -13,6 +13,9 @@ from .certificates import Certificate, CertificateError
 from .options import Option
 from .settings import Settings, limits_of, policy_of
 from .startup import load_certificate
+
+NOTHING_TO_READ: Final = "there is no configuration file and no certificate to read again"
+"""What is wrong with a reload of a server that has started with neither."""
 
 
 class ConfigurableServer(Protocol):
@@ -70,15 +73,19 @@ class Reloader:
         A wrong file changes nothing, and options that need a restart keep their values.
 
         Returns:
-            What is wrong with them, in words for people; empty for nothing.
+            What is wrong, or takes no effect, in words for people; empty for nothing.
         """
         wrong: list[str] = []
         values = self._settings.values
         if values["config"] is None and values["tls_cert"] is None:
-            logger.info("there is no configuration file and no certificate to read again")
+            logger.info(NOTHING_TO_READ)
+            wrong.append(NOTHING_TO_READ)
         if values["config"] is not None:
             try:
-                self._reconfigure(self._read())
+                if fixed := self._reconfigure(self._read()):
+                    text = f"these options change only with a restart: {_names(fixed)}"
+                    logger.warning(text)
+                    wrong.append(text)
             except ValueError as error:
                 logger.error("the old configuration stays in use: %s", error)
                 wrong.append(f"the old configuration stays in use: {error}")
@@ -90,8 +97,11 @@ class Reloader:
             wrong.append(f"the old certificate stays in use: {error}")
         return "; ".join(wrong)
 
-    def _reconfigure(self, found: Settings) -> None:
+    def _reconfigure(self, found: Settings) -> Sequence[str]:
         """Use other settings.
+
+        Returns:
+            The keys of options that have changed, but keep their values until a restart.
 
         Raises:
             ValueError: The limits make no sense, or the other nodes of a cluster would not agree.
@@ -114,8 +124,7 @@ class Reloader:
         self._settings = Settings({**found.values, **kept}, found.places, found.warnings)
         logging.getLogger().setLevel(found.values["log_level"].upper())
         logger.info("the configuration was read again, changes: %s", _names(live))
-        if fixed:
-            logger.warning("these options change only with a restart: %s", _names(fixed))
+        return fixed
 
     def _replace_certificate(self) -> None:
         """Use the certificate that the files have now.

@@ -68,9 +68,12 @@ def credentials_of(sock: socket.socket) -> Credentials | None:
 def _remove_stale(path: str) -> None:
     status = os.lstat(path)
     if not stat.S_ISSOCK(status.st_mode):
-        raise OSError(errno.EEXIST, "a file that is not a socket has this path")
+        raise OSError(
+            errno.EEXIST,
+            "a file that is not a socket has this path; use another one, or remove the file",
+        )
     if status.st_uid != os.geteuid():
-        raise OSError(errno.EPERM, "a socket of another user has this path")
+        raise OSError(errno.EPERM, "a socket of another user has this path; use another one")
     with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
         probe.setblocking(False)
         try:
@@ -81,4 +84,4 @@ def _remove_stale(path: str) -> None:
         except BlockingIOError:
             # The backlog is full, so a server does listen.
             pass
-    raise OSError(errno.EADDRINUSE, os.strerror(errno.EADDRINUSE))
+    raise OSError(errno.EADDRINUSE, "another server listens there; use another path")

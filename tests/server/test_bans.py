@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatproto.server.bans import Bans
+from chatproto.server.bans import Bans, describe_ban
 
 
 def test_bans_are_added_and_lifted() -> None:
@@ -51,6 +51,26 @@ def test_changes_that_cancel_out_are_left_out() -> None:
         bans.remove(what)
     assert bans.take_changes() == {"bob": True, "192.0.2.0/24": True, "alice": False}
     assert bans.take_changes() == {}
+
+
+def test_an_ipv4_address_in_the_form_of_an_ipv6_address() -> None:
+    bans = Bans()
+    for what in ("::ffff:192.0.2.7", "::ffff:198.51.100.0/120", "::/0"):
+        bans.add(what)
+    assert bans.all() == ["192.0.2.7", "198.51.100.0/24", "::/0"]
+
+
+@pytest.mark.parametrize(
+    ("what", "words"),
+    [
+        ("bob", "the name bob"),
+        ("192.0.2.0/33", "the name 192.0.2.0/33"),
+        ("192.0.2.7", "the address 192.0.2.7"),
+        ("192.0.2.7/24", "the network 192.0.2.0/24"),
+    ],
+)
+def test_a_ban_in_words(what: str, words: str) -> None:
+    assert describe_ban(what) == words
 
 
 def test_an_address_in_a_network_with_host_bits() -> None:

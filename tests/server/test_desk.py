@@ -124,7 +124,7 @@ def test_a_banned_name_can_not_log_in() -> None:
     assert not broker.desk.unban("bob")
     send(broker, 1, "LOGIN bob")
     assert received(broker, 1) == []
-    assert "operator: banned bob" in lines(broker)
+    assert "operator: banned the name bob" in lines(broker)
     broker.desk.used_by("a\nb").note("asked for a reload")
     assert lines(broker) == [r"operator a\nb: asked for a reload"]
 
@@ -134,8 +134,10 @@ def test_a_banned_name_can_not_log_in() -> None:
     [
         ("192.0.2.0/24", ["192.0.2.7", "192.0.3.7", "127.0.0.1", "", "2001:db8::1"], 1),
         ("192.0.2.7", ["192.0.2.7", "192.0.2.8"], 1),
-        # A connection counts with its whole network.
-        ("2001:db8::2", ["2001:db8::1", "2001:db8:1::1", "192.0.2.7"], 1),
+        ("2001:db8::2", ["2001:db8::2", "2001:db8::1", "192.0.2.7"], 1),
+        ("::ffff:192.0.2.7", ["192.0.2.7", "::ffff:192.0.2.7", "192.0.2.8", "2001:db8::1"], 2),
+        ("127.0.0.1", ["127.0.0.1", "", "192.0.2.7"], 1),
+        ("0.0.0.0/0", ["127.0.0.1", "192.0.2.7", "::1", ""], 2),
     ],
 )
 def test_a_banned_network(ban: str, addresses: list[str], ended: int) -> None:
@@ -144,11 +146,23 @@ def test_a_banned_network(ban: str, addresses: list[str], ended: int) -> None:
         broker.connect(cid, f"peer-{cid}", address=address)
     assert broker.desk.ban(ban, "go away") == ended
     assert received(broker, 1) == ["*server* ERR REFUSED - go away"]
-    broker.connect(100, "peer", address=ban.removesuffix(".0/24") + (".9" if "/" in ban else ""))
+    # What ends those that are there keeps others out.
+    broker.connect(100, "peer", address=addresses[0])
     assert received(broker, 100) == [BANNED]
-    broker.connect(101, "peer", proxied=True)
-    broker.identify(101, "other", ban.removesuffix(".0/24") + (".9" if "/" in ban else ""))
+    broker.connect(101, "peer", address=addresses[0], proxied=True)
+    assert received(broker, 101) == []
+    broker.identify(101, "other", addresses[0])
     assert received(broker, 101) == [BANNED]
+
+
+def test_a_ban_ends_those_who_come_through_a_balancer() -> None:
+    broker: ChatBroker[int] = ChatBroker()
+    for cid, address in ((1, "192.0.2.7"), (2, "192.0.2.8")):
+        broker.connect(cid, "balancer", address="127.0.0.1", proxied=True)
+        broker.identify(cid, f"peer-{cid}", address)
+    assert broker.desk.ban("127.0.0.1") == 0
+    assert broker.desk.ban("192.0.2.7") == 1
+    assert received(broker, 1) == [BANNED]
 
 
 def test_bans_from_the_start() -> None:
@@ -166,6 +180,8 @@ def test_texts_that_no_line_can_hold() -> None:
         desk.ban("bob", "a\nb")
     with pytest.raises(LocalProtocolError):
         desk.kick("bob", "a\nb")
+    with pytest.raises(LocalProtocolError, match="surrogates"):
+        desk.kick("bob", "\ud800")
     with pytest.raises(ValueError, match="is no name"):
         desk.ban("a b")
     with pytest.raises(ValueError, match="is no name"):

@@ -108,10 +108,20 @@ def test_a_reply_comes_from_a_reserved_name_and_nothing_else_happens() -> None:
     assert received(broker, 1) == ["*mod* done"]
 
 
-def test_a_reply_that_no_line_can_hold_is_dropped() -> None:
-    broker = broker_with({Send: [lambda _: Reply(b"x" * 600)]}, "alice", limits=NARROW)
+def test_verdicts_that_are_too_long_for_a_line() -> None:
+    hooks: Hooks = {
+        Send: [lambda _: Reply(b"x" * 600)],
+        Group: [lambda _: Refusal("NO_GROUPS", "x" * 600)],
+    }
+    broker = broker_with(hooks, "alice", limits=NARROW)
     send(broker, 1, "SEND bob hi")
-    assert received(broker, 1) == []
+    assert received(broker, 1) == [
+        "*server* ERR LINE_TOO_LONG SEND the answer would be too long for you"
+    ]
+    send(broker, 1, "GROUP tea bob")
+    [line] = received(broker, 1)
+    assert line.startswith("*server* ERR NO_GROUPS GROUP xxx")
+    assert len("CHAT/1.0 RECEIVE " + line + "\n") == 512
 
 
 def test_a_dropped_event_is_told_to_nobody() -> None:
@@ -199,6 +209,28 @@ def test_a_verdict_of_another_type_is_an_error_of_the_hook() -> None:
     send(broker, 1, "SEND alice hi")
     assert received(broker, 1) == [FAILED.format("SEND")]
     assert isinstance(broker.take_hook_failure(), HookError)
+
+
+def test_an_error_that_fails_to_say_what_it_is() -> None:
+    class WorseError(Exception):
+        def __str__(self) -> str:
+            raise LookupError
+
+    def fail(_: Said) -> HookVerdict | None:
+        raise WorseError
+
+    broker = broker_with({Send: [fail]}, "alice")
+    send(broker, 1, "SEND alice hi")
+    assert received(broker, 1) == [FAILED.format("SEND")]
+    assert "SEND: WorseError: its text can't be had" in str(broker.take_log_events()[-1])
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\r", "\ud800"])
+def test_a_refusal_that_no_line_can_hold_is_an_error_of_the_hook(text: str) -> None:
+    broker = broker_with({Send: [lambda _: Refusal("NO", text)]}, "alice")
+    send(broker, 1, "SEND alice hi")
+    assert received(broker, 1) == [FAILED.format("SEND")]
+    assert isinstance(broker.take_hook_failure(), LocalProtocolError)
 
 
 def test_no_hook_catches_what_ends_the_program() -> None:

@@ -11,12 +11,13 @@ from chatproto import (
     Invalid,
     Leave,
     Limits,
+    LocalProtocolError,
     Login,
     Logout,
     Receive,
     Send,
 )
-from chatproto.server.notices import Notices, command_of, notice
+from chatproto.server.notices import Notices, check_text, command_of, notice
 from chatproto.server.peer import Peer
 from chatproto.wire.codec import decode, encode
 
@@ -92,6 +93,29 @@ def test_the_notice_about_a_refusal() -> None:
     line = b"CHAT/1.0 RECEIVE *server* ERR NO_SUCH_USER SEND who?\n"
     for now, expected in ((0.0, line), (0.0, line), (0.0, b""), (1.0, line), (1.0, b"")):
         assert notices.refusal(peer, event, ErrorCode.NO_SUCH_USER, "who?", now) == expected
+
+
+def test_what_is_too_long_for_a_line_is_cut_off() -> None:
+    notices = Notices(Limits(max_line=512), enabled=True)
+    beginning = b"CHAT/1.0 RECEIVE *server* ERR REFUSED - "
+    for text, fitting in (
+        ("x" * 1000, b"x" * 471),
+        # Neither half a character nor a CR is the end.
+        ("x" + "ü" * 500, b"x" + "ü".encode() * 235),
+        ("x" * 470 + "\ry" * 9, b"x" * 470),
+    ):
+        assert notices.closing(CloseReason.KICKED, text) == beginning + fitting + b"\n"
+
+
+@pytest.mark.parametrize("text", ["a\nb", "a\r", "\ud800"])
+def test_texts_that_no_notice_can_hold(text: str) -> None:
+    with pytest.raises(LocalProtocolError):
+        check_text(text)
+
+
+def test_a_text_is_no_bytes() -> None:
+    with pytest.raises(TypeError, match="is a str, and no bytes"):
+        check_text(b"bytes")  # type: ignore[arg-type]
 
 
 def test_without_notices_there_is_none_about_a_refusal() -> None:

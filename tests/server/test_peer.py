@@ -18,6 +18,7 @@ WRITERS = {
     "eof": "peers",
     "waiting": "dispatcher",
     "origin": "dispatcher",
+    "address": "dispatcher",
     "network": "dispatcher",
     "queue": "buffers",
     "queued_bytes": "buffers",

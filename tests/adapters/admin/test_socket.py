@@ -107,6 +107,16 @@ def test_the_umask_leaves_no_moment_in_which_others_may_connect(
     assert modes == [0o600]
 
 
+@pytest.mark.parametrize(("mode", "is_warned_of"), [(0o755, 0), (0o777, 1), (0o1777, 0)])
+def test_a_socket_that_others_can_replace(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, mode: int, is_warned_of: int
+) -> None:
+    tmp_path.chmod(mode)
+    module.open_admin_socket(tmp_path / "admin").close()
+    warnings = [f"everybody can write to {tmp_path}" in each for each in caplog.messages]
+    assert warnings == [True] * is_warned_of
+
+
 @pytest.fixture
 def admin(path: str) -> Iterator[tuple[chatproto_sync.Server, str]]:
     """A server, for tests in which its kind makes no difference, and its admin socket."""
@@ -127,7 +137,7 @@ def test_another_user(admin: Admin, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "credentials_of", lambda _: type("Own", (), {"uid": me + 1})())
     with server_log() as log:
         ask(path, {"do": "ban", "what": "bob"})
-        assert log.wait_for_one("operator ").endswith(": banned bob")
+        assert log.wait_for_one("operator ").endswith(": banned the name bob")
 
 
 def test_requests_in_pieces_and_at_once(admin: Admin) -> None:

@@ -1,13 +1,19 @@
 """`chatproto admin`: what it prints, and where it looks for the socket."""
 
 import json
+import sys
 from collections.abc import Iterator
 from contextlib import ExitStack
+from errno import ENOSPC, EPIPE
+from io import TextIOWrapper
 from pathlib import Path
 
 import pytest
+from click import ClickException
 
 from chatproto import __version__
+from chatproto_anyio.cli import admin as module
+from chatproto_anyio.cli.admin import admin
 
 from ..servers import SocketClient, clients, run_sync
 from .test_cli_options import Invoke, Result, invoke
@@ -54,6 +60,50 @@ def test_tables(invoke: Invoke, path: str, users: list[SocketClient]) -> None:
     stats = table("stats")
     assert stats[:2] == [["WHAT", "NOW"], ["version", __version__]]
     assert ["refusals", "none"] in stats
+    users[0].write(b"CHAT/1.0 SEND nobody hi\n")
+    assert b"NO_SUCH_USER" in users[0].read_line()
+    assert ["refusals", "NO_SUCH_USER", "1"] in table("stats")
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "ascii"])
+def test_the_columns_of_a_table_stand_below_one_another(
+    capsysbinary: pytest.CaptureFixture[bytes], monkeypatch: pytest.MonkeyPatch, encoding: str
+) -> None:
+    names = ["bob", "王小明", "e\u0301"]
+    rows = [{"name": name, "connections": [1], "nodes": []} for name in names]
+    monkeypatch.setattr(module, "ask", lambda *_: rows)
+    stdout = TextIOWrapper(sys.stdout.buffer, encoding)
+    monkeypatch.setattr(sys, "stdout", stdout)
+    admin(["users"], standalone_mode=False)
+    stdout.detach()
+    lines = capsysbinary.readouterr().out.decode(encoding).splitlines()
+    assert (
+        lines[2:]
+        == {
+            # These characters are two columns wide, and an accent is none.
+            "utf-8": ["王小明  1            -", "e\u0301       1            -"],
+            "ascii": [r"\u738b\u5c0f\u660e  1            -", r"e\u0301       1            -"],
+        }[encoding]
+    )
+
+
+def test_output_that_can_not_be_written(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(error: OSError) -> None:
+        def write(_: str) -> None:
+            raise error
+
+        monkeypatch.setattr(module, "ask", lambda *_: [])
+        monkeypatch.setattr(sys.stdout, "write", write)
+        admin(["bans"], standalone_mode=False)
+
+    with pytest.raises(ClickException, match="can't write to standard output: No space left"):
+        fail(OSError(ENOSPC, "No space left on device"))
+    # Whoever reads has seen enough.
+    with pytest.raises(SystemExit):
+        fail(BrokenPipeError(EPIPE, "Broken pipe"))
+    assert capsys.readouterr().out == ""
 
 
 def test_actions(invoke: Invoke, path: str, users: list[SocketClient]) -> None:
@@ -67,9 +117,12 @@ def test_actions(invoke: Invoke, path: str, users: list[SocketClient]) -> None:
     assert act("tell", "carol", "hi") == (1, "Sent to 0 connections of carol.\n")
     assert act("add", "tea", "carol") == (0, "carol is in tea now.\n")
     assert act("remove", "tea", "carol") == (0, "carol is not in tea any more.\n")
-    assert act("ban", "192.0.2.0/24") == (0, "Banned 192.0.2.0/24, and ended 0 connections.\n")
+    ended = "and ended 0 connections.\n"
+    assert act("ban", "192.0.2.7/24") == (0, f"Banned the network 192.0.2.0/24, {ended}")
     assert act("bans", "--json") == (0, '["192.0.2.0/24"]\n')
-    assert act("unban", "192.0.2.0/24") == (0, "192.0.2.0/24 is not banned any more.\n")
+    assert act("unban", "192.0.2.0/24") == (0, "Lifted the ban of the network 192.0.2.0/24.\n")
+    # A network with a typing error is a name.
+    assert act("ban", "192.0.2.0/33") == (0, f"Banned the name 192.0.2.0/33, {ended}")
     assert act("kick", "bob", "--json") == (0, '{"connections": 1}\n')
     assert act("kick", "carol") == (1, "Ended 0 connections of carol.\n")
     status, text = act("users", "--json")
@@ -94,6 +147,7 @@ def test_what_is_not_done(invoke: Invoke, path: str) -> None:
     assert fail("dance")[0] == 2
     assert fail("kick") == (2, "Error: kick needs NAME")
     assert fail("tell", "bob") == (2, "Error: tell needs TEXT")
+    assert fail("add", "tea") == (2, "Error: add needs NAME")
     assert fail("users", "bob", "x") == (2, "Error: users takes nothing more: leave out bob x")
     assert fail("add", "tea", "bob", "x") == (2, "Error: add takes nothing more: leave out x")
 
