@@ -6,6 +6,7 @@ of `chatproto_sync.connect`.
 
 import contextlib
 import socket
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
@@ -20,6 +21,9 @@ from anyio.from_thread import BlockingPortal, start_blocking_portal
 import chatproto_anyio
 import chatproto_sync
 from chatproto import BytesLike, ChatTimeoutError, ConnectionLostError, Item, Message, Notice
+from chatproto_anyio.client.runtime import LoopRuntime
+from chatproto_sync.client.deadline import Deadline
+from chatproto_sync.client.runtime import SystemRuntime
 
 from .servers import TIMEOUT
 
@@ -184,6 +188,77 @@ def set_timeout(client: BlockingClient, seconds: float) -> None:
     """
     inner: Any = client.client if isinstance(client, PortalClient) else client
     inner._timeout = inner._connection._timeout = seconds
+
+
+class _SyncTime(SystemRuntime):
+    """Time limits that begin when `begin` is called."""
+
+    def __init__(self, _: BlockingClient) -> None:
+        self._begun: float | None = None
+
+    def begin(self) -> None:
+        self._begun = time.monotonic()
+
+    def deadline(self, seconds: float | None) -> Deadline:
+        return Deadline(None) if seconds is None else _Deadline(seconds, self._elapsed)
+
+    def _elapsed(self) -> float:
+        return 0.0 if self._begun is None else time.monotonic() - self._begun
+
+
+class _Deadline(Deadline):
+    """Has its caller look at the clock often."""
+
+    def left(self) -> float:
+        return min(super().left() or 0.0, SHORT)
+
+
+class _LoopTime(LoopRuntime):
+    """The same on an event loop."""
+
+    def __init__(self, client: BlockingClient) -> None:
+        assert isinstance(client, PortalClient)
+        self._call = client._call
+        self._scope: anyio.CancelScope | None = None
+
+    def begin(self) -> None:
+        self._call(self._begin)
+
+    def _begin(self) -> None:
+        if self._scope is not None:
+            self._scope.deadline = anyio.current_time() + SHORT
+
+    def time_limit(self, seconds: float | None) -> AbstractContextManager[None]:
+        return super().time_limit(None) if seconds is None else self._limit()
+
+    @contextlib.contextmanager
+    def _limit(self) -> Iterator[None]:
+        with anyio.CancelScope() as scope:
+            self._scope = scope
+            yield
+        if scope.cancelled_caught:
+            raise ChatTimeoutError
+
+
+def times_out(
+    client: BlockingClient, call: Callable[[], object], after: Callable[[], object]
+) -> None:
+    """Have a call end because its time is over, which begins only when `after` has returned.
+
+    So a client always does first what `after` waits for, however slow the machine is.
+    """
+    inner: Any = client.client if isinstance(client, PortalClient) else client
+    times = _LoopTime(client) if isinstance(client, PortalClient) else _SyncTime(client)
+    with ThreadPoolExecutor() as pool, pytest.MonkeyPatch.context() as patch:
+        patch.setattr(inner, "_timeout", SHORT)
+        patch.setattr(inner._connection, "_runtime", times)
+        calling = pool.submit(call)
+        try:
+            after()
+        finally:
+            times.begin()
+        with pytest.raises(ChatTimeoutError):
+            calling.result(TIMEOUT)
 
 
 ASK_FOR_LABELS = b"SEND *groups* on\n"

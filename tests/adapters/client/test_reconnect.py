@@ -1,5 +1,6 @@
 """Clients that connect again (`connection` in both packages): names, items, several connections."""
 
+import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
@@ -17,7 +18,7 @@ from chatproto import (
     Reconnected,
 )
 
-from ..clients import SHORT, BlockingClient, Connect, each_client, set_timeout, where
+from ..clients import SHORT, BlockingClient, Connect, each_client, times_out, where
 from ..servers import TIMEOUT, run_sync
 from .scripted import VERSION, Player, Script, ScriptedServer, Step, contexts, refuse, tell, write
 from .test_losses import each_loss
@@ -111,7 +112,6 @@ def test_it_logs_in_under_the_last_accepted_name(connect: Connect) -> None:
     [
         pytest.param(refuse("NAME_IN_USE"), LoginRefusedError, id="refused"),
         pytest.param(Player.asked_in, ConnectionLostError, id="lost"),
-        pytest.param(Player.drain, ChatTimeoutError, id="no answer"),
     ],
 )
 def test_a_login_that_failed_is_not_repeated(
@@ -121,16 +121,26 @@ def test_a_login_that_failed_is_not_repeated(
         ScriptedServer([Player.login, answer], [Player.login, Player.serve]) as server,
         connect(name="alice", reconnect=QUICK, **where(server)) as chat,
     ):
-        if error is ChatTimeoutError:
-            set_timeout(chat, SHORT)
         with pytest.raises(error):
             chat.login("alicia")
-        set_timeout(chat, TIMEOUT)
         is_back(chat)
         assert chat.name == "alice"
         assert server.players[1].lines[0] == b"LOGIN alice"
         chat.login("alicia")
         assert chat.name == "alicia"
+
+
+def test_a_login_without_an_answer_is_not_repeated(connect: Connect) -> None:
+    asked = threading.Event()
+    silent: Script = [Player.login, Player.asked_in, lambda _: asked.set(), Player.drain]
+    with (
+        ScriptedServer(silent, [Player.login, Player.serve]) as server,
+        connect(name="alice", reconnect=QUICK, **where(server)) as chat,
+    ):
+        times_out(chat, lambda: chat.login("alicia"), lambda: asked.wait(TIMEOUT))
+        is_back(chat)
+        assert chat.name == "alice"
+        assert server.players[1].lines[0] == b"LOGIN alice"
 
 
 def test_an_echo_of_the_connection_before_is_no_answer(connect: Connect) -> None:

@@ -17,10 +17,10 @@ from anyio.abc import ByteStream, SocketStream
 from anyio.streams.tls import TLSStream
 
 import chatproto_anyio
-from chatproto import ChatTimeoutError, LocalProtocolError, Message
+from chatproto import LocalProtocolError, Message
 from chatproto_anyio.streams import SendRoom
 
-from ..clients import SHORT, Connect, each_backend, each_client, played, set_timeout, where
+from ..clients import Connect, each_backend, each_client, played, times_out, where
 from ..server.test_streams import memory_pair, serving
 from ..servers import KINDS, TIMEOUT, Start, run_sync
 from .scripted import contexts
@@ -68,13 +68,8 @@ def test_nothing_is_read_while_the_queue_is_full(connect: Connect) -> None:
     with ThreadPoolExecutor() as pool, played(connect, max_queue=5) as (alice, peer):
         peer.write(b"".join(b"CHAT/1.0 RECEIVE bob %d\n" % number for number in range(10)))
         assert alice.receive(TIMEOUT).text == "0"
-        answered = pool.submit(peer.echo)
         # The echo arrives, but the client reads no more than it has read at once.
-        set_timeout(alice, SHORT)
-        with pytest.raises(ChatTimeoutError):
-            alice.flush()
-        answered.result()
-        set_timeout(alice, TIMEOUT)
+        times_out(alice, alice.flush, peer.echo)
         flushing = pool.submit(alice.flush)
         peer.echo()
         assert [alice.receive(TIMEOUT).text for _ in range(5)] == ["1", "2", "3", "4", "5"]
