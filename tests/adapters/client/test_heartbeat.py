@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 import chatproto_anyio
@@ -24,8 +25,12 @@ from chatproto import (
     Message,
     Reconnected,
 )
+from chatproto_anyio.client import runtime
+from chatproto_anyio.client.runtime import LoopRuntime
+from chatproto_sync.client import runtime as sync_runtime
 from chatproto_sync.client.connection import ClientConnection
 from chatproto_sync.client.deadline import Deadline
+from chatproto_sync.client.runtime import SystemRuntime
 from chatproto_sync.client.stream import SocketStream
 
 from ..clients import (
@@ -49,8 +54,46 @@ from .test_reconnect import QUICK
 SILENCE = 0.05
 """A heartbeat in seconds, for a server that never answers one."""
 
-AMPLE = 2.0
-"""A heartbeat in seconds that a server can answer on a machine that is busy."""
+AMPLE = 30.0
+"""A heartbeat in seconds, for a client whose `Clock` stands still while a server answers."""
+
+
+class Clock:
+    """The clock of heartbeats. It stands still, but for `skip`."""
+
+    def __init__(self) -> None:
+        self.now = 0.0
+
+    def skip(self) -> None:
+        """Advance it until a heartbeat is due."""
+        self.now += AMPLE
+
+
+class ClockedSystem(SystemRuntime):
+    """Gives it to sync clients."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def monotonic(self) -> float:
+        return self._clock.now
+
+
+class ClockedLoop(LoopRuntime):
+    """Gives it to clients on event loops."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+
+    def current_time(self) -> float:
+        return self._clock.now
+
+
+@pytest.fixture
+def clock() -> Iterator[Clock]:
+    clock = Clock()
+    with sync_runtime.installed(ClockedSystem(clock)), runtime.installed(ClockedLoop(clock)):
+        yield clock
 
 
 @pytest.fixture(params=["plain", "TLS"])
@@ -81,15 +124,20 @@ def test_a_server_that_hangs(connect: Connect, secure: bool) -> None:
 
 
 @each_client
-def test_a_server_that_answers(connect: Connect, secure: bool) -> None:
-    """It is asked twice, and says something then."""
+def test_a_server_that_answers(connect: Connect, secure: bool, clock: Clock) -> None:
+    """It says something each time it is asked."""
     options = {"ssl": contexts()[1]} if secure else {}
-    steps = [*first_steps(secure), Player.echo, Player.echo, tell(b"bob hi"), Player.serve]
+    steps = [*first_steps(secure), *[Player.echo, tell(b"bob hi")] * 3, Player.serve]
     with (
         ScriptedServer(steps) as server,
         connect(name="alice", heartbeat=AMPLE, **options, **where(server)) as chat,
     ):
-        assert chat.receive() == Message("bob", b"hi")
+        for _ in range(3):
+            # A look at the clock: it notes when it has heard something last.
+            with pytest.raises(ChatTimeoutError):
+                chat.receive(0)
+            clock.skip()
+            assert chat.receive() == Message("bob", b"hi")
         chat.flush()
 
 
@@ -164,15 +212,19 @@ def test_it_connects_again(connect: Connect) -> None:
 
 
 @each_client
-def test_silence_proves_nothing_while_the_client_does_not_read(connect: Connect) -> None:
-    with played(connect, heartbeat=SILENCE, max_queue=1) as (alice, peer):
+def test_silence_proves_nothing_while_the_client_does_not_read(
+    connect: Connect, clock: Clock
+) -> None:
+    with played(connect, heartbeat=AMPLE, max_queue=1) as (alice, peer):
         peer.say("bob", b"1")
         alice.receive(TIMEOUT)
         peer.say("bob", b"2")
-        set_timeout(alice, 4 * SILENCE)
+        set_timeout(alice, SHORT)
         # It reads the message, and then there is no room.
-        with pytest.raises(ChatTimeoutError):
-            alice.flush()
+        for _ in range(3):
+            with pytest.raises(ChatTimeoutError):
+                alice.flush()
+            clock.skip()
         peer.say("bob", b"3")
         assert [alice.receive(TIMEOUT).data for _ in range(2)] == [b"2", b"3"]
 
@@ -217,7 +269,7 @@ async def let_in(theirs: MemoryStream) -> None:
 
 
 @each_backend
-async def test_over_a_stream_of_which_nothing_is_known() -> None:
+async def test_over_a_stream_of_which_nothing_is_known(clock: Clock) -> None:
     """It may have no room, so writing a heartbeat may have to wait."""
     with memory_pair(0) as (ours, theirs):
 
@@ -233,6 +285,7 @@ async def test_over_a_stream_of_which_nothing_is_known() -> None:
                 name="alice", transport=ours, groups=False, heartbeat=AMPLE
             ) as chat,
         ):
+            clock.skip()
             assert await chat.receive() == Message("bob", b"hi")
             await chat.close()
 
@@ -251,19 +304,22 @@ async def test_a_stream_that_takes_no_heartbeat() -> None:
 
 
 @each_backend
-async def test_cancelled_while_it_writes_a_heartbeat() -> None:
+async def test_cancelled_while_it_writes_a_heartbeat(clock: Clock) -> None:
     """Half a line may be written."""
     with memory_pair(0) as (ours, theirs):
         async with (
             beside(partial(let_in, theirs)),
             chatproto_anyio.connect(
-                name="alice", transport=ours, groups=False, heartbeat=0.2
+                name="alice", transport=ours, groups=False, heartbeat=AMPLE
             ) as chat,
         ):
-            with pytest.raises(ChatTimeoutError):
-                await chat.receive(timeout=0.3)
-            # On a machine that is very busy, it is not written yet.
-            with pytest.raises(ConnectionLostError, match=r"not be finished|does not answer"):
+            clock.skip()
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(chat.receive)
+                while not ours.halves[0].statistics().tasks_waiting_send:
+                    await anyio.lowlevel.checkpoint()
+                tasks.cancel_scope.cancel()
+            with pytest.raises(ConnectionLostError, match="not be finished"):
                 await chat.receive()
 
 
@@ -356,19 +412,18 @@ def test_a_line_is_sent_on_the_next_connection_when_the_server_is_gone(connect: 
 
 
 @each_client
-def test_a_heartbeat_goes_in_front_of_the_line_that_is_sent_with_it(connect: Connect) -> None:
+def test_a_heartbeat_goes_in_front_of_the_line_that_is_sent_with_it(
+    connect: Connect, clock: Clock
+) -> None:
     """A line is written again if it was not finished. So nothing may stand behind it."""
-    behind: list[bytes] = []
-
-    def read_until_heartbeat(player: Player) -> None:
-        while b"echo" not in player.read_line():
-            pass
-        behind.append(player.read_line())
-
     with (
-        ScriptedServer([Player.login, read_until_heartbeat]) as server,
-        connect(name="alice", heartbeat=AMPLE / 4, **where(server)) as chat,
-        pytest.raises(ConnectionLostError),
+        ScriptedServer([Player.login, *[Player.read_line] * 3]) as server,
+        connect(name="alice", heartbeat=AMPLE, **where(server)) as chat,
     ):
-        send_small_lines(chat)
-    assert behind == [b"CHAT/1.0 SEND bob hi\n"]
+        chat.send("bob", "1")
+        clock.skip()
+        chat.send("bob", "2")
+        first, heartbeat, second = server.over(0).lines[2:]
+        assert (first, second) == (b"SEND bob 1", b"SEND bob 2")
+        assert heartbeat.startswith(b"SEND alice \0chatproto echo ")
+        chat.close()
