@@ -424,7 +424,7 @@ class Play:
             for each in self._clients.values():
                 if each.wrote and each is not client and self._can_ask(each):
                     self._ask(each)
-        if self._stage == 1 and not self._is_pending():
+        if self._stage == 1 and not (self._is_pending() or self._is_unknown(client)):
             # What should end has no further use for its name.
             if ending and not self._of_program:
                 self._end_line(client)
@@ -443,6 +443,13 @@ class Play:
             self._fail(f"{text}, and {nothing}", missing=True)
         elif now >= self._deadline():
             self._fail(f"{text}, and {nothing}", late=True)
+
+    def _is_unknown(self, client: _Client) -> bool:
+        """Whether another client has written, and can't be asked: nobody knows what is handled."""
+        return not self._of_program and any(
+            each.wrote and each is not client and not each.ended and not self._can_ask(each)
+            for each in self._clients.values()
+        )
 
     def _is_program(self, client: _Client) -> bool:
         return self._of_program and client.label == _USER

@@ -94,6 +94,19 @@ def test_a_line_that_does_not_come() -> None:
     )
 
 
+def test_who_can_not_be_asked_may_be_slow() -> None:
+    """The server may not have handled what was written without a name, until it closes that."""
+    play = logged_in(r"bob >> CHAT/1.0 LOGIN bob°\n", "alice < RECEIVE bob° yes", patience=0.5)
+    assert [type(each) for each in play.advance(1.0)] == [Connect, Write]
+    assert play.advance(1.5) == []
+    assert play.deadline == 3.0
+    play.ended("bob")
+    assert play.advance(1.6) == [sentinel("alice", 2)]
+    play.received("alice", b"CHAT/1.0 RECEIVE bob-abcde yes\n")
+    play.advance(1.7)
+    assert play.verdict is None
+
+
 def test_nobody_answers() -> None:
     play = logged_in("alice < RECEIVE bob° yes", "alice > LOGOUT")
     play.advance(1.0)
