@@ -6,9 +6,10 @@ import contextlib
 import re
 from collections import Counter
 from collections.abc import Callable
+from dataclasses import replace
 from typing import Any
 
-from chatproto import Drop, HookVerdict, Limits, Policy, Refusal, Reply, Said
+from chatproto import Drop, HookVerdict, Limits, Login, Policy, Refusal, Reply, Said, Send
 from chatproto.cluster import cluster as cluster_module
 from chatproto.cluster.hub import ReplicatedHub
 from chatproto.cluster.nodes import Remote
@@ -77,6 +78,8 @@ class Chaos:
         self.arrived: set[tuple[int, int]] = set()
         self.seen: Counter[str] = Counter()
         self.log: list[str] = []
+        # The nodes that a hook has begun to shut down.
+        self.draining: list[TestNode] = []
         for index in range(nodes):
             self.start("abcd"[index])
 
@@ -85,6 +88,7 @@ class Chaos:
         if self.streams.first is None:
             # The first node of a chat makes its snapshot.
             self.streams.first = b""
+        hooked = self.pick([HOOKABLE, (Login,), ()]) if self.ends else ()
         node = TestNode(
             self.streams,
             name,
@@ -92,20 +96,33 @@ class Chaos:
             limits=self.limits,
             token=f"t{self.incarnations}",
             fast_path=bool(self.choose(2)),
-            hooks={each: [self.hook] for each in HOOKABLE} if self.ends and self.choose(2) else {},
+            hooks={each: [self.hook] for each in hooked},
             ask=self.ask,
+            ask_hooks=hooked if self.ask else (),
         )
         node.broker.tick(self.now)
         self.nodes.append(node)
         return node
 
     def hook(self, said: Said) -> HookVerdict | None:
-        """What an operator's rule says of an event."""
-        kind = self.choose(20)
-        if kind == 0 and said.name is not None:
-            self.pick(self.nodes).broker.desk.kick(said.name, "enough")
+        """What an operator's rule says of an event, and does because of it."""
+        kind = self.choose(24)
+        if kind == 0:
+            self.act(self.pick(self.nodes), said.name or self.pick(NAMES))
+        elif kind == 1 and not self.choose(10):
+            node = self.pick(self.nodes)
+            self.log.append(f"drain {node.cluster.name}")
+            self.draining.append(node)
+            node.broker.drain()
+        elif kind == 2 and not self.choose(4):
+            raise RuntimeError("a rule fails")
         verdicts: list[HookVerdict] = [Refusal("REFUSED", "not here"), Reply(b"no"), Drop()]
-        return verdicts[kind - 1] if 1 <= kind <= 3 else None
+        if isinstance(said.event, Login):
+            verdicts.append(Login(self.pick(NAMES)))
+        elif isinstance(said.event, Send) and not said.event.to.startswith("*"):
+            verdicts.append(Send(self.pick(NAMES), said.event.data))
+        kind -= 3
+        return verdicts[kind] if 0 <= kind < len(verdicts) else None
 
     # What may happen
 
@@ -140,7 +157,7 @@ class Chaos:
         return items[self.choose(len(items))] if items else None
 
     def connect(self) -> None:
-        if len(self.clients) > 40:
+        if sum(not each.over for each in self.clients.values()) > 30:
             return
         node = self.pick(self.nodes)
         self.count += 1
@@ -189,9 +206,13 @@ class Chaos:
 
     def operate(self) -> None:
         """Somebody who runs a node acts."""
-        node, name, group = self.pick(self.nodes), self.pick(NAMES), self.pick(GROUPS)
+        self.act(self.pick(self.nodes), self.pick(NAMES))
+
+    def act(self, node: TestNode, name: str) -> None:
+        """Use a node's desk, maybe because of what somebody called `name` has sent."""
+        group = self.pick(GROUPS)
         desk = node.broker.desk
-        kind = self.choose(6)
+        kind = self.choose(9)
         self.log.append(f"operate {node.cluster.name} {kind} {name} {group}")
         # The group may not be there, or be full, or not have the member.
         with contextlib.suppress(LookupError, ValueError):
@@ -205,6 +226,9 @@ class Chaos:
                 desk.remove_member(group, name)
             elif kind == 4:
                 desk.ban(self.pick([name, "192.0.2.0/24"]), "for now")
+            elif kind == 5:
+                size = self.limits.queue_bytes // self.pick([1, 2])
+                node.broker.reconfigure(limits=replace(self.limits, queue_bytes=size))
             else:
                 for ban in desk.bans():
                     desk.unban(ban)
@@ -215,6 +239,12 @@ class Chaos:
     def answer_of(self, node: TestNode) -> None:
         for question in node.broker.take_questions():
             node.broker.answer(question.token, allowed=bool(self.choose(8)))
+        for asked in node.broker.take_hook_questions():
+            verdict = None
+            with contextlib.suppress(RuntimeError):
+                verdict = self.hook(asked.said)
+            node.broker.decide(asked.token, verdict or asked.said.event)
+        node.broker.take_withdrawn_questions()
 
     def end_client(self) -> None:
         client = self.pick(each for each in self.clients.values() if not each.over)
@@ -411,7 +441,7 @@ class Chaos:
         """A node shuts down, and another one starts under its name."""
         if self.choose(4):
             return
-        node = self.pick(self.nodes)
+        node = self.pick(self.draining or self.nodes)
         self.log.append(f"leave {node.cluster.name}")
         self.read_of(node, 10_000, 10_000)
         node.broker.drain()
@@ -439,6 +469,7 @@ class Chaos:
     def replace(self, node: TestNode) -> None:
         """Start another node in the place of one that has ended."""
         self.nodes.remove(node)
+        self.draining = [each for each in self.draining if each is not node]
         for cid in [each.cid for each in self.clients.values() if each.node is node]:
             del self.clients[cid]
         self.start(node.cluster.name.partition("#")[0])

@@ -1,10 +1,12 @@
 """Nodes of a cluster in one process, with streams in memory in place of Redis."""
 
 from collections import defaultdict
+from collections.abc import Collection
 from dataclasses import dataclass, field
 
 from chatproto import ChatBroker, Hooks, Limits, Policy
 from chatproto.cluster.cluster import Cluster
+from chatproto.wire.events import Command
 
 NO_HOOKS: Hooks = {}
 
@@ -39,6 +41,7 @@ class TestNode:
         token: str = "t",
         hooks: Hooks = NO_HOOKS,
         ask: bool = False,
+        ask_hooks: Collection[type[Command]] = (),
     ) -> None:
         self.streams = streams
         self.cluster = Cluster(name, token=token)
@@ -49,6 +52,7 @@ class TestNode:
             fast_path=fast_path,
             hooks=hooks,
             ask=ask,
+            ask_hooks=ask_hooks,
         )
         self.broker.tick(0.0)
         self.read = 0
