@@ -409,9 +409,10 @@ class Cluster:
         sender: Peer | None = None,
         recipients: int = 0,
         group: str = "",
+        before: int | None = None,
     ) -> None:
         """Mail lines to connections of other nodes; see `Replication`."""
-        self._mailroom.send(remote, lines, sender, recipients, group)
+        self._mailroom.send(remote, lines, sender, recipients, group, before)
 
     def send_one(self, remote: Remote, line: bytes, sender: Peer) -> bool:
         """Mail a line to the one connection of a user; see `Replication`."""
@@ -433,6 +434,7 @@ class Cluster:
         """Forget what a connection waits for, and tell the others that it ends."""
         self._waiting.pop(peer, None)
         self._outcomes.pop(peer, None)
+        self._mailroom.forget_sender(peer)
         number = self._numbers.get(peer)
         if number is not None and peer not in self._ending:
             self._ending.add(peer)

@@ -10,7 +10,8 @@ Each node reads a mailbox of its own. The others append mails to it. A mail begi
 SEQ numbers the mails of one node to another. ACK is the SEQ of the last mail that this node has
 received from the other. POSITION is how many entries of the ledger the writer had applied: the
 reader waits with the mail until it has applied as many. So nobody can see an answer before the
-login that it depends on. A mail with SEQ 0 only acknowledges. After the line come frames:
+login that it depends on. A mail that only acknowledges has no number of its own: its SEQ is that of
+the mail before, with a minus. After the line come frames:
 
     NUMBERS LENGTH LF lines           messages for these connections of the reader
     NUMBERS LENGTH KEY LF lines       the same, to be returned if somebody does not get them
@@ -19,11 +20,16 @@ login that it depends on. A mail with SEQ 0 only acknowledges. After the line co
     R NUMBER LF                       it has room again
     S NUMBER LF                       it has stopped: let nobody wait for it
     K NUMBER LENGTH LF text           end that connection of the reader, with these last words
-    B SEQ KEY LF                      nobody has received the messages with that KEY in your mail
+    B SEQ KEY COUNT LF                so many of the connections were gone that the messages with
+                                      that KEY in your mail SEQ were for
 
 The writer keeps each mail until it is acknowledged. After an interruption it appends all that it
 still has once more. The reader takes only the mail with the next number. So each mail is received
 once, whatever happened to the connections to Redis.
+
+The writer of messages also keeps who is to be told if nobody gets them. So an acknowledgement comes
+behind all that its mail has led to: it stands in the last of the mails that are appended together,
+and the reader ignores it while it misses one that came before.
 """
 
 from collections import deque
@@ -53,10 +59,12 @@ class Signal(NamedTuple):
 
 
 class Returned(NamedTuple):
-    """A frame: nobody has received some messages."""
+    """A frame: some of the connections were gone that messages were for."""
 
     seq: int
     key: int
+    gone: int
+    """How many."""
 
 
 class Kick(NamedTuple):
@@ -97,8 +105,8 @@ def parse_mail(entry: bytes) -> Mail:
         words = entry[at:end].split(b" ")
         at = end + 1
         match words:
-            case [b"B", seq, key]:
-                frames.append(Returned(int(seq), int(key)))
+            case [b"B", seq, key, gone]:
+                frames.append(Returned(int(seq), int(key), int(gone)))
             case [b"F" | b"R" | b"S" as letter, number]:
                 frames.append(Signal(letter, int(number)))
             case [b"K", number, length]:
@@ -138,18 +146,21 @@ class Tracked:
 class OutgoingMail:
     """The mails to one node: those being written, and those not acknowledged yet."""
 
-    __slots__ = ("_finished", "_pieces", "_seq", "_size", "_tracked", "_unacked", "size")
+    __slots__ = ("_finished", "_pieces", "_seq", "_size", "_told", "_tracked", "_unacked", "size")
 
     def __init__(self) -> None:
         self.size: int = 0
         """Bytes of all that is not acknowledged."""
         self._seq = 0
+        # The last mail of the reader that it knows to be received.
+        self._told = 0
         self._pieces: list[bytes] = []
         self._size = 0
-        self._tracked: list[Tracked] = []
-        # Finished mails that were not taken yet; mails that were taken.
-        self._finished: deque[tuple[int, bytes, list[Tracked]]] = deque()
-        self._unacked: deque[tuple[int, bytes, list[Tracked]]] = deque()
+        self._tracked: list[Tracked | None] = []
+        # Finished mails that were not taken yet; mails that were taken. None stands for messages of
+        # which it is known who got them.
+        self._finished: deque[tuple[int, bytes, list[Tracked | None]]] = deque()
+        self._unacked: deque[tuple[int, bytes, list[Tracked | None]]] = deque()
 
     def add(self, *pieces: bytes) -> None:
         """Add a frame to the mail that is being written."""
@@ -196,7 +207,9 @@ class OutgoingMail:
             self._finish()
         while self._finished:
             seq, body, tracked = self._finished.popleft()
-            entry = b"%s %d %d %d\n%s" % (name, seq, ack, position, body)
+            if not self._finished:
+                self._told = ack
+            entry = b"%s %d %d %d\n%s" % (name, seq, self._told, position, body)
             self._unacked.append((seq, entry, tracked))
             yield entry
 
@@ -215,35 +228,61 @@ class OutgoingMail:
             _, entry, _ = self._unacked.popleft()
             self.size -= len(entry) - entry.index(b"\n") - 1
 
-    def tracked(self, seq: int, key: int) -> Tracked:
-        """Some messages of a mail that is not acknowledged.
+    def acknowledgement(self, name: str, ack: int, position: int) -> bytes:
+        """A mail that only acknowledges. Take the others first.
 
-        Raises:
-            LookupError: There are no such messages.
+        Args:
+            name: The node that it comes from.
+            ack: The number of the last mail received from the reader.
+            position: How many entries of the ledger have been applied.
         """
-        for each, _, tracked in self._unacked:
-            if each == seq:
-                return tracked[key]
-        raise LookupError(seq)
+        self._told = ack
+        return f"{name} -{self._seq} {ack} {position}\n".encode()
 
-    def unacknowledged(self) -> Iterator[Tracked]:
-        """What a user would have got by the mails that are not acknowledged.
+    def returned(self, frame: Returned) -> tuple[Tracked, int] | None:
+        """Messages that did not get to some of their recipients, and how many messages these are.
 
-        Messages come once for each connection that they were for.
+        Returns:
+            None if it was known before what has become of them.
+        """
+        for seq, entry, tracked in self._unacked:
+            if seq != frame.seq:
+                continue
+            for each in _messages(entry):
+                found = tracked[int(each.key)]
+                if int(each.key) == frame.key and found is not None:
+                    tracked[frame.key] = None
+                    return found, each.lines.count(b"\n")
+        return None
+
+    def unacknowledged(self) -> Iterator[tuple[Tracked, int, int]]:
+        """What users would have got by the mails that are not acknowledged.
+
+        Returns:
+            Of messages to a user: whom to tell if nobody gets them; how many of the user's
+            connections they are for; and how many messages these are.
         """
         if self._pieces:
             self._finish()
         # Those that were not taken yet have no first line.
         finished = [(seq, b"- 0 0 0\n" + body, tracked) for seq, body, tracked in self._finished]
         for _, entry, tracked in (*self._unacked, *finished):
-            for frame in parse_mail(entry).frames:
-                if isinstance(frame, Messages) and frame.key:
-                    yield from [tracked[int(frame.key)]] * len(frame.numbers)
+            for frame in _messages(entry):
+                found = tracked[int(frame.key)]
+                if found is not None:
+                    yield found, len(frame.numbers), frame.lines.count(b"\n")
 
     def _finish(self) -> None:
         self._seq += 1
         self._finished.append((self._seq, b"".join(self._pieces), self._tracked))
         self._pieces, self._size, self._tracked = [], 0, []
+
+
+def _messages(entry: bytes) -> Iterator[Messages]:
+    """The messages in a mail whose senders are told if nobody gets them."""
+    for frame in parse_mail(entry).frames:
+        if isinstance(frame, Messages) and frame.key:
+            yield frame
 
 
 class IncomingMail:

@@ -55,6 +55,8 @@ class Mailroom:
         self._window = WINDOW
         # Mails that came before the entries of the ledger that they build on.
         self._early: deque[Mail] = deque()
+        # What senders have sent to some connections of a user, while they wait for the others.
+        self._begun: dict[Peer, Tracked] = {}
 
     def attach(self, dispatcher: "Dispatcher") -> None:
         """Work for a dispatcher."""
@@ -93,13 +95,19 @@ class Mailroom:
         sender: Peer | None = None,
         recipients: int = 0,
         group: str = "",
+        before: int | None = None,
     ) -> None:
         """Mail lines to connections of other nodes; see `Replication`."""
         tracked = None
+        if sender is not None and before is not None:
+            tracked = self._go_on(sender, before - recipients)
+            sender = None
         for node, connections in remote.items():
             if sender is not None and tracked is None:
                 name = self._name_of(connections[0]) or ""
                 tracked = Tracked(sender, name, recipients)
+                if self._flow.blocked_by(sender) is not None:
+                    self._begun[sender] = tracked
             numbers = (
                 connections[0].number
                 if len(connections) == 1
@@ -207,14 +215,18 @@ class Mailroom:
 
     def forget(self, node: Node) -> None:
         """Forget a node that is down. Nobody knows what its users have got of its last mails."""
-        for tracked in node.outgoing.unacknowledged():
-            self._nobody_has(tracked)
+        for tracked, count, messages in node.outgoing.unacknowledged():
+            self._missed(tracked, count, messages)
         for hold in node.holds.values():
             self._flow.forget(hold)
         node.holds.clear()
         for remote in node.remotes.values():
             self._flow.release(remote)
         self._flow.release(node)
+
+    def forget_sender(self, peer: Peer) -> None:
+        """Forget what a connection has begun to send: it has ended."""
+        self._begun.pop(peer, None)
 
     def release_senders(self) -> None:
         """Let the senders resume that wait for queues on other nodes."""
@@ -230,7 +242,7 @@ class Mailroom:
 
     def _acknowledgement(self, name: str, node: Node) -> bytes:
         node.incoming.note_told()
-        return f"{name} 0 {node.incoming.received} {self._position}\n".encode()
+        return node.outgoing.acknowledgement(name, node.incoming.received, self._position)
 
     def _read(self, mail: Mail) -> None:
         node = self._nodes.get(mail.node)
@@ -243,9 +255,12 @@ class Mailroom:
             self._counters.mail_bytes_received += mail.size
             for frame in mail.frames:
                 self._read_frame(node, mail.seq, frame)
-        elif mail.seq:
+        elif mail.seq > 0:
             # It came before. Its writer may not know that.
             node.incoming.is_told = False
+        if abs(mail.seq) > node.incoming.received:
+            # One before it is missing. What it acknowledges may have led to something in that one.
+            return
         outgoing = node.outgoing
         outgoing.acknowledge(mail.ack)
         if node in self._flow.full and outgoing.size <= self._window // 2:
@@ -281,8 +296,8 @@ class Mailroom:
             peer = self._by_number.get(int(number))
             if peer is not None and peer.phase is Phase.OPEN:
                 to.append(peer)
-            elif key:
-                node.outgoing.add(b"B %d %s\n" % (seq, key))
+        if key and len(to) < len(numbers):
+            node.outgoing.add(b"B %d %s %d\n" % (seq, key, len(numbers) - len(to)))
         dispatcher.log.counters.deliveries += lines.count(b"\n") * len(to)
         labelled = group and dispatcher.hub.labelled
         if not labelled and dispatcher.buffers.queue_unless_full(to, lines):
@@ -296,16 +311,36 @@ class Mailroom:
                 node.outgoing.add(b"F %d\n" % hold.number)
 
     def _returned(self, node: Node, frame: Returned) -> None:
-        """Tell a sender that nobody has received its messages."""
-        try:
-            tracked = node.outgoing.tracked(frame.seq, frame.key)
-        except LookupError:
-            return
-        self._nobody_has(tracked)
+        """Note that some connections have not received messages."""
+        found = node.outgoing.returned(frame)
+        if found is not None:
+            tracked, messages = found
+            self._missed(tracked, frame.gone, messages)
 
-    def _nobody_has(self, tracked: Tracked) -> None:
-        """Note that one more connection does not get messages. The last one's end is told."""
-        tracked.left -= 1
-        if not tracked.left:
-            self._counters.returned += 1
-            self._dispatcher.tell_gone(tracked.sender, tracked.name)
+    def _go_on(self, sender: Peer, gone: int) -> Tracked | None:
+        """Go on with a message that others have got, or may get, already.
+
+        Args:
+            sender: Its sender, which has waited for the connections that are left.
+            gone: How many of these are not left any more.
+        """
+        tracked = self._begun.pop(sender, None)
+        if tracked is not None:
+            if self._flow.blocked_by(sender) is not None:
+                self._begun[sender] = tracked
+            self._missed(tracked, gone, 1)
+        return tracked
+
+    def _missed(self, tracked: Tracked, count: int, messages: int) -> None:
+        """Tell the sender of messages if nobody is left who may get them.
+
+        Args:
+            tracked: Whom to tell.
+            count: How many more connections will not get them.
+            messages: How many messages these are.
+        """
+        tracked.left -= count
+        if count and not tracked.left:
+            self._counters.returned += messages
+            for _ in range(messages):
+                self._dispatcher.tell_gone(tracked.sender, tracked.name)

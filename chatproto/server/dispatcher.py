@@ -683,7 +683,7 @@ class Dispatcher:
             Whether the sender can go on; otherwise it waits for the other recipients.
         """
         line = encode(action.message)
-        if has_long_line(line, self.limits.max_line):
+        if not undelivered and has_long_line(line, self.limits.max_line):
             text = "the line would be too long for its recipients"
             self._refuse(peer, event, ErrorCode.LINE_TOO_LONG, text)
             return True
@@ -691,6 +691,7 @@ class Dispatcher:
         if undelivered:
             left = set(undelivered)
             to = tuple(each for each in to if each in left)
+        recipients = len(to)
         if self._cluster is not None and not self._cluster.reachable:
             local = self._cluster.split(to)[0]
             if len(local) < len(to):
@@ -715,7 +716,8 @@ class Dispatcher:
             self.log.counters.deliveries += len(local)
             self.queue_messages(local, line, action.group)
             sender = peer if type(event) is Send and event.to != GROUPS_NAME else None
-            self._cluster.send(remote, line, sender, len(action.to), action.group)
+            before = len(undelivered) or None
+            self._cluster.send(remote, line, sender, recipients, action.group, before)
         return not blockers
 
     def queue_messages(self, to: Collection[Peer], lines: bytes, group: str) -> None:

@@ -105,6 +105,7 @@ class Replication(Protocol):
         sender: Peer | None = None,
         recipients: int = 0,
         group: str = "",
+        before: int | None = None,
     ) -> None:
         """Send lines to connections of other nodes.
 
@@ -112,9 +113,12 @@ class Replication(Protocol):
             remote: The recipients, as `split` gives them.
             lines: What each of them gets.
             sender: Whom to tell if nobody gets it; None for nobody.
-            recipients: How many recipients there are in all, local ones included.
+            recipients: How many connections may get it: these, those of this node that have it or
+                get it now, and those that the sender still waits for.
             group: The group that they were broadcast to; empty for messages to a user. Their own
                 node gives it to those recipients who have asked for labels.
+            before: How many connections the sender has waited for, if others have the message
+                already. Then `recipients` are those that are left of them.
         """
         ...
 

@@ -128,8 +128,116 @@ def test_a_sender_is_told_when_the_recipient_had_left(world: World, lines: int) 
     data = b"CHAT/1.0 SEND bob hi\n" * lines
     world.nodes["a"].broker.receive("alice", data)
     world.run()
-    assert world.take("a", "alice")[0] == GONE.format("bob")
-    assert world.nodes["a"].cluster.snapshot().returned == 1
+    assert world.take("a", "alice")[:20] == [GONE.format("bob")] * min(lines, 20)
+    assert world.nodes["a"].cluster.snapshot().returned == lines
+
+
+@pytest.mark.parametrize("fast_path", [True, False])
+@pytest.mark.parametrize(
+    ("places", "leave", "told"),
+    [
+        ("bb", (0, 1), 1),
+        ("bb", (0,), 0),
+        ("bcc", (0, 1, 2), 1),
+        ("bcc", (1, 2), 0),
+        ("abc", (0, 1, 2), 1),
+        ("abc", (1, 2), 0),
+        ("abc", (0, 2), 0),
+    ],
+)
+def test_a_sender_is_told_once_when_no_connection_of_the_recipient_was_left(
+    places: str, leave: tuple[int, ...], told: int, *, fast_path: bool
+) -> None:
+    world = World("a", "b", "c", fast_path=fast_path)
+    world.client("a", "alice")
+    for number, node in enumerate(places):
+        world.nodes[node].connect(f"bob{number}")
+        world.do(node, f"bob{number}", "LOGIN bob")
+    for number in leave:
+        world.nodes[places[number]].broker.disconnect(f"bob{number}")
+    world.do("a", "alice", "SEND bob hi")
+    world.tick(times=2)
+    assert world.take("a", "alice") == [GONE.format("bob")] * told
+    for number, node in enumerate(places):
+        got = [] if number in leave else ["alice hi"]
+        assert world.take(node, f"bob{number}") == got
+
+
+@pytest.mark.parametrize(
+    ("slow", "free", "reads"),
+    [
+        ("a", "c", ""),
+        ("b", "c", ""),
+        ("ab", "c", ""),
+        ("ba", "c", ""),
+        ("b", "c", "b"),
+        ("ab", "c", "a"),
+        ("ab", "c", "b"),
+        ("b", "a", ""),
+    ],
+)
+def test_a_sender_that_has_waited_for_some_connections_is_told_if_nobody_got_its_message(
+    slow: str, free: str, reads: str
+) -> None:
+    world = World("a", "b", "c")
+    a, elsewhere = world.nodes["a"], free != "a"
+    for node in (*slow, free):
+        world.nodes[node].connect("bob")
+        world.do(node, "bob", "LOGIN bob")
+    for node in slow:
+        world.nodes[node].slow.add("bob")
+    world.client("a", "carol")
+    world.client("a", "alice")
+    for _ in range(70):
+        a.broker.receive("carol", f"CHAT/1.0 SEND bob {'x' * 1000}\n".encode())
+        world.run(2)
+    if elsewhere:
+        world.nodes[free].broker.disconnect("bob")
+    a.broker.receive("alice", b"CHAT/1.0 SEND bob last\n")
+    world.run()
+    assert a.broker.desk.connections()[-1].is_waiting
+    assert world.take("a", "alice") == []
+    for node in slow:
+        if node == reads:
+            world.nodes[node].slow.clear()
+            world.tick(times=2)
+            assert world.take(node, "bob")[-1] == "alice last"
+        else:
+            world.nodes[node].broker.disconnect("bob")
+            world.tick()
+    assert world.take("a", "alice") == [GONE.format("bob")] * (elsewhere and not reads)
+    assert a.broker.snapshot().waiting == 0
+
+
+@pytest.mark.parametrize("is_lost", [True, False])
+def test_what_was_returned_comes_before_its_acknowledgement(world: World, *, is_lost: bool) -> None:
+    a, b = world.nodes["a"], world.nodes["b"]
+    world.client("b", "carol")
+    a.broker.receive("alice", b"CHAT/1.0 SEND bob hi\n")
+    a.say()
+    b.broker.disconnect("bob")
+    for _ in range(70):
+        b.broker.receive("carol", b"CHAT/1.0 SEND alice " + b"x" * 1000 + b"\n")
+    b.hear()
+    # Two mails are written back at once. The second one has what was returned.
+    mails = [entry for to, entry in b.cluster.take_appends() if to is not None]
+    assert ["\nB " in each.decode() for each in mails] == [False, True]
+    a.cluster.receive_mail(mails[0])
+    if is_lost:
+        # Redis has no memory for it, but for the next one.
+        a.broker.receive("alice", b"CHAT/1.0 SEND carol hi\n")
+        a.say()
+        b.hear()
+        world.now += 0.1
+        b.broker.tick(world.now)
+        [acknowledgement] = [entry for to, entry in b.cluster.take_appends() if to is not None]
+        a.cluster.receive_mail(acknowledgement)
+        b.cluster.set_connected(True)
+    else:
+        a.cluster.receive_mail(mails[1])
+    world.tick(times=2)
+    assert a.cluster.snapshot().unacknowledged == {"b#t.1": 0}
+    assert world.take("a", "alice") == [*["carol " + "x" * 1000] * 70, GONE.format("bob")]
 
 
 def test_nobody_is_told_of_a_return_whose_sender_has_left(world: World) -> None:
@@ -868,7 +976,7 @@ def test_entries_that_are_none_change_nothing(world: World, entry: bytes) -> Non
 def test_mail_of_unknown_nodes_and_for_unknown_messages_is_ignored(world: World) -> None:
     world.streams.mail["a#t.1"] += [
         b"x#t.1 1 0 4\n17 4\nabc\n",
-        b"b#t.1 1 0 4\nB 7 0\nF 99\nF 1\nF 1\nS 1\nR 1\n",
+        b"b#t.1 1 0 4\nB 7 0 1\nF 99\nF 1\nF 1\nS 1\nR 1\n",
     ]
     world.run()
     world.do("a", "alice", "SEND bob hi")
