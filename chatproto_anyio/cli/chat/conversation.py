@@ -329,7 +329,10 @@ class Conversation:
             await self._show_line(interface)
         await anyio.sleep(max(0.0, WAIT_INFO_DELAY - SHOW_DELAY))
         self.is_waiting = True
-        await interface.show(OutputLine.info("no answer from the server so far: waiting"))
+        text = "no answer from the server so far: waiting"
+        if not self.is_connected:
+            text = "there is no connection: waiting until it is back"
+        await interface.show(OutputLine.info(text))
 
     async def _show_line(self, interface: UserInterface) -> None:
         """Show what was sent, unless it is shown already."""

@@ -32,6 +32,7 @@ from prompt_toolkit.formatted_text import StyleAndTextTuples
 from prompt_toolkit.input.vt100 import Vt100Input
 from prompt_toolkit.key_binding import KeyBindings, KeyPressEvent
 from prompt_toolkit.keys import Keys
+from prompt_toolkit.layout.dimension import AnyDimension, Dimension
 from prompt_toolkit.layout.processors import Processor, Transformation, TransformationInput
 from prompt_toolkit.layout.utils import explode_text_fragments
 from prompt_toolkit.renderer import print_formatted_text
@@ -85,7 +86,8 @@ MOST_PASTED: Final = 5
 """The most lines that are sent at once without asking."""
 
 NARROWEST: Final = 20
-"""The fewest columns in which a text is wrapped beside the head of its line."""
+"""The fewest columns for the rows of a text: the rows after the first one begin below the head of
+the line, or further to the left if that leaves less."""
 
 # What ends a line in pasted text, for example from a word processor (UAX 14, class BK, and NEL).
 _LINE_ENDS: Final = re.compile(r"\r\n|[\n\v\f\r\x85\u2028\u2029]")
@@ -137,6 +139,9 @@ class TerminalInterface:
         # Enter does not end the prompt, so there is always a prompt that takes the next keys.
         self._session.default_buffer.accept_handler = self._accept
         self._session.default_buffer.on_text_changed += partial(_name_recipient, conversation)
+        window = self._session.layout.current_window
+        self._height_by_default = window.height
+        window.height = self._input_height
 
     def read(self) -> MemoryObjectReceiveStream[str]:
         """Read what the user types, until the user quits or `close` is called."""
@@ -223,6 +228,15 @@ class TerminalInterface:
             ("class:prompt", self._shorten(conversation.prompt)),
         ]
 
+    def _input_height(self) -> AnyDimension:
+        """How high the input is. Several lines take half of the terminal at most.
+
+        So a long paste does not hide the conversation, nor the question whether to send it.
+        """
+        if self._session.default_buffer.document.line_count == 1:
+            return self._height_by_default
+        return Dimension(max=max(self._session.app.output.get_size().rows // 2, 1))
+
     def _shorten(self, prompt: str) -> str:
         """Shorten a prompt to half of the width. Keep its end, which names the recipient."""
         width = self._session.app.output.get_size().columns // 2
@@ -237,9 +251,10 @@ class TerminalInterface:
         """A line with its time, wrapped for the terminal as it is now."""
         *head, (style, text) = line.fragments(strftime("%H:%M"))
         width = self._session.app.output.get_size().columns
-        indent = sum(get_cwidth(each) for _, each in head)
-        if width - indent >= NARROWEST:
-            text = wrap(text, width, indent, get_cwidth)
+        # A name may be wider than the terminal.
+        taken = sum(get_cwidth(each) for _, each in head) % width
+        indent = min(taken, max(width - NARROWEST, 0))
+        text = wrap(text, width, taken, indent, get_cwidth)
         return [*head, (style, text), ("", "\n")]
 
     def _print(self, fragments: StyleAndTextTuples) -> None:

@@ -3,29 +3,33 @@
 from collections.abc import Callable
 
 
-def wrap(text: str, width: int, indent: int, columns_of: Callable[[str], int]) -> str:
+def wrap(text: str, width: int, head: int, indent: int, columns_of: Callable[[str], int]) -> str:
     """Wrap a text at spaces, and words that are too long anywhere.
 
     Args:
         text: The text, without control characters.
         width: The columns of the terminal.
-        indent: The columns that are taken in the first row, and stay free in the others.
+        head: The columns that are taken in the first row.
+        indent: The columns that stay free in the other rows; at most `head`.
         columns_of: How many columns a text takes.
 
     Returns:
         The text with line breaks and the spaces after them.
     """
-    room = width - indent
+    room = width - head
     rows = [""]
     # The columns of the last row that are in use, and how much of it goes no further than a space.
     used = end = 0
+    # Whether the word at the beginning of the last row has more room in the next one.
+    is_short = head > indent
     for character in text:
         columns = columns_of(character)
-        if used + columns > room and character != " ":
+        while character != " " and used + columns > room and (used or is_short):
             row = rows[-1]
-            rows[-1], rest = (row[:end], row[end:]) if end else (row, "")
+            rows[-1], rest = (row[:end], row[end:]) if end or is_short else (row, "")
             rows.append(rest)
             used, end = columns_of(rest), 0
+            room, is_short = width - indent, False
         rows[-1] += character
         used += columns
         if character == " ":

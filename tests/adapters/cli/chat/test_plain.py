@@ -486,7 +486,7 @@ def test_what_is_typed_and_can_not_be_sent() -> None:
         assert read_line(popen) == NO_LABELS
         assert read_line(popen) == "* the server has closed the connection; connecting again"
         write(popen, b"one\n\ntwo\n")
-        assert read_line(popen) == "* no answer from the server so far: waiting"
+        assert read_line(popen) == "* there is no connection: waiting until it is back"
         typed.set()
         status, output, errors = finish(popen)
     assert (status, errors) == (1, "Error: AUTH_FAILED: no\n")

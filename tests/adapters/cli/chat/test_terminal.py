@@ -303,22 +303,23 @@ def test_pasting_several_lines(bob: SocketClient, path: str) -> None:
 
 
 def test_many_lines_are_sent_when_the_user_says_so_twice(bob: SocketClient, path: str) -> None:
-    lines = "one\ntwo\nthree\nfour\nfive\nsix"
+    # More than the terminal has rows.
+    lines = "one\ntwo\nthree\n" + "four\n" * 30 + "five"
     with open_chat(path) as terminal:
         terminal.wait_for_prompt("alice:")
         terminal.type("/msg bob ")
         terminal.paste(lines)
         terminal.type("\r")
-        terminal.wait_for_line(r"\* these are 6 lines: Enter once more sends them, Ctrl-C .*")
+        terminal.wait_for_line(r"\* these are 34 lines: Enter once more sends them, Ctrl-C .*")
         terminal.type("\x03")
         terminal.wait_for_prompt("alice:")
         terminal.type("/msg bob ")
         terminal.paste(lines)
         # What was asked is not asked again.
         terminal.type(" and a half\r")
-        terminal.wait_for(lambda shown: sum("6 lines" in line for line in shown) == 2)
+        terminal.wait_for(lambda shown: sum("34 lines" in line for line in shown) == 2)
         terminal.type("\r")
-        terminal.wait_for_line("-> bob: six and a half")
+        terminal.wait_for_line("-> bob: five and a half")
     assert bob.read_line() == b"CHAT/1.0 RECEIVE alice one\n"
 
 

@@ -47,7 +47,7 @@ def test_reconnecting(path: str) -> None:
         terminal.wait_for_line("! SHUTTING_DOWN: .*")
         terminal.wait_for_prompt("(offline) alice -> alice:")
         terminal.type("still here\rtyping")
-        terminal.wait_for_line(r"\* no answer from the server so far: waiting")
+        terminal.wait_for_line(r"\* there is no connection: waiting until it is back")
         stack.enter_context(run_sync(unix=path))
         terminal.wait_for_line(r"\* reconnected after \d+\.\d s; messages may have been missed")
         terminal.wait_for_line("-> alice: still here")
@@ -108,9 +108,9 @@ def test_a_signal_while_it_waits(path: str) -> None:
             terminal.wait_for_prompt("alice -> bob:")
         terminal.wait_for_line("! SHUTTING_DOWN: .*")
         terminal.type("hi\r")
-        terminal.wait_for_line(r"\* no answer from the server so far: waiting")
+        terminal.wait_for_line(r"\* there is no connection: waiting until it is back")
         terminal.type("\x04")
-        terminal.wait_for(lambda lines: lines[-1].endswith("waiting"))
+        terminal.wait_for(lambda lines: lines[-1].endswith("it is back"))
         # The prompt is gone, so Ctrl-C is a signal.
         terminal.kill(signal.SIGINT)
         assert terminal.wait_for_end() == 0
@@ -138,7 +138,7 @@ def test_what_a_signal_keeps_from_being_sent(path: str) -> None:
             terminal.wait_for_prompt("alice -> bob:")
         terminal.wait_for_line("! SHUTTING_DOWN: .*")
         terminal.type("one\r/help\rtwo\x1b\r\rhalf")
-        terminal.wait_for_line(r"\* no answer from the server so far: waiting")
+        terminal.wait_for_line(r"\* there is no connection: waiting until it is back")
         terminal.wait_for_prompt("(offline) alice -> bob: half")
         terminal.kill(signal.SIGTERM)
         assert terminal.wait_for_end() == 0
