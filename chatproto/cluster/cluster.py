@@ -110,6 +110,8 @@ class Cluster:
         # Whether it is time to acknowledge what no other mail has, and when it last was.
         self._acknowledge = False
         self._acknowledged = -inf
+        # Whether this incarnation may append entries: no other node of the ID lives.
+        self._has_entered = False
         # Whether this node is about to leave; whether it has appended that.
         self._leaving = False
         self._has_left = False
@@ -167,6 +169,7 @@ class Cluster:
         """
         self._connected = connected
         self._again = connected
+        self._liveness.stop_listening()
 
     def take_appends(self) -> list[tuple[str | None, bytes]]:
         """What to append, in this order.
@@ -174,8 +177,9 @@ class Cluster:
         Returns:
             For each, the node to whose mailbox it goes, or None for the ledger; and the entry.
         """
-        if not self._connected:
+        if not self._connected or (not self._has_entered and self._listens()):
             return []
+        self._has_entered = True
         appends: list[tuple[str | None, bytes]] = []
         if self._again:
             self._again = False
@@ -451,6 +455,11 @@ class Cluster:
         own = entry.node == self.name
         node = self._nodes.get(entry.node)
         if node is not None:
+            if not self._has_entered and self._liveness.is_listening and node.id == self._id:
+                self.refusal = (
+                    f"node {self._id} is running already: "
+                    "give each server of the chat a node ID of its own"
+                )
             node.heard = self._liveness.now
             if entry.seq != node.applied + 1:
                 # It came before, or others are missing in front of it. While this node joins, all
@@ -622,6 +631,7 @@ class Cluster:
         # since it was cut off must not be lost with them.
         carried = self._author.operator_lines() if self._incarnations else []
         self._incarnations += 1
+        self._has_entered = False
         self.name = f"{self._id}#{self._token}.{self._incarnations}"
         self._author = Author(self.name)
         for line in (f"J {self._own_config}", *carried):
@@ -634,6 +644,14 @@ class Cluster:
         self._liveness.join()
         if self._incarnations > 1:
             self._note_standing()
+
+    def _listens(self) -> bool:
+        """Whether another node of this one's ID may live, so that this one has to wait."""
+        ours = f"{self._id}#{self._token}."
+        others = (node for node in self._nodes.values() if node.id == self._id)
+        if all(node.name.startswith(ours) for node in others):
+            return False
+        return self._liveness.listen()
 
     def _insist(self) -> None:
         """Give up if a node with another configuration lives; otherwise join in its place."""

@@ -12,6 +12,10 @@ A node that was not heard of for the node timeout is down, but only if our own e
 that time. So when Redis itself is away nobody is taken for down, because nobody hears of anybody.
 The observer appends a command that says so. All nodes execute it at the same position of the
 ledger, also the one that it is about, should it still live.
+
+A node that starts may find a node of its own ID in the ledger: itself before a crash, or another
+server that was given the same ID by mistake. It listens for `LISTEN` seconds before it joins. If it
+hears of that node, that one lives, and the newcomer must not take its place.
 """
 
 from collections.abc import Iterable, Iterator
@@ -26,6 +30,9 @@ HEARTBEAT: Final = 1.0
 
 LATE_AFTER: Final = 2.5
 """Seconds without an entry of its own after which a node is late."""
+
+LISTEN: Final = 2.0
+"""Seconds without an entry after which a node of our own ID does not live any more."""
 
 PAUSE: Final = 1.0
 """Seconds between two ticks above which this process itself has stood still."""
@@ -47,6 +54,7 @@ class Liveness:
         self._confirmed = -inf
         self._joining = -inf
         self._heartbeat = -inf
+        self._listening = inf
 
     @property
     def lag(self) -> float:
@@ -77,6 +85,7 @@ class Liveness:
             # The others were not silent: this process stood still. It reads first what has come.
             self._confirmed += now - self.now
             self._joining += now - self.now
+            self._listening += now - self.now
             self._hear_all(nodes, now)
         self.now = now
         before = self.standing
@@ -105,6 +114,24 @@ class Liveness:
         self.standing = Standing.UP
         self._hear_all(nodes, self.now)
         return True
+
+    @property
+    def is_listening(self) -> bool:
+        """Whether this node listens for another one of its ID."""
+        return self._listening < inf
+
+    def listen(self) -> bool:
+        """Listen for another node of the same ID, or go on with that.
+
+        Returns:
+            Whether it takes longer.
+        """
+        self._listening = min(self._listening, self.now)
+        return self.now < self._listening + LISTEN
+
+    def stop_listening(self) -> None:
+        """Begin anew when `listen` is called next."""
+        self._listening = inf
 
     def take_heartbeat(self) -> bool:
         """Whether it is time for another entry. `note_entry` notes that there is one."""

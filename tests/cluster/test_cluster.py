@@ -730,16 +730,57 @@ def test_mail_to_an_earlier_incarnation_is_not_taken_for_a_later_one(world: Worl
     assert world.take("b", "bob2") == ["alice hi"]
 
 
-def test_another_server_with_the_same_node_id_takes_its_place(world: World) -> None:
-    old = world.nodes["b"]
+def test_a_server_with_the_node_id_of_another_one_does_not_start(world: World) -> None:
+    new = TestNode(world.streams, "b", token="u", limits=Limits(max_groups=7))
+    new.broker.tick(world.now)
+    world.nodes["new"] = new
+    world.tick(times=12)
+    assert "node b is running already: give each server" in new.cluster.refusal
+    assert new.cluster.standing is Standing.JOINING
+    # The first one notices nothing.
+    assert not world.nodes["b"].cluster.refusal
+    world.do("a", "alice", "SEND bob hi")
+    assert world.take("b", "bob") == ["alice hi"]
+    assert world.nodes["a"].cluster.snapshot().nodes == 2
+
+
+@pytest.mark.parametrize("pause", [0.0, 30.0])
+def test_a_server_takes_the_place_of_one_that_was_killed(world: World, pause: float) -> None:
+    old = world.nodes.pop("b")
     new = TestNode(world.streams, "b", token="u")
     new.broker.tick(world.now)
     world.nodes["new"] = new
-    world.run()
-    assert "another server has joined the chat as node b" in old.cluster.refusal
-    assert old.closed == {"bob"}
+    world.tick(times=10)
+    # It stands still for a while, and still listens for as long.
+    world.now += pause
+    assert world.take("a", "alice") == []
+    world.tick(times=8)
+    assert new.cluster.snapshot().standing is Standing.JOINING
+    world.tick(times=4)
     assert new.cluster.standing is Standing.UP
     assert world.nodes["a"].cluster.snapshot().nodes == 2
+    world.do("a", "alice", "SEND bob hi")
+    assert world.take("a", "alice") == [GONE.format("bob")]
+    # If the other one has only stood still, it has to end.
+    old.hear()
+    assert "another server has joined the chat as node b" in old.cluster.refusal
+    old.settle()
+    assert old.closed == {"bob"}
+
+
+def test_a_server_that_loses_redis_while_it_listens_begins_anew(world: World) -> None:
+    del world.nodes["b"]
+    new = TestNode(world.streams, "b", token="u")
+    new.broker.tick(world.now)
+    world.nodes["new"] = new
+    world.tick(times=15)
+    new.cluster.set_connected(False)
+    world.tick(times=15)
+    new.cluster.set_connected(True)
+    world.tick(times=15)
+    assert new.cluster.snapshot().standing is Standing.JOINING
+    world.tick(times=10)
+    assert new.cluster.standing is Standing.UP
 
 
 def test_a_node_leaves_when_its_mail_is_acknowledged(world: World) -> None:
