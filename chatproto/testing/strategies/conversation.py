@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
+from hypothesis.strategies import DrawFn, SearchStrategy
 
 from ...wire.events import Broadcast, Command, Group, Leave, Login, Logout, Send
 from ...wire.visible import has_invisible
@@ -55,9 +55,15 @@ def conversations(clients: int = 3) -> SearchStrategy[list[Turn]]:
         st.builds(_Wish, who, st.sampled_from(_KINDS), which),
         st.builds(_Wish, who, st.sampled_from((Send, Broadcast)), which, data()),
     )
-    return st.builds(
-        lambda pool, wishes: _Room(pool).turns(wishes), pools, st.lists(wishes, max_size=20)
-    )
+    return _turns(pools, st.lists(wishes, max_size=20))
+
+
+# With `builds` and a lambda, Hypothesis would show that, and not the conversation.
+@st.composite
+def _turns(
+    draw: DrawFn, pools: SearchStrategy[list[str]], wishes: SearchStrategy[list[_Wish]]
+) -> list[Turn]:
+    return _Room(draw(pools)).turns(draw(wishes))
 
 
 class _Room:

@@ -9,8 +9,6 @@ DATA_MAX: Final = 4010
 """The most bytes of data that fit into a line of the default limit, whatever its command and name,
 and with CR LF at its end."""
 
-_USUAL: Final = (b"", b"hi")
-
 _UNUSUAL: Final = (
     b"  hi  there ",
     b"\0",
@@ -31,11 +29,14 @@ def data(max_size: int = DATA_MAX) -> SearchStrategy[bytes]:
     Args:
         max_size: The most bytes.
     """
-    usual, unusual = (
-        st.sampled_from([each[:max_size].rstrip(b"\r") for each in some])
-        for some in (_USUAL, _UNUSUAL)
+    unusual = [each[:max_size].rstrip(b"\r") for each in _UNUSUAL]
+    return st.one_of(
+        st.just(b""),
+        st.just(b"hi"[:max_size]),
+        st.binary(max_size=max_size).map(_clean),
+        st.sampled_from(unusual),
+        _repeated(max_size),
     )
-    return st.one_of(usual, st.binary(max_size=max_size).map(_clean), unusual, _repeated(max_size))
 
 
 # With a lambda, Hypothesis would show that, and not the data.

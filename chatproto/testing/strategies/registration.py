@@ -13,7 +13,7 @@ from types import EllipsisType
 from typing import Annotated, Any, Final, TypeAlias, TypeVar, get_args
 
 from hypothesis import strategies as st
-from hypothesis.strategies import SearchStrategy
+from hypothesis.strategies import DrawFn, SearchStrategy
 
 from ...client.group_requests import GroupRequest
 from ...client.messages import Added, Message, Notice, Reconnected
@@ -37,6 +37,7 @@ from ...server.proxy_header import ProxyHeader, ProxyNetworks
 from ...wire.errors import ErrorCode
 from ...wire.limits import LineLimits
 from ..grammar import JudgedLine
+from ..memory import MemoryServer
 from .conversation import Turn
 from .event import FIELDS as EVENT_FIELDS
 from .limit import FIELDS as LIMIT_FIELDS
@@ -60,6 +61,13 @@ _CERTIFICATE: Final = _NAME.map(lambda name: {"subject": ((("commonName", name),
 _NODE: Final = st.text("abcdefghij0123456789-.", min_size=1, max_size=16)
 _ADDRESS: Final = st.ip_addresses().map(str)
 
+
+# With `map`, Hypothesis would show the call and not what it returns.
+@st.composite
+def _ping_data(draw: DrawFn) -> bytes:
+    return PING_PREFIX + draw(st.binary(max_size=16))
+
+
 # What is asked of `*groups*` (protocol.md, section 5).
 _REQUEST: Final = st.one_of(
     st.sampled_from(("list", "on", "off")).map(lambda word: [word]),
@@ -70,11 +78,11 @@ _REQUEST: Final = st.one_of(
 # The fields of each type that need more than what their annotations say.
 _FIELDS: Final[dict[type[Any], Fields]] = {
     **{kind: {**fields_of} for kind, fields_of in EVENT_FIELDS.items()},
-    Message: {"sender": _NAME, "data": data(), "group": st.none() | _NAME},
+    Message: {"sender": _NAME | reserved_names(), "data": data(), "group": st.none() | _NAME},
     Notice: {"code": st.just("") | _CODE, "command": st.sampled_from(_WORDS), "text": _TEXT},
     Added: dict.fromkeys(("group", "member", "by"), _NAME),
     Reconnected: {"downtime": st.floats(0, 1e6)},
-    Ping: {"name": _NAME, "data": st.binary(max_size=16).map(PING_PREFIX.__add__)},
+    Ping: {"name": _NAME, "data": _ping_data()},
     GroupRequest: {"words": _REQUEST},
     Backoff: {
         "first": st.floats(0.001, 1),
@@ -133,7 +141,7 @@ _FIELDS: Final[dict[type[Any], Fields]] = {
         "seconds": st.none() | st.floats(0, 1e6),
     },
     Credentials: dict.fromkeys(("pid", "uid", "gid"), _NUMBER),
-    Refusal: {"code": _CODE | st.text("ABCDEFGHIJ_", min_size=1, max_size=32), "text": _TEXT},
+    Refusal: {"code": _CODE | st.from_regex("[A-Z][A-Z_]{0,31}", fullmatch=True), "text": _TEXT},
     Reply: {"data": data(), "sender": reserved_names()},
     LoginRequest: {"name": _NAME, "peer": _PEER, "certificate": st.none() | _CERTIFICATE},
     ProxyHeader: {
@@ -151,6 +159,7 @@ _FIELDS: Final[dict[type[Any], Fields]] = {
     LineLimits: {**LINE_FIELDS},
     GroupLimits: {**GROUP_FIELDS},
     Limits: {**LIMIT_FIELDS},
+    MemoryServer: {"policy": ..., "limits": ..., "notices": ...},
     Turn: {"client": st.integers(0, 2)},
 }
 

@@ -34,7 +34,7 @@ from chatproto import (
     Role,
     Send,
 )
-from chatproto.testing import JudgedLine, Turn, near_valid_lines
+from chatproto.testing import JudgedLine, MemoryServer, Turn, near_valid_lines
 from chatproto.wire.codec import decode, encode
 
 from ..searching import shown
@@ -92,6 +92,7 @@ def test_from_type_makes_every_union(union: Any) -> None:
 def test_from_type_makes_the_types_of_this_package() -> None:
     makes(st.from_type(JudgedLine), JudgedLine)
     makes(st.from_type(Turn), Turn)
+    makes(st.from_type(MemoryServer), MemoryServer)
 
 
 def test_ids_of_connections_are_of_the_type_that_is_wanted() -> None:

@@ -99,3 +99,13 @@ def test_a_mistake_with_noise_is_shown_with_little() -> None:
         lambda noise: right([noise.replace(b"\r", b"\n")]) != right([noise]),
     )
     assert wrong == b"\r"
+
+
+def test_a_mistake_between_cr_and_lf_is_shown_with_one_line_in_two_pieces() -> None:
+    """A cut stays between CR and LF while Hypothesis makes the line in front of it shorter."""
+
+    def is_wrong(chunks: list[bytes]) -> bool:
+        return b"\r" in b"".join(chunks) and any(chunk.startswith(b"\n") for chunk in chunks)
+
+    wrong = shown(testing.valid_lines().flatmap(testing.chunkings), is_wrong)
+    assert wrong in ([b"CHAT/1.0 LOGIN a\r", b"\n"], [b"CHAT/1.0 LOGOUT\r", b"\n"])
