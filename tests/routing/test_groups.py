@@ -3,7 +3,7 @@
 import pytest
 
 from chatproto import GroupLimits
-from chatproto.routing.groups import SEARCH, Groups
+from chatproto.routing.groups import SEARCH, GroupRecord, Groups
 
 IN_TOTAL = "there are too many groups"
 FROM_NETWORK = "there are too many groups from your address"
@@ -215,3 +215,44 @@ def test_what_gives_way_in_a_network_is_not_found_once_more_in_total() -> None:
     table.make("tea", "bob", "carol")
     assert table.make("new", "bob", "carol", "dave", network="n") == ("", ["mine", "tea"])
     assert table.names("mine", "tea", "new") == ["new"]
+
+
+# Copies
+
+
+def parts(record: GroupRecord[int] | None) -> tuple[str, list[str], int | None, str]:
+    assert record is not None
+    return record.creator, list(record.members), record.maker, record.network
+
+
+def test_records_that_were_read_stay_as_they_were_if_changes_make_copies() -> None:
+    table = Table("alice")
+    table.make("tea", "bob", network="n")
+    records = table.groups.records()
+    table.groups.add("tea", "carol")
+    assert table.groups.get("tea") is records["tea"]
+    table.groups.copy_on_write = True
+    table.groups.add("tea", "dave")
+    table.groups.leave("tea", "bob")
+    table.groups.forget_maker(1)
+    assert parts(records["tea"]) == ("alice", ["bob", "carol"], 1, "n")
+    assert parts(table.groups.get("tea")) == ("alice", ["carol", "dave"], None, "n")
+
+
+def test_a_table_can_be_filled_in_the_order_of_another_and_cleared() -> None:
+    limits = GroupLimits(max_memberships=4, max_groups_per_connection=3)
+    table = Table(limits=limits)
+    for name, network in ("a", "n"), ("b", "m"), ("c", "n"):
+        table.make(name, "bob", network=network)
+    assert (table.groups.order(), table.groups.orders()) == (["a", "b", "c"], {"n": ["a", "c"]})
+    table.groups.reorder("n", ["c", "a"])
+    record: GroupRecord[int] = GroupRecord("alice", ["carol"], None, "m")
+    table.groups.insert("d", record)
+    assert table.groups.get("d") is record
+    assert table.groups.order() == ["a", "b", "c", "d"]
+    assert table.groups.orders() == {"n": ["c", "a"], "m": ["b", "d"]}
+    table.groups.clear()
+    table.online["alice"] = None
+    assert table.make("e", *"wxyz") == ("", [])
+    assert table.groups.order() == list(table.groups.records()) == ["e"]
+    assert table.make("f", "bob") == (IN_TOTAL, [])

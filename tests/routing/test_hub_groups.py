@@ -13,6 +13,7 @@ from chatproto import (
     Login,
     Logout,
     Policy,
+    Refuse,
 )
 
 from .hubs import delivery, hub_of, refused
@@ -52,6 +53,20 @@ def test_the_reference_policy_lets_anyone_broadcast() -> None:
 @pytest.mark.parametrize("event", [Broadcast("g", b"x"), Leave("g"), Leave("*g")])
 def test_an_unknown_group_is_refused(event: Event) -> None:
     assert refused(hub_of("alice"), 1, event) is ErrorCode.NO_SUCH_GROUP
+
+
+@pytest.mark.parametrize(
+    ("event", "code", "text"),
+    [
+        (Broadcast("h", b"x"), ErrorCode.NO_SUCH_GROUP, "there is no group h"),
+        (Broadcast("g", b"x"), ErrorCode.NOT_A_MEMBER, "you are not a member of g"),
+        (Leave("g"), ErrorCode.NOT_A_MEMBER, "you are not a member of g"),
+    ],
+)
+def test_a_refusal_names_the_group(event: Event, code: ErrorCode, text: str) -> None:
+    hub = hub_of("alice", "bob")
+    hub.handle(1, Group("g", ["alice"]))
+    assert hub.handle(2, event) == [Refuse(2, code, text)]
 
 
 def test_a_group_that_exists_is_not_made_again() -> None:

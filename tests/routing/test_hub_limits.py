@@ -114,3 +114,21 @@ def test_a_group_that_exists_is_refused_as_such_at_any_limit() -> None:
     hub = hub_of("alice", limits=Limits(max_groups=1, max_members=1))
     assert made(hub, 1, "a") == [True]
     assert refused(hub, 1, Group("a", ["x", "y", "z"])) is ErrorCode.GROUP_EXISTS
+
+
+def test_a_name_has_a_bounded_number_of_connections() -> None:
+    hub = hub_of("alice", "bob", "bob", limits=Limits(max_connections_per_name=2))
+    text = "bob is logged in 2 times already"
+    assert hub.handle(1, Login("bob")) == [Refuse(1, ErrorCode.TOO_MANY, text)]
+    hub.disconnect(2)
+    assert hub.handle(1, Login("bob")) == []
+
+
+def test_somebody_who_is_in_a_full_group_may_be_added_to_it_again() -> None:
+    hub = hub_of("alice", limits=Limits(max_members=1))
+    hub.handle(1, Group("g", ["alice"]))
+    assert hub.add_member("g", "alice") == ("", [])
+    assert hub.add_member("g", "bob") == ("a group has at most 1 members", [])
+    # It may have ended meanwhile.
+    hub.remove_member("h", "alice")
+    assert (hub.members("g"), hub.members("h")) == (1, 0)

@@ -186,6 +186,16 @@ def test_a_queue_may_go_while_its_senders_resume() -> None:
     assert list(turns) == ["b", "c"]
 
 
+def test_a_queue_that_is_gone_has_nobody_to_release() -> None:
+    flow = flow_of("q")
+    flow.wait("a", "q")
+    sent(flow, "q", 1000, 0, 0.0)
+    flow.forget("a")
+    assert flow.has_released
+    flow.forget("q")
+    assert not flow.has_released
+
+
 def test_a_sender_that_waits_for_its_own_queue_may_go() -> None:
     flow = flow_of("a")
     flow.wait("a", "a")
@@ -226,6 +236,7 @@ def test_the_bytes_written_in_a_window_decide(size: float, waits: bool) -> None:
     slow(flow, WINDOW)
     assert bool(flow.blockers(("q",))) is waits
     # Each window counts for itself.
+    sent(flow, "q", int(SHARE) - 1, 2000, WINDOW + 0.1)
     slow(flow, 2 * WINDOW)
     assert not flow.blockers(("q",))
 
@@ -340,6 +351,7 @@ def test_one_that_waits_for_a_queue_that_drains_has_an_excuse() -> None:
     assert released(flow) == ["bot"]
     # From then on it has a window of its own.
     assert flow.blockers(("bot",))
+    sent(flow, "bot", int(SHARE) - 1, 2000, 6 * WINDOW)
     slow(flow, 6 * WINDOW + 0.01)
     assert not flow.blockers(("bot",))
 

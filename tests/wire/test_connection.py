@@ -309,9 +309,9 @@ def test_an_invalid_line_has_words_for_people() -> None:
     assert invalid.text == "this takes one name"
 
 
-@pytest.mark.parametrize("rest", [b"", b"x\n", b"CHAT/1.0 LOGIN a\n" * 20])
+@pytest.mark.parametrize("rest", [b"", b"x\n", HI * RUN])
 def test_a_caller_that_stops_after_too_many_bad_lines_gets_the_end_later(rest: bytes) -> None:
-    connection = ChatConnection(Role.SERVER, LineLimits(bad_lines=2))
+    connection = server(Limits(bad_lines=2))
     events = connection.parse(b"x\ny\n")
     assert [type(next(events)) for _ in range(2)] == [Invalid, Invalid]
     del events
@@ -329,6 +329,16 @@ def test_other_limits_hold_from_the_next_line_on() -> None:
     connection.reconfigure(LineLimits(max_line=512, bad_lines=1))
     events = connection.receive_data(long)
     assert [type(each) for each in events] == [Invalid, ConnectionClosed]
+
+
+@pytest.mark.parametrize("rest", [b"", b"CHAT/1.0 SEND bob ha"])
+def test_a_run_of_messages_is_not_parsed_line_by_line(
+    rest: bytes, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    one = server()
+    monkeypatch.setattr("chatproto.wire.connection.decode", None)
+    assert one.receive_data(HI * RUN + rest) == [Send("bob", b"hi")] * RUN
+    assert one.partial_line == rest
 
 
 @pytest.mark.parametrize("rest", [b"", b"CHAT/1.0 SEND bob ha", b"\n" * 4])
