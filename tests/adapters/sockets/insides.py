@@ -27,6 +27,11 @@ class Clock:
 
     def __init__(self, server: Running) -> None:
         self._driver = driver_of(server)
+        self._now = 0.0
+        # By the server itself, between two looks at its clock: its time must not run backwards.
+        self._driver.call(self._stop)
+
+    def _stop(self) -> None:
         self._now = self._driver.now()
         self._driver._clock = self
 
