@@ -3,6 +3,7 @@
 import contextlib
 import importlib.util
 import os
+import signal
 from collections.abc import Callable, Iterator
 from functools import partial
 from typing import Any, Final
@@ -152,6 +153,10 @@ async def _run(
     signals: Signals,
     notifier: Notifier,
 ) -> None:
+    # The server looks for signals itself, several times a second, so they need not wake the event
+    # loop. Trio closes the descriptor for that before it takes it from the signals: Python would
+    # print an error for each signal in between.
+    signal.set_wakeup_fd(-1)
     with contextlib.ExitStack() as stack:
         # Not in a task group, which would wrap the exceptions. This may block, because nothing
         # else runs here yet.

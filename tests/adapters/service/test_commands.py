@@ -316,7 +316,28 @@ def test_signals_until_an_idle_server_is_gone(
             with contextlib.suppress(subprocess.TimeoutExpired):
                 process.popen.wait(0.001)
         assert process.popen.returncode == 0
-        assert all(" INFO " in line for line in process.log.splitlines())
+        assert [line for line in process.log.splitlines() if " INFO " not in line] == []
+
+
+CLOSING = """
+import runpy, signal, socket, sys
+close = socket.socket.close
+def close_and_raise(sock):
+    close(sock)
+    signal.raise_signal(signal.SIGHUP)
+socket.socket.close = close_and_raise
+sys.argv = sys.argv[1:]
+runpy.run_module("chatproto", run_name="__main__", alter_sys=True)
+"""
+"""Runs the command with a signal after each close of a socket."""
+
+
+def test_signals_while_an_event_loop_closes(tmp_path: Path) -> None:
+    """Trio closes the socket that signals wake it by, and only then takes it from the signals."""
+    starter = [sys.executable, "-c", CLOSING, *COMMANDS["trio"][2:], "--port=0"]
+    with spawn(starter, tmp_path / "log") as process:
+        assert process.end(signal.SIGTERM) == 0
+        assert [line for line in process.log.splitlines() if " INFO " not in line] == []
 
 
 @each_command
