@@ -51,6 +51,21 @@ class Backoff:
             raise ValueError("give_up is at least 0")
 
 
+def backoff_of(reconnect: Backoff | bool) -> Backoff | None:
+    """The backoff that the parameter `reconnect` of clients stands for; None for no attempt.
+
+    Raises:
+        TypeError: It is of another type.
+    """
+    if not reconnect:
+        return None
+    if reconnect is True:
+        return Backoff()
+    if not isinstance(reconnect, Backoff):
+        raise TypeError(f"reconnect is True, False or a Backoff(...), not {reconnect!r}")
+    return reconnect
+
+
 class ReconnectState:
     """Decides whether and when a client connects again.
 

@@ -39,7 +39,10 @@ def split_text(text: str, limits: LineLimits = LineLimits()) -> list[str]:
 
     Raises:
         LocalProtocolError: MALFORMED, for a text with a lone surrogate.
+        TypeError: It is no text.
     """
+    if not isinstance(text, str):
+        raise TypeError(f"split_text takes a str, not {type(text).__name__}")
     lines = _LINE_END.split(text)
     if len(lines) > 1 and not lines[-1]:
         lines.pop()

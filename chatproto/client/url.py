@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from typing import Final, Self, final
 
-_FORM: Final = "chat://HOST, chats://HOST or chats://HOST:PORT"
+_FORM: Final = "chat://HOST:PORT, or chats://HOST:PORT for TLS"
 _PORT_MAX: Final = 65535
 _URL: Final = re.compile(
     r"(chats?)://(\[[^][/\s]+]|[^][:/?#@\s]+)(?::0*([0-9]{1,5}))?/?", re.IGNORECASE

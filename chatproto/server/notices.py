@@ -81,7 +81,9 @@ def check_text(text: str) -> None:
     except UnicodeEncodeError:
         words = "a text for people holds no surrogates: decode bytes with errors='replace'"
         raise LocalProtocolError(ErrorCode.MALFORMED, words) from None
-    Receive(SERVER_NAME, data)
+    if b"\n" in data or data.endswith(b"\r"):
+        words = "a text for people is one line: leave out the ends of lines"
+        raise LocalProtocolError(ErrorCode.MALFORMED, words)
 
 
 class Notices:

@@ -14,7 +14,7 @@ from chatproto_sync.admin.client import AdminError, NoServerError, ask
 from chatproto_sync.admin.requests import ACTIONS
 from chatproto_sync.service.config_file import read_config
 
-from .options import ClientCommand
+from .options import ClientCommand, warn_of_variables
 
 DEFAULT_PATH: Final = "/run/chatproto/admin"
 """Where the example unit for systemd has the socket."""
@@ -82,6 +82,7 @@ def admin(
       2  wrong usage
       3  there is no server that answers
     """  # noqa: D301
+    warn_of_variables()
     request = _request(action, words)
     try:
         result = ask(path or _path_in(config) or DEFAULT_PATH, request)

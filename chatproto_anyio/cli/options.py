@@ -22,6 +22,7 @@ from chatproto_sync.sockets.addresses import (
     DEFAULT_PORT,
     PORT_MAX,
     check_address,
+    check_host,
     without_brackets,
 )
 from chatproto_sync.sockets.tls import words_of
@@ -84,10 +85,14 @@ def connection_options(command: Callable[..., None]) -> Callable[..., None]:
         tls_key_password_file: str | None,
         **others: Any,
     ) -> None:
-        _warn_of_variables()
+        warn_of_variables()
         places = _places(click.get_current_context())
         url = _read_url(host, places, tls=tls or tls_ca is not None or tls_cert is not None)
         if url is None:
+            try:
+                check_host(host)
+            except ValueError as error:
+                raise click.UsageError(f"{places['host']}: {error}") from None
             host = without_brackets(host)
         else:
             host, port = url.host, url.port or port
@@ -118,7 +123,7 @@ def connection_options(command: Callable[..., None]) -> Callable[..., None]:
     return with_options
 
 
-def _warn_of_variables() -> None:
+def warn_of_variables() -> None:
     """Warn of variables that no command knows."""
     if any(unknown_variables(os.environ, CLIENT_VARIABLES)):
         # Imported here, because it takes time, and is rarely needed.

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, NoReturn
 from anyio.abc import ByteStream
 
 from chatproto import Backoff, ChatSession, LineLimits
+from chatproto.client.reconnect import backoff_of
 from chatproto_sync.sockets.addresses import DEFAULT_PORT, Endpoint, make_endpoint
 
 from .client import Client
@@ -62,7 +63,7 @@ def connect(
     )
     # Wrong arguments raise now, not when the block is entered.
     make_session()
-    backoff = Backoff() if reconnect is True else reconnect or None
+    backoff = backoff_of(reconnect)
     return _Connecting(make_session, endpoint, timeout, backoff, current_runtime())
 
 

@@ -14,6 +14,7 @@ from itertools import islice
 from typing import Any, Final, NamedTuple
 
 from chatproto import SERVER_NAME, Desk, LocalProtocolError
+from chatproto.server.notices import check_text
 
 MAX_REQUEST: Final = 65536
 """Most bytes of a request. A message of 4096 bytes fits, whatever JSON has to escape in it."""
@@ -136,6 +137,7 @@ def _fields(row: Any) -> dict[str, Any]:
 
 
 def _tell(office: Office, to: str, text: str, sender: str = SERVER_NAME) -> dict[str, int]:
+    check_text(text)
     return {"connections": office.desk.tell(to, text.encode(), sender)}
 
 

@@ -12,6 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, NoReturn
 
 from chatproto import Backoff, ChatSession, LineLimits
+from chatproto.client.reconnect import backoff_of
 
 from ..sockets.addresses import DEFAULT_PORT, Endpoint, make_endpoint
 from .client import Client
@@ -74,6 +75,7 @@ def connect(
 
     Raises:
         LocalProtocolError: The name is not valid, or is reserved.
+        TypeError: One of the arguments is of another type.
         ValueError: The arguments contradict each other.
     """
     endpoint = make_endpoint(host, port, unix, transport, ssl, server_hostname)
@@ -90,7 +92,7 @@ def connect(
     )
     # Wrong arguments raise now, not when the block is entered.
     make_session()
-    backoff = Backoff() if reconnect is True else reconnect or None
+    backoff = backoff_of(reconnect)
     return _Connecting(make_session, endpoint, timeout, backoff, current_runtime())
 
 

@@ -13,7 +13,7 @@ from typing import Any, Final
 
 from chatproto import Limits, Policy, ProxyNetworks
 
-from ..sockets.addresses import DEFAULT_PORT, PORT_MAX
+from ..sockets.addresses import DEFAULT_PORT, PORT_MAX, check_host
 from .hooks import parse_place
 from .logs import JsonFormatter
 from .units import SIZE, TIME, Unit
@@ -129,6 +129,11 @@ def _port(text: str) -> int:
 def _not_empty(text: str) -> str:
     if not text:
         raise ValueError("it is empty")
+    return text
+
+
+def _host(text: str) -> str:
+    check_host(_not_empty(text))
     return text
 
 
@@ -277,7 +282,7 @@ OPTIONS: Final = (
         "host",
         "name or address to listen on, or * for all; repeat it for several"
         " (default: 127.0.0.1, none with --unix)",
-        _not_empty,
+        _host,
         (),
         "HOST",
         is_multiple=True,
@@ -431,7 +436,7 @@ OPTIONS: Final = (
     Option(
         "metrics-host",
         "name or address to serve metrics and health on",
-        _not_empty,
+        _host,
         "127.0.0.1",
         "HOST",
         needs="metrics-port",

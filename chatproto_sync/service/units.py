@@ -3,6 +3,7 @@
 import re
 from collections.abc import Callable
 from dataclasses import dataclass
+from math import isinf
 from typing import Any, Final
 
 HELP: Final = (
@@ -57,8 +58,10 @@ def time_of(text: str) -> float:
 
 def text_of_time(seconds: float) -> str:
     """A text that stands for a time, with the largest unit in which it is a whole number."""
+    if isinf(seconds):
+        return "inf"
     suffix = next((each for each in "hm" if seconds and seconds % _TIMES[each] == 0), "s")
-    return f"{seconds / _TIMES[suffix]:g}{suffix}"
+    return f"{seconds / _TIMES[suffix]:.12g}{suffix}"
 
 
 @dataclass(frozen=True, slots=True)

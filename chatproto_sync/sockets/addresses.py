@@ -4,6 +4,7 @@ import os
 import socket
 from collections.abc import Iterable
 from dataclasses import dataclass
+from ipaddress import ip_address
 from ssl import SSLContext, create_default_context
 from typing import Any, Final, Generic, TypeVar
 
@@ -69,6 +70,7 @@ def make_endpoint(
             raise ValueError("chat:// is without TLS, so write chats://, or leave out ssl")
         host, port, ssl = url.host, url.port or port, ssl or url.tls
     check_address(port, unix)
+    check_host(host)
     host = without_brackets(host)
     if unix is not None and transport is not None:
         raise ValueError("a transport is connected already, so unix has no use")
@@ -98,6 +100,22 @@ def check_address(port: int, unix: str | os.PathLike[str] | None) -> None:
         raise ValueError("the path of a Unix socket is not empty")
     if unix is not None and "\0" in os.fspath(unix):
         raise ValueError("the path of a Unix socket has no zero bytes")
+
+
+def check_host(host: str) -> None:
+    """Refuse a host that has its port with it, or that is the path of a Unix socket.
+
+    Raises:
+        ValueError: It is neither a host name nor an IP address.
+    """
+    if ":" in host or "/" in host:
+        try:
+            ip_address(without_brackets(host))
+        except ValueError:
+            raise ValueError(
+                f"{host!r} is neither a host name nor an IP address: a port and the path of a Unix"
+                " socket stand apart"
+            ) from None
 
 
 def without_brackets(host: str) -> str:

@@ -8,7 +8,7 @@ import socket
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, Final, TypeAlias
 
-from .addresses import DEFAULT_HOST, check_address, describe, join, resolve
+from .addresses import DEFAULT_HOST, check_address, check_host, describe, join, resolve
 from .unix import bind_unix, identity_of, unlink_unix
 
 BACKLOG: Final = 4096
@@ -93,6 +93,8 @@ def open_listeners(
         check_address(port, each)
     if not all(hosts):
         raise ValueError("a host is not empty; * stands for all addresses")
+    for each in hosts:
+        check_host(each)
     if unix_mode is not None and not paths:
         raise ValueError("unix_mode has no use without unix")
     if reuse_port and not hosts:

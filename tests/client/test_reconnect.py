@@ -17,6 +17,7 @@ from chatproto import (
     ReconnectState,
     RemoteProtocolError,
 )
+from chatproto.client.reconnect import backoff_of
 
 CABLE = ConnectionLostError("cable cut")
 
@@ -69,6 +70,15 @@ def test_a_backoff_holds_numbers(field: str) -> None:
     hint = "; math.inf is for ever" if field == "give_up" else ""
     with pytest.raises(TypeError, match=f"^{field} is a number of seconds, not None{hint}$"):
         Backoff(**fields)
+
+
+def test_the_backoff_of_the_parameter_of_clients() -> None:
+    mine = Backoff(cap=5.0)
+    assert [backoff_of(each) for each in (False, True, mine)] == [None, Backoff(), mine]
+    wrong: Any
+    for wrong in (5, "yes", Backoff):
+        with pytest.raises(TypeError, match=r"^reconnect is True, False or a Backoff\(...\), not "):
+            backoff_of(wrong)
 
 
 @pytest.mark.parametrize(

@@ -93,6 +93,11 @@ def test_accents_without_end_are_split() -> None:
     assert len(parts) == 3
 
 
+def test_bytes_are_refused() -> None:
+    with pytest.raises(TypeError, match="takes a str, not bytes"):
+        split_text(b"bytes")  # type: ignore[arg-type]
+
+
 def test_a_lone_surrogate_is_refused() -> None:
     with pytest.raises(LocalProtocolError, match="lone surrogate"):
         split_text("a\ud800")

@@ -44,7 +44,7 @@ def test_urls(text: str, url: ChatURL) -> None:
     ],
 )
 def test_what_is_no_url_of_a_chat_server(text: str) -> None:
-    with pytest.raises(ValueError, match="is not of the form chat://HOST, chats://HOST or"):
+    with pytest.raises(ValueError, match="is not of the form chat://HOST:PORT, or chats"):
         ChatURL.parse(text)
 
 

@@ -138,6 +138,11 @@ def failed(result: Result) -> tuple[object, str]:
     return result.status, result.stderr.splitlines()[-1]
 
 
+def test_a_misspelt_variable(invoke: Invoke) -> None:
+    result = invoke("chatproto admin", "users", CHATPROTO_ADMIN_SOCKT="/x")
+    assert "is it CHATPROTO_ADMIN_SOCKET?" in result.stderr
+
+
 @pytest.mark.usefixtures("users")
 def test_what_is_not_done(invoke: Invoke, path: str) -> None:
     def fail(*arguments: str) -> tuple[object, str]:

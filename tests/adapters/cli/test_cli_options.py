@@ -349,7 +349,15 @@ def test_a_misspelt_variable_of_clients(invoke: Invoke, arguments: list[str]) ->
         (
             ["--host=http://h"],
             {},
-            "--host: 'http://h' is not of the form chat://HOST, chats://HOST or chats://HOST:PORT",
+            "--host: 'http://h' is not of the form chat://HOST:PORT, or chats://HOST:PORT for TLS",
+        ),
+        (
+            ["--host=h:1"],
+            {},
+            (
+                "--host: 'h:1' is neither a host name nor an IP address: a port and the path of a"
+                " Unix socket stand apart"
+            ),
         ),
     ],
 )

@@ -226,6 +226,7 @@ def test_the_environment_may_name_the_file(path: Path) -> None:
         ("port = 70000", "port in {}: '70000' is not in the range 0 to 65535"),
         ('policy = "none"', "policy in {}: 'none' is none of default, reference"),
         ('host = ""', "host in {}: it is empty"),
+        ('host = "h:1"', "host in {}: 'h:1' is neither a host name nor an IP address"),
         ('tls-key = "k"', "tls-key in {} has no use without --tls-cert"),
         ('unix = "/x"\nport = 1', "port in {} has no use: with unix in {} and without --host"),
     ],

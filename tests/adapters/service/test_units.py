@@ -57,7 +57,7 @@ def test_an_error_says_what_to_write(unit: Unit, texts: list[str], words: str) -
     ("unit", "texts"),
     [
         (SIZE, ["0", "512", "1000", "1025", "4k", "1M", "256M", "3G"]),
-        (TIME, ["0s", "0.25s", "2.5s", "10s", "1m", "90s", "2h"]),
+        (TIME, ["0s", "0.25s", "2.5s", "10s", "1m", "90s", "2h", "inf", "1234567.25s"]),
     ],
 )
 def test_texts_stand_for_their_values(unit: Unit, texts: list[str]) -> None:

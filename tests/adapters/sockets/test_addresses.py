@@ -1,5 +1,6 @@
 """`addresses`: addresses for people, and the options of connected sockets."""
 
+import re
 import socket
 import ssl
 import sys
@@ -69,3 +70,14 @@ def test_a_peer_that_vanishes_is_noticed_after_90_seconds() -> None:
         )
         assert silence + interval * count == 90
         assert unacknowledged == 90_000
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1:3333", "localhost:3333", "[::1]:3333", "/run/chat"])
+def test_a_host_with_more_than_a_host(host: str) -> None:
+    with pytest.raises(ValueError, match=f"^'{re.escape(host)}' is neither a host name nor an IP"):
+        endpoint(host)
+
+
+@pytest.mark.parametrize("host", ["localhost", "::1", "[::1]", "fe80::1%eth0", "*"])
+def test_hosts(host: str) -> None:
+    assert endpoint(host).host == host.strip("[]")

@@ -258,6 +258,8 @@ def test_an_error_names_the_path(tmp_path: Path) -> None:
     [
         ({"host": ""}, "a host is not empty"),
         ({"host": ["::1", ""]}, "a host is not empty"),
+        ({"host": "127.0.0.1:3333"}, "neither a host name nor an IP address"),
+        ({"host": ["::1", "unix:/run/chat"]}, "neither a host name nor an IP address"),
         ({"host": ()}, "no host and no Unix socket"),
         ({"port": 65536}, "a port is 0 to 65535"),
         ({"unix": ""}, "is not empty"),
