@@ -114,7 +114,7 @@ def test_flush_while_another_receives_messages(connect: Connect) -> None:
     with (
         ThreadPoolExecutor() as pool,
         ScriptedServer([Player.login, flood(messages, SIZE), Player.drain]) as server,
-        connect(name="alice", **where(server)) as chat,
+        connect(name="alice", max_queue=100, **where(server)) as chat,
     ):
         set_timeout(chat, SHORT)
         receiving = pool.submit(receive_all, chat)

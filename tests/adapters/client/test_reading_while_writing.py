@@ -48,7 +48,7 @@ DATA = b"x" * SIZE
 LONG = LineLimits(max_line=2 * SIZE)
 """Allows that line."""
 
-COUNT = 4096
+COUNT = 256
 """How many messages fill all buffers."""
 
 MESSAGES = b"".join(
