@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import IO, Any, Self
 
 import click
@@ -24,6 +24,15 @@ NO_LABELS = b"* this server does not say which group a message was sent to\n"
 
 CHATPROTO = [sys.executable, "-m", "chatproto"]
 """Runs `chatproto`."""
+
+CALM = """
+from chatproto_anyio.cli.chat import conversation
+conversation.WAIT_INFO_DELAY = conversation.FLUSH_TIMEOUT = conversation.RETRY_TIME = 3600.0
+from chatproto.__main__ import main
+main()
+"""
+CALM_CHATPROTO = [sys.executable, "-c", CALM]
+"""Runs `chatproto` too, but `chatproto chat` never loses patience with a server that is slow."""
 
 
 def subcommands() -> dict[str, click.Command]:
@@ -44,10 +53,11 @@ def start(
     stdin: int | IO[bytes] = subprocess.DEVNULL,
     stdout: int | IO[bytes] = subprocess.PIPE,
     environment: Mapping[str, str] = {},
+    program: Sequence[str] = CHATPROTO,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `chatproto`. The end of the context kills it."""
     with subprocess.Popen(
-        [*CHATPROTO, *arguments],
+        [*program, *arguments],
         stdin=stdin,
         stdout=stdout,
         stderr=subprocess.PIPE,

@@ -17,15 +17,14 @@ import pyte
 
 from ...processes import PATIENCE
 from ...servers import TIMEOUT
-from ..commands import CHATPROTO
+from ..commands import CALM, CALM_CHATPROTO
 
-CHAT = [*CHATPROTO, "chat"]
+CHAT = [*CALM_CHATPROTO, "chat"]
 
-PATIENT = """
+PATIENT = f"""
 from chatproto_anyio.cli.chat import conversation
 conversation.SHOW_DELAY = 3600.0
-from chatproto.__main__ import main
-main()
+{CALM}
 """
 PATIENT_CHAT = [sys.executable, "-c", PATIENT, "chat"]
 """Shows what was sent when the server has answered, however long that takes."""
@@ -37,7 +36,7 @@ from chatproto.__main__ import main
 main()
 """
 IMPATIENT_CHAT = [sys.executable, "-c", IMPATIENT, "chat"]
-"""Waits a tenth of a second where `CHAT` waits two seconds."""
+"""Waits a tenth of a second where `CHAT` waits for an hour, and users wait two seconds."""
 
 STUBBORN_CHAT = [
     sys.executable,

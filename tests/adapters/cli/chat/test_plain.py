@@ -6,7 +6,7 @@ import subprocess
 import sys
 import threading
 from collections.abc import Iterable, Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +19,7 @@ from chatproto_anyio.cli.main import cli
 from ...client.scripted import Player, ScriptedServer, refuse
 from ...processes import run as run_program
 from ...servers import TIMEOUT, SocketClient, run_sync
-from ..commands import at, finish, run, start
+from ..commands import CALM_CHATPROTO, at, finish, run, start
 
 NO_LABELS = "* this server does not say which group a message was sent to"
 """What it shows first when the server is a `ScriptedServer`."""
@@ -30,8 +30,18 @@ def alice(path: str, *options: str, **environment: str) -> Iterator[subprocess.P
     """Run `chatproto chat alice` with pipes. The end of the context kills it."""
     arguments = ["chat", "alice", "--unix", path, *options]
     environment = {"PYTHONUTF8": "1", **environment}
-    with start(*arguments, stdin=subprocess.PIPE, environment=environment) as popen:
+    with start(
+        *arguments, stdin=subprocess.PIPE, environment=environment, program=CALM_CHATPROTO
+    ) as popen:
         yield popen
+
+
+def alice_on(
+    server: ScriptedServer, *options: str
+) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """The same on a scripted server."""
+    arguments = ["chat", "alice", *at(server), *options]
+    return start(*arguments, stdin=subprocess.PIPE, program=CALM_CHATPROTO)
 
 
 def write(popen: subprocess.Popen[bytes], data: bytes) -> None:
@@ -124,7 +134,7 @@ def test_messages_before_the_confirmation_are_shown() -> None:
 
     with (
         ScriptedServer([Player.login, confirm]) as server,
-        start("chat", "alice", *at(server), "--to=bob", stdin=subprocess.PIPE) as popen,
+        alice_on(server, "--to=bob") as popen,
     ):
         write(popen, b"hi\n")
         assert read_line(popen) == NO_LABELS
@@ -132,8 +142,7 @@ def test_messages_before_the_confirmation_are_shown() -> None:
         server.go.set()
         status, output, errors = finish(popen)
     assert (status, errors) == (0, "")
-    lines = [line[6:] for line in output.splitlines() if not line.endswith(": waiting")]
-    assert lines == ["<bob> late"]
+    assert [line[6:] for line in output.splitlines()] == ["<bob> late"]
 
 
 def test_groups(bob: SocketClient, path: str) -> None:
@@ -363,7 +372,7 @@ def lose(player: Player) -> None:
 def test_what_may_be_lost_with_a_connection() -> None:
     with (
         ScriptedServer([Player.login, lose], [Player.serve]) as server,
-        start("chat", "alice", *at(server), "--to=bob", stdin=subprocess.PIPE) as popen,
+        alice_on(server, "--to=bob") as popen,
     ):
         write(popen, b"hi\n")
         assert read_line(popen) == NO_LABELS
@@ -398,9 +407,7 @@ def test_an_outage_in_which_the_server_forgets_groups_and_users(path: str) -> No
         bob = stack.enter_context(SocketClient(f"unix:{path}"))
         bob.login("bob")
         output = finish(popen)[1]
-    lines = without_copies(line[6:] for line in output.splitlines())
-    # A slow server's answer takes longer.
-    assert [line for line in lines if not line.endswith(": waiting")] == [
+    assert without_copies(line[6:] for line in output.splitlines()) == [
         "-> bob: hi",
         "! -> group tea: hi",
         "! NO_SUCH_GROUP: there is no group tea",
@@ -416,7 +423,7 @@ def read_request(player: Player) -> None:
 def test_requests_that_are_lost_with_a_connection() -> None:
     with (
         ScriptedServer([Player.login, read_request], [Player.serve]) as server,
-        start("chat", "alice", *at(server), stdin=subprocess.PIPE) as popen,
+        alice_on(server) as popen,
     ):
         status, output, errors = finish(popen, b"/add tea bob\n/groups\n")
     assert (status, errors) == (0, "")
@@ -430,7 +437,7 @@ def test_requests_without_an_answer_when_it_ends() -> None:
     script = [Player.login, read_request, lambda _: asked.set(), Player.drain]
     with (
         ScriptedServer(script) as server,
-        start("chat", "alice", *at(server), stdin=subprocess.PIPE) as popen,
+        alice_on(server) as popen,
     ):
         write(popen, b"/add tea bob\n")
         assert asked.wait(TIMEOUT)
@@ -450,7 +457,7 @@ def test_what_is_confirmed_is_not_lost() -> None:
 
     with (
         ScriptedServer([Player.login, confirm_and_lose], [Player.serve]) as server,
-        start("chat", "alice", *at(server), "--to=bob", stdin=subprocess.PIPE) as popen,
+        alice_on(server, "--to=bob") as popen,
     ):
         write(popen, b"one\n")
         assert read_line(popen) == NO_LABELS
@@ -466,7 +473,7 @@ def test_what_is_confirmed_is_not_lost() -> None:
 def test_what_may_be_lost_at_the_end() -> None:
     with (
         ScriptedServer([Player.login, lose]) as server,
-        start("chat", "alice", *at(server), "--to=bob", stdin=subprocess.PIPE) as popen,
+        alice_on(server, "--to=bob") as popen,
     ):
         status, output, errors = finish(popen, b"hi\n")
     assert status == 1

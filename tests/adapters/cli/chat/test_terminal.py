@@ -275,7 +275,7 @@ def test_other_scripts(bob: SocketClient, path: str, text: str, cells: int) -> N
         bob.write(f"CHAT/1.0 SEND alice {text}\n".encode())
         terminal.wait_for_line(f"<bob> {shown}")
         terminal.wait_for_prompt(f"alice -> bob: {shown}")
-        assert terminal.screen.cursor.x == len("alice -> bob: ") + cells
+        terminal.wait_for(lambda _: terminal.screen.cursor.x == len("alice -> bob: ") + cells)
         terminal.type("x\x7f\x01>\r")
         terminal.wait_for_line(f"-> bob: >{shown}")
     assert bob.read_line().decode() == f"CHAT/1.0 RECEIVE alice >{text}\n"

@@ -11,7 +11,7 @@ from chatproto import DuplicateLogin, Policy
 
 from ...client.scripted import Player, ScriptedServer
 from ...servers import SocketClient, run_sync
-from ..commands import at
+from ..commands import CHATPROTO, at
 from .terminal import (
     CHAT,
     HASTY_CHAT,
@@ -164,7 +164,7 @@ def test_a_connection_that_is_lost_for_good(path: str) -> None:
 def test_a_server_that_confirms_nothing() -> None:
 
     def wait_for_logout(player: Player) -> None:
-        while player.read_line() != b"CHAT/1.0 LOGOUT\n":
+        while player.read_line() not in (b"CHAT/1.0 LOGOUT\n", b""):
             pass
 
     with ScriptedServer([Player.login, wait_for_logout]) as server:
@@ -211,7 +211,7 @@ def test_what_the_event_loop_reports_does_not_wait_for_the_user(path: str) -> No
 
 
 def test_no_server(path: str) -> None:
-    with open_chat(path, columns=200) as terminal:
+    with open_chat(path, command=[*CHATPROTO, "chat"], columns=200) as terminal:
         assert terminal.wait_for_end() == 1
         assert terminal.lines == [f"Error: can't connect to unix:{path}: No such file or directory"]
 
