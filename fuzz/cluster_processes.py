@@ -3,6 +3,7 @@
 import contextlib
 import ctypes
 import os
+import random
 import shutil
 import signal
 import socket
@@ -32,11 +33,16 @@ CLIENT_SIDE, CHAT_SIDE = "198.51.100.1", "198.51.100.2"
 CLONE_NEWNET: Final = 0x40000000
 
 
-def free_port(host: str = "127.0.0.1") -> int:
-    """A port that is free now."""
-    with socket.create_server((host, 0)) as listener:
-        port: int = listener.getsockname()[1]
-        return port
+def free_port() -> int:
+    """A port that is free, and stays so while nobody listens on it.
+
+    It is none of those that systems give to sockets that connect: one of many clients that connect
+    again would have it when a process that was killed is started again.
+    """
+    while True:
+        port = random.randrange(20_000, 32_768)
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", port)):
+            return port
 
 
 class Redis:
@@ -145,7 +151,7 @@ class Node:
         namespace: str = "",
     ) -> None:
         self.name = name
-        self.address = host, free_port("127.0.0.1")
+        self.address = host, free_port()
         inside = ["ip", "netns", "exec", namespace] if namespace else []
         python = [sys.executable, "-m", *COMMANDS[kind]]
         where = ["--host", host, "--port", str(self.address[1]), "--node", name]
