@@ -176,8 +176,8 @@ def each_backend(test: Callable[..., Awaitable[None]]) -> Callable[..., Awaitabl
 SHORT = 0.1
 """A timeout in seconds for something that never happens."""
 
-PROMPTLY = 5.0
-"""Seconds: far more than a call needs, and far less than what it would wait for otherwise."""
+LONG = 1000.0
+"""What a call would wait for otherwise, in seconds: far more than `TIMEOUT`."""
 
 
 def set_timeout(client: BlockingClient, seconds: float) -> None:

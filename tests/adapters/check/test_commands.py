@@ -21,6 +21,9 @@ from .test_checking import ONE, PROBE
 SMALL = {Side.SERVER: PROBE, Side.CLIENT: ONE}
 """As little as possible to check."""
 
+PATIENTLY = f"--timeout={TIMEOUT:g}"
+"""Has a check wait for a server on a machine that is busy."""
+
 
 class Result(NamedTuple):
     status: object
@@ -99,7 +102,7 @@ def test_wrong_targets(target: str, words: str, run: Run) -> None:
 
 def test_table(run: Run) -> None:
     with run_sync(port=0) as server:
-        result = run(server.addresses[0], "--timeout=9")
+        result = run(server.addresses[0], PATIENTLY)
     assert result.status == 0
     *lines, last = result.stdout.splitlines()
     assert lines == [f"checking {server.addresses[0]}, which sends notices", "  K  pass  r"]
@@ -110,7 +113,7 @@ def test_table(run: Run) -> None:
 def test_url(run: Run, files: dict[str, str]) -> None:
     with run_sync(port=0, ssl=server_context()) as server:
         url = f"chats://{server.addresses[0]}"
-        assert run(url, "--tls-ca", files["ca"]).status == 0
+        assert run(url, "--tls-ca", files["ca"], PATIENTLY).status == 0
         assert "is not accepted" in run(url).stdout
         result = run(f"chat://{server.addresses[0]}", "--tls-ca", files["ca"])
     assert result.status == 2
@@ -119,14 +122,14 @@ def test_url(run: Run, files: dict[str, str]) -> None:
 
 def test_unix_socket(run: Run, tmp_path: Path) -> None:
     with run_sync(unix=tmp_path / "chat"):
-        result = run(f"unix:{tmp_path}/chat", "--format=json")
+        result = run(f"unix:{tmp_path}/chat", "--format=json", PATIENTLY)
     assert result.status == 0
     assert json.loads(result.stdout)["target"] == f"unix:{tmp_path}/chat"
 
 
 def test_junit(run: Run) -> None:
     with run_sync(port=0) as server:
-        result = run(server.addresses[0], "--format=junit")
+        result = run(server.addresses[0], "--format=junit", PATIENTLY)
     assert result.status == 0
     assert '<testcase classname="K" name="r"/>' in result.stdout
 
@@ -182,7 +185,7 @@ def files(tmp_path: Path) -> dict[str, str]:
 def test_tls(run: Run, files: dict[str, str]) -> None:
     with run_sync(port=0, ssl=server_context()) as server:
         address = server.addresses[0]
-        trusting = ["--tls-ca", files["ca"]]
+        trusting = ["--tls-ca", files["ca"], PATIENTLY]
         assert run(address, *trusting).status == 0
         assert run(address, *trusting, "--tls-cert", files["pair"]).status == 0
         # The certificate is for 127.0.0.1.
@@ -196,7 +199,7 @@ def test_tls(run: Run, files: dict[str, str]) -> None:
 
 def test_tls_over_a_unix_socket(run: Run, files: dict[str, str], tmp_path: Path) -> None:
     with run_sync(unix=tmp_path / "chat", ssl=server_context()):
-        arguments = [f"unix:{tmp_path}/chat", "--tls-ca", files["ca"]]
+        arguments = [f"unix:{tmp_path}/chat", "--tls-ca", files["ca"], PATIENTLY]
         assert run(*arguments, "--host", "127.0.0.1").status == 0
         # That is the default, too.
         assert run(*arguments).status == 0
@@ -220,7 +223,7 @@ def test_options_of_the_other_client_commands(
         host, _, port = server.addresses[0].rpartition(":")
         for options in ([f"--host={host}", f"--port={port}"], [server.addresses[0]]):
             with pytest.raises(SystemExit) as caught:
-                check_click(options)
+                check_click([*options, PATIENTLY])
             assert caught.value.code == 0
     with pytest.raises(SystemExit) as caught:
         check_click(["localhost", "--port=1"])

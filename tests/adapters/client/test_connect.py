@@ -29,7 +29,7 @@ from chatproto_sync.client import runtime, stream
 from chatproto_sync.client.stream import SocketStream
 from chatproto_sync.sockets.addresses import prepare
 
-from ..clients import PROMPTLY, Connect, Listening, Peer, each_client, played, where
+from ..clients import LONG, Connect, Listening, Peer, each_client, played, where
 from ..servers import TIMEOUT
 
 on_linux = pytest.mark.skipif(
@@ -231,7 +231,7 @@ def test_a_unix_socket_has_no_room(tmp_path: Path, made: list[socket.socket]) ->
         assert error == errno.EAGAIN
         # A client that waits would get another error.
         with failing(SocketStream, "wait"):
-            caught = refused(chatproto_sync.connect, unix=path, timeout=PROMPTLY)
+            caught = refused(chatproto_sync.connect, unix=path, timeout=TIMEOUT)
     assert isinstance(caught.__cause__, BlockingIOError)
     assert caught.__cause__.errno == errno.EAGAIN
     assert str(caught) == f"can't connect to unix:{path}: {os.strerror(errno.EAGAIN)}"
@@ -315,7 +315,7 @@ def let_in(
     with ThreadPoolExecutor() as pool:
         accepting = pool.submit(accept)
         with chatproto_sync.connect(
-            host, port, name="alice", timeout=TIMEOUT, reconnect=Backoff(first=0.001)
+            host, port, name="alice", timeout=LONG, reconnect=Backoff(first=0.001)
         ) as client:
             with accepting.result() as peer:
                 yield client, peer
@@ -342,9 +342,9 @@ def test_closing_ends_an_attempt_at_a_silent_server(monkeypatch: pytest.MonkeyPa
         peer.close()
         receiving = pool.submit(alice.receive)
         assert connecting.wait(TIMEOUT)
-        pool.submit(alice.close).result(PROMPTLY)
+        pool.submit(alice.close).result(TIMEOUT)
         with pytest.raises(LocalProtocolError, match="logged out"):
-            receiving.result(PROMPTLY)
+            receiving.result(TIMEOUT)
 
 
 @pytest.mark.parametrize(
@@ -377,7 +377,7 @@ def test_closing_as_an_attempt_begins_ends_it(
         alice.close()
         closed.set()
         with pytest.raises(LocalProtocolError, match="logged out"):
-            receiving.result(PROMPTLY)
+            receiving.result(TIMEOUT)
         assert {sock.fileno() for sock in made} == {-1}
         listener.setblocking(False)
         with pytest.raises(BlockingIOError):

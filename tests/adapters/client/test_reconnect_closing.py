@@ -6,7 +6,7 @@ import pytest
 
 from chatproto import Backoff, ChatSession, ChatTimeoutError, LocalProtocolError
 
-from ..clients import PROMPTLY, BlockingClient, Connect, each_client, where
+from ..clients import LONG, BlockingClient, Connect, each_client, where
 from ..servers import TIMEOUT
 from .scripted import Player, Script, ScriptedServer, contexts
 from .test_losses import USES
@@ -14,7 +14,7 @@ from .test_reconnect import QUICK
 
 pytestmark = each_client
 
-LATER = Backoff(first=1000, cap=1000, give_up=1000)
+LATER = Backoff(first=LONG, cap=LONG, give_up=LONG)
 """Makes the first attempt after the end of the test."""
 
 each_method = pytest.mark.parametrize("method", ["close", "logout"])
@@ -23,16 +23,16 @@ each_method = pytest.mark.parametrize("method", ["close", "logout"])
 @pytest.fixture(autouse=True)
 def _long_logout(monkeypatch: pytest.MonkeyPatch) -> None:
     """A logout that takes all its time is not prompt."""
-    monkeypatch.setattr(ChatSession, "LOGOUT_TIMEOUT", TIMEOUT)
+    monkeypatch.setattr(ChatSession, "LOGOUT_TIMEOUT", LONG)
 
 
 def end(pool: ThreadPoolExecutor, chat: BlockingClient, method: str, uses: list[str]) -> None:
     """End a client while calls wait: all of them raise."""
     waiting = [pool.submit(USES[use], chat) for use in uses]
-    pool.submit(getattr(chat, method)).result(PROMPTLY)
+    pool.submit(getattr(chat, method)).result(TIMEOUT)
     for future in waiting:
         with pytest.raises(LocalProtocolError, match="logged out"):
-            future.result(PROMPTLY)
+            future.result(TIMEOUT)
     for use in USES.values():
         with pytest.raises((LocalProtocolError, StopIteration)):
             use(chat)
@@ -69,11 +69,11 @@ def test_while_it_connects(connect: Connect, method: str, first: Script, second:
     with (
         ThreadPoolExecutor() as pool,
         ScriptedServer(first, second, [Player.serve]) as server,
-        connect(name="alice", reconnect=QUICK, **options, **where(server)) as chat,
+        connect(name="alice", timeout=LONG, reconnect=QUICK, **options, **where(server)) as chat,
     ):
         connecting = pool.submit(chat.receive_notice)
         server.player(1)
         end(pool, chat, method, ["receive", "flush"])
         with pytest.raises(LocalProtocolError, match="logged out"):
-            connecting.result(PROMPTLY)
+            connecting.result(TIMEOUT)
         assert len(server.players) == 2
