@@ -68,7 +68,7 @@ from .hooks import (
 )
 from .limits import Limits
 from .log_events import LOGGED
-from .logins import FAILED, Decision, Logins, Verdict
+from .logins import FAILED, Decision, Logins
 from .notices import Notices, answer_lines
 from .peer import Peer, Phase, Waiting
 from .peers import Peers
@@ -469,9 +469,10 @@ class Dispatcher:
     def _turn_down(self, peer: Peer, event: Command, verdict: Refusal | Reply | Drop) -> None:
         """Tell a connection that a hook has not let its event pass."""
         if isinstance(verdict, Refusal):
-            self._refuse(peer, event, verdict.code, verdict.text)
             if isinstance(event, Login):
-                self.log.login_refused(peer, event.name, verdict.code, verdict.text)
+                self._refuse_login(peer, event, verdict)
+            else:
+                self._refuse(peer, event, verdict.code, verdict.text)
         elif isinstance(verdict, Reply) and self._notices.allow(peer, self.now):
             line = encode(Receive(verdict.sender, verdict.data))
             if has_long_line(line, self.limits.max_line):
@@ -601,36 +602,76 @@ class Dispatcher:
             # with its answer.
             self.flow.wait(peer, peer)
             return Waiting.QUEUE
-        logged = type(event) in LOGGED
-        name = self.hub.name_of(peer) if logged else None
         self.work.charge(self._cost(event))
-        actions: Sequence[Action[Peer]] | None = None
-        verdict: Verdict = Decision.ALLOWED
         outcome = None if self._cluster is None else self._cluster.take_outcome(peer)
         if outcome is not None and outcome.actions is not None:
-            actions, name = outcome.actions, outcome.name
-        elif type(event) is Login:
+            return self._act(peer, event, outcome.name, outcome.actions, undelivered)
+        if type(event) is Login:
             verdict = self.logins.check(peer, event.name, self.now)
             if verdict is Decision.UNDECIDED:
                 return Waiting.ANSWER
             if isinstance(verdict, Refusal):
-                actions = [Refuse(peer, ErrorCode(verdict.code), verdict.text)]
-        if actions is None:
-            proposal = Proposal.LOCAL
-            if self._cluster is not None and outcome is None and not undelivered:
-                proposal = self._cluster.propose(peer, event)
+                self._refuse_login(peer, event, verdict)
+                return Waiting.NOTHING
+        # Before the hub changes it.
+        name = self.hub.name_of(peer) if type(event) in LOGGED else None
+        actions = self._decide(peer, event, undelivered, is_settled=outcome is not None)
+        if isinstance(actions, Waiting):
+            return actions
+        return self._act(peer, event, name, actions, undelivered)
+
+    def _decide(
+        self, peer: Peer, event: Event, undelivered: Collection[Peer], *, is_settled: bool
+    ) -> Sequence[Action[Peer]] | Waiting:
+        """Decide what follows from an event.
+
+        Args:
+            peer: Who has sent it.
+            event: The event.
+            undelivered: See `_run`.
+            is_settled: Whether the other nodes have said already that this node decides.
+
+        Returns:
+            The actions; or what the connection has to wait for before they are known.
+        """
+        proposal = Proposal.LOCAL
+        if self._cluster is not None and not is_settled and not undelivered:
+            proposal = self._cluster.propose(peer, event)
+        if proposal is Proposal.LOCAL:
+            looked_up = self.hub.looked_up
+            actions = self.hub.handle(peer, event, again=bool(undelivered))
+            # Such a lookup takes a small part of what a line takes.
+            self.work.charge((self.hub.looked_up - looked_up) // 16)
+            if self._cluster is not None and not is_settled and _refuses(event, actions):
+                # Maybe another node knows better.
+                proposal = self._cluster.confirm(peer)
             if proposal is Proposal.LOCAL:
-                looked_up = self.hub.looked_up
-                actions = self.hub.handle(peer, event, again=bool(undelivered))
-                # Such a lookup takes a small part of what a line takes.
-                self.work.charge((self.hub.looked_up - looked_up) // 16)
-                if self._cluster is not None and outcome is None and _refuses(event, actions):
-                    # Maybe another node knows better.
-                    proposal = self._cluster.confirm(peer)
-            if proposal is Proposal.WAITING:
-                return Waiting.LEDGER
-            if proposal is Proposal.UNAVAILABLE or actions is None:
-                actions = [Refuse(peer, ErrorCode.UNAVAILABLE, UNREACHABLE)]
+                return actions
+        if proposal is Proposal.WAITING:
+            return Waiting.LEDGER
+        return [Refuse(peer, ErrorCode.UNAVAILABLE, UNREACHABLE)]
+
+    def _act(
+        self,
+        peer: Peer,
+        event: Event,
+        name: str | None,
+        actions: Sequence[Action[Peer]],
+        undelivered: Collection[Peer],
+    ) -> Waiting:
+        """Do what follows from an event, and log it.
+
+        Args:
+            peer: Who has sent it.
+            event: The event.
+            name: The name that the connection had before, for the log.
+            actions: What follows.
+            undelivered: See `_run`.
+
+        Returns:
+            Whether the connection has to wait for a recipient before the rest can be done.
+        """
+        logged = type(event) in LOGGED
         for action in actions:
             if isinstance(action, Deliver):
                 if not self._deliver(peer, event, action, undelivered):
@@ -638,8 +679,7 @@ class Dispatcher:
             elif isinstance(action, Refuse):
                 self._refuse(peer, event, action.code, action.text)
                 logged = False
-                # If the application has failed, the log has a line about that already.
-                if isinstance(event, Login) and verdict is not FAILED:
+                if isinstance(event, Login):
                     self.log.login_refused(peer, event.name, action.code, action.text)
             elif isinstance(action, Answer):
                 self._answer(peer, action)
@@ -658,6 +698,13 @@ class Dispatcher:
                 self.logins.logged_in(peer)
                 self._fast_path.update(peer)
         return Waiting.NOTHING
+
+    def _refuse_login(self, peer: Peer, event: Login, refusal: Refusal) -> None:
+        """Tell a connection that it may not log in, and log it."""
+        self._refuse(peer, event, refusal.code, refusal.text)
+        # If the application has failed, the log has a line about that already.
+        if refusal is not FAILED:
+            self.log.login_refused(peer, event.name, refusal.code, refusal.text)
 
     def _end_foreign(self, peer: Peer, line: bytes) -> bool:
         """End a connection that has not logged in, if a bad line belongs to another protocol.

@@ -209,8 +209,8 @@ class _Connection:
 
 def _answer_to(request: bytes, pages: Pages) -> bytes:
     """The answer to a request, in HTTP/1.0: the connection ends with it (RFC 1945)."""
-    if not request.startswith(b"GET "):
-        return b"HTTP/1.0 405 Method Not Allowed\r\nAllow: GET\r\nContent-Length: 0\r\n\r\n"
+    if not request.startswith((b"GET ", b"HEAD ")):
+        return b"HTTP/1.0 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nContent-Length: 0\r\n\r\n"
     _, path, *_ = [*request.partition(b"\n")[0].split(), b""]
     name = path.decode("latin-1").partition("?")[0]
     content_type, body, status = pages.get(name, partial(_not_found, pages))()
@@ -218,7 +218,8 @@ def _answer_to(request: bytes, pages: Pages) -> bytes:
         f"HTTP/1.0 {status.value} {status.phrase}\r\n"
         f"Content-Type: {content_type}\r\nContent-Length: {len(body)}\r\n\r\n"
     )
-    return head.encode() + body
+    # Balancers and monitors may ask for the status alone.
+    return head.encode() + (b"" if request.startswith(b"HEAD ") else body)
 
 
 def _not_found(pages: Pages) -> Page:

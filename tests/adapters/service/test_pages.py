@@ -52,6 +52,7 @@ HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\
     ("request_", "answer"),
     [
         (b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n", HEAD + b"hello\n"),
+        (b"HEAD /metrics HTTP/1.1\r\nHost: x\r\n\r\n", HEAD),
         (b"GET / HTTP/1.0\n\n", HEAD + b"hello\n"),
         (b"GET /metrics?name=x HTTP/1.0\r\n\r\n", HEAD + b"hello\n"),
         (
@@ -63,7 +64,7 @@ HEAD = b"HTTP/1.0 200 OK\r\nContent-Type: text/plain\r\nContent-Length: 6\r\n\r\
         ),
         (
             b"POST / HTTP/1.1\r\nContent-Length: 0\r\n\r\n",
-            b"HTTP/1.0 405 Method Not Allowed\r\nAllow: GET\r\nContent-Length: 0\r\n\r\n",
+            b"HTTP/1.0 405 Method Not Allowed\r\nAllow: GET, HEAD\r\nContent-Length: 0\r\n\r\n",
         ),
     ],
 )
