@@ -71,8 +71,7 @@ class LineBuffer:
                 line[:limit] if len(line) >= limit else line.removesuffix(b"\r") for line in lines
             ]
         if not self._discarding:
-            # `partial` may be longer already, if the limit was lowered meanwhile.
-            partial += rest[: max(limit - len(partial), 0)]
+            partial += rest
             if len(partial) >= limit:
                 lines.append(bytes(partial[:limit]))
                 partial.clear()

@@ -110,13 +110,15 @@ def test_above_the_common_bound_the_largest_is_reported() -> None:
     assert setup.queue(1, "d") == [("b", CloseReason.FULL_QUEUES)]
 
 
-def test_above_the_common_bound_as_many_are_reported_as_make_room() -> None:
-    setup = Setup(*"abcdefghij")
-    for cid in "abcdefghi":
+@pytest.mark.parametrize(("size", "gone"), [(188, "abcd"), (189, "abcde")])
+def test_above_the_common_bound_as_many_are_reported_as_make_room(size: int, gone: str) -> None:
+    setup = Setup(*"abcdefghi")
+    for cid in "abcdefgh":
         setup.queue(500, cid)
-    # 9,500 bytes are 4,500 too many. With a sixteenth of the bound that is 4,812.
-    slow = [(cid, CloseReason.FULL_QUEUES) for cid in "abcde"]
-    assert setup.queue(500, *"abcdefghij") == slow
+    setup.queue(size, "i")
+    # 8,688 bytes are 3,688 too many. With a sixteenth of the bound that is 4,000.
+    slow = [(cid, CloseReason.FULL_QUEUES) for cid in gone]
+    assert setup.queue(500, *"abcdefghi") == slow
 
 
 def test_unparsed_bytes_of_a_waiting_connection_count() -> None:

@@ -159,7 +159,7 @@ def test_decode_raises_with_a_code(line: bytes, code: ErrorCode) -> None:
 
 @pytest.mark.parametrize("event", [Invalid(MALFORMED, b"x"), ConnectionClosed(), None, b"bytes"])
 def test_encode_refuses_what_does_not_travel(event: Any) -> None:
-    with pytest.raises(LocalProtocolError) as caught:
+    with pytest.raises(LocalProtocolError, match=f"{type(event).__name__} does not") as caught:
         encode(event)
     assert caught.value.code is MALFORMED
 

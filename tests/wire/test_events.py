@@ -126,7 +126,7 @@ def test_other_events_take_reserved_names(make: Callable[[str], Event]) -> None:
 def test_data_that_no_line_can_hold_is_refused(
     make: Callable[[str, bytes], Event], data: bytes
 ) -> None:
-    with pytest.raises(LocalProtocolError) as caught:
+    with pytest.raises(LocalProtocolError, match="holds no LF") as caught:
         make("bob", data)
     assert caught.value.code is ErrorCode.MALFORMED
 

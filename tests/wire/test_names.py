@@ -87,8 +87,17 @@ def test_a_lone_surrogate_is_no_name() -> None:
 
 @pytest.mark.parametrize("value", [b"alice", None, 7, ["alice"]])
 def test_a_name_is_a_str(value: Any) -> None:
-    with pytest.raises(TypeError, match="a name is a str"):
+    with pytest.raises(TypeError, match=f"a name is a str, not {type(value).__name__}"):
         check_name(value)
+
+
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [("", "1 to 64 bytes"), ("x" * 65, "1 to 64 bytes"), ("a b", "no white space")],
+)
+def test_an_error_says_what_is_wrong_with_a_name(name: str, text: str) -> None:
+    with pytest.raises(LocalProtocolError, match=text):
+        check_name(name)
 
 
 def test_names_that_start_with_a_star_are_reserved() -> None:
