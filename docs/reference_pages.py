@@ -74,6 +74,7 @@ GROUPS: Final = {
     "Many servers as one chat": (
         "cluster",
         "cluster-password-file",
+        "sentinel-password-file",
         "node",
         "node-timeout",
         "patience",

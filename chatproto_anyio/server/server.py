@@ -81,11 +81,14 @@ class Server:
         admin_socket: Path | None = None,
         cluster: str | None = None,
         cluster_password: str | None = None,
+        sentinel_password: str | None = None,
         node: str | None = None,
         node_timeout: float = 10.0,
         patience: float = 3.0,
     ) -> None:
-        redis = check_cluster(cluster, cluster_password, node, node_timeout, patience, state)
+        redis = check_cluster(
+            cluster, cluster_password, sentinel_password, node, node_timeout, patience, state
+        )
         proxies = ProxyNetworks(proxy_protocol)
         plain, asynchronous = split_hooks(hooks(self) if callable(hooks) else (hooks or {}))
         with contextlib.ExitStack() as stack:
@@ -399,6 +402,7 @@ async def serve(
     admin_socket: Path | None = None,
     cluster: str | None = None,
     cluster_password: str | None = None,
+    sentinel_password: str | None = None,
     node: str | None = None,
     node_timeout: float = 10.0,
     patience: float = 3.0,
@@ -432,6 +436,7 @@ async def serve(
         admin_socket=admin_socket,
         cluster=cluster,
         cluster_password=cluster_password,
+        sentinel_password=sentinel_password,
         node=node,
         node_timeout=node_timeout,
         patience=patience,

@@ -9,7 +9,7 @@ from typing import Any
 from chatproto import visible
 
 from ..sockets.poller import Poller
-from .connection import RedisConnection, Reply, pack
+from .connection import RedisConnection, Reply, ignore, pack
 from .lookup import Address, Lookup
 from .url import RedisURL
 
@@ -111,6 +111,8 @@ class Finder:
             asking = self._asking = RedisConnection(
                 self._poller, *self._sentinels.popleft(), self._context, self._sentinel, self._now
             )
+            if self._url.sentinel_password:
+                asking.send(pack(("AUTH", self._url.sentinel_password)), ignore)
             question = pack(("SENTINEL", "GET-MASTER-ADDR-BY-NAME", self._url.service))
             asking.send(question, self._take_answer)
         elif self._hosts:

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 def check_cluster(
     cluster: str | None,
     password: str | None,
+    sentinel_password: str | None,
     node: str | None,
     node_timeout: float,
     patience: float,
@@ -30,7 +31,12 @@ def check_cluster(
         ValueError: They make no sense.
     """
     if cluster is None:
-        for name, value in (("node", node), ("cluster_password", password)):
+        given = {
+            "node": node,
+            "cluster_password": password,
+            "sentinel_password": sentinel_password,
+        }
+        for name, value in given.items():
             if value is not None:
                 raise ValueError(f"{name} has no use without cluster")
         return None
@@ -41,7 +47,7 @@ def check_cluster(
         raise ValueError(
             "state and cluster exclude each other: a cluster keeps its groups in Redis"
         )
-    return parse_redis_url(cluster, password)
+    return parse_redis_url(cluster, password, sentinel_password)
 
 
 def default_node(port: int) -> str:

@@ -15,11 +15,21 @@ _WORDS: Final = {
     "MASTERDOWN": "it is a replica that has lost its master",
     "NOREPLICAS": "it takes no writes, because it has too few replicas",
     "CLUSTERDOWN": "its own cluster is down",
+    "TRYAGAIN": "the chat is on its way to another server of its own cluster",
+    "ASK": "the chat is on its way to another server of its own cluster",
     "BUSY": "it is busy with a script",
     "WRONGTYPE": "one of its keys of the chat holds something else: another program uses it",
     "DENIED": "it runs in protected mode, which allows connections from its own machine only",
 }
 """The first word of an error, and what it means. The words go on "can't use Redis at HOST: "."""
+
+
+_TEMPORARY: Final = ("LOADING", "MASTERDOWN", "CLUSTERDOWN", "TRYAGAIN", "ASK", "BUSY")
+
+
+def is_temporary(error: str) -> bool:
+    """Whether an error that Redis has answered passes without anybody's help."""
+    return error.partition(" ")[0] in _TEMPORARY
 
 
 def words_of_reply(error: str) -> str:

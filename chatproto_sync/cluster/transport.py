@@ -24,7 +24,7 @@ from ..sockets.waker import Waker
 from .connection import RedisConnection
 from .finder import Finder
 from .lookup import Address
-from .replies import moved_to
+from .replies import is_temporary, moved_to
 from .session import Position, Session
 from .url import RedisURL
 
@@ -87,6 +87,8 @@ class RedisTransport:
         self._moved_to: tuple[str, int] | None = None
         # Why the last attempt has failed; empty since the last success.
         self._problem = ""
+        # Whether it may pass before the server has to do without.
+        self._may_pass = False
         self._warn_at = -inf
         self._has_been_up = False
         self._is_ready = False
@@ -130,7 +132,7 @@ class RedisTransport:
             self.flush()
             if self.refusal:
                 raise ClusterError(self.refusal)
-            if self._problem:
+            if self._problem and not (self._may_pass and now < end):
                 raise ClusterError(f"can't use Redis at {self._url.address}: {self._problem}")
             if now >= end:
                 raise ClusterError(
@@ -233,17 +235,18 @@ class RedisTransport:
         self._is_finding = True
         self._finder.start(self._moved_to, now)
 
-    def _try_next(self, reason: str, now: float) -> None:
+    def _try_next(self, reason: str, now: float, refused: str = "") -> None:
         """Begin a session at the next address, or end the attempt if there is none.
 
         Args:
             reason: Why it was not possible at the address before.
             now: The time in seconds.
+            refused: The error that Redis has answered there, if it has.
         """
         self._session = None
         if not self._finder.addresses:
             self._moved_to = None
-            self._problem = reason
+            self._problem, self._may_pass = reason, is_temporary(refused)
             self._retry.attempt_failed(ConnectionLostError(reason), now)
             if self._has_been_up and now >= self._warn_at:
                 self._warn_at = now + WARNING_PAUSE
@@ -297,4 +300,4 @@ class RedisTransport:
             self._moved_to = host or self._finder.host, port
             self._find(now)
         else:
-            self._try_next(reason, now)
+            self._try_next(reason, now, refused)

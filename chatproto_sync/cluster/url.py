@@ -16,6 +16,9 @@ DEFAULT_REDIS_PORT: Final = 6379
 DEFAULT_SENTINEL_PORT: Final = 26379
 """The TCP port of Redis Sentinel."""
 
+FOR_SENTINELS: Final = "sentinel-password"
+"""What the password of the sentinels is called in a URL."""
+
 _FORMS: Final = (
     "redis://HOST:PORT/NAME, redis+unix:///PATH/OF/SOCKET?name=NAME,"
     " redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/NAME, or with TLS rediss://HOST:PORT/NAME and"
@@ -44,6 +47,8 @@ class RedisURL:
     """The user to authenticate as; empty for the default one."""
     password: str = field(default="", repr=False)
     """The password of that user; empty for none."""
+    sentinel_password: str = field(default="", repr=False)
+    """The password of the sentinels; empty for none."""
 
     @property
     def address(self) -> str:
@@ -54,7 +59,9 @@ class RedisURL:
         return f"{places}/{self.service}" if self.service else places
 
 
-def parse_redis_url(url: str, password: str | None = None) -> RedisURL:
+def parse_redis_url(
+    url: str, password: str | None = None, sentinel_password: str | None = None
+) -> RedisURL:
     """Take a URL apart.
 
     Args:
@@ -62,11 +69,14 @@ def parse_redis_url(url: str, password: str | None = None) -> RedisURL:
             `redis+sentinel://HOST:PORT,HOST:PORT/SERVICE/NAME`; `rediss` in place of `redis` for
             TLS. `USER:PASSWORD@` or `:PASSWORD@` may stand before the first HOST, or before the
             path; `%40` stands for an `@` there, and so on. NAME is the name of the chat: letters,
-            digits, `.`, `_` and `-`, and not digits alone.
+            digits, `.`, `_` and `-`, and not digits alone. With Sentinel,
+            `?sentinel-password=PASSWORD` at the end is the password of the sentinels.
         password: The password, so that it need not stand in the URL; None for none.
+        sentinel_password: The same for the sentinels.
 
     Raises:
-        ValueError: It is not such a URL, or there are two passwords. The text names no password.
+        ValueError: It is not such a URL, or there are two passwords, or one for sentinels that are
+            not there. The text names no password.
     """
     if not url.isprintable() or " " in url:
         raise ValueError("the URL of the cluster has a space or a control character in it")
@@ -80,12 +90,13 @@ def parse_redis_url(url: str, password: str | None = None) -> RedisURL:
         raise ValueError("the URL of the cluster has brackets without an IPv6 address") from None
     if "#" in url:
         raise ValueError("write %23 for each # in the URL of the cluster")
-    user, in_url = unquote(parts.username or ""), unquote(parts.password or "")
-    if password is not None and in_url:
+    user = unquote(parts.username or "")
+    secret = _one_of(unquote(parts.password or ""), password, "the cluster's password")
+    if sentinel_password is not None and not scheme.endswith("+sentinel"):
         raise ValueError(
-            "the cluster's password is given twice, in the URL and separately: remove one"
+            "a password of sentinels has no use: the URL of the cluster begins with"
+            " redis+sentinel:// if there are some"
         )
-    secret = in_url if password is None else password
     if user and not secret:
         raise ValueError(
             "the URL of the cluster names a user without a password;"
@@ -99,12 +110,17 @@ def parse_redis_url(url: str, password: str | None = None) -> RedisURL:
             )
         name = _name_of(_query(parts, known=("name",)).get("name", ""))
         return RedisURL(name, unix=unquote(parts.path), user=user, password=secret)
-    _query(parts, known=())
-    service, name = "", unquote(parts.path.removeprefix("/"))
+    service, name, for_sentinels = "", unquote(parts.path.removeprefix("/")), ""
     default_port = DEFAULT_REDIS_PORT
     if scheme.endswith("+sentinel"):
         default_port = DEFAULT_SENTINEL_PORT
         service, _, name = name.partition("/")
+        query = _query(parts, known=(FOR_SENTINELS,))
+        for_sentinels = _one_of(
+            query.get(FOR_SENTINELS, ""), sentinel_password, "the password of the sentinels"
+        )
+    else:
+        _query(parts, known=())
     return RedisURL(
         _name_of(name),
         tuple(_places_of(parts.netloc.rpartition("@")[2], default_port, many=bool(service))),
@@ -112,12 +128,22 @@ def parse_redis_url(url: str, password: str | None = None) -> RedisURL:
         tls=scheme.startswith("rediss"),
         user=user,
         password=secret,
+        sentinel_password=for_sentinels,
     )
 
 
 def hide_password(url: str) -> str:
-    """A URL for people: with stars in place of a password."""
+    """A URL for people: with stars in place of passwords."""
+    url = re.sub(rf"([?&]{FOR_SENTINELS}=).*", r"\1***", url)
     return re.sub(r"^([^:]*://[^/@]*?:).*@", r"\1***@", url)
+
+
+def _one_of(in_url: str, separate: str | None, what: str) -> str:
+    if separate is None:
+        return in_url
+    if in_url:
+        raise ValueError(f"{what} is given twice, in the URL and separately: remove one")
+    return separate
 
 
 def _query(parts: SplitResult, known: tuple[str, ...]) -> dict[str, str]:

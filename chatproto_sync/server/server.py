@@ -88,6 +88,7 @@ class Server:
             chat before it listens. This needs the extra `cluster`. None for a server that is a chat
             of its own.
         cluster_password: The password of Redis, so that the URL need not have it; None for none.
+        sentinel_password: The same for the sentinels.
         node: The name of this server in the cluster, different for each; None for the name of the
             machine and the port.
         node_timeout: Seconds without a sign of life after which another server counts as dead, and
@@ -102,7 +103,7 @@ class Server:
         OSError: The server cannot listen there. The error has the address as `filename`.
         TypeError: `hooks` is no table of plain functions.
         ValueError: There is no such port, a host or a path is empty, `host` and `unix` are both
-            empty, `unix_mode`, `reuse_port`, `node` or `cluster_password` has no use, `cluster` is
+            empty, `unix_mode`, `reuse_port`, `node` or a password has no use, `cluster` is
             no such URL or excludes `state`, one of the sockets does not listen, the context is for
             clients, or a part of `proxy_protocol` is not a network, or a command can't have hooks.
     """
@@ -127,11 +128,14 @@ class Server:
         admin_socket: Path | None = None,
         cluster: str | None = None,
         cluster_password: str | None = None,
+        sentinel_password: str | None = None,
         node: str | None = None,
         node_timeout: float = 10.0,
         patience: float = 3.0,
     ) -> None:
-        redis = check_cluster(cluster, cluster_password, node, node_timeout, patience, state)
+        redis = check_cluster(
+            cluster, cluster_password, sentinel_password, node, node_timeout, patience, state
+        )
         proxies = ProxyNetworks(proxy_protocol)
         with contextlib.ExitStack() as stack:
             self._writer = None
@@ -375,6 +379,7 @@ def serve(
     admin_socket: Path | None = None,
     cluster: str | None = None,
     cluster_password: str | None = None,
+    sentinel_password: str | None = None,
     node: str | None = None,
     node_timeout: float = 10.0,
     patience: float = 3.0,
@@ -405,6 +410,7 @@ def serve(
         admin_socket=admin_socket,
         cluster=cluster,
         cluster_password=cluster_password,
+        sentinel_password=sentinel_password,
         node=node,
         node_timeout=node_timeout,
         patience=patience,

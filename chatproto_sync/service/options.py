@@ -404,6 +404,13 @@ OPTIONS: Final = (
         needs="cluster",
     ),
     Option(
+        "sentinel-password-file",
+        "file whose first line is the password of the sentinels, if the URL has some",
+        _not_empty,
+        metavar="PATH",
+        needs="cluster",
+    ),
+    Option(
         "node",
         "name of this server in the cluster, different for each (default: host name and port)",
         _node,

@@ -125,29 +125,45 @@ def _cluster_parameters(settings: Settings) -> dict[str, Any]:
     values = settings.values
     if values["cluster"] is None:
         return {}
-    password = None
-    if values["cluster_password_file"] is not None:
-        try:
-            password = _first_line(values["cluster_password_file"])
-        except ValueError as error:
-            raise ValueError(f"{settings.name_of('cluster_password_file')}: {error}") from None
+    password = _password_in(settings, "cluster_password_file")
+    sentinel_password = _password_in(settings, "sentinel_password_file")
     place = settings.name_of("cluster")
     try:
-        url = parse_redis_url(values["cluster"], password)
+        url = parse_redis_url(values["cluster"], password, sentinel_password)
     except ValueError as error:
         raise ValueError(f"{place}: {error}") from None
-    if place == "--cluster" and url.password and password is None:
-        raise ValueError(
-            "--cluster: everybody on this machine can see a password in a command line; use"
-            " --cluster-password-file, or the variable CHATPROTO_CLUSTER"
-        )
+    for option, separate, used in (
+        ("--cluster-password-file", password, url.password),
+        ("--sentinel-password-file", sentinel_password, url.sentinel_password),
+    ):
+        if place == "--cluster" and used and separate is None:
+            raise ValueError(
+                "--cluster: everybody on this machine can see a password in a command line; use"
+                f" {option}, or the variable CHATPROTO_CLUSTER"
+            )
     return {
         "cluster": values["cluster"],
         "cluster_password": password,
+        "sentinel_password": sentinel_password,
         "node": values["node"],
         "node_timeout": values["node_timeout"],
         "patience": values["patience"],
     }
+
+
+def _password_in(settings: Settings, option: str) -> str | None:
+    """The password in the file that an option names; None without one.
+
+    Raises:
+        ValueError: The file can't be used.
+    """
+    path = settings.values[option]
+    if path is None:
+        return None
+    try:
+        return _first_line(path)
+    except ValueError as error:
+        raise ValueError(f"{settings.name_of(option)}: {error}") from None
 
 
 def _first_line(path: str) -> str:

@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator
 import pytest
 
 from chatproto import ClusterError
+from chatproto_sync.cluster import transport
 
 from .insides import HELLO, Conversation, Node, Played, Redis, playing
 
@@ -63,7 +64,7 @@ def begin(played: Played) -> Conversation:
 @pytest.mark.parametrize(
     ("answer", "words"),
     [
-        (b"-LOADING Redis is loading\r\n", "it is still loading its data"),
+        (b"-MISCONF errors writing\r\n", "it takes no writes, because it can't save its data"),
         (b"+OK\r\n-OOM command not allowed\r\n", "it has no memory left"),
         (LOADED[:-3], "it has closed the connection"),
     ],
@@ -77,6 +78,24 @@ def test_what_the_second_connection_is_told(played: Played, answer: bytes, words
     node = Node(played.url)
     assert words in why_not(node, play)
     assert node.cluster.calls == []
+
+
+@pytest.mark.parametrize("error", ["LOADING", "TRYAGAIN", "ASK 1 127.0.0.1:1"])
+def test_an_error_that_passes(played: Played, error: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(transport, "POLL", 0.001)
+
+    def play() -> None:
+        begin(played).answer(b"-%b\r\n" % error.encode())
+        reader = begin(played)
+        reader.answer(LOADED)
+        assert b"BLOCK" not in reader.read()
+        reader.answer(b"*-1\r\n")
+
+    node = Node(played.url)
+    with contextlib.closing(node.transport):
+        with playing(play):
+            node.join()
+        assert node.cluster.take() == [("load", b"data"), ("connected", True)]
 
 
 def test_a_snapshot_that_is_damaged(played: Played, monkeypatch: pytest.MonkeyPatch) -> None:

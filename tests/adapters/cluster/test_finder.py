@@ -41,6 +41,28 @@ def test_a_sentinel_says_where_redis_is(redis: Redis) -> None:
                 node.run_until_called("connected", True)
 
 
+def test_sentinels_with_a_password(redis: Redis) -> None:
+    with contextlib.closing(Played()) as sentinel:
+
+        def play() -> None:
+            conversation = sentinel.accept()
+            assert conversation.read() == [b"AUTH", b"secret"]
+            assert conversation.read() == [b"SENTINEL", b"GET-MASTER-ADDR-BY-NAME", b"db"]
+            conversation.answer(
+                b"-WRONGPASS invalid password\r\n-NOAUTH Authentication required\r\n"
+            )
+
+        url = url_of(sentinel.port, chat=redis.chat)
+        node = Node(f"{url}?sentinel-password=secret")
+        words = r"the sentinel on 127.0.0.1 can't be used: it does not accept the user or the pass"
+        with (
+            contextlib.closing(node.transport),
+            playing(play),
+            pytest.raises(ClusterError, match=words),
+        ):
+            node.join()
+
+
 def test_no_sentinel_can_say_it() -> None:
     with contextlib.closing(Played()) as sentinel:
         node = Node(url_of(reserved_port(), sentinel.port))

@@ -29,6 +29,8 @@ each_server = pytest.mark.parametrize("server", [chatproto_sync.Server, chatprot
         ({"cluster": URL, "patience": float("nan")}, "node_timeout and patience are more than 0"),
         ({"node": "a"}, "node has no use without cluster"),
         ({"cluster_password": "secret"}, "cluster_password has no use without cluster"),
+        ({"sentinel_password": "secret"}, "sentinel_password has no use without cluster"),
+        ({"cluster": URL, "sentinel_password": "secret"}, "a password of sentinels has no use"),
     ],
 )
 def test_parameters_that_make_no_sense(

@@ -14,6 +14,8 @@ from chatproto_sync.cluster.replies import moved_to, words_of_reply
         ("LOADING Redis is loading the dataset in memory", "it is still loading"),
         ("NOPERM this user has no permissions", "the user may not use a command or a key that the"),
         ("ERR unknown command 'HELLO', with args", "it lacks a command, and has to be version 6.2"),
+        ("TRYAGAIN Multiple keys request during rehashing of slot", "the chat is on its way to an"),
+        ("ASK 3999 127.0.0.1:6381", "the chat is on its way to another server of its own cluster"),
         ("ERR \x1b[1m", "it answers: ERR \\x1b[1m"),
     ],
 )

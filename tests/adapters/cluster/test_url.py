@@ -2,7 +2,7 @@
 
 import pytest
 
-from chatproto_sync.cluster.url import RedisURL, parse_redis_url
+from chatproto_sync.cluster.url import RedisURL, hide_password, parse_redis_url
 
 DB = (("db", 6379),)
 
@@ -21,6 +21,9 @@ GOOD = {
     ),
     "rediss+sentinel://:secret@one/db/tea": RedisURL(
         "tea", (("one", 26379),), service="db", tls=True, password="secret"
+    ),
+    "redis+sentinel://one/db/tea?sentinel-password=s%26s": RedisURL(
+        "tea", (("one", 26379),), service="db", sentinel_password="s&s"
     ),
 }
 
@@ -47,6 +50,7 @@ BAD = {
     "redis://db/{tea}": "ends with {tea}",
     "redis://db/" + "x" * 65: "1 to 64 letters",
     "redis://db/tea?db=1": "the parameter db, which has no meaning",
+    "redis://db/tea?sentinel-password=sec": "the parameter sentinel-password, which has no meaning",
     "redis+unix://run/redis?name=tea": "with three slashes",
     "redis+unix:///?name=tea": "with three slashes",
     "redis+unix:///run/%00?name=tea": "with three slashes",
@@ -73,7 +77,20 @@ def test_a_password_beside_the_url() -> None:
         parse_redis_url("redis://:other@db/tea", "secret")
 
 
+def test_a_password_of_sentinels_beside_the_url() -> None:
+    url = "redis+sentinel://:one@a/db/tea"
+    found = parse_redis_url(url, sentinel_password="two")
+    assert (found.password, found.sentinel_password) == ("one", "two")
+    with pytest.raises(ValueError, match="password of the sentinels is given twice"):
+        parse_redis_url(url + "?sentinel-password=other", sentinel_password="two")
+    with pytest.raises(ValueError, match="begins with redis\\+sentinel:// if there are some"):
+        parse_redis_url("redis://db/tea", sentinel_password="two")
+
+
 def test_the_password_is_not_shown() -> None:
+    full = "redis+sentinel://:secret@one/db/tea?sentinel-password=secret"
+    assert "secret" not in repr(parse_redis_url(full))
+    assert hide_password(full) == "redis+sentinel://:***@one/db/tea?sentinel-password=***"
     url = parse_redis_url("redis://:secret@[::1]/tea")
     assert "secret" not in repr(url)
     assert url.address == "[::1]:6379"

@@ -73,6 +73,8 @@ def test_the_parameters_of_a_cluster(tmp_path: Path) -> None:
     }
     assert (found["node_timeout"], found["patience"]) == (10.0, 0.5)
     assert parameters(cluster="redis://:secret@db/tea")["cluster_password"] is None
+    found = parameters("cluster=redis+sentinel://a/db/tea", f"sentinel_password_file={path}")
+    assert (found["cluster_password"], found["sentinel_password"]) == (None, "secret")
 
 
 @pytest.mark.parametrize(
@@ -81,6 +83,11 @@ def test_the_parameters_of_a_cluster(tmp_path: Path) -> None:
         (["cluster=db"], {}, "--cluster: the URL of the cluster begins with none of "),
         ([], {"cluster": "redis://db"}, "CHATPROTO_CLUSTER: the URL of the cluster lacks the name"),
         (["cluster=redis://:sec@db/tea"], {}, "--cluster: everybody on this machine can see a "),
+        (
+            ["cluster=redis+sentinel://a/db/tea?sentinel-password=sec@"],
+            {},
+            "--cluster: everybody on this machine can see a password",
+        ),
         (
             ["cluster=redis://db/tea", "cluster_password_file={}/none"],
             {},
