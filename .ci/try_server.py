@@ -9,10 +9,11 @@ with subprocess.Popen([*sys.argv[1:], "--port", "0"], stdout=subprocess.PIPE, te
     assert server.stdout is not None
     greeting = server.stdout.readline()
     host, _, port = greeting.removeprefix("Listening on ").rstrip(".\n").rpartition(":")
-    with socket.create_connection((host, int(port)), timeout=10) as alice:
+    with socket.create_connection((host, int(port)), timeout=30) as alice:
         alice.sendall(b"CHAT/1.0 LOGIN alice\nCHAT/1.0 SEND alice hello\n")
         answer = alice.makefile("rb").readline()
-    check = [sys.executable, "-m", "chatproto_sync.check", f"{host}:{port}"]
+    # The machine may be busy with other steps.
+    check = [sys.executable, "-m", "chatproto_sync.check", f"{host}:{port}", "--timeout=30"]
     checked = subprocess.run(check, stdout=subprocess.PIPE, text=True)
     server.send_signal(signal.SIGTERM)
     status = server.wait(timeout=30)
