@@ -26,8 +26,9 @@ CHATPROTO = [sys.executable, "-m", "chatproto"]
 """Runs `chatproto`."""
 
 CALM = """
-from chatproto_anyio.cli.chat import conversation
-conversation.WAIT_INFO_DELAY = conversation.FLUSH_TIMEOUT = conversation.RETRY_TIME = 3600.0
+from chatproto_anyio.cli.chat import command, conversation
+conversation.WAIT_INFO_DELAY = conversation.FLUSH_TIMEOUT = 3600.0
+conversation.RETRY_TIME = command.HEARTBEAT = 3600.0
 from chatproto.__main__ import main
 main()
 """
