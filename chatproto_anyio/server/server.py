@@ -207,7 +207,13 @@ class Server:
         self._driver.abort()
 
     def close(self) -> None:
-        """Stop listening. Only a server that never runs needs this: `run` does it itself."""
+        """Stop listening. Only a server that never runs needs this: `run` does it itself.
+
+        Raises:
+            RuntimeError: The server runs.
+        """
+        if self._driver.serving:
+            raise RuntimeError("the server runs: call drain, or cancel it, and run closes it")
         self._driver.close()
         if self._admin is not None:
             self._admin.close()

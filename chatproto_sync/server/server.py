@@ -212,7 +212,7 @@ class Server:
             while not driver.drained:
                 driver.step(TICK)
         finally:
-            self.close()
+            self._close()
         if driver.refusal:
             raise ClusterError(driver.refusal)
 
@@ -235,7 +235,16 @@ class Server:
         self._driver.wake()
 
     def close(self) -> None:
-        """Stop listening, if `run` was never called. `run` does it itself."""
+        """Stop listening. Only a server that never runs needs this: `run` does it itself.
+
+        Raises:
+            RuntimeError: The server runs.
+        """
+        if self._driver.serving:
+            raise RuntimeError("the server runs: call drain or shutdown, and run closes it")
+        self._close()
+
+    def _close(self) -> None:
         self._driver.close()
         if self._admin is not None:
             self._admin.close()

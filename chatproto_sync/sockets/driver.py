@@ -227,6 +227,11 @@ class Driver:
         return "" if self._cluster is None else self._cluster.refusal
 
     @property
+    def serving(self) -> bool:
+        """Whether it has begun to serve, and is not closed."""
+        return self._thread is not None
+
+    @property
     def drained(self) -> bool:
         """Whether a drain is over: nobody is connected, and the other nodes know that we leave."""
         if self.broker.connections:

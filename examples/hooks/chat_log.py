@@ -143,7 +143,8 @@ class ChatLog:
         size = 0
         for at, sender, data in self._database.execute(query, (group, count)):
             clock = time.strftime("%H:%M", time.localtime(at))
-            answer.append(f"{clock} {sender}: ".encode() + data[:MAX_DATA])
+            # No message ends with a CR, and what is cut off may have left one.
+            answer.append(f"{clock} {sender}: ".encode() + data[:MAX_DATA].rstrip(b"\r"))
             size += len(answer[-1]) + 3
             if size > MAX_ANSWER:
                 answer.pop()

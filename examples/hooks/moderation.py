@@ -52,7 +52,7 @@ class Moderation:
     def _answer(self, words: list[str]) -> Reply:
         match words:
             case ["/kick", name, *why]:
-                ended = self._server.kick(name, " ".join(why)[:100])
+                ended = self._server.kick(name, " ".join(why)[:100].rstrip())
                 return Reply(f"connections ended: {ended}".encode(), NAME)
         return HELP
 

@@ -86,10 +86,12 @@ def test_moderation(load: Any, start: Start, monkeypatch: pytest.MonkeyPatch) ->
     ):
         bob.write(b"CHAT/1.0 SEND *mod* /kick alice\n")
         assert b"ERR NOT_MODERATOR SEND only moderators" in bob.read_line()
-        alice.write(b"CHAT/1.0 SEND *mod* kick\nCHAT/1.0 SEND *mod* /kick bob be nice\n")
+        alice.write(
+            b"CHAT/1.0 SEND *mod* kick\nCHAT/1.0 SEND *mod* /kick bob %b\r, be nice\n" % (b"x" * 99)
+        )
         assert b"*mod* /kick NAME [WHY] ends" in alice.read_line()
         assert alice.read_line() == b"CHAT/1.0 RECEIVE *mod* connections ended: 1\n"
-        assert b"ERR REFUSED - be nice" in bob.read_line()
+        assert b"ERR REFUSED - %b\n" % (b"x" * 99) in bob.read_line()
         assert bob.read_line() == b""
         alice.flush("alice")
 
@@ -119,6 +121,10 @@ def test_chat_log(load: Any, start: Start, tmp_path: Path, monkeypatch: pytest.M
         words = alice.read_line().removeprefix(FLUSH).split(b" | ")
         assert [each[len("00:00") :] for each in words] == [b" alice: 1", b" alice: 2\n"]
         assert bob.read_line() == b"CHAT/1.0 RECEIVE alice secret\n"
+        # What is cut off leaves a CR at the end.
+        monkeypatch.setattr(module, "MAX_DATA", 3)
+        alice.write(b"CHAT/1.0 BROADCAST tea ab\rc\nCHAT/1.0 SEND *log* tea 1\n")
+        assert alice.read_line().endswith(b" alice: ab\n")
         bob.write(b"CHAT/1.0 SEND *log* tea 20\nCHAT/1.0 SEND *log* tea\n")
         assert {bob.read_line(), bob.read_line()} == {
             FLUSH + b"you are not in tea\n",
@@ -129,7 +135,7 @@ def test_chat_log(load: Any, start: Start, tmp_path: Path, monkeypatch: pytest.M
     with sqlite3.connect(path) as database:
         rows = database.execute('SELECT sender, "group", data FROM said ORDER BY at').fetchall()
     database.close()
-    assert rows == [("alice", "tea", b"%d" % each) for each in range(3)]
+    assert rows == [("alice", "tea", each) for each in (b"0", b"1", b"2", b"ab\rc")]
 
 
 def test_a_chat_log_that_can_not_keep_up(

@@ -294,6 +294,15 @@ def test_a_server_runs_once() -> None:
         anyio.run(_run_closed)
 
 
+def test_a_server_that_runs_is_not_closed(start: Start) -> None:
+    with start(port=0) as server:
+        closable: Any = server
+        with pytest.raises(RuntimeError, match="the server runs: call drain"):
+            closable.close()
+        with clients(server.addresses[0], "alice") as [alice]:
+            alice.flush("alice")
+
+
 async def _run_closed() -> None:
     server = chatproto_anyio.Server(port=0)
     server.close()
