@@ -252,6 +252,8 @@ BETWEEN_NODES: Final = {
 
 OTHER_LINES: Final = {
     "listening on …": "The server is ready.",
+    "everybody can write to …, and replace the admin socket there: use a directory of the server's"
+    " user": "Name another path with `--admin-socket`, or correct the mode of the directory.",
     "serving metrics on …": "Prometheus can read there.",
     "not listening on …: this machine has no …": "Nothing, or leave that address out.",
     "can't accept connections, trying again every second: …": "Mostly the process has no"

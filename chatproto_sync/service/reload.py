@@ -4,7 +4,7 @@ import logging
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 from ssl import SSLContext
-from typing import Final, Protocol
+from typing import Protocol
 
 from chatproto import Limits, Policy
 
@@ -13,9 +13,6 @@ from .certificates import Certificate, CertificateError
 from .options import Option
 from .settings import Settings, limits_of, policy_of
 from .startup import load_certificate
-
-NOTHING_TO_READ: Final = "there is no configuration file and no certificate to read again"
-"""What is wrong with a reload of a server that has started with neither."""
 
 
 class ConfigurableServer(Protocol):
@@ -78,14 +75,13 @@ class Reloader:
         wrong: list[str] = []
         values = self._settings.values
         if values["config"] is None and values["tls_cert"] is None:
-            logger.info(NOTHING_TO_READ)
-            wrong.append(NOTHING_TO_READ)
+            logger.info("there is no configuration file and no certificate to read again")
+            wrong.append("there is no configuration file and no certificate to read again")
         if values["config"] is not None:
             try:
                 if fixed := self._reconfigure(self._read()):
-                    text = f"these options change only with a restart: {_names(fixed)}"
-                    logger.warning(text)
-                    wrong.append(text)
+                    logger.warning("these options change only with a restart: %s", _names(fixed))
+                    wrong.append(f"these options change only with a restart: {_names(fixed)}")
             except ValueError as error:
                 logger.error("the old configuration stays in use: %s", error)
                 wrong.append(f"the old configuration stays in use: {error}")
