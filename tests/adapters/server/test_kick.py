@@ -12,7 +12,7 @@ import chatproto_sync
 from chatproto import LocalProtocolError
 from chatproto_sync.sockets.driver import Driver
 
-from ..servers import SocketClient, Start, clients, in_thread
+from ..servers import TIMEOUT, SocketClient, Start, clients, in_thread
 
 KICKED = b"CHAT/1.0 RECEIVE *server* ERR REFUSED - be nice\n"
 
@@ -61,8 +61,9 @@ def test_threads_that_wait_when_the_server_ends() -> None:
     driver.wake = woken.set  # type: ignore[method-assign]
     results: list[int] = []
     thread = in_thread(lambda: results.append(server.kick("bob")))
-    assert woken.wait()
-    server.close()
+    assert woken.wait(TIMEOUT)
+    # As `run` does at its end.
+    driver.close()
     thread.join()
     assert results == [0]
 
