@@ -1,15 +1,18 @@
 """`driver`: the loop of a server, with a clock that the test moves."""
 
 import errno
+import os
 import select
 import socket
 from collections.abc import Iterator
 from contextlib import ExitStack
+from types import SimpleNamespace
 
 import pytest
 
 from chatproto import ChatBroker, Health, LagHistogram, Send
-from chatproto_sync.sockets.driver import SPIN_COUNT, TICK, Driver
+from chatproto_sync.sockets import driver as driver_module
+from chatproto_sync.sockets.driver import SPIN_COUNT, SPIN_TIME, TICK, Driver
 from chatproto_sync.sockets.listeners import open_listeners
 from chatproto_sync.sockets.poller import MAX_READY, READ
 from chatproto_sync.sockets.transport import READ_SIZE, Transport
@@ -148,6 +151,29 @@ def test_a_step_that_asks_leaves_the_thread_to_tasks(clock: FakeClock) -> None:
         driver.step(TIMEOUT)
         assert alice.recv(100) == b"CHAT/1.0 RECEIVE alice HI\n"
     driver.close()
+
+
+@pytest.mark.parametrize(
+    ("turn", "yields"),
+    [(0.0, SPIN_COUNT - 1), (SPIN_TIME / 2, 2)],
+    ids=["an idle machine", "a busy one"],
+)
+def test_polling_in_vain_does_not_wait_for_others(
+    driver: Driver, monkeypatch: pytest.MonkeyPatch, turn: float, yields: int
+) -> None:
+    """Each time others have their turn, of some length."""
+    turns = 0
+
+    def sched_yield() -> None:
+        nonlocal turns
+        turns += 1
+
+    monkeypatch.setattr(os, "sched_yield", sched_yield)
+    monkeypatch.setattr(driver_module, "time", SimpleNamespace(monotonic=lambda: turns * turn))
+    driver.step(0)
+    turns = 0
+    driver.step(0)
+    assert turns == yields
 
 
 def test_close_ends_connections(driver: Driver, address: tuple[str, int]) -> None:
