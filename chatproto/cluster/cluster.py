@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from ..routing.actions import Deliver, Disconnect, Refuse
 from ..routing.policy import Policy
+from ..server.bans import Bans
 from ..server.close_reason import CloseReason
 from ..server.dispatcher import UNREACHABLE
 from ..server.limits import Limits
@@ -57,7 +58,7 @@ class Cluster:
     3. gives `receive_ledger` and `receive_mail` what comes, each stream in order;
     4. stores what `take_snapshot` returns;
     5. begins again with `lose_ledger` when the ledger does not hold the entry that it has read
-       last, or when `is_broken` is true.
+       last, or one of `doubts`.
 
     `ChatBroker.tick` advances the clock. Nothing that the streams say has to come exactly once:
     when the outcome of an append is unknown, the adapter calls `set_connected` again.
@@ -100,6 +101,10 @@ class Cluster:
         self._outcomes: dict[Peer, Outcome] = {}
         self._position = 0
         self._entries = 0
+        # The bans as the ledger has them. Those of this node are in force before they are there.
+        self._bans = Bans()
+        # What the ledger calls the entry that is being executed.
+        self._entry_id = ""
         self._config = ""
         self._writer: Iterator[bytes] | None = None
         self._written: list[bytes] = []
@@ -123,8 +128,11 @@ class Cluster:
         self.refusal: str = ""
         """Why the chat does not take this node, in words for people; empty while it does. The
         server has to end."""
-        self.is_broken: bool = False
-        """Whether the ledger has a hole. Begin again with `lose_ledger`."""
+        self.doubts: set[str] = set()
+        """The ids of entries behind which some are missing. If the ledger still holds such an
+        entry, it has lost nothing behind it: its author appends once more what is missing, so
+        discard the id. Otherwise this node alone has missed something: begin again with
+        `lose_ledger`."""
         self.name: str = ""
         """The node's name in the ledger, `ID#incarnation`, and the one of its mailbox. It changes
         when the node joins anew."""
@@ -154,6 +162,7 @@ class Cluster:
         if snapshot is not None:
             header = read_snapshot(snapshot, self._hub, self._liveness.now)
             for ban in header.bans:
+                self._bans.add(ban)
                 self._dispatcher.apply_ban(ban, "")
             self._position, self._entries = header.position, header.entries
             self._config = header.config
@@ -206,6 +215,7 @@ class Cluster:
         """
         self._position += 1
         self._entries += 1
+        self._entry_id = entry_id
         author = ""
         try:
             parsed = parse_entry(entry)
@@ -217,9 +227,9 @@ class Cluster:
         self._mailroom.ledger_applied(self._position)
         if self._entries >= max(SNAPSHOT_ENTRIES, self._hub.users + self._hub.groups):
             self._entries = 0
-            # After a hole, this hub may differ from the others.
+            # If this node has missed something, its hub differs from the others.
             is_ours = author == self.name and author in self._nodes
-            if is_ours and self._writer is None and not self.is_broken:
+            if is_ours and self._writer is None and not self.doubts:
                 self._begin_snapshot(entry_id)
         if batch is not None:
             self._resume(batch)
@@ -245,7 +255,7 @@ class Cluster:
         """
         self._note(ClusterEventKind.LEDGER_LOST, self.name)
         config = self._config or self._own_config
-        data = groups_snapshot(self._hub, config, self._dispatcher.bans.all())
+        data = groups_snapshot(self._hub, config, self._bans.all())
         self._end_users()
         self._abandon_snapshot()
         for node in self._others():
@@ -254,7 +264,8 @@ class Cluster:
         self._hub.reset()
         # Some may have been lifted in what this node has not read.
         self._dispatcher.bans.clear()
-        self.is_broken = False
+        self._bans.clear()
+        self.doubts.clear()
         self._join()
         return data
 
@@ -465,10 +476,10 @@ class Cluster:
                 # It came before, or others are missing in front of it. While this node joins, all
                 # nodes read the same: what is missing then has never been in the ledger, or comes
                 # later.
-                is_hole = entry.seq > node.applied and self.standing is not Standing.JOINING
-                self.is_broken |= is_hole
+                if entry.seq > node.applied and self.standing is not Standing.JOINING:
+                    self.doubts.add(node.applied_id)
                 return None
-            node.applied = entry.seq
+            node.applied, node.applied_id = entry.seq, self._entry_id
         batch = self._author.confirm(entry.seq) if own else None
         for at, line in enumerate(entry.lines):
             letter, _, rest = line.partition(" ")
@@ -490,6 +501,7 @@ class Cluster:
     def _joined(self, entry: Entry, config: str) -> Node | None:
         """A node joins: the one of the same ID that was there before is gone."""
         node = Node(entry.node, entry.seq, self._liveness.now)
+        node.applied_id = self._entry_id
         for other in [each for each in self._nodes.values() if each.id == node.id]:
             if other.name == self.name:
                 self.refusal = (
@@ -584,8 +596,10 @@ class Cluster:
         elif letter == "R":
             self._hub.remove_member(what, rest)
         elif letter == "B":
+            self._bans.add(what)
             self._dispatcher.apply_ban(what, rest)
         else:
+            self._bans.remove(what)
             self._dispatcher.bans.remove(what)
 
     def _departed(self, node: Node, number: int, cid: Any) -> None:
@@ -717,7 +731,7 @@ class Cluster:
             0,
             self._config,
             list(self._nodes.values()),
-            self._dispatcher.bans.all(),
+            self._bans.all(),
         )
         own = self._nodes[self.name]
         numbers = dict(self._numbers)

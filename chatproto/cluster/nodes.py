@@ -36,6 +36,7 @@ class Node:
 
     __slots__ = (
         "applied",
+        "applied_id",
         "heard",
         "highest",
         "holds",
@@ -48,6 +49,8 @@ class Node:
     def __init__(self, name: str, applied: int, now: float) -> None:
         self.name: str = name
         self.applied: int = applied
+        self.applied_id: str = ""
+        """What the ledger calls that entry; empty if it came with a snapshot."""
         self.highest: int = 0
         """The highest number of its connections so far. Smaller ones never come back."""
         self.remotes: dict[int, Remote] = {}

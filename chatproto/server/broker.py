@@ -62,9 +62,9 @@ class ChatBroker(Generic[ConnectionId]):
 
     Raises:
         TypeError: `hooks` is no table of plain functions.
-        ValueError: Two of the groups have the same name, or there are both groups and a cluster,
-            which has groups of its own; or `cluster` belongs to another broker; or one of the
-            commands can't have hooks; or one of the bans is none.
+        ValueError: Two of the groups have the same name, or there are groups or bans beside a
+            cluster, which has those in its ledger; or `cluster` belongs to another broker; or one
+            of the commands can't have hooks; or one of the bans is none.
     """
 
     def __init__(
@@ -96,9 +96,11 @@ class ChatBroker(Generic[ConnectionId]):
             ask_hooks=ask_hooks,
         )
         self._cluster = cluster
-        groups = list(groups)
-        if cluster is not None and (groups or note_changes):
-            raise ValueError("the groups of a cluster are in its ledger: they need no other place")
+        groups, bans = list(groups), list(bans)
+        if cluster is not None and (groups or bans or note_changes):
+            raise ValueError(
+                "the groups and bans of a cluster are in its ledger: they need no other place"
+            )
         self._dispatcher.hub.restore(groups)
         if note_changes:
             self._dispatcher.hub.note_changes()

@@ -14,12 +14,18 @@ one in Redis any more knows that the data there are gone, for example after FLUS
 nodes have appended to the ledger since. A node whose last entry is gone, but not the epoch, has met
 a failover to a replica that had not got it yet, or was away for so long that the ledger has been
 cut off behind it. In each of these cases `Cluster.lose_ledger` and `Cluster.load` begin anew.
+
+Redis may refuse an entry, for lack of memory say, and take the next one before the writer reads of
+that. Then all nodes see a gap until the entry is appended once more. Another gap looks the same:
+the ledger was cut off behind a node that stood still, and Redis skips what is missing without a
+word. `Cluster.doubts` says which entry is still there in the first case, and not in the second.
 """
 
 import logging
 import secrets
 from collections import deque
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, TypeAlias
 from urllib.parse import quote
 
@@ -182,9 +188,8 @@ class Session:
             self.reader.tick(now)
         if not self.is_up or self.error:
             return
-        if self._cluster.is_broken:
-            self._fail("an entry is missing in the ledger")
-            return
+        for doubt in list(self._cluster.doubts):
+            self._append([self._look_for(doubt.encode())], partial(self._check_doubt, doubt))
         snapshot = self._cluster.take_snapshot()
         if snapshot is not None:
             self._store(snapshot)
@@ -194,7 +199,7 @@ class Session:
         self._append([("HGET", self._snapshot, "epoch")], self._check_epoch)
         last = self._position.ledger
         if last != START:
-            self._append([("XRANGE", self._ledger, last, last)], self._check_entry)
+            self._append([self._look_for(last)], self._check_entry)
         if self._mail_to_trim:
             self._mail_to_trim = False
             milliseconds, _, number = self._position.mail.partition(b"-")
@@ -255,17 +260,18 @@ class Session:
         position = self._position
         if epoch != position.epoch:
             self._lose("the data of the chat are not there any more")
-        elif self._cluster.is_broken:
-            self._lose("an entry is missing in it")
         elif position.ledger == START:
             self._place()
         else:
-            last = position.ledger
-            self._ask([("XRANGE", self._ledger, last, last)], self._compare_entry)
+            looks = map(self._look_for, [position.ledger, *map(str.encode, self._cluster.doubts)])
+            self._ask([("MULTI",), *looks, ("EXEC",)], self._compare_entries)
 
-    def _compare_entry(self, entries: Reply) -> None:
-        if entries:
+    def _compare_entries(self, found: Reply) -> None:
+        if all(found):
+            self._cluster.doubts.clear()
             self._place()
+        elif found[0]:
+            self._lose("an entry is missing in it")
         else:
             self._lose("the last entry that this node has received is not in the ledger any more")
 
@@ -347,6 +353,16 @@ class Session:
         if not entries:
             # Redis skips what is missing without a word.
             self._fail("the ledger was cut off behind the last entry that this node has received")
+
+    def _check_doubt(self, doubt: str, entries: Reply) -> None:
+        if entries:
+            self._cluster.doubts.discard(doubt)
+        else:
+            self._fail("an entry is missing in the ledger")
+
+    def _look_for(self, number: bytes) -> Command:
+        """The command that returns an entry of the ledger, if it is there."""
+        return "XRANGE", self._ledger, number or START, number or START
 
     def _mailbox(self, name: str) -> bytes:
         return f"{self._prefix}mail:{name}".encode()

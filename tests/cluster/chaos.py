@@ -82,6 +82,8 @@ class Chaos:
         self.log: list[str] = []
         # The nodes that a hook has begun to shut down.
         self.draining: list[TestNode] = []
+        # The nodes of which something was refused that others have not come behind yet.
+        self.refused: list[TestNode] = []
         self.are_sends_hooked = False
         self.has_node_ended = faults
         for index in range(nodes):
@@ -295,9 +297,20 @@ class Chaos:
         self.append_of(node)
 
     def append_of(self, node: TestNode) -> None:
-        if not node.cut:
-            for to, entry in node.cluster.take_appends():
-                self.store(to, entry)
+        if node.cut:
+            return
+        appends = node.cluster.take_appends()
+        if self.faults and appends and not self.choose(30):
+            # Redis refuses them, and takes the next ones before the node knows.
+            self.log.append(f"refuse {node.cluster.name}")
+            self.refused.append(node)
+            return
+        for to, entry in appends:
+            self.store(to, entry)
+        if node in self.refused and self.choose(2):
+            self.refused.remove(node)
+            node.cluster.set_connected(False)
+            self.reconnect(node)
 
     def store(self, to: str | None, entry: bytes) -> None:
         if to is None:
@@ -333,8 +346,8 @@ class Chaos:
             position = int(snapshot.id)
             if stored is None or stored[0] < position:
                 self.streams.snapshot = position, snapshot.data
-        if node.cluster.is_broken:
-            self.rejoin(node)
+        # What is missing comes later: this node reads all that is there.
+        node.cluster.doubts.clear()
 
     def write(self) -> None:
         self.write_of(self.pick(self.nodes))
@@ -545,9 +558,10 @@ class Chaos:
     def settle(self) -> None:
         """Let all be done."""
         for node in self.nodes:
-            if node.cut or node.epoch != self.streams.epoch:
+            if node.cut or node.epoch != self.streams.epoch or node in self.refused:
                 node.cut = False
                 self.reconnect(node)
+        self.faults, self.refused = False, []
         for client in self.clients.values():
             client.reads = True
         self.quiet_after = self.now + 3.0
@@ -572,7 +586,11 @@ class Chaos:
             cluster: Any = node.cluster
             if any(peer.waiting.name != "NOTHING" for peer in dispatcher.by_id.values()):
                 return False
-            if cluster._ending or any(node.cluster.snapshot().unacknowledged.values()):
+            if (
+                cluster._author.has_news
+                or cluster._ending
+                or any(node.cluster.snapshot().unacknowledged.values())
+            ):
                 return False
             if node.cluster.standing != "up" or node.read != len(self.streams.ledger):
                 return False

@@ -75,7 +75,7 @@ class FakeCluster:
         self.name = name
         self.standing = Standing.JOINING
         self.refusal = ""
-        self.is_broken = False
+        self.doubts: set[str] = set()
         self.left = False
         self.calls: list[tuple[object, ...]] = []
         self.appends: deque[tuple[str | None, bytes]] = deque()
@@ -106,7 +106,7 @@ class FakeCluster:
 
     def lose_ledger(self) -> bytes:
         self.calls.append(("lost",))
-        self.is_broken = False
+        self.doubts.clear()
         return b"my groups"
 
     def take_events(self) -> list[object]:

@@ -158,14 +158,17 @@ def test_data_that_are_gone(redis: Redis) -> None:
 
 
 @pytest.mark.parametrize(
-    "reason", ["the end is gone", "the end is gone at once", "the cluster knows of a hole"]
+    "reason", ["the end is gone", "the end is gone at once", "no id", "the cluster knows of a hole"]
 )
 def test_a_ledger_with_a_gap(redis: Redis, reason: str) -> None:
     with running(redis.url) as node:
         node.cluster.appends += [(None, b"one"), (None, b"two")]
         node.run_until_called("ledger", b"two")
-        if reason == "the cluster knows of a hole":
-            node.cluster.is_broken = True
+        if reason == "no id":
+            node.cluster.doubts.add("")
+        elif reason == "the cluster knows of a hole":
+            node.cluster.doubts.add("1-1")
+            redis.kill_node("a")
         else:
             [_, (last, _)] = redis.do("XRANGE", redis.key("ledger"), "-", "+")
             redis.do("XDEL", redis.key("ledger"), last)
@@ -174,6 +177,19 @@ def test_a_ledger_with_a_gap(redis: Redis, reason: str) -> None:
                 redis.kill_node("a")
         calls = node.run_until_called("connected", True)
         assert calls[:4] == [("connected", False), ("lost",), ("load", None), ("ledger", b"one")]
+
+
+@pytest.mark.parametrize("is_cut", [True, False])
+def test_a_doubt_without_a_reason(redis: Redis, *, is_cut: bool) -> None:
+    with running(redis.url) as node:
+        node.cluster.appends += [(None, b"one"), (None, b"two")]
+        node.run_until_called("ledger", b"two")
+        [(first, _), _] = redis.do("XRANGE", redis.key("ledger"), "-", "+")
+        node.cluster.doubts.add(first.decode())
+        if is_cut:
+            redis.kill_node("a")
+        node.run_until(lambda: not node.cluster.doubts)
+        assert ("lost",) not in node.cluster.take()
 
 
 def test_the_groups_survive_an_outage_in_between(redis: Redis) -> None:
