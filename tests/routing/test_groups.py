@@ -234,6 +234,7 @@ def test_records_that_were_read_stay_as_they_were_if_changes_make_copies() -> No
     table.groups.copy_on_write = True
     table.groups.add("tea", "dave")
     table.groups.leave("tea", "bob")
+    assert parts(table.groups.get("tea")) == ("alice", ["carol", "dave"], 1, "n")
     table.groups.forget_maker(1)
     assert parts(records["tea"]) == ("alice", ["bob", "carol"], 1, "n")
     assert parts(table.groups.get("tea")) == ("alice", ["carol", "dave"], None, "n")
