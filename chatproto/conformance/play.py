@@ -34,6 +34,9 @@ from .transcript import MARK, Kind, Side, Step, Transcript
 LONGEST: Final = 1 << 20
 """The most bytes that may arrive without LF."""
 
+MOST: Final = 1 << 23
+"""The most bytes that may arrive at one client: a server that never stops would never be late."""
+
 _VERSION: Final = b"CHAT/1.0 "
 _RECEIVE: Final = b"CHAT/1.0 RECEIVE "
 _NOTICE: Final = b"CHAT/1.0 RECEIVE *server* ERR "
@@ -116,6 +119,7 @@ class _Client:
 
     label: str
     name: bytes = b""
+    size: int = 0
     partial: bytes = b""
     lines: deque[bytes] = field(default_factory=deque)
     wrote: bool = False
@@ -204,11 +208,14 @@ class Play:
     def received(self, client: str, data: bytes) -> None:
         """Take what a client has received, or what the program has printed."""
         at = self._clients[client]
+        at.size += len(data)
         *lines, at.partial = (at.partial + data).split(b"\n")
         for line in lines:
             self._line(at, line + b"\n")
-        if len(at.partial) > LONGEST and self.verdict is None:
+        if self.verdict is None and len(at.partial) > LONGEST:
             self._fail(f"{at.label} receives more than {LONGEST} bytes without an end of line")
+        if self.verdict is None and at.size > MOST:
+            self._fail(f"{at.label} receives more than {MOST} bytes", missing=True)
 
     def ended(self, client: str, why: str = "") -> None:
         """Note that the other side has closed a connection, or that the program has ended.

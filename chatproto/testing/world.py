@@ -20,6 +20,10 @@ STEP: Final = 0.1
 """The most seconds by which the clock moves at once: the broker wants ten ticks a second."""
 
 
+ENDLESS: Final = "the bots answer one another, or themselves, without end: none ever waits"
+"""What is raised in a test whose bots never come to rest."""
+
+
 class NothingWillArrive(BaseException):
     """A call waits for something that will never come, because everybody waits.
 

@@ -10,11 +10,14 @@ import anyio
 import anyio.lowlevel
 
 from chatproto import ChatTimeoutError
-from chatproto.testing.world import World
+from chatproto.testing.world import ENDLESS, World
 
 _TURNS: Final = 10
 """How often the other tasks run, without a change in the world, before the clock looks whether all
 of them wait. That look is slow on asyncio if one of them does not."""
+
+_TURNS_MAX: Final = 100_000
+"""How often the other tasks may run, with changes in the world, before the clock gives up."""
 
 
 class TaskClock:
@@ -40,6 +43,8 @@ class TaskClock:
         self._waiting: set[anyio.Event] = set()
         # Set when all tasks wait.
         self._settling: list[anyio.Event] = []
+        # Whether the clock has given up waiting for that.
+        self._endless = False
         world.on_change = self._wake_all
 
     @contextlib.contextmanager
@@ -62,6 +67,7 @@ class TaskClock:
 
         Raises:
             ChatTimeoutError: It has taken too long.
+            RuntimeError: The other tasks never wait.
         """
         if seconds is None or seconds == math.inf:
             yield
@@ -69,16 +75,22 @@ class TaskClock:
         with self.move_on_after(seconds) as scope, self._drive():
             yield
         if scope.cancelled_caught:
+            self._raise_if_endless()
             raise ChatTimeoutError(f"it took longer than {seconds:g} s")
 
     async def advance(self, seconds: float) -> None:
-        """Move the clock, and let other tasks do what they then can."""
+        """Move the clock, and let other tasks do what they then can.
+
+        Raises:
+            RuntimeError: The other tasks never wait.
+        """
         over, settled = anyio.Event(), anyio.Event()
         self.world.call_at(self.world.now + seconds, over.set)
         with self._drive():
             await over.wait()
             self._settling.append(settled)
             await settled.wait()
+        self._raise_if_endless()
 
     async def wait_for_change(self) -> None:
         """Wait until something has changed in the world."""
@@ -111,7 +123,11 @@ class TaskClock:
         """Move the clock while somebody wants that."""
         with moving:
             while not moving.cancel_called:
-                await self._let_others_run()
+                self._endless = not await self._let_others_run()
+                if self._endless:
+                    # What waits for the clock is over, and says so.
+                    while self.world.has_timers:
+                        self.world.step(math.inf)
                 if self._settling:
                     self._settling.pop().set()
                 elif not moving.cancel_called:
@@ -119,14 +135,21 @@ class TaskClock:
                     while self.world.changes == before and self.world.has_timers:
                         self.world.step(math.inf)
 
-    async def _let_others_run(self) -> None:
-        """Return once all other tasks wait."""
+    async def _let_others_run(self) -> bool:
+        """Return once all other tasks wait. Returns False if they never do."""
         turns = 0
-        while turns < _TURNS:
+        for _ in range(_TURNS_MAX):
             before = self.world.changes
             await anyio.lowlevel.checkpoint()
             turns = turns + 1 if before == self.world.changes else 0
-        await anyio.wait_all_tasks_blocked()
+            if turns == _TURNS:
+                await anyio.wait_all_tasks_blocked()
+                return True
+        return False
+
+    def _raise_if_endless(self) -> None:
+        if self._endless:
+            raise RuntimeError(ENDLESS)
 
 
 def _spawn(

@@ -1,6 +1,7 @@
 """`python -m chatproto_sync.check`: check a server or a client, with the standard library alone."""
 
 import argparse
+import contextlib
 import ssl
 import sys
 from collections.abc import Sequence
@@ -99,10 +100,10 @@ def _parser() -> argparse.ArgumentParser:
 
 
 def _seconds(text: str) -> float:
-    seconds = float(text)
-    if not 0 < seconds < inf:
-        raise ValueError(text)
-    return seconds
+    with contextlib.suppress(ValueError):
+        if 0 < (seconds := float(text)) < inf:
+            return seconds
+    raise argparse.ArgumentTypeError(f"{text!r} is not a number of seconds above 0")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ from selectors import EVENT_READ, EVENT_WRITE
 from typing import Any, Protocol
 
 from ..sockets.addresses import Endpoint, prepare, resolve
-from ..sockets.errors import no_connection, no_such_host, reason_of
+from ..sockets.errors import TRY_WITHOUT_TLS, no_connection, no_such_host, reason_of
 from ..sockets.tls import WANTS_READ, WANTS_WRITE, end_tls, is_tls, start_tls
 
 _PIECE = 65536
@@ -235,7 +235,10 @@ def _open(
     tls = start_tls(sock, endpoint.ssl, server_side=False, server_hostname=endpoint.server_hostname)
     try:
         tls.settimeout(timeout)
-        tls.do_handshake()
+        try:
+            tls.do_handshake()
+        except TimeoutError:
+            raise OSError(f"it does not answer the TLS handshake; {TRY_WITHOUT_TLS}") from None
         tls.setblocking(False)
     except BaseException:
         tls.close()

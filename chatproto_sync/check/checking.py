@@ -71,7 +71,10 @@ def check_program(suite: Suite, command: str, timeout: float, report: Report) ->
     Raises:
         ValueError: The command is empty, a quotation mark is missing, or there is no such program.
     """
-    words = shlex.split(command)
+    try:
+        words = shlex.split(command)
+    except ValueError as error:
+        raise ValueError(f"the command {command!r} can't be split: {error}") from None
     if not words:
         raise ValueError("the command is empty")
     if shutil.which(words[0]) is None:

@@ -22,7 +22,7 @@ def no_connection(endpoint: Endpoint[Any], error: Exception) -> ConnectionLostEr
     was_closed = isinstance(error, EOFError | SSLEOFError | ConnectionResetError)
     reason = _words(error)
     if endpoint.ssl is not None and was_closed:
-        reason = f"the server has closed it during the TLS handshake; {_TRY_WITHOUT}"
+        reason = f"the server has closed it during the TLS handshake; {TRY_WITHOUT_TLS}"
     return ConnectionLostError(f"can't connect to {endpoint}: {reason}")
 
 
@@ -64,7 +64,8 @@ def login_lost(
     return lost
 
 
-_TRY_WITHOUT: Final = "if the server has no TLS, connect without TLS"
+TRY_WITHOUT_TLS: Final = "if the server has no TLS, connect without TLS"
+"""What to try when a TLS handshake fails."""
 
 # The first bytes of an alert and of a handshake message (RFC 8446, section 5.1).
 _TLS_RECORDS: Final = (b"\x15", b"\x16")
@@ -90,7 +91,7 @@ _TLS_WORDS: Final = {
         "WRONG_VERSION_NUMBER",
         "PACKET_LENGTH_TOO_LONG",
         "RECORD_LAYER_FAILURE",
-    ): f"what the server sends is not TLS; {_TRY_WITHOUT}",
+    ): f"what the server sends is not TLS; {TRY_WITHOUT_TLS}",
     ("ALERT_PROTOCOL_VERSION", "UNSUPPORTED_PROTOCOL"): (
         "the server and this client have no version of TLS in common"
     ),

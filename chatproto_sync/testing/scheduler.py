@@ -7,10 +7,13 @@ from contextlib import contextmanager
 from math import inf
 from typing import Final
 
-from chatproto.testing.world import NothingWillArrive, World
+from chatproto.testing.world import ENDLESS, NothingWillArrive, World
 
 # The sum of a time and a span may be a little more than the time that the span leads to.
 _ROUNDING: Final = 1e-6
+
+_CALLS_MAX: Final = 100_000
+"""How often threads may read, write or wait while neither the test runs nor the clock moves."""
 
 
 class _Turn:
@@ -50,6 +53,8 @@ class Scheduler:
         self._failure: BaseException | None = None
         # Whether the test waits for what will never come.
         self._stuck = False
+        # How often the others have read, written or waited since the test ran or the clock moved.
+        self._calls = 0
 
     def drive(self, seconds: float | None) -> None:
         """Say up to when the call that begins in this thread may move the clock.
@@ -69,6 +74,7 @@ class Scheduler:
 
         Raises:
             NothingWillArrive: It would last for ever; or this thread has to end.
+            RuntimeError: The other threads go on and on.
         """
         self.check_thread()
         turn = self._current
@@ -92,10 +98,11 @@ class Scheduler:
                 )
 
     def check_thread(self) -> None:
-        """Refuse threads that nobody schedules.
+        """Refuse threads that nobody schedules, and end those that go on and on.
 
         Raises:
-            RuntimeError: This thread is one.
+            NothingWillArrive: This thread is one of the latter. The test raises `ENDLESS`.
+            RuntimeError: This thread is one of the former.
         """
         here = threading.get_ident()
         if self._test.ident is None:
@@ -105,6 +112,11 @@ class Scheduler:
                 "a MemoryServer belongs to one thread: to run a blocking bot beside the test, use"
                 " `with server.running(function, ...)`"
             )
+        self._calls = 0 if self._current is self._test else self._calls + 1
+        if self._calls > _CALLS_MAX:
+            self._failure = self._failure or RuntimeError(ENDLESS)
+            self._current.is_over = True
+            raise _over()
 
     def advance(self, seconds: float) -> None:
         """Move the clock, and let the threads of `running` do what they then can."""
@@ -171,6 +183,7 @@ class Scheduler:
             if self.world.now >= self._test.limit:
                 self._stuck = True
                 return self._test
+            self._calls = 0
             self.world.step(min([self._test.limit, *(each.deadline for each in in_order)]))
 
     def _can_go_on(self, turn: _Turn) -> bool:

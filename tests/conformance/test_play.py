@@ -12,7 +12,7 @@ from chatproto.conformance import (
     Write,
     parse_transcript,
 )
-from chatproto.conformance.play import LONGEST
+from chatproto.conformance.play import LONGEST, MOST
 
 RUN = "abcde"
 END = b"CHAT/1.0 LOGIN end-0-abcde\n"
@@ -157,6 +157,14 @@ def test_nobody_answers() -> None:
             ["alice < RECEIVE bob° yes"],
             b"x" * (LONGEST + 1),
             "alice receives more than 1048576 bytes without an end of line",
+        ),
+        (
+            ["alice < RECEIVE bob° yes"],
+            (b"x" * 2**20 + b"\n") * (MOST >> 20),
+            (
+                f'alice receives more than 8388608 bytes; alice has received "{"x" * 60}…"'
+                " (1048577 bytes)"
+            ),
         ),
     ],
 )

@@ -173,6 +173,16 @@ def test_strange_servers(
     assert reason in words
 
 
+def test_a_server_that_does_not_answer_the_tls_handshake() -> None:
+    with strange_server(partial(speak, b"")) as plain:
+        endpoint: Endpoint[Any] = make_endpoint(
+            plain.host, plain.port, None, None, client_context(), "localhost"
+        )
+        check = check_server(PROBE, endpoint, 0.2, ignore)
+    [[words]] = failures(check)
+    assert words.endswith("answer the TLS handshake; if the server has no TLS, connect without TLS")
+
+
 def test_no_server() -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         address = "{}:{}".format(*listener.getsockname())

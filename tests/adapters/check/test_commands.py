@@ -169,6 +169,7 @@ def test_wrong_usage(run: Run) -> None:
         assert result.status == 2
         assert result.stdout == ""
         assert "rror: " in result.stderr
+        assert "_seconds" not in result.stderr
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from chatproto import (
 )
 from chatproto.testing import MemoryServer
 from chatproto_anyio import Client
+from chatproto_anyio.testing import clock
 from chatproto_sync.sockets.addresses import make_endpoint
 
 from ..clients import each_backend
@@ -231,6 +232,28 @@ async def test_a_client_is_closed_while_it_receives() -> None:
         with pytest.raises(LocalProtocolError, match="logged out"):
             await alice.receive()
     assert server.names == []
+
+
+@each_backend
+@pytest.mark.parametrize("by_advance", [True, False])
+async def test_bots_that_never_wait_end_the_test(
+    monkeypatch: pytest.MonkeyPatch, by_advance: bool
+) -> None:
+    monkeypatch.setattr(clock, "_TURNS_MAX", 200)
+    server = MemoryServer()
+    async with (
+        server.connect_async(name="alice", timeout=None) as alice,
+        server.connect_async(name="ping", timeout=None) as ping,
+        server.connect_async(name="pong", timeout=None) as pong,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(echo, ping)
+        tasks.start_soon(echo, pong)
+        await ping.send("pong", "hi")
+        wait = server.advance_async(1) if by_advance else alice.receive(timeout=1)
+        with pytest.raises(RuntimeError, match="without end"):
+            await wait
+        tasks.cancel_scope.cancel()
 
 
 @each_backend

@@ -5,6 +5,7 @@ import pytest
 from chatproto import ConnectionLostError
 from chatproto.testing import MemoryServer
 from chatproto_sync.client.runtime import Lock
+from chatproto_sync.testing import scheduler
 from chatproto_sync.testing.runtime import MemoryRuntime
 
 
@@ -54,6 +55,28 @@ def test_a_condition_tells_whether_it_was_notified(
         assert not condition.wait(1.0)
         assert condition.wait(5.0)
     assert server.now == 3.0
+
+
+@pytest.mark.parametrize("other", ["ping", "pong"])
+def test_bots_that_answer_without_end_fail_the_test(
+    server: MemoryServer, monkeypatch: pytest.MonkeyPatch, other: str
+) -> None:
+    """Two bots that answer each other, and one that answers itself."""
+    monkeypatch.setattr(scheduler, "_CALLS_MAX", 200)
+
+    def answer(name: str, first: str) -> None:
+        with server.connect(name=name) as chat:
+            chat.send(first, "hi")
+            for message in chat:
+                chat.reply(message, "hi")
+
+    with (
+        pytest.raises(RuntimeError, match="without end"),
+        server.running(answer, other, "nobody"),
+        server.running(answer, "pong", other),
+    ):
+        server.advance(1)
+    assert server.names == []
 
 
 def test_a_stream_that_is_not_open(runtime: MemoryRuntime) -> None:
