@@ -152,7 +152,7 @@ def speak(words: bytes, sock: socket.socket) -> None:
         # The check waits for the answer to its LOGIN all that time.
         (
             partial(speak, b"SSH-2.0-OpenSSH\r\n\xff\n"),
-            TIMEOUT / 10,
+            2.0,
             'alice has received "SSH-2.0-OpenSSH\\r"',
         ),
         (

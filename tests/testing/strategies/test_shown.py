@@ -10,7 +10,13 @@ from hypothesis.strategies import SearchStrategy
 
 from chatproto import Event, LineLimits, Message, Ping, Send, testing
 
-from ..searching import REACH, SHRINK
+from ..searching import REACH, SHRINK, skip_if_old
+
+
+@pytest.fixture(autouse=True)
+def _new_enough() -> None:
+    skip_if_old()
+
 
 STRATEGIES: dict[str, SearchStrategy[object]] = {
     **{
