@@ -36,8 +36,8 @@ CLONE_NEWNET: Final = 0x40000000
 def free_port() -> int:
     """A port that is free, and stays so while nobody listens on it.
 
-    It is none of those that systems give to sockets that connect: one of many clients that connect
-    again would have it when a process that was killed is started again.
+    Systems give none of these ports to a socket that connects. Otherwise a client that connects
+    again could take the port of a process that was killed, before that process is started again.
     """
     while True:
         port = random.randrange(20_000, 32_768)

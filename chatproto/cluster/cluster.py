@@ -424,7 +424,7 @@ class Cluster:
         sender: Peer | None = None,
         recipients: int = 0,
         group: str = "",
-        before: int | None = None,
+        before: int = 0,
     ) -> None:
         """Mail lines to connections of other nodes; see `Replication`."""
         self._mailroom.send(remote, lines, sender, recipients, group, before)

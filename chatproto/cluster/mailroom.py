@@ -95,11 +95,11 @@ class Mailroom:
         sender: Peer | None = None,
         recipients: int = 0,
         group: str = "",
-        before: int | None = None,
+        before: int = 0,
     ) -> None:
         """Mail lines to connections of other nodes; see `Replication`."""
         tracked = None
-        if sender is not None and before is not None:
+        if sender is not None and before:
             tracked = self._go_on(sender, before - recipients)
             sender = None
         for node, connections in remote.items():

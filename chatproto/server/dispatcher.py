@@ -763,7 +763,7 @@ class Dispatcher:
             self.log.counters.deliveries += len(local)
             self.queue_messages(local, line, action.group)
             sender = peer if type(event) is Send and event.to != GROUPS_NAME else None
-            before = len(undelivered) or None
+            before = len(undelivered)
             self._cluster.send(remote, line, sender, recipients, action.group, before)
         return not blockers
 

@@ -105,7 +105,7 @@ class Replication(Protocol):
         sender: Peer | None = None,
         recipients: int = 0,
         group: str = "",
-        before: int | None = None,
+        before: int = 0,
     ) -> None:
         """Send lines to connections of other nodes.
 
@@ -118,7 +118,7 @@ class Replication(Protocol):
             group: The group that they were broadcast to; empty for messages to a user. Their own
                 node gives it to those recipients who have asked for labels.
             before: How many connections the sender has waited for, if others have the message
-                already. Then `recipients` are those that are left of them.
+                already; otherwise 0. Then `recipients` are those that are left of them.
         """
         ...
 
